@@ -1,0 +1,92 @@
+//! A query as the answer path reads it: decoded by `wire::decode`, borrowed from the packet.
+
+use std::net::IpAddr;
+
+use crate::model::Rtype;
+use crate::model::name::MAX_NAME;
+
+/// How the query came; decides the size limit and what may be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Plain UDP.
+    Udp,
+    /// Plain TCP.
+    Tcp,
+}
+
+impl Transport {
+    /// The word for metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+/// The name asked for, lower-cased, in uncompressed wire format.
+#[derive(Clone, Copy)]
+pub struct QueryName {
+    octets: [u8; MAX_NAME],
+    len: u8,
+}
+
+impl QueryName {
+    /// Takes a whole, valid name of at most 255 octets and folds its case.
+    pub fn new(wire: &[u8]) -> Self {
+        let mut octets = [0; MAX_NAME];
+        octets[..wire.len()].copy_from_slice(wire);
+        octets[..wire.len()].make_ascii_lowercase();
+        Self { octets, len: wire.len() as u8 }
+    }
+
+    /// The octets with the root's zero.
+    pub fn as_wire(&self) -> &[u8] {
+        &self.octets[..self.len as usize]
+    }
+}
+
+/// What an OPT record asked for (RFC 6891).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Edns {
+    /// The largest UDP answer that the client takes, as sent.
+    pub udp_size: u16,
+    /// EDNS version; only 0 is answered.
+    pub version: u8,
+    /// The DO bit (RFC 3225).
+    pub dnssec_ok: bool,
+    /// Whether NSID was asked for (RFC 5001).
+    pub nsid: bool,
+}
+
+/// One question, ready to be answered.
+#[derive(Clone, Copy)]
+pub struct Query<'p> {
+    /// Message id.
+    pub id: u16,
+    /// The second header word as sent: opcode, RD, CD and so on.
+    pub flags: u16,
+    /// The question section as sent: QNAME, QTYPE, QCLASS; echoed octet by octet (0x20).
+    pub question: &'p [u8],
+    /// QNAME folded.
+    pub name: QueryName,
+    /// QTYPE.
+    pub rtype: Rtype,
+    /// QCLASS.
+    pub class: u16,
+    /// EDNS, if there was an OPT record.
+    pub edns: Option<Edns>,
+    /// How it came.
+    pub transport: Transport,
+    /// Who asked.
+    pub client: IpAddr,
+    /// A number that differs from answer to answer: where a set starts.
+    pub rotation: u32,
+}
+
+/// Class IN.
+pub const CLASS_IN: u16 = 1;
+/// Class CHAOS, for questions about the server.
+pub const CLASS_CH: u16 = 3;
+/// Class ANY.
+pub const CLASS_ANY: u16 = 255;

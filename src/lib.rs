@@ -1,0 +1,43 @@
+//! zonebeat: an authoritative DNS server whose zones come from heartbeats.
+//!
+//! The tree is the data path. Read the modules from top to bottom to follow a heartbeat to a packet:
+//!
+//! ```text
+//! agent / curl                                 zones/*.zone
+//!      |                                            |
+//!     api       (edge)                             zone
+//!      |  Command                                   |
+//!      v                                            v
+//!   registry  --- transitions --->  store    static records
+//!      |  (single writer, leases)                   |
+//!      v  snapshot + touched services               v
+//! view::compile  ---------------------------->  View  (immutable)
+//!      |                                            |
+//!      | publish: one atomic swap                   |
+//!      v                                            v
+//! answer(&View, &Query) -> Answer            transfer (AXFR)
+//!      |                                            |
+//!      v                                            v
+//!    wire: udp, tcp           ----------->   dig, resolvers, secondaries
+//! ```
+//!
+//! The import rule, checked by `tests/architecture.rs`: the path imports only upstream (`answer`, `transfer` ->
+//! `view` -> `registry::snapshot`, `zone` -> `model`). Edges (`wire`, `api`, `agent`, `cli`) import the core, the
+//! core never imports an edge, and edges never import each other. Supports (`security`, `config`, `metrics`) import
+//! only `model`. Only `server` sees everything. The pure core (`model`, `zone`, `view`, `answer`, `transfer`) has no
+//! async, no I/O, no logging, no locks (except `view::publish`) and no clock (except `model::clock`).
+
+pub mod agent; // the client side: register, beat, leave
+pub mod answer; // a query against a view: pure
+pub mod api; // HTTP: one file per resource; OpenAPI; health; metrics exposition
+pub mod cli; // one file per group of subcommands
+pub mod config; // the file, its defaults, the merge with flags
+pub mod metrics; // the metrics and their names
+pub mod model; // words everyone shares: names, records, services, instances, naming, changes, clock
+pub mod registry; // who is alive: the single writer, leases, history, snapshots, and the stores below it
+pub mod security; // decisions: tokens and scopes, address and name policy
+pub mod server;
+pub mod transfer; // AXFR against a view: pure
+pub mod view; // compile registry and static records into immutable data that queries read
+pub mod wire; // DNS bytes in and out: decode, encode, udp, tcp, limits
+pub mod zone; // static zones: parse and check zone files // composition root: builds the parts, owns every task, stops them in order

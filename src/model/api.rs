@@ -1,0 +1,343 @@
+//! Bodies of the HTTP interface, version 1: shared by the server, the client commands and the OpenAPI document.
+//!
+//! Numbers are wider here than their range, so that `65536` is answered with a sentence about ports instead of one
+//! about integer types. Unknown fields are errors.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::service::Declaration;
+use super::{Change, Revision, Scope, Timestamp};
+
+/// Body of `PUT /v1/services/{service}/instances/{id}`: register or update, and beat.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"port": 8080, "proto": "tcp", "addresses": ["192.0.2.7"], "site": "lon", "priority": 10,
+    "weight": 100, "tags": ["canary"], "metadata": {"version": "2.4.1"}, "lease_seconds": 15}))]
+pub struct Registration {
+    /// Port, 1 to 65535.
+    #[schema(minimum = 1, maximum = 65535)]
+    pub port: i64,
+    /// Protocol label without underscore; `tcp` if missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proto: Option<String>,
+    /// IPv4 and IPv6 addresses; the caller's address if missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub addresses: Option<Vec<String>>,
+    /// An existing host as SRV target, instead of addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Site label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
+    /// SRV priority, 0 to 65535; 10 if missing. Lower is preferred.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 65535)]
+    pub priority: Option<i64>,
+    /// SRV weight, 0 to 65535; 100 if missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 65535)]
+    pub weight: Option<i64>,
+    /// Labels that select subsets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Facts for the TXT record: key and value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+    /// How long it may be silent; 15 if missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_seconds: Option<i64>,
+    /// The incarnation that the caller believes is current; refused if it has been replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incarnation: Option<u64>,
+}
+
+/// Reply to a registration: 201 when the instance is new, else 200.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Registered {
+    /// Service label as stored.
+    pub service: String,
+    /// Instance label as stored.
+    pub id: String,
+    /// Name it in beats and deletes, so that they cannot hit a later life of the same id.
+    pub incarnation: u64,
+    /// The last change of this instance.
+    pub revision: Revision,
+    /// How long it may be silent.
+    pub lease_seconds: u32,
+    /// When to beat next.
+    pub heartbeat_seconds: f64,
+    /// The owner names that answer with it.
+    pub names: Vec<String>,
+}
+
+/// Body of a beat; may be empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Beat {
+    /// The incarnation that beats; refused if it has been replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incarnation: Option<u64>,
+}
+
+/// Reply to a beat.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Beaten {
+    /// How long it may be silent from now on.
+    pub lease_seconds: u32,
+    /// When to beat next; varies a little, so that clients spread out.
+    pub heartbeat_seconds: f64,
+    /// Servers to try when this one does not answer, in order; base URLs.
+    pub servers: Vec<String>,
+    /// True when the beat brought a lapsed instance back.
+    pub returned: bool,
+}
+
+/// Body of `PUT /v1/sessions/{session}`: everything that the session beats for, replacing what it had.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionSet {
+    /// Chosen anew by the agent at each start.
+    #[schema(min_length = 1, max_length = 64)]
+    pub epoch: String,
+    /// How long the session may be silent; 15 if missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_seconds: Option<i64>,
+    /// Its instances.
+    pub instances: Vec<SessionInstance>,
+}
+
+/// One instance of a session's set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionInstance {
+    /// Service label.
+    pub service: String,
+    /// Instance label.
+    pub id: String,
+    /// As in a registration; its `lease_seconds` must be missing, because the session's counts.
+    pub registration: Registration,
+}
+
+/// Reply to a session's set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct SessionStored {
+    /// The session.
+    pub session: String,
+    /// Its epoch.
+    pub epoch: String,
+    /// The hash to send with beats.
+    pub hash: String,
+    /// How long the session may be silent.
+    pub lease_seconds: u32,
+    /// When to beat next.
+    pub heartbeat_seconds: f64,
+    /// Its instances as registered.
+    pub instances: Vec<Registered>,
+}
+
+/// Body of `POST /v1/sessions/{session}/heartbeat`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionBeat {
+    /// The epoch of the set; another one is answered `out-of-sync`.
+    pub epoch: String,
+    /// Hash of the instance set: the first 32 hexadecimal digits of SHA-256 over the lines `service/id@incarnation`,
+    /// sorted by octets, each ended by a line feed. Missing: not compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+}
+
+/// One service in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ServiceInfo {
+    /// Service label.
+    pub service: String,
+    /// Protocols of its instances.
+    pub protos: Vec<String>,
+    /// Instances in the answers.
+    pub serving: usize,
+    /// Instances that are answered although they are silent (the guard; always 0 without it).
+    pub held: usize,
+    /// Instances out of the answers.
+    pub out: usize,
+    /// Sites of its instances.
+    pub sites: Vec<String>,
+    /// What its owner declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declaration: Option<Declaration>,
+    /// Name of the token that owns it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owned_by: Option<String>,
+    /// The last change of it or of one of its instances.
+    pub revision: Revision,
+    /// That change, while history has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_change: Option<LastChange>,
+}
+
+/// A change in one line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct LastChange {
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub time: Timestamp,
+    /// What, as in `a4 lapsed`.
+    pub text: String,
+}
+
+/// One instance in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct InstanceInfo {
+    /// Service label.
+    pub service: String,
+    /// Instance label.
+    pub id: String,
+    /// `serving` or `lapsed`.
+    pub state: String,
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    pub since: Timestamp,
+    /// Seconds in that state.
+    pub age_seconds: f64,
+    /// Seconds since its last beat, when this server has seen one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beat_age_seconds: Option<f64>,
+    /// Protocol label.
+    pub proto: String,
+    /// Port.
+    pub port: u16,
+    /// SRV priority.
+    pub priority: u16,
+    /// SRV weight.
+    pub weight: u16,
+    /// Site label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
+    /// Its addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
+    /// The existing host it names as target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Labels that select subsets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Facts for the TXT record.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+    /// How long it may be silent.
+    pub lease_seconds: u32,
+    /// The session that beats for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// Which life of this id it is.
+    pub incarnation: u64,
+    /// The last change of it.
+    pub revision: Revision,
+    /// The owner names that answer with it while it serves.
+    pub names: Vec<String>,
+}
+
+/// Reply to `GET /v1/services`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ServiceList {
+    /// The registry's revision that the list shows.
+    pub revision: Revision,
+    /// Sorted by label.
+    pub services: Vec<ServiceInfo>,
+}
+
+/// Reply to `GET /v1/services/{service}/instances`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct InstanceList {
+    /// The registry's revision that the list shows.
+    pub revision: Revision,
+    /// Sorted by label.
+    pub instances: Vec<InstanceInfo>,
+}
+
+/// Reply to a write that only moves the registry on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Applied {
+    /// The revision of the change, or the current one if nothing changed.
+    pub revision: Revision,
+    /// False when it was so already.
+    pub changed: bool,
+}
+
+/// Reply to `GET /v1/changes`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ChangeList {
+    /// Changes after `since`, oldest first.
+    #[schema(value_type = Vec<Object>)]
+    pub changes: Vec<Change>,
+    /// Pass it as `since` to go on.
+    pub next: Revision,
+    /// True when more are waiting.
+    pub more: bool,
+    /// The oldest revision that is still kept.
+    pub oldest: Revision,
+}
+
+/// Body of `POST /v1/tokens`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenRequest {
+    /// What people call it; the author in history.
+    pub name: String,
+    /// What it may write.
+    #[serde(default)]
+    pub scope: Scope,
+}
+
+/// Reply to `POST /v1/tokens`: the only time that the secret is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct TokenCreated {
+    /// Public id.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// What it may write.
+    pub scope: Scope,
+    /// Goes behind `Authorization: Bearer`.
+    pub secret: String,
+}
+
+/// One token in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct TokenInfo {
+    /// Public id.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// What it may write.
+    pub scope: Scope,
+    /// When it was created.
+    #[schema(value_type = String, format = DateTime)]
+    pub created: Timestamp,
+    /// How many service names it owns.
+    pub owns: usize,
+}
+
+/// Reply to `GET /v1/tokens`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct TokenList {
+    /// Oldest first.
+    pub tokens: Vec<TokenInfo>,
+}
+
+/// An error: a problem document (RFC 9457), `application/problem+json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Problem {
+    /// Ends in a stable word, as `.../unknown-instance`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The HTTP status in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What was wrong, with which value, and what would be accepted.
+    pub detail: String,
+}

@@ -1,0 +1,111 @@
+//! Changes: what history keeps of every commit.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::service::ServiceRow;
+use super::{Instance, Revision, Scope, Timestamp};
+
+/// What happened to what is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transition {
+    /// A new instance.
+    Register,
+    /// Other facts about a known instance, or a new incarnation of it.
+    Update,
+    /// It left on purpose.
+    Deregister,
+    /// Its lease ran out.
+    Lapse,
+    /// It beats again after a lapse.
+    Return,
+    /// Its record was removed an hour after its lapse.
+    Reap,
+    /// The owner said something about the service.
+    Declare,
+    /// The owner took the declaration back.
+    Undeclare,
+    /// An hour after its last instance left, the service is no longer known.
+    Forget,
+    /// A token was created.
+    TokenCreate,
+    /// A token was revoked.
+    TokenRevoke,
+    /// The static records of a zone changed.
+    Static,
+}
+
+impl Transition {
+    /// The word for people and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::Update => "update",
+            Self::Deregister => "deregister",
+            Self::Lapse => "lapse",
+            Self::Return => "return",
+            Self::Reap => "reap",
+            Self::Declare => "declare",
+            Self::Undeclare => "undeclare",
+            Self::Forget => "forget",
+            Self::TokenCreate => "token-create",
+            Self::TokenRevoke => "token-revoke",
+            Self::Static => "static",
+        }
+    }
+}
+
+/// What changed, before or after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Item {
+    /// An instance.
+    Instance(Arc<Instance>),
+    /// A service without its instances.
+    Service(ServiceRow),
+    /// A token without its hash.
+    Token {
+        /// Public id.
+        id: Arc<str>,
+        /// What people call it.
+        name: String,
+        /// What it may write.
+        scope: Scope,
+    },
+    /// The static records of a zone, by the hash of their content.
+    Static {
+        /// Hexadecimal hash of the records.
+        hash: String,
+    },
+}
+
+/// One committed change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Its number.
+    pub revision: Revision,
+    /// When it was committed.
+    pub time: Timestamp,
+    /// Who: a token's name, `anonymous`, or `zonebeat` itself.
+    pub author: String,
+    /// From where: an address, or `server`.
+    pub source: String,
+    /// Why, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// What happened.
+    pub transition: Transition,
+    /// The service, token or zone it happened to.
+    pub subject: Arc<str>,
+    /// The instance, when it happened to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<Box<str>>,
+    /// How it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Item>,
+    /// How it is now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Item>,
+}

@@ -1,0 +1,116 @@
+//! Time as a trait, so that tests wind it.
+//!
+//! Leases use the monotonic side only; the wall clock is for people and for the times in history.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// Wall-clock time in milliseconds since 1970-01-01 UTC; shown as RFC 3339.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// How long before `now` this was; zero if it lies ahead.
+    pub fn age(self, now: Timestamp) -> Duration {
+        Duration::from_millis(now.0.saturating_sub(self.0))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0 as i64) {
+            Ok(time) => time.fmt(f),
+            Err(_) => write!(f, "{} ms", self.0),
+        }
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        let time: jiff::Timestamp = text.parse().map_err(serde::de::Error::custom)?;
+        Ok(Self(time.as_millisecond().max(0) as u64))
+    }
+}
+
+/// Where time comes from.
+pub trait Clock: Send + Sync + 'static {
+    /// Time since some fixed point; never goes back, knows nothing of the wall clock.
+    fn monotonic(&self) -> Duration;
+    /// Wall-clock time; may jump.
+    fn wall(&self) -> Timestamp;
+}
+
+/// The machine's own clocks.
+#[derive(Debug)]
+pub struct SystemClock {
+    start: Instant,
+}
+
+impl SystemClock {
+    /// A clock whose monotonic side starts now.
+    pub fn new() -> Self {
+        Self { start: Instant::now() }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    fn monotonic(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn wall(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(since.as_millis() as u64)
+    }
+}
+
+/// A clock that stands still until a test winds it.
+#[derive(Debug, Default)]
+pub struct ManualClock {
+    monotonic_ms: AtomicU64,
+    wall_ms: AtomicU64,
+}
+
+impl ManualClock {
+    /// Starts at monotonic 0 and the given wall time.
+    pub fn new(wall: Timestamp) -> Self {
+        Self { monotonic_ms: AtomicU64::new(0), wall_ms: AtomicU64::new(wall.0) }
+    }
+
+    /// Moves both clocks ahead.
+    pub fn advance(&self, by: Duration) {
+        self.monotonic_ms.fetch_add(by.as_millis() as u64, Ordering::SeqCst);
+        self.wall_ms.fetch_add(by.as_millis() as u64, Ordering::SeqCst);
+    }
+
+    /// Sets the wall clock alone, as an operator or NTP would.
+    pub fn set_wall(&self, wall: Timestamp) {
+        self.wall_ms.store(wall.0, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.monotonic_ms.load(Ordering::SeqCst))
+    }
+
+    fn wall(&self) -> Timestamp {
+        Timestamp(self.wall_ms.load(Ordering::SeqCst))
+    }
+}

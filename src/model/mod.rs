@@ -1,0 +1,24 @@
+//! Words that every module shares. No I/O, no async, no locks; the only clock is [`clock`].
+
+pub mod api;
+pub mod change;
+pub mod clock;
+pub mod instance;
+pub mod label;
+pub mod name;
+pub mod naming;
+pub mod record;
+pub mod refusal;
+pub mod revision;
+pub mod service;
+pub mod token;
+
+pub use change::{Change, Item, Transition};
+pub use clock::{Clock, Timestamp};
+pub use instance::{Endpoint, Instance, State};
+pub use name::Name;
+pub use record::{Record, Rtype};
+pub use refusal::{Refusal, Word};
+pub use revision::{Revision, Serial};
+pub use service::{Declaration, Service};
+pub use token::{Principal, Scope, Token};

@@ -1,0 +1,110 @@
+//! A service: a named set of instances, with what its owner declared about it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Instance, Revision, Timestamp};
+
+/// What the owner says of a service. Everything is optional.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Declaration {
+    /// Who answers for it: a team or squad.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// How to reach the owner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
+    /// Where the instructions for trouble are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runbook: Option<String>,
+    /// Services that it needs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dependencies: Vec<String>,
+    /// The fewest serving instances that are enough for a tier of sites to answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min: Option<u32>,
+    /// TTL of its records in seconds; the zone's default without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<u32>,
+    /// Sites in order of preference: the name without a site answers with the first tier that has enough instances.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tiers: Vec<Vec<String>>,
+}
+
+/// A service and its instances, in one snapshot of the registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Its label.
+    pub name: Arc<str>,
+    /// The row without its instances.
+    pub row: ServiceRow,
+    /// Serving and lapsed, sorted by id.
+    pub instances: Vec<Arc<Instance>>,
+}
+
+/// What the store keeps of a service besides its instances.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServiceRow {
+    /// Present when somebody declared it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub declaration: Option<Declaration>,
+    /// Id of the token that owns the name; `None` while only registrations without a token were made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owned_by: Option<Arc<str>>,
+    /// Protocols and sites (`None`: the name without a site) under which it was published less than an hour ago,
+    /// with the last time: those names answer NODATA, not NXDOMAIN.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub remembered: BTreeMap<Box<str>, Timestamp>,
+    /// Why nobody serves, in words, for EDE; kept with the last transition that emptied it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub empty_reason: Option<String>,
+    /// The last change of it or of one of its instances.
+    pub revision: Revision,
+}
+
+impl Service {
+    /// A service that nobody has declared or registered yet.
+    pub fn new(name: Arc<str>) -> Self {
+        Self { name, row: ServiceRow::default(), instances: Vec::new() }
+    }
+
+    /// The instance of that id.
+    pub fn instance(&self, id: &str) -> Option<&Arc<Instance>> {
+        self.position(id).ok().map(|at| &self.instances[at])
+    }
+
+    /// Where the instance of that id stands, or where it would go.
+    pub fn position(&self, id: &str) -> Result<usize, usize> {
+        self.instances.binary_search_by(|instance| (*instance.id).cmp(id))
+    }
+
+    /// Instances that are in the answers.
+    pub fn serving(&self) -> impl Iterator<Item = &Arc<Instance>> {
+        self.instances.iter().filter(|instance| instance.is_serving())
+    }
+
+    /// Whether DNS knows it: declared, registered, or left less than an hour ago.
+    pub fn is_known(&self) -> bool {
+        self.row.declaration.is_some() || !self.instances.is_empty() || !self.row.remembered.is_empty()
+    }
+}
+
+/// The key of [`ServiceRow::remembered`]: `proto` or `proto/site`.
+pub fn remembered_key(proto: &str, site: Option<&str>) -> Box<str> {
+    match site {
+        None => proto.into(),
+        Some(site) => format!("{proto}/{site}").into(),
+    }
+}
+
+/// Protocol and site of a key of [`ServiceRow::remembered`].
+pub fn split_remembered(key: &str) -> (&str, Option<&str>) {
+    match key.split_once('/') {
+        None => (key, None),
+        Some((proto, site)) => (proto, Some(site)),
+    }
+}

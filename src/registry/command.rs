@@ -1,0 +1,152 @@
+//! Commands: what edges ask of the registry, and what they get back.
+
+use std::sync::Arc;
+
+use crate::model::api::{Registration, SessionSet};
+use crate::model::{Declaration, Instance, Principal, Revision, Scope, Token};
+
+/// A request to change the registry.
+#[derive(Debug, Clone)]
+pub struct Command {
+    /// Who asks.
+    pub principal: Principal,
+    /// Why, in words; goes into history.
+    pub reason: String,
+    /// What to do.
+    pub action: Action,
+}
+
+/// What to do. Labels are as the caller wrote them; the registry checks and folds them.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// Register or update an instance, and beat for it.
+    Register {
+        /// Service label.
+        service: String,
+        /// Instance label.
+        id: String,
+        /// The body.
+        registration: Registration,
+    },
+    /// Take an instance out now.
+    Deregister {
+        /// Service label.
+        service: String,
+        /// Instance label.
+        id: String,
+        /// The incarnation that leaves; refused if it has been replaced.
+        incarnation: Option<u64>,
+    },
+    /// Bring a lapsed instance back, because it beat.
+    Return {
+        /// Service label.
+        service: String,
+        /// Instance label.
+        id: String,
+        /// The incarnation that beat; refused if it has been replaced.
+        incarnation: Option<u64>,
+    },
+    /// Replace everything that a session beats for.
+    SetSession {
+        /// The session.
+        session: String,
+        /// The body.
+        set: SessionSet,
+    },
+    /// Bring the lapsed instances of a session back, because it beat.
+    ReturnSession {
+        /// The session.
+        session: String,
+    },
+    /// Take all instances of a session out now.
+    EndSession {
+        /// The session.
+        session: String,
+    },
+    /// Say something about a service.
+    Declare {
+        /// Service label.
+        service: String,
+        /// The body.
+        declaration: Declaration,
+    },
+    /// Take a declaration back and give the name up; refused while instances are registered.
+    Undeclare {
+        /// Service label.
+        service: String,
+    },
+    /// Create a token; the caller made the secret.
+    CreateToken(Token),
+    /// Revoke a token; names it owned are free again.
+    RevokeToken {
+        /// Its public id or its name.
+        token: String,
+    },
+    /// Compile the zone files again: the composition root has loaded other ones.
+    ReloadStatics,
+}
+
+/// What came of a command.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// The instance as it is now.
+    Instance {
+        /// The service it belongs to.
+        service: Arc<str>,
+        /// The instance.
+        instance: Arc<Instance>,
+        /// Whether it was not registered before.
+        new: bool,
+        /// Whether anything changed; a bare beat changes nothing.
+        changed: bool,
+    },
+    /// The session's instances as they are now.
+    Session {
+        /// The session.
+        session: Arc<str>,
+        /// Its epoch.
+        epoch: String,
+        /// Hash of the set, to send with beats.
+        hash: String,
+        /// How long it may be silent.
+        lease_seconds: u32,
+        /// Service and instance, in the order of the request.
+        instances: Vec<(Arc<str>, Arc<Instance>)>,
+    },
+    /// The registry moved on, or was so already.
+    Applied {
+        /// The change, or the current revision.
+        revision: Revision,
+        /// Whether anything changed.
+        changed: bool,
+    },
+}
+
+/// What came of a beat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beaten {
+    /// The lease runs anew.
+    Renewed {
+        /// How long it may be silent, in seconds.
+        lease_seconds: u32,
+    },
+    /// The lease had run out: the edge now asks for [`Action::Return`] or [`Action::ReturnSession`].
+    Lapsed {
+        /// How long it may be silent, in seconds.
+        lease_seconds: u32,
+    },
+    /// No such instance or session.
+    Unknown,
+    /// The beat names another incarnation than the current one.
+    OldIncarnation {
+        /// The current one.
+        current: Revision,
+    },
+    /// The session's epoch or hash differs.
+    OutOfSync,
+}
+
+/// What a scope of `Scope::default()` and `admin` stands for, for callers that make the first token.
+pub fn unlimited() -> Scope {
+    Scope { admin: true, ..Scope::default() }
+}

@@ -1,0 +1,36 @@
+//! What readers see of the registry: one immutable state, cheap to take, sharing everything that did not change.
+
+use std::sync::Arc;
+
+use rpds::RedBlackTreeMapSync;
+
+use crate::model::{Revision, Service, Token};
+
+/// The registry at one revision.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// The last committed change it contains.
+    pub revision: Revision,
+    /// Every service with a row or an instance, by label.
+    pub services: RedBlackTreeMapSync<Arc<str>, Arc<Service>>,
+    /// Every token, by id.
+    pub tokens: RedBlackTreeMapSync<Arc<str>, Arc<Token>>,
+}
+
+impl Snapshot {
+    /// The service of that label.
+    pub fn service(&self, name: &str) -> Option<&Arc<Service>> {
+        self.services.get(name)
+    }
+}
+
+/// A service whose published names may have changed between two snapshots, and by which change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Touched {
+    /// The service.
+    pub service: Arc<str>,
+    /// The instance; `None` when only the service's own row changed.
+    pub instance: Option<Box<str>>,
+    /// The change.
+    pub revision: Revision,
+}

@@ -1,0 +1,1 @@
+//! The embedded store: redb in the data directory.

@@ -1,0 +1,139 @@
+//! The Store contract: what the single writer needs from a disk or a cluster.
+//!
+//! A store keeps rows (instances, services, tokens, zones) and the history of changes. `commit` applies one batch
+//! whole or not at all, and returns only when it is durable. A store that failed stays failed until `reopen` works;
+//! nothing of a failed batch may be visible afterwards. One test battery (`tests/store.rs`) runs against every backend.
+
+pub mod embedded;
+
+use std::sync::Arc;
+
+use crate::model::service::ServiceRow;
+use crate::model::{Change, Instance, Name, Revision, Timestamp, Token};
+
+/// One row written or removed by a batch.
+#[derive(Debug, Clone)]
+pub enum Write {
+    /// An instance of a service, as it is now.
+    Instance(Arc<str>, Arc<Instance>),
+    /// An instance that is no more.
+    RemoveInstance(Arc<str>, Box<str>),
+    /// A service's row.
+    Service(Arc<str>, ServiceRow),
+    /// A service that is no more.
+    RemoveService(Arc<str>),
+    /// A token.
+    Token(Arc<Token>),
+    /// A token that is no more.
+    RemoveToken(Arc<str>),
+    /// What a zone's serial depends on.
+    Zone(Name, ZoneRow),
+}
+
+/// What a zone's serial depends on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct ZoneRow {
+    /// The revision of the last change to its content.
+    pub changed: Revision,
+    /// Hash of its static records when they were last loaded; empty if it has none.
+    pub static_hash: String,
+}
+
+/// Everything that commits together.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// The revision that the store must be at, or the commit fails with [`StoreError::Conflict`].
+    pub expected: Revision,
+    /// Rows.
+    pub writes: Vec<Write>,
+    /// History, in order of revision; the last one is the store's new revision.
+    pub changes: Vec<Change>,
+}
+
+/// What `load` found.
+#[derive(Debug, Clone, Default)]
+pub struct Loaded {
+    /// The last committed change.
+    pub revision: Revision,
+    /// Rows of services, by label.
+    pub services: Vec<(Arc<str>, ServiceRow)>,
+    /// Instances with the service they belong to, sorted by service and id.
+    pub instances: Vec<(Arc<str>, Instance)>,
+    /// Tokens.
+    pub tokens: Vec<Token>,
+    /// Zones.
+    pub zones: Vec<(Name, ZoneRow)>,
+}
+
+/// A page of history.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Oldest first.
+    pub changes: Vec<Change>,
+    /// Whether more follow.
+    pub more: bool,
+    /// The oldest revision that is still kept.
+    pub oldest: Revision,
+}
+
+/// Why a store call failed. The text names the file and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The data directory cannot be created, opened or written.
+    #[error("cannot open the store {path}: {source}")]
+    Open {
+        /// The file.
+        path: String,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Another process has it.
+    #[error("the store {0} is in use by another process; stop that server first, or give this one another --data-dir")]
+    Locked(String),
+    /// The file is there, but is not a store of ours or does not read.
+    #[error("the store {path} is damaged: {detail}; restore a copy, or move the file away to start empty")]
+    Damaged {
+        /// The file.
+        path: String,
+        /// What did not read.
+        detail: String,
+    },
+    /// The disk did not take a batch. Nothing of it is visible.
+    #[error("the store {path} did not take a write: {source}")]
+    Write {
+        /// The file.
+        path: String,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Somebody else wrote in between.
+    #[error("the store is at revision {found}, not at {expected}")]
+    Conflict {
+        /// What the batch wanted.
+        expected: Revision,
+        /// What is there.
+        found: Revision,
+    },
+}
+
+/// One backend. Calls block; only the writer's thread and readers of history call them.
+pub trait Store: Send + Sync + 'static {
+    /// Reads everything at one revision.
+    fn load(&self) -> Result<Loaded, StoreError>;
+
+    /// Applies a batch whole and durably, or not at all.
+    fn commit(&self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// Makes a failed store usable again, if the cause is gone.
+    fn reopen(&self) -> Result<(), StoreError>;
+
+    /// Changes after `since`, oldest first, at most `limit`.
+    fn history(&self, since: Revision, limit: usize) -> Result<Page, StoreError>;
+
+    /// One change, if it is still kept.
+    fn change(&self, revision: Revision) -> Result<Option<Change>, StoreError>;
+
+    /// Forgets changes made before `before`, at most `limit` in one call; says how many.
+    fn prune(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError>;
+}

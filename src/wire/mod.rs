@@ -1,0 +1,3 @@
+//! DNS bytes in and out.
+
+pub mod encode;
