@@ -1,20 +1,149 @@
 //! A query against a view: pure.
+//!
+//! `answer` decides and borrows; it writes no octets and allocates nothing for the plain cases (a set at the name that
+//! was asked, a negative answer). Aliases, delegations and sets whose targets have to be looked up are put together in
+//! one [`Composed`]. `wire::encode` turns either into a message.
 
+mod compose;
+pub mod lookup;
 pub mod query;
+pub mod server;
 
-use std::marker::PhantomData;
+use crate::view::{RrSet, View, Zone};
 
-use crate::view::View;
+pub use compose::{Composed, Part};
+pub use lookup::{Found, find};
+pub use query::{CLASS_ANY, CLASS_CH, CLASS_IN, Edns, Query, QueryName, Transport};
 
-pub use query::{Edns, Query, QueryName, Transport};
+/// A response code, the extended ones of EDNS included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Rcode(pub u16);
 
-/// The answer to one query: borrowed from the view, not yet octets. `wire::encode` writes it.
+impl Rcode {
+    /// No error (RFC 1035).
+    pub const NOERROR: Self = Self(0);
+    /// The query was not understood (RFC 1035).
+    pub const FORMERR: Self = Self(1);
+    /// The server cannot answer now (RFC 1035).
+    pub const SERVFAIL: Self = Self(2);
+    /// The name does not exist (RFC 1035).
+    pub const NXDOMAIN: Self = Self(3);
+    /// The opcode is not served (RFC 1035).
+    pub const NOTIMP: Self = Self(4);
+    /// Not by this server, or not for this client (RFC 1035).
+    pub const REFUSED: Self = Self(5);
+    /// Not authoritative, or not signed as it should be (RFC 8945).
+    pub const NOTAUTH: Self = Self(9);
+    /// The EDNS version is not served (RFC 6891).
+    pub const BADVERS: Self = Self(16);
+}
+
+/// An extended error: a code of RFC 8914 and words for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ede<'v> {
+    /// INFO-CODE.
+    pub code: u16,
+    /// EXTRA-TEXT.
+    pub text: &'v str,
+}
+
+impl Ede<'_> {
+    /// Other: the text says it.
+    pub const OTHER: u16 = 0;
+    /// The data are as old as the store's last word.
+    pub const STALE_ANSWER: u16 = 3;
+    /// The registry has not been loaded.
+    pub const NOT_READY: u16 = 14;
+    /// No zone of ours.
+    pub const NOT_AUTHORITATIVE: u16 = 20;
+}
+
+/// The answer to one query: borrowed from the view, not yet octets.
 #[derive(Debug)]
 pub struct Answer<'v> {
-    _view: PhantomData<&'v View>,
+    /// Response code.
+    pub rcode: Rcode,
+    /// The AA bit.
+    pub authoritative: bool,
+    /// What the sections hold.
+    pub content: Content<'v>,
+    /// Why, in words, for clients that speak EDNS.
+    pub ede: Option<Ede<'v>>,
+}
+
+/// What the sections of a message hold.
+#[derive(Debug)]
+pub enum Content<'v> {
+    /// Nothing.
+    Empty,
+    /// One set at the name that was asked, ready to be copied.
+    Set(RrSet<'v>),
+    /// The zone's SOA in the answer section.
+    Soa(&'v Zone),
+    /// The zone's SOA in the authority section: no such name, or no such type.
+    Negative(&'v Zone),
+    /// Several sets, or sets that do not belong to the name that was asked.
+    Composed(Box<Composed<'v>>),
+    /// What the server says of itself: a TXT record of class CH.
+    Identity(&'v str),
+    /// The answer to ANY: HINFO "RFC8482" (RFC 8482 section 4.2).
+    Any,
 }
 
 /// Answers one query from one view.
 pub fn answer<'v>(view: &'v View, query: &Query<'_>) -> Answer<'v> {
-    todo!()
+    match query.class {
+        CLASS_IN | CLASS_ANY => {}
+        CLASS_CH => return server::answer(view, query),
+        _ => return refused("zonebeat serves the classes IN and CH"),
+    }
+    let mut answer = match find(view, query.name.as_wire(), query.rtype) {
+        Found::Set(set) if set.follows_targets() => compose::with_targets(view, set),
+        Found::Set(set) => Answer::yes(Content::Set(set)),
+        Found::Soa(zone) => Answer::yes(Content::Soa(zone)),
+        Found::Any => Answer::yes(Content::Any),
+        Found::NoData { zone, note } => no_data(zone, note),
+        Found::NoName(zone) => Answer { rcode: Rcode::NXDOMAIN, ..Answer::yes(Content::Negative(zone)) },
+        Found::Alias(..) | Found::Redirect(..) => compose::chain(view, query),
+        Found::Referral(cut) => compose::referral(view, cut),
+        Found::NotReady(_) => not_ready(),
+        Found::NotOurs => refused("the name is in none of this server's zones"),
+    };
+    if view.stale && answer.ede.is_none() && is_from_registry(view, query) {
+        let text = "the registry's store is away; this is its last known state";
+        answer.ede = Some(Ede { code: Ede::STALE_ANSWER, text });
+    }
+    answer
+}
+
+impl<'v> Answer<'v> {
+    /// An authoritative NOERROR answer.
+    pub fn yes(content: Content<'v>) -> Self {
+        Self { rcode: Rcode::NOERROR, authoritative: true, content, ede: None }
+    }
+
+    /// An answer without records or authority.
+    pub fn error(rcode: Rcode, ede: Option<Ede<'v>>) -> Self {
+        Self { rcode, authoritative: false, content: Content::Empty, ede }
+    }
+}
+
+fn no_data<'v>(zone: &'v Zone, note: &'v str) -> Answer<'v> {
+    let ede = (!note.is_empty()).then_some(Ede { code: Ede::OTHER, text: note });
+    Answer { ede, ..Answer::yes(Content::Negative(zone)) }
+}
+
+fn not_ready<'v>() -> Answer<'v> {
+    let text = "the registry has not been loaded yet";
+    Answer::error(Rcode::SERVFAIL, Some(Ede { code: Ede::NOT_READY, text }))
+}
+
+fn refused(text: &str) -> Answer<'_> {
+    Answer::error(Rcode::REFUSED, Some(Ede { code: Ede::NOT_AUTHORITATIVE, text }))
+}
+
+/// Whether the name lies in a zone that follows the registry.
+fn is_from_registry(view: &View, query: &Query<'_>) -> bool {
+    let zones = view.zones.iter().filter(|zone| zone.dynamic);
+    zones.into_iter().any(|zone| crate::model::name::is_within(query.name.as_wire(), zone.apex.as_wire()))
 }

@@ -252,10 +252,38 @@ impl PartialOrd for Name {
 /// The canonical order of RFC 4034 section 6.1: by labels from the root down.
 impl Ord for Name {
     fn cmp(&self, other: &Self) -> Ordering {
-        let reversed = |name: &Name| name.labels().map(<[u8]>::to_vec).collect::<Vec<_>>();
-        let (mine, theirs) = (reversed(self), reversed(other));
-        mine.iter().rev().cmp(theirs.iter().rev())
+        canonical_cmp(&self.wire, &other.wire)
     }
+}
+
+/// Compares two whole, lower-case names in canonical order (RFC 4034 section 6.1).
+pub fn canonical_cmp(a: &[u8], b: &[u8]) -> Ordering {
+    let (mut starts_a, mut starts_b) = ([0u8; MAX_NAME / 2 + 1], [0u8; MAX_NAME / 2 + 1]);
+    let (count_a, count_b) = (label_starts(a, &mut starts_a), label_starts(b, &mut starts_b));
+    let label = |name: &'_ [u8], start: u8| {
+        let start = start as usize;
+        start + 1..start + 1 + name[start] as usize
+    };
+    for depth in 1..=count_a.min(count_b) {
+        let mine = &a[label(a, starts_a[count_a - depth])];
+        let theirs = &b[label(b, starts_b[count_b - depth])];
+        match mine.cmp(theirs) {
+            Ordering::Equal => {}
+            different => return different,
+        }
+    }
+    count_a.cmp(&count_b)
+}
+
+/// Notes where each label of a whole name starts; returns how many there are, the root not counted.
+fn label_starts(name: &[u8], starts: &mut [u8; MAX_NAME / 2 + 1]) -> usize {
+    let (mut at, mut count) = (0, 0);
+    while name[at] != 0 {
+        starts[count] = at as u8;
+        count += 1;
+        at += 1 + name[at] as usize;
+    }
+    count
 }
 
 impl serde::Serialize for Name {

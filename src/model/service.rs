@@ -11,6 +11,9 @@ use super::{Instance, Revision, Timestamp};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Declaration {
+    /// Protocol label under which it is known even before an instance registers; `tcp` if missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proto: Option<String>,
     /// Who answers for it: a team or squad.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,

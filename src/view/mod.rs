@@ -1,12 +1,72 @@
 //! The compiled, immutable data that queries read.
+//!
+//! A view is everything at one revision: the zones with their SOA, and one table of all names. It is made aside by
+//! [`compile::Compiler`] and becomes visible by the one swap in [`publish`]. A transition touches the shards of its own
+//! names; all others are shared with the view before, so a change costs what it changes and not what there is.
 
+pub mod compile;
+mod edit;
 pub mod publish;
+pub mod rrset;
+pub(crate) mod shard;
+pub mod table;
+pub mod zone;
 
+use std::sync::Arc;
+
+pub use compile::Compiler;
 pub use publish::Published;
+pub use rrset::RrSet;
+pub use shard::Entry;
+pub use table::Table;
+pub use zone::{Zone, ZoneSource};
+
+use crate::model::{Name, Revision};
 
 /// Everything that queries read, at one revision.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct View {
+    /// The registry's revision that it shows.
+    pub revision: Revision,
     /// The store is gone: answers go on and say so with EDE 3.
     pub stale: bool,
+    /// What the server says of itself.
+    pub server: Arc<ServerFacts>,
+    /// The zones, numbered as the entries name them.
+    pub zones: Arc<[Arc<Zone>]>,
+    /// All names of all zones.
+    pub table: Table,
+}
+
+/// What the server says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServerFacts {
+    /// The answer to CH TXT `hostname.bind` and `id.server`, and NSID; `None` refuses them.
+    pub identity: Option<Box<str>>,
+    /// The answer to CH TXT `version.bind`; `None` refuses it.
+    pub version: Option<Box<str>>,
+    /// The EDNS UDP size that answers announce.
+    pub udp_size: u16,
+}
+
+impl View {
+    /// The entry of a whole, lower-case name.
+    pub fn find(&self, name: &[u8]) -> Option<Entry<'_>> {
+        self.table.find(name)
+    }
+
+    /// Brings the memory that this name's lookup will read nearer.
+    pub fn prefetch(&self, name: &[u8]) {
+        self.table.prefetch(name);
+    }
+
+    /// The zone an entry belongs to.
+    pub fn zone_of(&self, entry: &Entry<'_>) -> &Zone {
+        &self.zones[entry.zone()]
+    }
+
+    /// The zone with that apex.
+    pub fn zone(&self, apex: &Name) -> Option<&Zone> {
+        self.zones.iter().map(AsRef::as_ref).find(|zone: &&Zone| zone.apex == *apex)
+    }
 }

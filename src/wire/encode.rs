@@ -1,15 +1,194 @@
 //! An answer becomes octets.
+//!
+//! The plain case copies: header, the client's question, the ready sections of one set, OPT. Rotating a set is copying
+//! its tail before its head and adding the difference to each additional owner pointer. Composed answers are written
+//! record by record in [`super::compose`].
 
-use crate::answer::{Answer, Query};
-use crate::view::View;
+use super::compose;
+use super::message::{Message, Section};
+use crate::answer::{Answer, Content, Ede, Query, Rcode, Transport};
+use crate::model::Rtype;
+use crate::view::rrset::{MAX_POINTER, QNAME_AT, QUESTION_TAIL, RECORD_HEAD};
+use crate::view::{RrSet, View, Zone};
 
 /// The largest message over UDP that this server is ever configured to send.
 pub const MAX_UDP: usize = 8192;
+
+/// Octets of a DNS header.
+const HEADER: usize = 12;
+const QR: u16 = 0x8000;
+const AA: u16 = 0x0400;
+const TC: u16 = 0x0200;
+/// Opcode, RD and CD are copied from the query.
+const COPIED: u16 = 0x7910;
+const OPT_HEAD: usize = 11;
+const EDE_OPTION: u16 = 15;
+const NSID_OPTION: u16 = 3;
+/// The most octets of text in an extended error, so that it rarely is what makes an answer too long.
+const EDE_TEXT: usize = 200;
 
 /// Writes the whole response message into `out` and returns its length.
 ///
 /// `limit` is the largest message that the client takes (see `wire::limits`); `out` has at least that room. What does
 /// not fit: the additional section goes first, then TC is set and the answer section stays empty.
 pub fn encode(view: &View, query: &Query<'_>, answer: &Answer<'_>, limit: usize, out: &mut [u8]) -> usize {
-    todo!()
+    let opt = opt_length(view, query, answer);
+    let limit = limit.min(out.len());
+    let mut message = Message::new(out, limit.saturating_sub(opt));
+    let mut flags = QR | query.flags & COPIED | answer.rcode.0 & 0xF;
+    if answer.authoritative {
+        flags |= AA;
+    }
+    message.start(query.id, query.question);
+    if !write_content(view, query, answer, &mut message) {
+        flags |= TC;
+        message.truncate(HEADER + query.question.len());
+    }
+    message.raise_limit(limit);
+    write_opt(view, query, answer, &mut message);
+    message.finish(flags)
+}
+
+/// Writes the sections; `false` when they do not fit and the client has to come back over TCP.
+fn write_content(view: &View, query: &Query<'_>, answer: &Answer<'_>, message: &mut Message<'_>) -> bool {
+    match &answer.content {
+        Content::Empty => true,
+        Content::Set(set) => copy_set(query, set, message),
+        Content::Soa(zone) => write_soa(query, zone, zone.soa_ttl, Section::Answer, message),
+        Content::Negative(zone) => write_soa(query, zone, zone.negative_ttl, Section::Authority, message),
+        Content::Composed(composed) => compose::write(view, query, composed, message),
+        Content::Identity(text) => write_identity(text, message),
+        Content::Any => {
+            message.record(Section::Answer, &[0xC0, QNAME_AT as u8], Rtype::HINFO, 1, 3600, b"\x07RFC8482\0")
+        }
+    }
+}
+
+/// Copies a ready set, starting at a record that the rotation chooses.
+fn copy_set(query: &Query<'_>, set: &RrSet<'_>, message: &mut Message<'_>) -> bool {
+    let start = if rotates(set) { rotation_offset(query.rotation, set) } else { 0 };
+    let (head, tail) = set.answer.split_at(start);
+    if !message.copy(Section::Answer, set.count, tail, head) {
+        return false;
+    }
+    let additional = message.len();
+    if message.copy(Section::Additional, set.additional_count, set.additional, &[]) {
+        let answer_at = HEADER + query.question.len();
+        let shift = (QNAME_AT + query.name.as_wire().len()).wrapping_sub(QNAME_AT + set.owner.len());
+        move_pointers(message.written(additional), answer_at, start, set.answer.len(), shift);
+    }
+    true
+}
+
+/// Sets of addresses and services rotate; the order of others means nothing to clients.
+fn rotates(set: &RrSet<'_>) -> bool {
+    set.count > 1 && matches!(set.rtype, Rtype::A | Rtype::AAAA | Rtype::SRV)
+}
+
+/// Where the first record of a rotated answer starts. Successive numbers step by the golden ratio, so that every start
+/// comes up equally often, also for a client that asks two names in turn.
+pub(super) fn rotation_offset(rotation: u32, set: &RrSet<'_>) -> usize {
+    let spread = rotation.wrapping_mul(0x9E37_79B9);
+    let first = (u64::from(spread) * u64::from(set.count)) >> 32;
+    let mut at = 0;
+    for _ in 0..first {
+        at += RECORD_HEAD + usize::from(u16::from_be_bytes([set.answer[at + 10], set.answer[at + 11]]));
+    }
+    at
+}
+
+/// Corrects the owner pointers of copied additional records: they point into the answer section, whose first `start`
+/// octets went to its end, and which begins `shift` octets later than the set was built for.
+fn move_pointers(additional: &mut [u8], answer_at: usize, start: usize, length: usize, shift: usize) {
+    if start == 0 && shift == 0 {
+        return;
+    }
+    let mut at = 0;
+    while at + RECORD_HEAD <= additional.len() {
+        if additional[at] & 0xC0 != 0xC0 {
+            return;
+        }
+        let stored = usize::from(u16::from_be_bytes([additional[at], additional[at + 1]])) & MAX_POINTER;
+        let offset = stored.wrapping_add(shift).wrapping_sub(answer_at);
+        let moved = if offset >= start { offset - start } else { offset + length - start };
+        let pointer = 0xC000 | (answer_at + moved) as u16;
+        additional[at..at + 2].copy_from_slice(&pointer.to_be_bytes());
+        at += RECORD_HEAD + usize::from(u16::from_be_bytes([additional[at + 10], additional[at + 11]]));
+    }
+}
+
+/// The zone's SOA, whose owner is the end of the question.
+fn write_soa(query: &Query<'_>, zone: &Zone, ttl: u32, section: Section, message: &mut Message<'_>) -> bool {
+    let asked = query.name.as_wire().len();
+    let pointer = 0xC000 | (QNAME_AT + asked - zone.apex.as_wire().len()) as u16;
+    message.record(section, &pointer.to_be_bytes(), Rtype::SOA, 1, ttl, &zone.soa)
+}
+
+fn write_identity(text: &str, message: &mut Message<'_>) -> bool {
+    let text = &text.as_bytes()[..text.len().min(255)];
+    let mut rdata = [0; 256];
+    rdata[0] = text.len() as u8;
+    rdata[1..=text.len()].copy_from_slice(text);
+    message.record(Section::Answer, &[0xC0, QNAME_AT as u8], Rtype::TXT, 3, 0, &rdata[..=text.len()])
+}
+
+/// Octets of the OPT record that the answer will end in (RFC 6891); none without EDNS in the query.
+fn opt_length(view: &View, query: &Query<'_>, answer: &Answer<'_>) -> usize {
+    let Some(edns) = query.edns else { return 0 };
+    let ede = answer.ede.map_or(0, |ede| 6 + ede_text(&ede).len());
+    let nsid = if edns.nsid { view.server.identity.as_ref().map_or(0, |id| 4 + id.len()) } else { 0 };
+    OPT_HEAD + ede + nsid
+}
+
+fn write_opt(view: &View, query: &Query<'_>, answer: &Answer<'_>, message: &mut Message<'_>) {
+    let Some(edns) = query.edns else { return };
+    let length = (opt_length(view, query, answer) - OPT_HEAD) as u16;
+    let mut head = [0; OPT_HEAD];
+    head[1..3].copy_from_slice(&Rtype::OPT.0.to_be_bytes());
+    head[3..5].copy_from_slice(&view.server.udp_size.to_be_bytes());
+    head[5] = (answer.rcode.0 >> 4) as u8;
+    head[7] = if edns.dnssec_ok { 0x80 } else { 0 };
+    head[9..].copy_from_slice(&length.to_be_bytes());
+    message.copy(Section::Additional, 1, &head, &[]);
+    if let Some(identity) = view.server.identity.as_ref().filter(|_| edns.nsid) {
+        let mut option = [0; 4];
+        option[..2].copy_from_slice(&NSID_OPTION.to_be_bytes());
+        option[2..].copy_from_slice(&(identity.len() as u16).to_be_bytes());
+        message.copy(Section::Additional, 0, &option, identity.as_bytes());
+    }
+    if let Some(ede) = answer.ede {
+        let text = ede_text(&ede);
+        let mut option = [0; 6];
+        option[..2].copy_from_slice(&EDE_OPTION.to_be_bytes());
+        option[2..4].copy_from_slice(&(text.len() as u16 + 2).to_be_bytes());
+        option[4..].copy_from_slice(&ede.code.to_be_bytes());
+        message.copy(Section::Additional, 0, &option, text.as_bytes());
+    }
+}
+
+fn ede_text<'a>(ede: &Ede<'a>) -> &'a str {
+    &ede.text[..ede.text.floor_char_boundary(EDE_TEXT)]
+}
+
+/// Whether an answer came out with TC set.
+pub fn is_truncated(message: &[u8]) -> bool {
+    message.get(2).is_some_and(|flags| flags & 2 != 0)
+}
+
+/// The response code in a message's header, without the extended part.
+pub fn header_rcode(message: &[u8]) -> Rcode {
+    Rcode(u16::from(message.get(3).copied().unwrap_or_default() & 0xF))
+}
+
+/// The largest message that a query's transport takes at all.
+pub fn transport_limit(transport: Transport) -> usize {
+    match transport {
+        Transport::Udp => MAX_UDP,
+        Transport::Tcp => usize::from(u16::MAX),
+    }
+}
+
+/// Octets of a question for a name: the name, QTYPE and QCLASS.
+pub fn question_length(name: &[u8]) -> usize {
+    name.len() + QUESTION_TAIL
 }

@@ -1,3 +1,5 @@
 //! DNS bytes in and out.
 
+mod compose;
 pub mod encode;
+pub mod message;

@@ -1,0 +1,213 @@
+//! Registry and static records become a view.
+//!
+//! `full` compiles everything; `update` compiles the names of the services that a batch of changes touched, on top of
+//! the view before. Both are functions of their arguments alone: servers with the same configuration, static records
+//! and registry revision get the same content.
+
+mod owners;
+mod statics;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::edit::{Editor, Published};
+use super::{ServerFacts, Table, View, Zone, ZoneSource};
+use crate::model::naming::Naming;
+use crate::model::{Instance, Name, Revision, Service};
+use crate::registry::{Snapshot, Touched};
+use owners::Owners;
+
+/// Compiles views for one configuration and one set of static records.
+#[derive(Debug, Clone)]
+pub struct Compiler {
+    sources: Arc<[ZoneSource]>,
+    naming: Naming,
+    server: Arc<ServerFacts>,
+    seed: u64,
+    cuts: Vec<Name>,
+}
+
+impl Compiler {
+    /// A compiler; sources without a well-formed SOA are left out. `seed` keys the hash of names.
+    pub fn new(mut sources: Vec<ZoneSource>, naming: Naming, server: ServerFacts, seed: u64) -> Self {
+        sources.retain(|source| Zone::new(source, Revision::default(), false).is_some());
+        sources.sort_by(|a, b| a.apex.cmp(&b.apex));
+        sources.dedup_by(|a, b| a.apex == b.apex);
+        let cuts = sources.iter().flat_map(statics::cuts).collect();
+        Self { sources: sources.into(), naming, server: Arc::new(server), seed, cuts }
+    }
+
+    /// The view before the store has been read: static zones answer, zones with registrations are not ready.
+    pub fn unready(&self) -> View {
+        let mut editor_base = Table::empty(self.seed);
+        editor_base = self.compile_statics(&editor_base, |source| !source.is_dynamic());
+        self.view(Revision::default(), editor_base, &[], false)
+    }
+
+    /// Everything, from a snapshot; `changed` says for each dynamic zone when its content last changed.
+    pub fn full(&self, snapshot: &Snapshot, changed: &[(Name, Revision)]) -> View {
+        let table = self.compile_statics(&Table::empty(self.seed), |_| true);
+        let mut editor = Editor::new(&table);
+        for (number, source) in self.registration_zones() {
+            for (name, set) in Owners::new(self, number, source).browse() {
+                editor.publish(
+                    number,
+                    &name,
+                    Published { sets: vec![set], ..Published::default() },
+                    Revision::default(),
+                );
+            }
+        }
+        for service in snapshot.services.values() {
+            let instances = service.instances.iter().map(|instance| (None, Some(&**instance)));
+            self.edit_service(&mut editor, None, Some(service), instances, Revision::default());
+        }
+        let table = editor.finish().table;
+        self.view(snapshot.revision, table, changed, true)
+    }
+
+    /// The names of the touched services on top of `view`, which shows `before`. Says which zones' content differs
+    /// and by which change.
+    pub fn update(
+        &self,
+        view: &View,
+        before: &Snapshot,
+        after: &Snapshot,
+        touched: &[Touched],
+    ) -> (View, Vec<(Name, Revision)>) {
+        let mut services: BTreeMap<&str, (Revision, BTreeSet<&str>)> = BTreeMap::new();
+        for touch in touched {
+            let (revision, instances) = services.entry(&touch.service).or_default();
+            *revision = touch.revision.max(*revision);
+            instances.extend(touch.instance.as_deref());
+        }
+        let mut editor = Editor::new(&view.table);
+        for (name, (revision, ids)) in services {
+            let (old, new) = (before.service(name).map(Arc::as_ref), after.service(name).map(Arc::as_ref));
+            let instance = |service: Option<&'_ Service>, id| service.and_then(|service| service.instance(id)).cloned();
+            let pairs: Vec<_> = ids.iter().map(|id| (instance(old, id), instance(new, id))).collect();
+            let pairs = pairs.iter().map(|(old, new)| (old.as_deref(), new.as_deref()));
+            self.edit_service(&mut editor, old, new, pairs, revision);
+        }
+        let edited = editor.finish();
+        let mut zones = view.zones.to_vec();
+        let mut moved = Vec::new();
+        for (number, revision) in edited.zones {
+            let zone = Arc::make_mut(&mut zones[number as usize]);
+            zone.mark(revision);
+            moved.push((zone.apex.clone(), revision));
+        }
+        let view = View { revision: after.revision, zones: zones.into(), table: edited.table, ..view.clone() };
+        (view, moved)
+    }
+
+    /// For each dynamic zone the hash of what it contains besides registrations.
+    pub fn bases(&self) -> Vec<(Name, String)> {
+        let dynamic = self.sources.iter().filter(|source| source.is_dynamic());
+        dynamic.map(|source| (source.apex.clone(), self.basis(source))).collect()
+    }
+
+    fn basis(&self, source: &ZoneSource) -> String {
+        let mut hash = Sha256::new();
+        let mut records: Vec<_> = source.records.iter().collect();
+        records.sort_by(|a, b| (&a.owner, a.rtype, &a.rdata).cmp(&(&b.owner, b.rtype, &b.rdata)));
+        for record in records {
+            hash.update(record.owner.as_wire());
+            hash.update(record.rtype.0.to_be_bytes());
+            hash.update(record.ttl.to_be_bytes());
+            hash.update((record.rdata.len() as u32).to_be_bytes());
+            hash.update(&record.rdata);
+        }
+        for template in self.naming.templates() {
+            hash.update(format!("{}\n{:?}\n", template.pattern, template.publishes));
+        }
+        for zone in self.sources.iter() {
+            hash.update(format!("{} {} {}\n", zone.apex, zone.registrations, zone.reverse));
+        }
+        hash.update(source.ttl.to_be_bytes());
+        hash.finalize().iter().map(|octet| format!("{octet:02x}")).collect()
+    }
+
+    fn view(&self, revision: Revision, table: Table, changed: &[(Name, Revision)], ready: bool) -> View {
+        let zones = self.sources.iter().filter_map(|source| {
+            let known = changed.iter().find(|(name, _)| *name == source.apex);
+            let changed = known.map_or(Revision::default(), |(_, revision)| *revision);
+            Zone::new(source, changed, ready).map(Arc::new)
+        });
+        View { revision, stale: false, server: Arc::clone(&self.server), zones: zones.collect(), table }
+    }
+
+    fn compile_statics(&self, base: &Table, which: impl Fn(&ZoneSource) -> bool) -> Table {
+        let mut editor = Editor::new(base);
+        for (number, source) in self.sources.iter().enumerate() {
+            let nested = |name: &Name| self.zone_number(name) != Some(number as u16);
+            statics::put_zone(&mut editor, number as u16, source, which(source), nested);
+        }
+        editor.finish().table
+    }
+
+    /// Edits the names of one service: what `old` published goes, what `new` publishes comes.
+    fn edit_service<'s>(
+        &self,
+        editor: &mut Editor<'_>,
+        old: Option<&Service>,
+        new: Option<&Service>,
+        instances: impl Iterator<Item = (Option<&'s Instance>, Option<&'s Instance>)>,
+        revision: Revision,
+    ) {
+        let instances: Vec<_> = instances.collect();
+        let Some(service) = new.or(old) else { return };
+        for (number, source) in self.registration_zones() {
+            let owners = Owners::new(self, number, source);
+            let mut gone = old.map(|old| owners.of_service(old)).unwrap_or_default();
+            let mut come = new.map(|new| owners.of_service(new)).unwrap_or_default();
+            for (old, new) in &instances {
+                gone.extend(old.map(|old| owners.of_instance(service, old)).unwrap_or_default());
+                come.extend(new.map(|new| owners.of_instance(service, new)).unwrap_or_default());
+            }
+            self.replace(editor, number, gone, come, revision);
+        }
+    }
+
+    fn replace(
+        &self,
+        editor: &mut Editor<'_>,
+        zone: u16,
+        gone: owners::Content,
+        come: owners::Content,
+        revision: Revision,
+    ) {
+        for name in gone.names.keys().filter(|name| !come.names.contains_key(*name)) {
+            editor.publish(zone, name, Published::default(), revision);
+        }
+        for member in gone.members.iter().filter(|member| !come.members.contains(member)) {
+            editor.member(member.zone, &member.owner, member.rdata.clone(), None, revision);
+        }
+        for (name, published) in come.names {
+            if self.zone_number(&name) == Some(zone) && !self.is_cut(&name) {
+                editor.publish(zone, &name, published, revision);
+            }
+        }
+        for member in come.members {
+            editor.member(member.zone, &member.owner, member.rdata, Some(member.ttl), revision);
+        }
+    }
+
+    fn registration_zones(&self) -> impl Iterator<Item = (u16, &ZoneSource)> {
+        let numbered = self.sources.iter().enumerate().map(|(number, source)| (number as u16, source));
+        numbered.filter(|(_, source)| source.registrations)
+    }
+
+    /// The deepest zone that a name lies in.
+    fn zone_number(&self, name: &Name) -> Option<u16> {
+        let within = self.sources.iter().enumerate().filter(|(_, source)| name.is_within(&source.apex));
+        within.max_by_key(|(_, source)| source.apex.as_wire().len()).map(|(number, _)| number as u16)
+    }
+
+    /// Whether a static delegation or DNAME stands at or above the name.
+    fn is_cut(&self, name: &Name) -> bool {
+        self.cuts.iter().any(|cut| name.is_within(cut))
+    }
+}

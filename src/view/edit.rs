@@ -1,0 +1,200 @@
+//! The next table, built aside: names are edited one by one, then every touched shard is rebuilt once.
+//!
+//! An editor starts from a table and copies an entry out the first time it is edited. `finish` settles which names
+//! exist: a name without records stays while something exists below it (RFC 8020), so a name that comes or goes
+//! changes the count of children of its parent, up to the apex of the zone. What came out different is known then, and
+//! by which change: that is what a zone's serial is made of.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::rrset::RrSetBuf;
+use super::shard::{APEX, Content, KNOWN, STATIC, ShardBuilder, WILDCARD};
+use super::table::{Slot, Table};
+use crate::model::name::parent;
+use crate::model::{Name, Revision, Rtype};
+
+/// Edits on top of a table.
+pub(crate) struct Editor<'t> {
+    base: &'t Table,
+    pending: HashMap<Box<[u8]>, Pending>,
+}
+
+struct Pending {
+    slot: Slot,
+    content: Content,
+    existed: bool,
+    /// The last change that altered its sets.
+    revision: Revision,
+    /// PTR records to add or remove, and the last change that asked for it.
+    members: BTreeMap<Box<[u8]>, Option<u32>>,
+    members_revision: Revision,
+}
+
+/// What an edit came to.
+pub(crate) struct Edited {
+    /// The next table.
+    pub(crate) table: Table,
+    /// For each zone number whose content differs: the last change that made it differ.
+    pub(crate) zones: BTreeMap<u16, Revision>,
+}
+
+impl<'t> Editor<'t> {
+    pub(crate) fn new(base: &'t Table) -> Self {
+        Self { base, pending: HashMap::new() }
+    }
+
+    /// Replaces what registrations publish at a name. Where static records stand nothing happens: they win.
+    pub(crate) fn publish(&mut self, zone: u16, name: &Name, published: Published, revision: Revision) {
+        let pending = self.pending(zone, name.as_wire());
+        if pending.content.flags & STATIC != 0 {
+            return;
+        }
+        let known = if published.known { KNOWN } else { 0 };
+        pending.content.flags = pending.content.flags & !KNOWN | known;
+        pending.content.note = published.note;
+        if pending.content.sets != published.sets {
+            pending.content.sets = published.sets;
+            pending.revision = pending.revision.max(revision);
+        }
+    }
+
+    /// Adds (with a TTL) or removes (`None`) one PTR record of a set to which many services contribute.
+    pub(crate) fn member(&mut self, zone: u16, name: &Name, rdata: Vec<u8>, ttl: Option<u32>, revision: Revision) {
+        let pending = self.pending(zone, name.as_wire());
+        if pending.content.flags & STATIC == 0 {
+            pending.members.insert(rdata.into(), ttl);
+            pending.members_revision = pending.members_revision.max(revision);
+        }
+    }
+
+    /// Puts static records at a name.
+    pub(crate) fn put_static(&mut self, zone: u16, name: &Name, sets: Vec<RrSetBuf>, flags: u8) {
+        let pending = self.pending(zone, name.as_wire());
+        pending.content.flags |= flags | STATIC;
+        pending.content.sets = sets;
+    }
+
+    /// Settles which names exist and rebuilds the touched shards.
+    pub(crate) fn finish(mut self) -> Edited {
+        self.pending.values_mut().for_each(Pending::merge_members);
+        self.settle();
+        let mut zones = BTreeMap::new();
+        let mut shards: HashMap<u16, Vec<(Box<[u8]>, Pending)>> = HashMap::new();
+        let mut grown = 0isize;
+        for (name, pending) in std::mem::take(&mut self.pending) {
+            let base = self.base.shard(pending.slot).find(pending.slot.tag, &name);
+            let before = base.as_ref().map(Content::of).unwrap_or_default();
+            if before == pending.content {
+                continue;
+            }
+            if before.sets != pending.content.sets {
+                let revision = zones.entry(pending.content.zone).or_insert(Revision::default());
+                *revision = (*revision).max(pending.revision);
+            }
+            grown += isize::from(pending.content.exists()) - isize::from(pending.existed);
+            shards.entry(pending.slot.shard).or_default().push((name, pending));
+        }
+        let rebuilt = shards.into_iter().map(|(number, edits)| (number, self.rebuild(edits)));
+        Edited { table: self.base.with_shards(rebuilt, grown), zones }
+    }
+
+    fn rebuild(&self, edits: Vec<(Box<[u8]>, Pending)>) -> super::shard::Shard {
+        let mut builder = ShardBuilder::default();
+        if let Some((_, first)) = edits.first() {
+            for (tag, _, entry) in self.base.shard(first.slot).entries() {
+                let edited = edits.iter().any(|(name, edit)| edit.slot.tag == tag && **name == *entry.name());
+                if !edited {
+                    builder.copy(tag, &entry);
+                }
+            }
+        }
+        for (name, edit) in edits.iter().filter(|(_, edit)| edit.content.exists()) {
+            builder.push(edit.slot.tag, name, &edit.content);
+        }
+        builder.build()
+    }
+
+    /// Deepest names first: a name that came or went is told to its parent, which may come or go by that.
+    fn settle(&mut self) {
+        let mut levels: BTreeMap<usize, Vec<Box<[u8]>>> = BTreeMap::new();
+        for name in self.pending.keys() {
+            levels.entry(depth(name)).or_default().push(name.clone());
+        }
+        while let Some((level, names)) = levels.pop_last() {
+            for name in names {
+                let Some((parent, fresh)) = self.tell_parent(&name) else { continue };
+                if fresh {
+                    levels.entry(level - 1).or_default().push(parent);
+                }
+            }
+        }
+    }
+
+    /// Corrects the parent of a name that came or went; says the parent and whether it was not being edited before.
+    fn tell_parent(&mut self, name: &[u8]) -> Option<(Box<[u8]>, bool)> {
+        let pending = &self.pending[name];
+        let (existed, exists) = (pending.existed, pending.content.exists());
+        if existed == exists || pending.content.flags & APEX != 0 {
+            return None;
+        }
+        let zone = pending.content.zone;
+        let above: Box<[u8]> = parent(name)?.into();
+        let fresh = !self.pending.contains_key(&above);
+        let parent = self.pending(zone, &above);
+        parent.content.children = if exists { parent.content.children + 1 } else { parent.content.children - 1 };
+        if name.starts_with(b"\x01*") {
+            parent.content.flags = parent.content.flags & !WILDCARD | if exists { WILDCARD } else { 0 };
+        }
+        Some((above, fresh))
+    }
+
+    fn pending(&mut self, zone: u16, name: &[u8]) -> &mut Pending {
+        let base = self.base;
+        self.pending.entry(name.into()).or_insert_with(|| {
+            let slot = base.slot(name);
+            let found = base.shard(slot).find(slot.tag, name);
+            let content = found.as_ref().map(Content::of).unwrap_or(Content { zone, ..Content::default() });
+            Pending {
+                slot,
+                content,
+                existed: found.is_some(),
+                revision: Revision::default(),
+                members: BTreeMap::new(),
+                members_revision: Revision::default(),
+            }
+        })
+    }
+}
+
+impl Pending {
+    fn merge_members(&mut self) {
+        let members = std::mem::take(&mut self.members);
+        if members.is_empty() {
+            return;
+        }
+        let sets = &mut self.content.sets;
+        let at = sets.iter().position(|set| set.rtype == Rtype::PTR.0).unwrap_or_else(|| {
+            sets.push(RrSetBuf::new(Rtype::PTR));
+            sets.len() - 1
+        });
+        if sets[at].merge_members(&members) {
+            self.revision = self.revision.max(self.members_revision);
+        }
+        sets.retain(|set| set.count > 0);
+    }
+}
+
+/// What registrations publish at one name.
+#[derive(Debug, Default)]
+pub(crate) struct Published {
+    /// Its sets; none of them is empty.
+    pub(crate) sets: Vec<RrSetBuf>,
+    /// The name exists even without a record.
+    pub(crate) known: bool,
+    /// Why nobody serves, in words.
+    pub(crate) note: String,
+}
+
+fn depth(name: &[u8]) -> usize {
+    std::iter::successors(Some(name), |name| parent(name)).count()
+}

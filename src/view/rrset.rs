@@ -1,0 +1,348 @@
+//! RRsets ready to send: the octets of an answer section as they go into a message.
+//!
+//! The question of every message that carries the set is its owner name, so owners are pointers to offset 12
+//! (RFC 1035 section 4.1.4), and every other offset is known when the set is built:
+//!
+//! ```text
+//! answer      (C0 0C, type, class, TTL, RDLENGTH, RDATA) x count
+//! additional  (owner, type, class, TTL, RDLENGTH, RDATA) x additional count
+//! ```
+//!
+//! An additional owner is a pointer to the SRV target inside the answer above it, computed for the answer in its stored
+//! order; whoever rotates the answer moves the pointers (see `wire::encode`). When the answer is so long that pointers
+//! would not reach (14 bits), owners are written out and nothing has to be moved. PTR data may end in a pointer into
+//! the question; [`RrSet::expand`] undoes that for messages with another question.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::model::{Name, Rtype};
+
+/// Octets of a record before its RDATA, when its owner is a pointer.
+pub const RECORD_HEAD: usize = 12;
+/// Where the question's name starts in every message.
+pub const QNAME_AT: usize = 12;
+/// Octets of QTYPE and QCLASS.
+pub const QUESTION_TAIL: usize = 4;
+/// The largest offset a compression pointer can name.
+pub const MAX_POINTER: usize = 0x3FFF;
+
+/// Targets in the RDATA are looked up for the additional section when the query is answered.
+pub(crate) const FOLLOW: u16 = 1;
+
+/// A set as it is read from a view.
+#[derive(Debug, Clone, Copy)]
+pub struct RrSet<'v> {
+    /// The name it belongs to, as the view stores it.
+    pub owner: &'v [u8],
+    /// Type of all its records.
+    pub rtype: Rtype,
+    /// Records in the answer.
+    pub count: u32,
+    /// Records in the additional section.
+    pub additional_count: u32,
+    /// Answer section.
+    pub answer: &'v [u8],
+    /// Additional section.
+    pub additional: &'v [u8],
+    pub(crate) flags: u16,
+}
+
+/// One record of a set, as stored.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordRef<'v> {
+    /// Seconds.
+    pub ttl: u32,
+    /// As stored: may end in a pointer into the owner name.
+    pub rdata: &'v [u8],
+}
+
+impl<'v> RrSet<'v> {
+    /// Whether the additional section is found when the query is answered.
+    pub fn follows_targets(&self) -> bool {
+        self.flags & FOLLOW != 0
+    }
+
+    /// The records, in stored order.
+    pub fn records(&self) -> impl Iterator<Item = RecordRef<'v>> + use<'v> {
+        let mut rest = self.answer;
+        std::iter::from_fn(move || {
+            let (head, tail) = rest.split_at_checked(RECORD_HEAD)?;
+            let (rdata, tail) = tail.split_at_checked(u16_at(head, 10) as usize)?;
+            rest = tail;
+            Some(RecordRef { ttl: u32_at(head, 6), rdata })
+        })
+    }
+
+    /// RDATA without pointers into the owner name. Only types whose data is one name are ever stored with one.
+    pub fn expand(&self, rdata: &'v [u8]) -> std::borrow::Cow<'v, [u8]> {
+        if self.rtype != Rtype::PTR {
+            return rdata.into();
+        }
+        let mut at = 0;
+        while let Some(&len) = rdata.get(at).filter(|&&len| len != 0) {
+            if len & 0xC0 == 0xC0 {
+                let target = (u16_at(rdata, at) as usize & MAX_POINTER) - QNAME_AT;
+                return [&rdata[..at], &self.owner[target..]].concat().into();
+            }
+            at += 1 + len as usize;
+        }
+        rdata.into()
+    }
+
+    /// The name in each record's RDATA whose addresses belong into the additional section, if the type has one.
+    pub fn target<'r>(&self, rdata: &'r [u8]) -> Option<&'r [u8]> {
+        match self.rtype {
+            Rtype::NS => Some(rdata),
+            Rtype::MX => rdata.get(2..),
+            Rtype::SRV => rdata.get(6..),
+            _ => None,
+        }
+    }
+}
+
+/// A set being built.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RrSetBuf {
+    /// Type number.
+    pub rtype: u16,
+    /// Records in the answer.
+    pub count: u32,
+    /// Records in the additional section.
+    pub additional_count: u32,
+    /// Answer section.
+    pub answer: Vec<u8>,
+    /// Additional section.
+    pub additional: Vec<u8>,
+    pub(crate) flags: u16,
+}
+
+/// One SRV record and what is known of its target.
+#[derive(Debug, Clone)]
+pub struct Srv<'a> {
+    /// RFC 2782 priority.
+    pub priority: u16,
+    /// RFC 2782 weight.
+    pub weight: u16,
+    /// Port.
+    pub port: u16,
+    /// Target.
+    pub target: Name,
+    /// The target's addresses; `None` when the target is a host that is not ours to know here.
+    pub addresses: Option<&'a [IpAddr]>,
+}
+
+impl RrSetBuf {
+    /// An empty set.
+    pub fn new(rtype: Rtype) -> Self {
+        Self { rtype: rtype.0, ..Self::default() }
+    }
+
+    /// Adds a record whose RDATA is given whole.
+    pub fn push(&mut self, ttl: u32, rdata: &[u8]) {
+        push_record(&mut self.answer, &[0xC0, QNAME_AT as u8], Rtype(self.rtype), ttl, rdata);
+        self.count += 1;
+    }
+
+    /// A and AAAA sets of the addresses, in their order; empty ones are left out.
+    pub fn addresses<'a>(ttl: u32, addresses: impl Iterator<Item = &'a IpAddr>) -> Vec<Self> {
+        let (mut v4, mut v6) = (Self::new(Rtype::A), Self::new(Rtype::AAAA));
+        for address in addresses {
+            match address {
+                IpAddr::V4(address) => v4.push(ttl, &address.octets()),
+                IpAddr::V6(address) => v6.push(ttl, &address.octets()),
+            }
+        }
+        [v4, v6].into_iter().filter(|set| set.count > 0).collect()
+    }
+
+    /// A TXT set of one record with these strings of at most 255 octets each; one empty string if there are none.
+    pub fn txt<'a>(ttl: u32, strings: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut rdata = Vec::new();
+        for string in strings {
+            rdata.push(string.len().min(255) as u8);
+            rdata.extend_from_slice(&string[..string.len().min(255)]);
+        }
+        if rdata.is_empty() {
+            rdata.push(0);
+        }
+        let mut set = Self::new(Rtype::TXT);
+        set.push(ttl, &rdata);
+        set
+    }
+
+    /// A PTR set to the names, which end in pointers into the owner where they share its last labels.
+    pub fn ptr<'a>(owner: &Name, ttl: u32, targets: impl Iterator<Item = &'a Name>) -> Self {
+        let mut set = Self::new(Rtype::PTR);
+        for target in targets {
+            set.push(ttl, &compress(owner, target));
+        }
+        set
+    }
+
+    /// An SRV set with the addresses of its targets.
+    pub fn srv(owner: &Name, ttl: u32, records: &[Srv<'_>]) -> Self {
+        let mut set = Self::new(Rtype::SRV);
+        let start = QNAME_AT + owner.as_wire().len() + QUESTION_TAIL;
+        let mut rdata = Vec::with_capacity(64);
+        let mut targets = Vec::with_capacity(records.len());
+        for record in records {
+            rdata.clear();
+            for field in [record.priority, record.weight, record.port] {
+                rdata.extend_from_slice(&field.to_be_bytes());
+            }
+            targets.push(start + set.answer.len() + RECORD_HEAD + rdata.len());
+            rdata.extend_from_slice(record.target.as_wire());
+            set.push(ttl, &rdata);
+        }
+        if records.iter().any(|record| record.addresses.is_none()) {
+            set.flags |= FOLLOW;
+            return set;
+        }
+        let reachable = start + set.answer.len() <= MAX_POINTER;
+        for (record, at) in records.iter().zip(targets) {
+            let pointer = (0xC000 | at as u16).to_be_bytes();
+            let owner = if reachable { &pointer[..] } else { record.target.as_wire() };
+            set.push_addresses(owner, ttl, record.addresses.unwrap_or_default());
+        }
+        set
+    }
+
+    /// Marks the set so that the addresses of its targets are looked up when it is sent.
+    pub fn following(mut self) -> Self {
+        self.flags |= FOLLOW;
+        self
+    }
+
+    fn push_addresses(&mut self, owner: &[u8], ttl: u32, addresses: &[IpAddr]) {
+        for address in addresses {
+            match address {
+                IpAddr::V4(v4) => push_record(&mut self.additional, owner, Rtype::A, ttl, &v4.octets()),
+                IpAddr::V6(v6) => push_record(&mut self.additional, owner, Rtype::AAAA, ttl, &v6.octets()),
+            }
+        }
+        self.additional_count += addresses.len() as u32;
+    }
+
+    /// Adds (with a TTL) and removes (`None`) members of a set to which many contribute. Members stay sorted by their
+    /// data, so that equal content is equal octets whatever its history. Says whether anything changed.
+    pub(crate) fn merge_members(&mut self, edits: &BTreeMap<Box<[u8]>, Option<u32>>) -> bool {
+        let mut merged = Self { answer: Vec::with_capacity(self.answer.len()), count: 0, ..self.clone() };
+        let mut edits = edits.iter().peekable();
+        let mut at = 0;
+        while at < self.answer.len() {
+            let end = at + RECORD_HEAD + u16_at(&self.answer, at + 10) as usize;
+            let member = &self.answer[at + RECORD_HEAD..end];
+            while let Some((rdata, ttl)) = edits.next_if(|(rdata, _)| ***rdata < *member) {
+                merged.push_member(*ttl, rdata);
+            }
+            match edits.next_if(|(rdata, _)| ***rdata == *member) {
+                Some((rdata, ttl)) => merged.push_member(*ttl, rdata),
+                None => {
+                    merged.answer.extend_from_slice(&self.answer[at..end]);
+                    merged.count += 1;
+                }
+            }
+            at = end;
+        }
+        for (rdata, ttl) in edits {
+            merged.push_member(*ttl, rdata);
+        }
+        let changed = merged.answer != self.answer;
+        *self = merged;
+        changed
+    }
+
+    fn push_member(&mut self, ttl: Option<u32>, rdata: &[u8]) {
+        if let Some(ttl) = ttl {
+            self.push(ttl, rdata);
+        }
+    }
+}
+
+/// `target` in wire format, ending in a pointer to the longest suffix it shares with the question `owner`.
+pub fn compress(owner: &Name, target: &Name) -> Vec<u8> {
+    let (owner, target) = (owner.as_wire(), target.as_wire());
+    let mut at = 0;
+    while target[at] != 0 {
+        if let Some(offset) = suffix_at(owner, &target[at..]) {
+            let pointer = 0xC000 | (QNAME_AT + offset) as u16;
+            return [&target[..at], &pointer.to_be_bytes()].concat();
+        }
+        at += 1 + target[at] as usize;
+    }
+    target.to_vec()
+}
+
+/// Where the whole name `suffix` starts in `name`, at a label.
+fn suffix_at(name: &[u8], suffix: &[u8]) -> Option<usize> {
+    let start = name.len().checked_sub(suffix.len())?;
+    let mut at = 0;
+    while at < start {
+        at += 1 + name[at] as usize;
+    }
+    (at == start && name[at..] == *suffix).then_some(at)
+}
+
+fn push_record(out: &mut Vec<u8>, owner: &[u8], rtype: Rtype, ttl: u32, rdata: &[u8]) {
+    out.extend_from_slice(owner);
+    out.extend_from_slice(&rtype.0.to_be_bytes());
+    out.extend_from_slice(&1u16.to_be_bytes());
+    out.extend_from_slice(&ttl.to_be_bytes());
+    out.extend_from_slice(&(rdata.len() as u16).to_be_bytes());
+    out.extend_from_slice(rdata);
+}
+
+/// The big-endian number at an offset.
+pub(crate) fn u16_at(octets: &[u8], at: usize) -> u16 {
+    u16::from_be_bytes([octets[at], octets[at + 1]])
+}
+
+/// The big-endian number at an offset.
+pub(crate) fn u32_at(octets: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([octets[at], octets[at + 1], octets[at + 2], octets[at + 3]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::parse_absolute(text).expect("test name")
+    }
+
+    #[test]
+    fn ptr_targets_share_the_question_and_expand_again() {
+        let owner = name("_search._tcp.sd.example");
+        let targets = [name("a1._search._tcp.sd.example"), name("x.other.example"), name("elsewhere.test")];
+        let set = RrSetBuf::ptr(&owner, 30, targets.iter());
+        let read = RrSet {
+            owner: owner.as_wire(),
+            rtype: Rtype::PTR,
+            count: set.count,
+            additional_count: 0,
+            answer: &set.answer,
+            additional: &[],
+            flags: 0,
+        };
+        let stored: Vec<_> = read.records().map(|record| record.rdata.len()).collect();
+        assert_eq!(stored, [5, 10, targets[2].as_wire().len()]);
+        let expanded: Vec<_> = read.records().map(|r| Name::from_wire(&read.expand(r.rdata)).expect("name")).collect();
+        assert_eq!(expanded, targets);
+    }
+
+    #[test]
+    fn members_stay_sorted_whatever_the_order() {
+        let edits = |members: &[(&[u8], Option<u32>)]| {
+            members.iter().map(|&(rdata, ttl)| (rdata.into(), ttl)).collect::<BTreeMap<Box<[u8]>, _>>()
+        };
+        let mut one = RrSetBuf::new(Rtype::PTR);
+        let mut two = one.clone();
+        assert!(one.merge_members(&edits(&[(b"\x01b\0", Some(5)), (b"\x01a\0", Some(5)), (b"\x01c\0", Some(5))])));
+        assert!(two.merge_members(&edits(&[(b"\x01c\0", Some(5)), (b"\x01d\0", Some(5))])));
+        assert!(two.merge_members(&edits(&[(b"\x01a\0", Some(5)), (b"\x01d\0", None), (b"\x01b\0", Some(5))])));
+        assert!(!one.merge_members(&edits(&[(b"\x01a\0", Some(5)), (b"\x01x\0", None)])));
+        assert_eq!(one, two);
+        assert_eq!(one.count, 3);
+    }
+}

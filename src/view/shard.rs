@@ -1,0 +1,346 @@
+//! One shard of the table: a packed, immutable run of octets.
+//!
+//! ```text
+//! shard   slot count u32 | entry count u32 | slots | entries
+//! slot    hash tag u32 | offset of the entry u32 (0: free)
+//! entry   length u32 | children u32 | zone u16 | flags u8 | name length u8 | sets u16 | note length u16
+//!         name | note | directory | bodies
+//! set     type u16 | flags u16 | count u32 | additional count u32 | answer length u32 | additional length u32 | at u32
+//! ```
+//!
+//! All numbers are little-endian. A body is the answer section followed by the additional section of the set; `at` is
+//! its offset in the entry. A body of more than [`LARGE`] octets lives outside, in the shard's list of large bodies,
+//! and `at` is its place there, so that a change beside it does not copy it. An entry knows no offset outside itself,
+//! so an unchanged entry is copied whole when its shard is rebuilt. A shard has at most half a million octets of
+//! entries in practice: a table has 16,384 of them.
+
+use std::sync::Arc;
+
+use super::rrset::{RrSet, RrSetBuf};
+use crate::model::Rtype;
+
+/// Bodies longer than this live outside their shard.
+pub(crate) const LARGE: usize = 4096;
+
+const SHARD_HEAD: usize = 8;
+const SLOT: usize = 8;
+const ENTRY_HEAD: usize = 16;
+const SET_HEAD: usize = 24;
+
+/// Static records stand at this name: registrations do not publish here.
+pub(crate) const STATIC: u8 = 1;
+/// A known service nobody serves: the name exists although it may have no record.
+pub(crate) const KNOWN: u8 = 2;
+/// A delegation away from us (RFC 1034 section 4.2.1).
+pub(crate) const CUT: u8 = 4;
+/// Below a delegation or DNAME: not ours to answer.
+pub(crate) const OCCLUDED: u8 = 8;
+/// A wildcard stands right below (RFC 4592).
+pub(crate) const WILDCARD: u8 = 16;
+/// One of the bodies lives outside.
+const HAS_LARGE: u8 = 32;
+/// The apex of its zone.
+pub(crate) const APEX: u8 = 64;
+
+const SET_LARGE: u16 = 0x8000;
+
+/// A shard: one allocation, and large bodies if there are any.
+#[derive(Debug, Clone)]
+pub(crate) struct Shard {
+    octets: Arc<[u8]>,
+    large: Option<Arc<Vec<Arc<[u8]>>>>,
+}
+
+/// A name in the table and everything it owns.
+#[derive(Clone, Copy)]
+pub struct Entry<'v> {
+    octets: &'v [u8],
+    large: &'v [Arc<[u8]>],
+}
+
+impl Shard {
+    /// A shard without entries.
+    pub(crate) fn empty() -> Self {
+        Self { octets: Arc::from([0u8; SHARD_HEAD].as_slice()), large: None }
+    }
+
+    /// The entry of that whole, lower-case name.
+    pub(crate) fn find(&self, tag: u32, name: &[u8]) -> Option<Entry<'_>> {
+        let mask = u32_le(&self.octets, 0).wrapping_sub(1);
+        if mask == u32::MAX {
+            return None;
+        }
+        let mut slot = tag & mask;
+        loop {
+            let at = SHARD_HEAD + slot as usize * SLOT;
+            let offset = u32_le(&self.octets, at + 4) as usize;
+            if offset == 0 {
+                return None;
+            }
+            if u32_le(&self.octets, at) == tag {
+                let entry = self.entry_at(offset);
+                if entry.name() == name {
+                    return Some(entry);
+                }
+            }
+            slot = (slot + 1) & mask;
+        }
+    }
+
+    /// Touches the memory where the slot of a tag lies, so that it is near when the query is answered.
+    pub(crate) fn touch(&self, tag: u32) -> u8 {
+        let mask = u32_le(&self.octets, 0).wrapping_sub(1);
+        if mask == u32::MAX {
+            return 0;
+        }
+        self.octets[SHARD_HEAD + (tag & mask) as usize * SLOT]
+    }
+
+    /// Every entry with its tag and offset, in no order.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (u32, u32, Entry<'_>)> {
+        let slots = u32_le(&self.octets, 0) as usize;
+        (0..slots).filter_map(move |slot| {
+            let at = SHARD_HEAD + slot * SLOT;
+            let offset = u32_le(&self.octets, at + 4);
+            (offset != 0).then(|| (u32_le(&self.octets, at), offset, self.entry_at(offset as usize)))
+        })
+    }
+
+    /// Octets held by this shard itself.
+    pub(crate) fn size(&self) -> usize {
+        self.octets.len() + self.large.iter().flat_map(|large| large.iter()).map(|body| body.len()).sum::<usize>()
+    }
+
+    /// The entry at an offset that [`Self::entries`] gave.
+    pub(crate) fn entry_at(&self, offset: usize) -> Entry<'_> {
+        let length = u32_le(&self.octets, offset) as usize;
+        Entry {
+            octets: &self.octets[offset..offset + length],
+            large: self.large.as_ref().map_or(&[], |large| large.as_slice()),
+        }
+    }
+}
+
+impl<'v> Entry<'v> {
+    /// The whole, lower-case owner name.
+    pub fn name(&self) -> &'v [u8] {
+        &self.octets[ENTRY_HEAD..ENTRY_HEAD + self.octets[11] as usize]
+    }
+
+    /// Number of its zone in the view.
+    pub fn zone(&self) -> usize {
+        u16::from_le_bytes([self.octets[8], self.octets[9]]) as usize
+    }
+
+    /// Names right below it that exist.
+    pub fn children(&self) -> u32 {
+        u32_le(self.octets, 4)
+    }
+
+    pub(crate) fn flags(&self) -> u8 {
+        self.octets[10]
+    }
+
+    /// Whether all of these flags are set.
+    pub(crate) fn is(&self, flags: u8) -> bool {
+        self.flags() & flags == flags
+    }
+
+    /// Why nobody serves, in words; empty if there is nothing to say.
+    pub fn note(&self) -> &'v str {
+        let start = ENTRY_HEAD + self.octets[11] as usize;
+        let len = u16::from_le_bytes([self.octets[14], self.octets[15]]) as usize;
+        std::str::from_utf8(&self.octets[start..start + len]).unwrap_or_default()
+    }
+
+    /// Whether it has no record of any type.
+    pub fn is_empty(&self) -> bool {
+        self.set_count() == 0
+    }
+
+    /// All its sets.
+    pub fn sets(&self) -> impl Iterator<Item = RrSet<'v>> + use<'v> {
+        let entry = *self;
+        (0..entry.set_count()).map(move |index| entry.set_at(index))
+    }
+
+    /// The set of a type.
+    pub fn set(&self, rtype: Rtype) -> Option<RrSet<'v>> {
+        let directory = self.directory();
+        (0..self.set_count())
+            .find(|index| u16::from_le_bytes([directory[index * SET_HEAD], directory[index * SET_HEAD + 1]]) == rtype.0)
+            .map(|index| self.set_at(index))
+    }
+
+    fn set_count(&self) -> usize {
+        u16::from_le_bytes([self.octets[12], self.octets[13]]) as usize
+    }
+
+    fn directory(&self) -> &'v [u8] {
+        let note = u16::from_le_bytes([self.octets[14], self.octets[15]]) as usize;
+        &self.octets[ENTRY_HEAD + self.octets[11] as usize + note..]
+    }
+
+    fn set_at(&self, index: usize) -> RrSet<'v> {
+        let head = &self.directory()[index * SET_HEAD..][..SET_HEAD];
+        let flags = u16::from_le_bytes([head[2], head[3]]);
+        let (answer, additional) = (u32_le(head, 12) as usize, u32_le(head, 16) as usize);
+        let at = u32_le(head, 20) as usize;
+        let body: &'v [u8] = match flags & SET_LARGE {
+            0 => &self.octets[at..at + answer + additional],
+            _ => &self.large[at],
+        };
+        let (answer, additional) = body.split_at(answer);
+        RrSet {
+            owner: self.name(),
+            rtype: Rtype(u16::from_le_bytes([head[0], head[1]])),
+            count: u32_le(head, 4),
+            additional_count: u32_le(head, 8),
+            answer,
+            additional,
+            flags: flags & !SET_LARGE,
+        }
+    }
+}
+
+/// What an entry is made of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Content {
+    pub(crate) zone: u16,
+    pub(crate) flags: u8,
+    pub(crate) children: u32,
+    pub(crate) note: String,
+    pub(crate) sets: Vec<RrSetBuf>,
+}
+
+impl Content {
+    /// Copies an entry out of its shard.
+    pub(crate) fn of(entry: &Entry<'_>) -> Self {
+        let sets = entry.sets().map(|set| RrSetBuf {
+            rtype: set.rtype.0,
+            count: set.count,
+            additional_count: set.additional_count,
+            answer: set.answer.to_vec(),
+            additional: set.additional.to_vec(),
+            flags: set.flags,
+        });
+        Self {
+            zone: entry.zone() as u16,
+            flags: entry.flags() & !HAS_LARGE,
+            children: entry.children(),
+            note: entry.note().to_owned(),
+            sets: sets.collect(),
+        }
+    }
+
+    /// Whether a name with this content exists (RFC 8020 counts empty non-terminals).
+    pub(crate) fn exists(&self) -> bool {
+        !self.sets.is_empty() || self.children > 0 || self.flags & (KNOWN | APEX) != 0
+    }
+}
+
+/// Builds one shard from copied and new entries.
+#[derive(Default)]
+pub(crate) struct ShardBuilder {
+    entries: Vec<u8>,
+    slots: Vec<(u32, u32)>,
+    large: Vec<Arc<[u8]>>,
+}
+
+impl ShardBuilder {
+    /// Takes over an unchanged entry.
+    pub(crate) fn copy(&mut self, tag: u32, entry: &Entry<'_>) {
+        let start = self.entries.len();
+        self.slots.push((tag, start as u32));
+        self.entries.extend_from_slice(entry.octets);
+        if !entry.is(HAS_LARGE) {
+            return;
+        }
+        let directory = start + entry.octets.len() - entry.directory().len();
+        for index in 0..entry.set_count() {
+            let head = directory + index * SET_HEAD;
+            if u16::from_le_bytes([self.entries[head + 2], self.entries[head + 3]]) & SET_LARGE != 0 {
+                let body = Arc::clone(&entry.large[u32_le(&self.entries, head + 20) as usize]);
+                self.entries[head + 20..head + 24].copy_from_slice(&(self.large.len() as u32).to_le_bytes());
+                self.large.push(body);
+            }
+        }
+    }
+
+    /// Adds a new entry.
+    pub(crate) fn push(&mut self, tag: u32, name: &[u8], content: &Content) {
+        let start = self.entries.len();
+        self.slots.push((tag, start as u32));
+        let has_large = content.sets.iter().any(is_large);
+        let note = &content.note.as_bytes()[..content.note.floor_char_boundary(512)];
+        self.entries.extend_from_slice(&[0; 4]);
+        self.entries.extend_from_slice(&content.children.to_le_bytes());
+        self.entries.extend_from_slice(&content.zone.to_le_bytes());
+        self.entries.push(content.flags & !HAS_LARGE | if has_large { HAS_LARGE } else { 0 });
+        self.entries.push(name.len() as u8);
+        self.entries.extend_from_slice(&(content.sets.len() as u16).to_le_bytes());
+        self.entries.extend_from_slice(&(note.len() as u16).to_le_bytes());
+        self.entries.extend_from_slice(name);
+        self.entries.extend_from_slice(note);
+        let bodies = self.entries.len() - start + content.sets.len() * SET_HEAD;
+        self.push_directory(&content.sets, bodies);
+        for set in content.sets.iter().filter(|set| !is_large(set)) {
+            self.entries.extend_from_slice(&set.answer);
+            self.entries.extend_from_slice(&set.additional);
+        }
+        let length = (self.entries.len() - start) as u32;
+        self.entries[start..start + 4].copy_from_slice(&length.to_le_bytes());
+    }
+
+    fn push_directory(&mut self, sets: &[RrSetBuf], mut at: usize) {
+        for set in sets {
+            let (flags, place) = match is_large(set) {
+                true => {
+                    self.large.push([set.answer.as_slice(), &set.additional].concat().into());
+                    (set.flags | SET_LARGE, self.large.len() - 1)
+                }
+                false => (set.flags, at),
+            };
+            self.entries.extend_from_slice(&set.rtype.to_le_bytes());
+            self.entries.extend_from_slice(&flags.to_le_bytes());
+            let numbers = [set.count, set.additional_count, set.answer.len() as u32, set.additional.len() as u32];
+            for number in numbers.into_iter().chain([place as u32]) {
+                self.entries.extend_from_slice(&number.to_le_bytes());
+            }
+            if !is_large(set) {
+                at += set.answer.len() + set.additional.len();
+            }
+        }
+    }
+
+    /// Lays out slots and entries in one allocation.
+    pub(crate) fn build(self) -> Shard {
+        if self.slots.is_empty() {
+            return Shard::empty();
+        }
+        let count = (self.slots.len() * 4 / 3 + 1).next_power_of_two();
+        let base = SHARD_HEAD + count * SLOT;
+        let mut octets = vec![0; base];
+        octets[..4].copy_from_slice(&(count as u32).to_le_bytes());
+        octets[4..8].copy_from_slice(&(self.slots.len() as u32).to_le_bytes());
+        for (tag, offset) in self.slots {
+            let mut slot = tag as usize & (count - 1);
+            while u32_le(&octets, SHARD_HEAD + slot * SLOT + 4) != 0 {
+                slot = (slot + 1) & (count - 1);
+            }
+            let at = SHARD_HEAD + slot * SLOT;
+            octets[at..at + 4].copy_from_slice(&tag.to_le_bytes());
+            octets[at + 4..at + 8].copy_from_slice(&(base as u32 + offset).to_le_bytes());
+        }
+        octets.extend_from_slice(&self.entries);
+        Shard { octets: octets.into(), large: (!self.large.is_empty()).then(|| Arc::new(self.large)) }
+    }
+}
+
+fn is_large(set: &RrSetBuf) -> bool {
+    set.answer.len() + set.additional.len() > LARGE
+}
+
+fn u32_le(octets: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([octets[at], octets[at + 1], octets[at + 2], octets[at + 3]])
+}

@@ -1,0 +1,108 @@
+//! The table of all names: a seeded hash picks a shard, the shard has the entry.
+//!
+//! 128 chunks of 128 shards, each behind an `Arc`. A change copies the list of chunks, the chunks it touches and the
+//! shards it touches; everything else is shared with the table before it. Readers hold a table through its view and
+//! see it whole for as long as they do. The seed is drawn when the first table is made, so that nobody can choose
+//! names that fall into one shard.
+
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+
+use super::shard::{Entry, Shard};
+
+const CHUNKS: usize = 128;
+const SHARDS: usize = 128;
+
+/// Names and their entries.
+#[derive(Debug, Clone)]
+pub struct Table {
+    chunks: Arc<[Arc<[Shard]>]>,
+    hasher: FixedState,
+    names: usize,
+}
+
+/// Where a name lives: shard number and tag within the shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Slot {
+    pub(crate) shard: u16,
+    pub(crate) tag: u32,
+}
+
+/// Where an entry stands in one table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    shard: u16,
+    offset: u32,
+}
+
+impl Table {
+    /// A table without names; `seed` should be random.
+    pub fn empty(seed: u64) -> Self {
+        let chunk: Arc<[Shard]> = vec![Shard::empty(); SHARDS].into();
+        Self { chunks: vec![chunk; CHUNKS].into(), hasher: FixedState::with_seed(seed), names: 0 }
+    }
+
+    /// The entry of a whole, lower-case name.
+    pub fn find(&self, name: &[u8]) -> Option<Entry<'_>> {
+        let slot = self.slot(name);
+        self.shard(slot).find(slot.tag, name)
+    }
+
+    /// Brings the memory that a lookup of this name will read nearer.
+    pub fn prefetch(&self, name: &[u8]) {
+        let slot = self.slot(name);
+        std::hint::black_box(self.shard(slot).touch(slot.tag));
+    }
+
+    /// How many names there are, empty non-terminals included.
+    pub fn names(&self) -> usize {
+        self.names
+    }
+
+    /// Every entry and where it stands, in no order.
+    pub fn entries(&self) -> impl Iterator<Item = (Position, Entry<'_>)> {
+        let shards = self.chunks.iter().flat_map(|chunk| chunk.iter()).enumerate();
+        shards.flat_map(|(number, shard)| {
+            let position = move |offset| Position { shard: number as u16, offset };
+            shard.entries().map(move |(_, offset, entry)| (position(offset), entry))
+        })
+    }
+
+    /// The entry at a position of this very table.
+    pub fn at(&self, position: Position) -> Entry<'_> {
+        let shard = position.shard as usize;
+        self.chunks[shard / SHARDS][shard % SHARDS].entry_at(position.offset as usize)
+    }
+
+    /// Octets of all shards.
+    pub fn size(&self) -> usize {
+        self.chunks.iter().flat_map(|chunk| chunk.iter()).map(Shard::size).sum()
+    }
+
+    pub(crate) fn slot(&self, name: &[u8]) -> Slot {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(name);
+        let hash = hasher.finish();
+        Slot { shard: (hash >> 50) as u16, tag: hash as u32 }
+    }
+
+    pub(crate) fn shard(&self, slot: Slot) -> &Shard {
+        &self.chunks[slot.shard as usize / SHARDS][slot.shard as usize % SHARDS]
+    }
+
+    /// The same table with some shards replaced; `grown` is by how many names it grew.
+    pub(crate) fn with_shards(&self, shards: impl Iterator<Item = (u16, Shard)>, grown: isize) -> Self {
+        let mut chunks: Vec<Arc<[Shard]>> = self.chunks.to_vec();
+        for (number, shard) in shards {
+            let chunk = &mut chunks[number as usize / SHARDS];
+            Arc::make_mut(chunk)[number as usize % SHARDS] = shard;
+        }
+        Self {
+            chunks: chunks.into(),
+            hasher: self.hasher.clone(),
+            names: self.names.checked_add_signed(grown).unwrap_or_default(),
+        }
+    }
+}

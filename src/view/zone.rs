@@ -1,0 +1,88 @@
+//! What a view knows of a zone besides its names: the apex, the SOA and whether there is anything to answer from.
+
+use std::sync::Arc;
+
+use crate::model::{Name, Record, Revision, Rtype, Serial};
+
+/// A zone in a view.
+#[derive(Debug, Clone)]
+pub struct Zone {
+    /// The apex.
+    pub apex: Name,
+    /// RDATA of its SOA, with the serial of this view.
+    pub soa: Arc<[u8]>,
+    /// TTL of the SOA record when it is asked for.
+    pub soa_ttl: u32,
+    /// TTL of the SOA record in negative answers: the smaller of its TTL and its MINIMUM (RFC 2308 section 3).
+    pub negative_ttl: u32,
+    /// The serial of this view.
+    pub serial: Serial,
+    /// Whether its content is known; a zone that takes registrations is not ready until the store has been read.
+    pub ready: bool,
+    /// Whether registrations are published here.
+    pub dynamic: bool,
+    /// What its serial starts from.
+    pub(crate) base: u32,
+    /// The last change to its content.
+    pub(crate) changed: Revision,
+}
+
+/// Where a zone's own records come from, and what is published in it.
+#[derive(Debug, Clone)]
+pub struct ZoneSource {
+    /// The apex.
+    pub apex: Name,
+    /// Its records: from a file, or made from the configuration; the SOA and NS of the apex among them.
+    pub records: Vec<Record>,
+    /// Whether services are published here.
+    pub registrations: bool,
+    /// Whether PTR records of registered addresses are published here.
+    pub reverse: bool,
+    /// TTL of registered records that do not say otherwise, in seconds.
+    pub ttl: u32,
+}
+
+impl ZoneSource {
+    /// Whether its content follows the registry.
+    pub fn is_dynamic(&self) -> bool {
+        self.registrations || self.reverse
+    }
+
+    /// The SOA among its records.
+    pub fn soa(&self) -> Option<&Record> {
+        self.records.iter().find(|record| record.rtype == Rtype::SOA && record.owner == self.apex)
+    }
+}
+
+impl Zone {
+    /// A zone whose content last changed at `changed`; `None` when its source has no well-formed SOA.
+    pub fn new(source: &ZoneSource, changed: Revision, ready: bool) -> Option<Self> {
+        let soa = source.soa()?;
+        let fields = soa.rdata.len().checked_sub(20)?;
+        let base = super::rrset::u32_at(&soa.rdata, fields);
+        let minimum = super::rrset::u32_at(&soa.rdata, fields + 16);
+        let mut zone = Self {
+            apex: source.apex.clone(),
+            soa: Arc::from(&*soa.rdata),
+            soa_ttl: soa.ttl,
+            negative_ttl: soa.ttl.min(minimum),
+            serial: Serial(base),
+            ready: ready || !source.is_dynamic(),
+            dynamic: source.is_dynamic(),
+            base,
+            changed: Revision::default(),
+        };
+        zone.mark(changed);
+        Some(zone)
+    }
+
+    /// Moves the serial to a change of the content. Zones without registrations keep the serial of their file.
+    pub(crate) fn mark(&mut self, changed: Revision) {
+        self.changed = changed;
+        self.serial = if self.dynamic { Serial::of(self.base, changed) } else { Serial(self.base) };
+        let mut soa = self.soa.to_vec();
+        let at = soa.len() - 20;
+        soa[at..at + 4].copy_from_slice(&self.serial.0.to_be_bytes());
+        self.soa = soa.into();
+    }
+}

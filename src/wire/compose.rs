@@ -1,0 +1,73 @@
+//! Composed answers, record by record: aliases, delegations, targets that were looked up.
+
+use super::message::{Message, Section};
+use crate::answer::{Composed, Part, Query};
+use crate::model::Rtype;
+use crate::view::rrset::QNAME_AT;
+use crate::view::{RrSet, View, Zone};
+
+/// Writes all sections; `false` when the answer, or glue it is useless without, does not fit.
+pub(super) fn write(_view: &View, query: &Query<'_>, composed: &Composed<'_>, message: &mut Message<'_>) -> bool {
+    let asked = query.name.as_wire();
+    let answers = composed.answer.iter().all(|part| write_part(asked, part, query.rotation, message));
+    let referral = composed.referral.iter().all(|set| write_set(asked, set.owner, set, 0, Section::Authority, message));
+    let negative = composed.negative.iter().all(|zone| write_negative(asked, zone, message));
+    if !(answers && referral && negative) {
+        return false;
+    }
+    let mark = message.mark();
+    let mut sets = composed.additional.iter();
+    let fits = sets.all(|set| write_set(asked, set.owner, set, 0, Section::Additional, message));
+    if !fits {
+        message.rewind(mark);
+    }
+    fits || !composed.needs_additional
+}
+
+fn write_part(asked: &[u8], part: &Part<'_>, rotation: u32, message: &mut Message<'_>) -> bool {
+    match part {
+        Part::Set { owner, set } => write_set(asked, owner.as_wire(), set, rotation, Section::Answer, message),
+        Part::Synthesized { owner, target, ttl } => {
+            let owner = owner_octets(asked, owner.as_wire());
+            message.record(Section::Answer, &owner, Rtype::CNAME, 1, *ttl, target.as_wire())
+        }
+        Part::Soa(zone) => {
+            let owner = owner_octets(asked, zone.apex.as_wire());
+            message.record(Section::Answer, &owner, Rtype::SOA, 1, zone.soa_ttl, &zone.soa)
+        }
+    }
+}
+
+/// Writes a set at `owner`, starting at a record that the rotation chooses (0: the first).
+fn write_set(
+    asked: &[u8],
+    owner: &[u8],
+    set: &RrSet<'_>,
+    rotation: u32,
+    section: Section,
+    message: &mut Message<'_>,
+) -> bool {
+    let owner = owner_octets(asked, owner);
+    let spread = rotation.wrapping_mul(0x9E37_79B9);
+    let first = ((u64::from(spread) * u64::from(set.count)) >> 32) as usize;
+    let records = set.records().skip(first).chain(set.records().take(first));
+    records
+        .into_iter()
+        .all(|record| message.record(section, &owner, set.rtype, 1, record.ttl, &set.expand(record.rdata)))
+}
+
+fn write_negative(asked: &[u8], zone: &Zone, message: &mut Message<'_>) -> bool {
+    let owner = owner_octets(asked, zone.apex.as_wire());
+    message.record(Section::Authority, &owner, Rtype::SOA, 1, zone.negative_ttl, &zone.soa)
+}
+
+/// An owner name as it goes into the message: a pointer into the question where it is the end of it.
+fn owner_octets<'n>(asked: &[u8], owner: &'n [u8]) -> std::borrow::Cow<'n, [u8]> {
+    match crate::model::name::is_within(asked, owner) && owner.len() > 1 {
+        true => {
+            let pointer = 0xC000 | (QNAME_AT + asked.len() - owner.len()) as u16;
+            pointer.to_be_bytes().to_vec().into()
+        }
+        false => owner.into(),
+    }
+}
