@@ -69,4 +69,15 @@ impl View {
     pub fn zone(&self, apex: &Name) -> Option<&Zone> {
         self.zones.iter().map(AsRef::as_ref).find(|zone: &&Zone| zone.apex == *apex)
     }
+
+    /// Moves the serials of these zones to the changes named.
+    pub fn mark(&mut self, zones: &[(Name, Revision)]) {
+        let mut all = self.zones.to_vec();
+        for (apex, revision) in zones {
+            for zone in all.iter_mut().filter(|zone| zone.apex == *apex) {
+                Arc::make_mut(zone).mark(*revision);
+            }
+        }
+        self.zones = all.into();
+    }
 }

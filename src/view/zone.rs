@@ -76,6 +76,11 @@ impl Zone {
         Some(zone)
     }
 
+    /// The last change to its content.
+    pub fn changed(&self) -> Revision {
+        self.changed
+    }
+
     /// Moves the serial to a change of the content. Zones without registrations keep the serial of their file.
     pub(crate) fn mark(&mut self, changed: Revision) {
         self.changed = changed;
