@@ -328,10 +328,9 @@ fn static_records_win_and_aliases_wildcards_and_delegations_answer() {
     assert!(!referral.metadata.authoritative && referral.answers.is_empty());
     assert_eq!(referral.authorities[0].record_type(), RecordType::NS);
     assert_eq!(additional(&referral), ["ns.sub.sd.example.org. A 192.0.2.54"]);
-    assert_eq!(
-        answers(&ask(&view, &zone("z.old"), Rtype::A)),
-        ["A 192.0.2.80", "CNAME z.apps.sd.example.org.", "DNAME apps.sd.example.org.",]
-    );
+    let renamed = ask(&view, &zone("z.old"), Rtype::A);
+    assert_eq!(answers(&renamed)[..2], ["A 192.0.2.80", "CNAME z.apps.sd.example.org."]);
+    assert_eq!(renamed.answers[0].record_type(), RecordType::from(Rtype::DNAME.0), "RFC 6672");
     assert_eq!(answers(&ask(&view, &zone("billing"), Rtype::A)), ["A 192.0.2.90"], "static wins");
     assert_eq!(answers(&ask(&view, &zone("_billing._tcp"), Rtype::SRV)).len(), 1);
 }
