@@ -38,7 +38,7 @@ fn source(apex: &str, extra: Vec<Record>, registrations: bool) -> ZoneSource {
     let mut records = vec![soa(apex), record(apex, Rtype::NS, ns.as_wire())];
     records.push(record(&format!("ns1.{apex}"), Rtype::A, &[192, 0, 2, 53]));
     records.extend(extra);
-    ZoneSource { apex: name(apex), records, registrations, reverse: apex.ends_with(".arpa"), ttl: 30 }
+    ZoneSource { apex: name(apex), records, registrations, reverse: apex.ends_with(".arpa"), ttl: 30, readable: true }
 }
 
 fn compiler(presets: &[&str], extra: Vec<Record>) -> Compiler {

@@ -40,6 +40,8 @@ pub struct ZoneSource {
     pub reverse: bool,
     /// TTL of registered records that do not say otherwise, in seconds.
     pub ttl: u32,
+    /// False when its file could not be read: the zone is known, its content is not.
+    pub readable: bool,
 }
 
 impl ZoneSource {
@@ -67,7 +69,7 @@ impl Zone {
             soa_ttl: soa.ttl,
             negative_ttl: soa.ttl.min(minimum),
             serial: Serial(base),
-            ready: ready || !source.is_dynamic(),
+            ready: source.readable && (ready || !source.is_dynamic()),
             dynamic: source.is_dynamic(),
             base,
             changed: Revision::default(),

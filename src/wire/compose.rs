@@ -4,10 +4,10 @@ use super::message::{Message, Section};
 use crate::answer::{Composed, Part, Query};
 use crate::model::Rtype;
 use crate::view::rrset::QNAME_AT;
-use crate::view::{RrSet, View, Zone};
+use crate::view::{RrSet, Zone};
 
 /// Writes all sections; `false` when the answer, or glue it is useless without, does not fit.
-pub(super) fn write(_view: &View, query: &Query<'_>, composed: &Composed<'_>, message: &mut Message<'_>) -> bool {
+pub(super) fn write(query: &Query<'_>, composed: &Composed<'_>, message: &mut Message<'_>) -> bool {
     let asked = query.name.as_wire();
     let answers = composed.answer.iter().all(|part| write_part(asked, part, query.rotation, message));
     let referral = composed.referral.iter().all(|set| write_set(asked, set.owner, set, 0, Section::Authority, message));

@@ -6,9 +6,10 @@
 
 use super::compose;
 use super::message::{Message, Section};
-use crate::answer::{Answer, Content, Ede, Query, Rcode, Transport};
+use super::opt::Opt;
+use crate::answer::{Answer, Content, Query};
 use crate::model::Rtype;
-use crate::view::rrset::{MAX_POINTER, QNAME_AT, QUESTION_TAIL, RECORD_HEAD};
+use crate::view::rrset::{MAX_POINTER, QNAME_AT, RECORD_HEAD};
 use crate::view::{RrSet, View, Zone};
 
 /// The largest message over UDP that this server is ever configured to send.
@@ -21,42 +22,37 @@ const AA: u16 = 0x0400;
 const TC: u16 = 0x0200;
 /// Opcode, RD and CD are copied from the query.
 const COPIED: u16 = 0x7910;
-const OPT_HEAD: usize = 11;
-const EDE_OPTION: u16 = 15;
-const NSID_OPTION: u16 = 3;
-/// The most octets of text in an extended error, so that it rarely is what makes an answer too long.
-const EDE_TEXT: usize = 200;
 
 /// Writes the whole response message into `out` and returns its length.
 ///
 /// `limit` is the largest message that the client takes (see `wire::limits`); `out` has at least that room. What does
 /// not fit: the additional section goes first, then TC is set and the answer section stays empty.
 pub fn encode(view: &View, query: &Query<'_>, answer: &Answer<'_>, limit: usize, out: &mut [u8]) -> usize {
-    let opt = opt_length(view, query, answer);
     let limit = limit.min(out.len());
-    let mut message = Message::new(out, limit.saturating_sub(opt));
+    let opt = Opt::of(view, query, answer, limit.saturating_sub(HEADER + query.question.len()));
+    let mut message = Message::new(out, limit.saturating_sub(opt.length()));
     let mut flags = QR | query.flags & COPIED | answer.rcode.0 & 0xF;
     if answer.authoritative {
         flags |= AA;
     }
     message.start(query.id, query.question);
-    if !write_content(view, query, answer, &mut message) {
+    if !write_content(query, answer, &mut message) {
         flags |= TC;
         message.truncate(HEADER + query.question.len());
     }
     message.raise_limit(limit);
-    write_opt(view, query, answer, &mut message);
+    opt.write(&mut message);
     message.finish(flags)
 }
 
 /// Writes the sections; `false` when they do not fit and the client has to come back over TCP.
-fn write_content(view: &View, query: &Query<'_>, answer: &Answer<'_>, message: &mut Message<'_>) -> bool {
+fn write_content(query: &Query<'_>, answer: &Answer<'_>, message: &mut Message<'_>) -> bool {
     match &answer.content {
         Content::Empty => true,
         Content::Set(set) => copy_set(query, set, message),
         Content::Soa(zone) => write_soa(query, zone, zone.soa_ttl, Section::Answer, message),
         Content::Negative(zone) => write_soa(query, zone, zone.negative_ttl, Section::Authority, message),
-        Content::Composed(composed) => compose::write(view, query, composed, message),
+        Content::Composed(composed) => compose::write(query, composed, message),
         Content::Identity(text) => write_identity(text, message),
         Content::Any => {
             message.record(Section::Answer, &[0xC0, QNAME_AT as u8], Rtype::HINFO, 1, 3600, b"\x07RFC8482\0")
@@ -132,63 +128,7 @@ fn write_identity(text: &str, message: &mut Message<'_>) -> bool {
     message.record(Section::Answer, &[0xC0, QNAME_AT as u8], Rtype::TXT, 3, 0, &rdata[..=text.len()])
 }
 
-/// Octets of the OPT record that the answer will end in (RFC 6891); none without EDNS in the query.
-fn opt_length(view: &View, query: &Query<'_>, answer: &Answer<'_>) -> usize {
-    let Some(edns) = query.edns else { return 0 };
-    let ede = answer.ede.map_or(0, |ede| 6 + ede_text(&ede).len());
-    let nsid = if edns.nsid { view.server.identity.as_ref().map_or(0, |id| 4 + id.len()) } else { 0 };
-    OPT_HEAD + ede + nsid
-}
-
-fn write_opt(view: &View, query: &Query<'_>, answer: &Answer<'_>, message: &mut Message<'_>) {
-    let Some(edns) = query.edns else { return };
-    let length = (opt_length(view, query, answer) - OPT_HEAD) as u16;
-    let mut head = [0; OPT_HEAD];
-    head[1..3].copy_from_slice(&Rtype::OPT.0.to_be_bytes());
-    head[3..5].copy_from_slice(&view.server.udp_size.to_be_bytes());
-    head[5] = (answer.rcode.0 >> 4) as u8;
-    head[7] = if edns.dnssec_ok { 0x80 } else { 0 };
-    head[9..].copy_from_slice(&length.to_be_bytes());
-    message.copy(Section::Additional, 1, &head, &[]);
-    if let Some(identity) = view.server.identity.as_ref().filter(|_| edns.nsid) {
-        let mut option = [0; 4];
-        option[..2].copy_from_slice(&NSID_OPTION.to_be_bytes());
-        option[2..].copy_from_slice(&(identity.len() as u16).to_be_bytes());
-        message.copy(Section::Additional, 0, &option, identity.as_bytes());
-    }
-    if let Some(ede) = answer.ede {
-        let text = ede_text(&ede);
-        let mut option = [0; 6];
-        option[..2].copy_from_slice(&EDE_OPTION.to_be_bytes());
-        option[2..4].copy_from_slice(&(text.len() as u16 + 2).to_be_bytes());
-        option[4..].copy_from_slice(&ede.code.to_be_bytes());
-        message.copy(Section::Additional, 0, &option, text.as_bytes());
-    }
-}
-
-fn ede_text<'a>(ede: &Ede<'a>) -> &'a str {
-    &ede.text[..ede.text.floor_char_boundary(EDE_TEXT)]
-}
-
 /// Whether an answer came out with TC set.
 pub fn is_truncated(message: &[u8]) -> bool {
     message.get(2).is_some_and(|flags| flags & 2 != 0)
-}
-
-/// The response code in a message's header, without the extended part.
-pub fn header_rcode(message: &[u8]) -> Rcode {
-    Rcode(u16::from(message.get(3).copied().unwrap_or_default() & 0xF))
-}
-
-/// The largest message that a query's transport takes at all.
-pub fn transport_limit(transport: Transport) -> usize {
-    match transport {
-        Transport::Udp => MAX_UDP,
-        Transport::Tcp => usize::from(u16::MAX),
-    }
-}
-
-/// Octets of a question for a name: the name, QTYPE and QCLASS.
-pub fn question_length(name: &[u8]) -> usize {
-    name.len() + QUESTION_TAIL
 }

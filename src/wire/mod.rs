@@ -3,3 +3,4 @@
 mod compose;
 pub mod encode;
 pub mod message;
+mod opt;
