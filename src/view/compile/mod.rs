@@ -19,6 +19,9 @@ use crate::model::{Instance, Name, Revision, Service};
 use crate::registry::{Snapshot, Touched};
 use owners::Owners;
 
+/// How many services are edited before the shards are built: bounds the memory that compiling everything takes.
+const SERVICES_PER_PASS: usize = 8192;
+
 /// Compiles views for one configuration and one set of static records.
 #[derive(Debug, Clone)]
 pub struct Compiler {
@@ -41,30 +44,22 @@ impl Compiler {
 
     /// The view before the store has been read: static zones answer, zones with registrations are not ready.
     pub fn unready(&self) -> View {
-        let mut editor_base = Table::empty(self.seed);
-        editor_base = self.compile_statics(&editor_base, |source| !source.is_dynamic());
-        self.view(Revision::default(), editor_base, &[], false)
+        let table = self.compile_statics(&Table::empty(self.seed), |source| !source.is_dynamic());
+        self.view(Revision::default(), table, &[], false)
     }
 
     /// Everything, from a snapshot; `changed` says for each dynamic zone when its content last changed.
     pub fn full(&self, snapshot: &Snapshot, changed: &[(Name, Revision)]) -> View {
-        let table = self.compile_statics(&Table::empty(self.seed), |_| true);
-        let mut editor = Editor::new(&table);
-        for (number, source) in self.registration_zones() {
-            for (name, set) in Owners::new(self, number, source).browse() {
-                editor.publish(
-                    number,
-                    &name,
-                    Published { sets: vec![set], ..Published::default() },
-                    Revision::default(),
-                );
+        let mut table = self.compile_browse(self.compile_statics(&Table::empty(self.seed), |_| true));
+        let mut services = snapshot.services.values().peekable();
+        while services.peek().is_some() {
+            let mut editor = Editor::new(&table);
+            for service in services.by_ref().take(SERVICES_PER_PASS) {
+                let instances = service.instances.iter().map(|instance| (None, Some(&**instance)));
+                self.edit_service(&mut editor, None, Some(service), instances, Revision::default());
             }
+            table = editor.finish().table;
         }
-        for service in snapshot.services.values() {
-            let instances = service.instances.iter().map(|instance| (None, Some(&**instance)));
-            self.edit_service(&mut editor, None, Some(service), instances, Revision::default());
-        }
-        let table = editor.finish().table;
         self.view(snapshot.revision, table, changed, true)
     }
 
@@ -144,6 +139,21 @@ impl Compiler {
         for (number, source) in self.sources.iter().enumerate() {
             let nested = |name: &Name| self.zone_number(name) != Some(number as u16);
             statics::put_zone(&mut editor, number as u16, source, which(source), nested);
+        }
+        editor.finish().table
+    }
+
+    fn compile_browse(&self, table: Table) -> Table {
+        let mut editor = Editor::new(&table);
+        for (number, source) in self.registration_zones() {
+            for (name, set) in Owners::new(self, number, source).browse() {
+                editor.publish(
+                    number,
+                    &name,
+                    Published { sets: vec![set], ..Published::default() },
+                    Revision::default(),
+                );
+            }
         }
         editor.finish().table
     }

@@ -1,0 +1,68 @@
+//! Static records as the rest of the server needs them: sources for the compiler, holders of names for the registry.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::model::{Name, Rtype};
+use crate::registry::StaticNames;
+use crate::zone::StaticZone;
+
+/// Which static record holds a name, and where it stands.
+#[derive(Debug, Default)]
+pub(super) struct Holders {
+    apexes: Vec<Name>,
+    names: HashMap<Name, String>,
+    cuts: HashMap<Name, String>,
+}
+
+/// The holders of the zone files that are in force.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SharedHolders(Arc<ArcSwap<Holders>>);
+
+impl Holders {
+    /// All records of the zone files. The apex belongs to its zone anyway.
+    pub(super) fn of(zones: &[StaticZone]) -> Self {
+        let mut holders = Self { apexes: zones.iter().map(|zone| zone.origin.clone()).collect(), ..Self::default() };
+        for zone in zones {
+            for entry in &zone.records {
+                let owner = &entry.record.owner;
+                let place = format!("{}:{}", entry.place.file, entry.place.line);
+                let ends_zone = entry.record.rtype == Rtype::DNAME || entry.record.rtype == Rtype::NS;
+                if ends_zone && *owner != zone.origin {
+                    holders.cuts.entry(owner.clone()).or_insert_with(|| place.clone());
+                }
+                holders.names.entry(owner.clone()).or_insert(place);
+            }
+        }
+        holders
+    }
+
+    fn holder(&self, name: &Name) -> Option<String> {
+        if let Some(place) = self.names.get(name) {
+            return Some(place.clone());
+        }
+        let mut above = name.parent();
+        while let Some(candidate) = above.filter(|candidate| !self.apexes.contains(candidate)) {
+            if let Some(place) = self.cuts.get(&candidate) {
+                return Some(place.clone());
+            }
+            above = candidate.parent();
+        }
+        None
+    }
+}
+
+impl SharedHolders {
+    /// Puts other zone files in force.
+    pub(super) fn replace(&self, holders: Holders) {
+        self.0.store(Arc::new(holders));
+    }
+}
+
+impl StaticNames for SharedHolders {
+    fn holder(&self, name: &Name) -> Option<String> {
+        self.0.load().holder(name)
+    }
+}
