@@ -74,12 +74,7 @@ impl EmbeddedStore {
         let path = file::prepare(data_dir).map_err(|(path, fault)| fault.reading(&path))?;
         let opened = file::open(&path, None).map_err(|fault| fault.reading(&path))?;
         let writer = Writer { revision: opened.meta.revision, trouble: opened.trouble, failed: None };
-        Ok(Self {
-            path,
-            id: opened.meta.id,
-            database: RwLock::new(Some(opened.database)),
-            writer: Mutex::new(writer),
-        })
+        Ok(Self { path, id: opened.meta.id, database: RwLock::new(Some(opened.database)), writer: Mutex::new(writer) })
     }
 
     /// The random id that the store got when it was created.
