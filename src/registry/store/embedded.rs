@@ -30,23 +30,21 @@
 mod fault;
 mod file;
 mod overlay;
+mod read;
 mod rows;
 #[cfg(test)]
 mod tests;
 mod undo;
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
-use serde::Deserialize;
 
 use super::{Batch, Loaded, Page, Store, StoreError};
-use crate::model::service::ServiceRow;
-use crate::model::{Change, Instance, Name, Revision, Timestamp};
+use crate::model::{Change, Revision, Timestamp};
 use fault::{Fault, Result as Internal, guarded};
-use rows::{CHANGES, INSTANCES, Meta, SERVICES, TOKENS, Tables, ZONES, decode};
+use rows::{Meta, Tables};
 use undo::Undo;
 
 /// A store in a file of this machine.
@@ -132,7 +130,7 @@ impl EmbeddedStore {
 
 impl Store for EmbeddedStore {
     fn load(&self) -> Result<Loaded, StoreError> {
-        self.read(load)
+        self.read(read::load)
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
@@ -157,7 +155,11 @@ impl Store for EmbeddedStore {
         }
         let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
         let closed = database.take();
-        let _ = guarded(|| Ok(drop(closed)));
+        // The file is about to be opened and checked again, whatever closing it says.
+        let _ = guarded(|| {
+            drop(closed);
+            Ok(())
+        });
         let opened = self.open_again(&writer).map_err(|fault| {
             writer.trouble = Some(fault.to_string());
             fault.reading(&self.path)
@@ -176,18 +178,15 @@ impl Store for EmbeddedStore {
     }
 
     fn history(&self, since: Revision, limit: usize) -> Result<Page, StoreError> {
-        self.read(|transaction| history(transaction, since, limit))
+        self.read(|transaction| read::history(transaction, since, limit))
     }
 
     fn change(&self, revision: Revision) -> Result<Option<Change>, StoreError> {
-        self.read(|transaction| {
-            let found = transaction.open_table(CHANGES)?.get(revision.0)?;
-            found.map(|value| decode_change(revision.0, value.value())).transpose()
-        })
+        self.read(|transaction| read::change(transaction, revision))
     }
 
     fn prune(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        let Some(last) = self.read(|transaction| last_older(transaction, before, limit))? else {
+        let Some(last) = self.read(|transaction| read::last_older(transaction, before, limit))? else {
             return Ok(0);
         };
         self.write(|database, _| remove_changes(database, last))
@@ -196,99 +195,6 @@ impl Store for EmbeddedStore {
     fn trouble(&self) -> Option<String> {
         self.writer().trouble.clone()
     }
-}
-
-/// Reads every row at one revision.
-fn load(transaction: &ReadTransaction) -> Internal<Loaded> {
-    let mut shared = Shared::default();
-    let mut loaded = Loaded { revision: Meta::read(transaction)?.revision, ..Loaded::default() };
-    for row in transaction.open_table(SERVICES)?.iter()? {
-        let (key, value) = row?;
-        let row: ServiceRow = decode(value.value(), || format!("services/{}", key.value()))?;
-        loaded.services.push((shared.text(key.value()), row));
-    }
-    for row in transaction.open_table(INSTANCES)?.iter()? {
-        let (key, value) = row?;
-        let (service, id) = key.value();
-        let instance = decode(value.value(), || format!("instances/{service}/{id}"))?;
-        loaded.instances.push((shared.text(service), shared.instance(instance)));
-    }
-    for row in transaction.open_table(TOKENS)?.iter()? {
-        let (key, value) = row?;
-        loaded.tokens.push(decode(value.value(), || format!("tokens/{}", key.value()))?);
-    }
-    for row in transaction.open_table(ZONES)?.iter()? {
-        let (key, value) = row?;
-        let shown = || format!("zones/{}", key.value());
-        let name = Name::parse_absolute(key.value());
-        let name = name.map_err(|error| Fault::Damaged(format!("row {} has no name as key: {error}", shown())))?;
-        loaded.zones.push((name, decode(value.value(), shown)?));
-    }
-    Ok(loaded)
-}
-
-/// Words that many rows have in common, kept once.
-#[derive(Default)]
-struct Shared(HashSet<Arc<str>>);
-
-impl Shared {
-    fn text(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.0.get(text) {
-            return known.clone();
-        }
-        let new: Arc<str> = text.into();
-        self.0.insert(new.clone());
-        new
-    }
-
-    fn instance(&mut self, mut instance: Instance) -> Instance {
-        instance.proto = self.text(&instance.proto);
-        instance.site = instance.site.map(|site| self.text(&site));
-        instance.session = instance.session.map(|session| self.text(&session));
-        instance
-    }
-}
-
-fn decode_change(revision: u64, value: &[u8]) -> Internal<Change> {
-    decode(value, || format!("changes/{revision}"))
-}
-
-fn history(transaction: &ReadTransaction, since: Revision, limit: usize) -> Internal<Page> {
-    let table = transaction.open_table(CHANGES)?;
-    let oldest = match table.first()? {
-        Some((revision, _)) => Revision(revision.value()),
-        None => Meta::read(transaction)?.revision.next(),
-    };
-    let mut page = Page { oldest, ..Page::default() };
-    let Some(first) = since.0.checked_add(1) else { return Ok(page) };
-    for row in table.range(first..)? {
-        if page.changes.len() == limit {
-            page.more = true;
-            break;
-        }
-        let (revision, value) = row?;
-        page.changes.push(decode_change(revision.value(), value.value())?);
-    }
-    Ok(page)
-}
-
-/// The last of the `limit` oldest changes that was made before `before`. What precedes it goes with it even if a clock
-/// that was wrong for a while says otherwise: a change is not younger than the one behind it.
-fn last_older(transaction: &ReadTransaction, before: Timestamp, limit: usize) -> Internal<Option<u64>> {
-    #[derive(Deserialize)]
-    struct Dated {
-        time: Timestamp,
-    }
-    let mut last = None;
-    for row in transaction.open_table(CHANGES)?.iter()?.take(limit) {
-        let (revision, value) = row?;
-        let revision = revision.value();
-        let dated: Dated = decode(value.value(), || format!("changes/{revision}"))?;
-        if dated.time < before {
-            last = Some(revision);
-        }
-    }
-    Ok(last)
 }
 
 /// Removes the changes up to `last`, oldest first; says how many.

@@ -1,8 +1,8 @@
 //! The data directory and the file in it: created whole, opened for writing, or read where nothing can be written.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write as _};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use redb::backends::FileBackend;
@@ -88,21 +88,22 @@ fn builder() -> Builder {
 /// Writes the file's own content over itself and syncs it. After an fsync that failed, Linux may hold in memory, as if
 /// it were on the disk, what the disk does not have; after this the two are the same. Holes stay holes.
 fn write_again(path: &Path) -> Result<()> {
-    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
     file.try_lock().map_err(|error| match error {
         fs::TryLockError::WouldBlock => Fault::Redb(redb::Error::DatabaseAlreadyOpen),
         fs::TryLockError::Error(error) => error.into(),
     })?;
-    let mut block = vec![0; 64 << 10];
+    let mut block = [0; 4096];
+    let mut at = 0;
     loop {
-        let read = file.read(&mut block)?;
+        let read = file.read_at(&mut block, at)?;
         if read == 0 {
             break;
         }
         if block[..read].iter().any(|&octet| octet != 0) {
-            file.seek(SeekFrom::Current(-(read as i64)))?;
-            file.write_all(&block[..read])?;
+            file.write_all_at(&block[..read], at)?;
         }
+        at += read as u64;
     }
     Ok(file.sync_all()?)
 }

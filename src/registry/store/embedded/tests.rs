@@ -1,5 +1,7 @@
 //! What only the inside of the store can bring about: commits that fail and yet are durable, and memory over a file.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs::File;
 use std::sync::Arc;
 
