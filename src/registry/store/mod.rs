@@ -73,7 +73,7 @@ pub struct Page {
     pub changes: Vec<Change>,
     /// Whether more follow.
     pub more: bool,
-    /// The oldest revision that is still kept.
+    /// The oldest revision that is still kept; the next revision to come if none is.
     pub oldest: Revision,
 }
 
@@ -125,7 +125,8 @@ pub trait Store: Send + Sync + 'static {
     /// Applies a batch whole and durably, or not at all.
     fn commit(&self, batch: &Batch) -> Result<(), StoreError>;
 
-    /// Makes a failed store usable again, if the cause is gone.
+    /// Makes a failed store usable again, if the cause is gone. Then it stands where the last acknowledged commit left
+    /// it: there is nothing to load again. Does nothing to a store that has not failed.
     fn reopen(&self) -> Result<(), StoreError>;
 
     /// Changes after `since`, oldest first, at most `limit`.
@@ -134,6 +135,12 @@ pub trait Store: Send + Sync + 'static {
     /// One change, if it is still kept.
     fn change(&self, revision: Revision) -> Result<Option<Change>, StoreError>;
 
-    /// Forgets changes made before `before`, at most `limit` in one call; says how many.
+    /// Forgets changes made before `before`, oldest first, at most `limit` in one call; says how many.
     fn prune(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError>;
+
+    /// Why no writes are taken until `reopen` works, in words; `None` while they are. A store can be open and have
+    /// trouble from the start: on a read-only disk it reads and does not write.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
 }

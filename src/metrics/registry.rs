@@ -1,0 +1,119 @@
+//! Who is alive: transitions, beats, and how many of what there are.
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
+
+use super::make;
+use crate::model::{Revision, State, Transition};
+
+/// Every transition, so that each has a series before it happens for the first time.
+const TRANSITIONS: [Transition; 12] = [
+    Transition::Register,
+    Transition::Update,
+    Transition::Deregister,
+    Transition::Lapse,
+    Transition::Return,
+    Transition::Reap,
+    Transition::Declare,
+    Transition::Undeclare,
+    Transition::Forget,
+    Transition::TokenCreate,
+    Transition::TokenRevoke,
+    Transition::Static,
+];
+
+/// Metrics of the registry.
+pub struct RegistryMetrics {
+    transitions: IntCounterVec,
+    beats: Beats,
+    serving: IntGauge,
+    lapsed: IntGauge,
+    services: IntGauge,
+    sessions: IntGauge,
+    revision: IntGauge,
+}
+
+/// Beats by what came of them; counted for each beat, so each counter is at hand.
+pub struct Beats {
+    /// The lease runs anew.
+    pub renewed: IntCounter,
+    /// The lease had run out; a return follows.
+    pub lapsed: IntCounter,
+    /// No such instance or session.
+    pub unknown: IntCounter,
+    /// It named an incarnation that has been replaced.
+    pub old_incarnation: IntCounter,
+    /// The session's epoch or hash differs.
+    pub out_of_sync: IntCounter,
+}
+
+impl RegistryMetrics {
+    pub(super) fn new(all: &Registry) -> Self {
+        let help = "Committed transitions. Registrations are transition=\"register\", lapses are transition=\"lapse\".";
+        let transitions = make::counters(all, "zonebeat_registry_transitions_total", help, &["transition"]);
+        for transition in TRANSITIONS {
+            transitions.with_label_values(&[transition.as_str()]);
+        }
+        let instances =
+            make::gauges(all, "zonebeat_registry_instances", "Registered instances by their state.", &["state"]);
+        Self {
+            transitions,
+            beats: Beats::new(all),
+            serving: instances.with_label_values(&[State::Serving.as_str()]),
+            lapsed: instances.with_label_values(&[State::Lapsed.as_str()]),
+            services: make::gauge(all, "zonebeat_registry_services", "Known services."),
+            sessions: make::gauge(
+                all,
+                "zonebeat_registry_sessions",
+                "Sessions with a running lease; a lone instance is a session of its own.",
+            ),
+            revision: make::gauge(all, "zonebeat_registry_revision", "The last committed change."),
+        }
+    }
+
+    /// Counts a committed change. Registrations and lapses are counted here, by their transition.
+    pub fn transition(&self, transition: Transition) {
+        self.transitions.with_label_values(&[transition.as_str()]).inc();
+    }
+
+    /// Counters of beats.
+    pub fn beats(&self) -> &Beats {
+        &self.beats
+    }
+
+    /// How many instances there are.
+    pub fn set_instances(&self, state: State, count: usize) {
+        let gauge = match state {
+            State::Serving => &self.serving,
+            State::Lapsed => &self.lapsed,
+        };
+        gauge.set(count as i64);
+    }
+
+    /// How many services are known.
+    pub fn set_services(&self, count: usize) {
+        self.services.set(count as i64);
+    }
+
+    /// How many sessions have a lease.
+    pub fn set_sessions(&self, count: usize) {
+        self.sessions.set(count as i64);
+    }
+
+    /// The last committed change.
+    pub fn set_revision(&self, revision: Revision) {
+        self.revision.set(revision.0 as i64);
+    }
+}
+
+impl Beats {
+    fn new(all: &Registry) -> Self {
+        let beats = make::counters(all, "zonebeat_registry_beats_total", "Beats by what came of them.", &["result"]);
+        Self {
+            renewed: beats.with_label_values(&["renewed"]),
+            lapsed: beats.with_label_values(&["lapsed"]),
+            unknown: beats.with_label_values(&["unknown"]),
+            old_incarnation: beats.with_label_values(&["old-incarnation"]),
+            out_of_sync: beats.with_label_values(&["out-of-sync"]),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What the disk does: commits, their time, and whether they are taken at all.
+
+use std::time::Duration;
+
+use prometheus::{Histogram, IntCounter, IntGauge, Registry};
+
+use super::make;
+
+/// Metrics of the store.
+pub struct StoreMetrics {
+    seconds: Histogram,
+    changes: Histogram,
+    failures: IntCounter,
+    writable: IntGauge,
+}
+
+impl StoreMetrics {
+    pub(super) fn new(all: &Registry) -> Self {
+        Self {
+            seconds: make::histogram(
+                all,
+                "zonebeat_store_commit_seconds",
+                "Time that a commit took until it was durable.",
+                make::SECONDS,
+            ),
+            changes: make::histogram(
+                all,
+                "zonebeat_store_commit_changes",
+                "Changes that were committed together.",
+                make::COUNTS,
+            ),
+            failures: make::counter(
+                all,
+                "zonebeat_store_commit_failures_total",
+                "Commits that the store did not take; nothing of them is visible.",
+            ),
+            writable: make::gauge(
+                all,
+                "zonebeat_store_writable",
+                "1 while the store takes writes, 0 while it does not.",
+            ),
+        }
+    }
+
+    /// A commit became durable.
+    pub fn committed(&self, took: Duration, changes: usize) {
+        self.seconds.observe(took.as_secs_f64());
+        self.changes.observe(changes as f64);
+    }
+
+    /// A commit was not taken.
+    pub fn failed(&self) {
+        self.failures.inc();
+    }
+
+    /// Whether writes are taken.
+    pub fn set_writable(&self, writable: bool) {
+        self.writable.set(writable.into());
+    }
+}

@@ -1,0 +1,175 @@
+//! The data directory and the file in it: created whole, opened for writing, or read where nothing can be written.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use redb::backends::FileBackend;
+use redb::{Builder, Database, ReadableDatabase};
+
+use super::fault::{Fault, Result, guarded};
+use super::overlay::Overlay;
+use super::rows::{Meta, SCHEMA, Tables};
+use super::undo::{Undo, settle};
+use crate::model::Revision;
+
+/// Name of the file in the data directory.
+const FILE: &str = "registry.redb";
+/// Where a new file is prepared, so that one that was not finished never has the real name.
+const UNFINISHED: &str = "registry.redb.new";
+/// Memory for pages of the file. The registry lives in memory anyway, so this serves history and the paths to rows.
+const CACHE: usize = 64 << 20;
+
+/// An open file.
+pub(super) struct Opened {
+    pub(super) database: Database,
+    pub(super) meta: Meta,
+    /// Why it can only be read.
+    pub(super) trouble: Option<String>,
+}
+
+/// Makes sure that the directory and the file exist; returns the file's path.
+pub(super) fn prepare(directory: &Path) -> std::result::Result<PathBuf, (PathBuf, Fault)> {
+    create_directory(directory).map_err(|error| (directory.to_owned(), error.into()))?;
+    let path = directory.join(FILE);
+    match fs::metadata(&path) {
+        Ok(found) if found.is_file() => {}
+        Ok(_) => return Err((path, Fault::Damaged("it is not a regular file".into()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            guarded(|| create(directory, &path)).map_err(|fault| (path.clone(), fault))?;
+        }
+        Err(error) => return Err((path, error.into())),
+    }
+    Ok(path)
+}
+
+/// Opens an existing file for writing, repairs it if it was not closed, and takes `failed` back if it is in there. If
+/// the disk takes no writes, the file is opened for reading, with everything that had to be written kept in memory.
+pub(super) fn open(path: &Path, failed: Option<&Undo>) -> Result<Opened> {
+    let fault = match guarded(|| open_writable(path, failed)) {
+        Ok(opened) => return Ok(opened),
+        Err(fault) => fault,
+    };
+    if !fault.is_refused_write() {
+        return Err(fault);
+    }
+    match guarded(|| open_overlay(path, failed)) {
+        Ok(opened) => Ok(Opened { trouble: Some(fault.to_string()), ..opened }),
+        Err(_) => Err(fault),
+    }
+}
+
+fn open_writable(path: &Path, failed: Option<&Undo>) -> Result<Opened> {
+    if failed.is_some() {
+        write_again(path)?;
+    }
+    settled(builder().open(path)?, failed)
+}
+
+fn open_overlay(path: &Path, failed: Option<&Undo>) -> Result<Opened> {
+    settled(builder().create_with_backend(Overlay::new(File::open(path)?)?)?, failed)
+}
+
+/// Checks that it is a store of ours before anything is written into it.
+fn settled(database: Database, failed: Option<&Undo>) -> Result<Opened> {
+    Meta::read(&database.begin_read()?)?;
+    settle(&database, failed)?;
+    let meta = Meta::read(&database.begin_read()?)?;
+    Ok(Opened { database, meta, trouble: None })
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
+    builder
+}
+
+/// Writes the file's own content over itself and syncs it. After an fsync that failed, Linux may hold in memory, as if
+/// it were on the disk, what the disk does not have; after this the two are the same. Holes stay holes.
+fn write_again(path: &Path) -> Result<()> {
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    file.try_lock().map_err(|error| match error {
+        fs::TryLockError::WouldBlock => Fault::Redb(redb::Error::DatabaseAlreadyOpen),
+        fs::TryLockError::Error(error) => error.into(),
+    })?;
+    let mut block = [0; 4096];
+    let mut at = 0;
+    loop {
+        let read = file.read_at(&mut block, at)?;
+        if read == 0 {
+            break;
+        }
+        if block[..read].iter().any(|&octet| octet != 0) {
+            file.write_all_at(&block[..read], at)?;
+        }
+        at += read as u64;
+    }
+    Ok(file.sync_all()?)
+}
+
+/// Creates the directory, readable by its owner only, with everything above it that is missing.
+fn create_directory(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    if directory.exists() {
+        return Err(io::Error::new(io::ErrorKind::NotADirectory, "the data directory is not a directory"));
+    }
+    let missing: Vec<&Path> = directory.ancestors().take_while(|above| !above.exists()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    missing.into_iter().filter_map(Path::parent).try_for_each(sync_directory)
+}
+
+/// Makes the names in a directory durable.
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    File::open(directory)?.sync_all()
+}
+
+/// Creates an empty store under another name, syncs it, and gives it its name. The lock on the directory keeps a second
+/// server from doing the same at the same time.
+fn create(directory: &Path, path: &Path) -> Result<()> {
+    let lock = File::open(directory)?;
+    lock.try_lock().map_err(|error| match error {
+        fs::TryLockError::WouldBlock => Fault::Redb(redb::Error::DatabaseAlreadyOpen),
+        fs::TryLockError::Error(error) => error.into(),
+    })?;
+    if path.exists() {
+        return Ok(());
+    }
+    let unfinished = directory.join(UNFINISHED);
+    match fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    let result = write_empty(&unfinished);
+    if result.is_err() {
+        let _ = fs::remove_file(&unfinished);
+    }
+    result?;
+    fs::rename(&unfinished, path)?;
+    Ok(lock.sync_all()?)
+}
+
+fn write_empty(path: &Path) -> Result<()> {
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
+    let database = builder().create_with_backend(FileBackend::new(file)?)?;
+    let transaction = database.begin_write()?;
+    let mut tables = Tables::open(&transaction)?;
+    tables.set_meta("schema", SCHEMA)?;
+    tables.set_meta("id", &random_id()?)?;
+    tables.set_revision(Revision(0))?;
+    tables.set_commits(0)?;
+    drop(tables);
+    transaction.commit()?;
+    database.close()?;
+    Ok(File::open(path)?.sync_all()?)
+}
+
+/// 128 random bits in hexadecimal.
+fn random_id() -> Result<String> {
+    let mut octets = [0; 16];
+    getrandom::fill(&mut octets).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(octets.iter().map(|octet| format!("{octet:02x}")).collect())
+}

@@ -1,0 +1,148 @@
+//! Metrics: promtool has nothing to say about them, and docs/metrics.md lists exactly what is shown.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use zonebeat::metrics::Metrics;
+use zonebeat::model::{Name, Revision, Serial, State, Transition};
+
+const DOCS: &str = include_str!("../docs/metrics.md");
+/// Names whose metrics the query path brings by a collector of its own.
+const QUERY_PATH: [&str; 3] = ["zonebeat_dns_", "zonebeat_udp_", "zonebeat_tcp_"];
+
+/// Metrics of a server in which everything has happened once.
+fn touched() -> Metrics {
+    let metrics = Metrics::new();
+    let zone = Name::parse_absolute("sd.example.org").unwrap();
+    let took = Duration::from_millis(3);
+    metrics.registry().transition(Transition::Register);
+    metrics.registry().beats().renewed.inc();
+    metrics.registry().set_instances(State::Serving, 7);
+    metrics.registry().set_instances(State::Lapsed, 2);
+    metrics.registry().set_services(4);
+    metrics.registry().set_sessions(5);
+    metrics.registry().set_revision(Revision(42));
+    metrics.store().committed(took, 20);
+    metrics.store().failed();
+    metrics.store().set_writable(true);
+    metrics.view().compiled(took);
+    metrics.view().published(Revision(41), 30);
+    metrics.view().set_serial(&zone, Serial(u32::MAX));
+    metrics.api().answered("GET /v1/services", 200, took);
+    metrics
+}
+
+/// Names that have a type in the exposition.
+fn shown(text: &str) -> BTreeSet<String> {
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    types.map(|line| line.split(' ').next().unwrap().to_owned()).collect()
+}
+
+/// Names in the first column of the tables.
+fn documented() -> BTreeSet<String> {
+    let rows = DOCS.lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.map(|row| row.split('`').next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn what_happened_is_shown() {
+    let text = touched().encode();
+    for line in [
+        "zonebeat_registry_transitions_total{transition=\"register\"} 1",
+        "zonebeat_registry_transitions_total{transition=\"lapse\"} 0",
+        "zonebeat_registry_beats_total{result=\"renewed\"} 1",
+        "zonebeat_registry_beats_total{result=\"out-of-sync\"} 0",
+        "zonebeat_registry_instances{state=\"serving\"} 7",
+        "zonebeat_registry_instances{state=\"lapsed\"} 2",
+        "zonebeat_registry_services 4",
+        "zonebeat_registry_sessions 5",
+        "zonebeat_registry_revision 42",
+        "zonebeat_store_commit_seconds_bucket{le=\"0.005\"} 1",
+        "zonebeat_store_commit_seconds_bucket{le=\"0.0025\"} 0",
+        "zonebeat_store_commit_changes_sum 20",
+        "zonebeat_store_commit_failures_total 1",
+        "zonebeat_store_writable 1",
+        "zonebeat_view_revision 41",
+        "zonebeat_view_names 30",
+        "zonebeat_view_compile_seconds_count 1",
+        "zonebeat_zone_serial{zone=\"sd.example.org.\"} 4294967295",
+        "zonebeat_http_requests_total{call=\"GET /v1/services\",status=\"200\"} 1",
+        "zonebeat_http_request_seconds_count{call=\"GET /v1/services\"} 1",
+        concat!("zonebeat_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+    ] {
+        assert!(text.lines().any(|shown| shown == line), "{line} is not in\n{text}");
+    }
+}
+
+#[test]
+fn a_zone_that_is_not_served_has_no_serial() {
+    let metrics = touched();
+    let zone = Name::parse_absolute("sd.example.org").unwrap();
+    metrics.view().forget_serial(&zone);
+    metrics.view().forget_serial(&zone);
+    assert!(!metrics.encode().contains("zonebeat_zone_serial{"));
+}
+
+#[test]
+fn the_age_of_the_view_counts_from_its_publication() {
+    let metrics = touched();
+    let age = || -> f64 {
+        let text = metrics.encode();
+        let line = text.lines().find_map(|line| line.strip_prefix("zonebeat_view_age_seconds ")).unwrap().to_owned();
+        line.parse().unwrap()
+    };
+    std::thread::sleep(Duration::from_millis(30));
+    let old = age();
+    metrics.view().published(Revision(42), 30);
+    assert!(old >= 0.03 && age() < old);
+}
+
+#[test]
+fn clones_count_together_and_servers_apart() {
+    let one = touched();
+    let (same, other) = (one.clone(), Metrics::new());
+    same.store().failed();
+    assert!(one.encode().contains("zonebeat_store_commit_failures_total 2"));
+    assert!(other.encode().contains("zonebeat_store_commit_failures_total 0"));
+}
+
+#[test]
+fn a_collector_of_another_part_is_shown_and_a_taken_name_refused() {
+    let metrics = touched();
+    let counter = prometheus::IntCounter::new("zonebeat_dns_test_total", "Of another part.").unwrap();
+    metrics.register(Box::new(counter.clone())).unwrap();
+    assert!(metrics.encode().contains("zonebeat_dns_test_total 0"));
+    assert!(metrics.register(Box::new(counter)).is_err());
+}
+
+#[test]
+fn names_are_ours_or_the_process_s_and_documented() {
+    let shown = shown(&touched().encode());
+    assert!(shown.len() > 20);
+    for name in &shown {
+        assert!(name.starts_with("zonebeat_") || name.starts_with("process_"), "{name}");
+    }
+    let of_query_path = |name: &&String| QUERY_PATH.iter().any(|prefix| name.starts_with(prefix));
+    let documented: BTreeSet<String> = documented().into_iter().filter(|name| !of_query_path(&name)).collect();
+    let shown: BTreeSet<String> = shown.into_iter().filter(|name| !of_query_path(&name)).collect();
+    assert_eq!(shown, documented, "shown on the left, docs/metrics.md on the right");
+}
+
+#[test]
+fn promtool_has_no_complaint() {
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool (Debian package prometheus) is missing");
+    promtool.stdin.take().unwrap().write_all(touched().encode().as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(output.status.success() && said.trim().is_empty(), "{said}");
+}
