@@ -34,12 +34,7 @@ pub struct Reply {
 }
 
 /// Writes the response to `decoded` into `out`, which has room for the limit of the transport.
-pub fn respond(
-    view: &View,
-    decoded: &Decoded<'_>,
-    limits: &UdpLimits,
-    out: &mut [u8],
-) -> Result<Reply, DropReason> {
+pub fn respond(view: &View, decoded: &Decoded<'_>, limits: &UdpLimits, out: &mut [u8]) -> Result<Reply, DropReason> {
     match decoded {
         Decoded::Drop(reason) => Err(*reason),
         Decoded::Error(error) => Ok(refuse(error, out)),
@@ -48,7 +43,7 @@ pub fn respond(
 }
 
 /// Writes an error response.
-pub fn refuse(error: &ErrorReply<'_>, out: &mut [u8]) -> Reply {
+fn refuse(error: &ErrorReply<'_>, out: &mut [u8]) -> Reply {
     let len = write_error(error, out);
     let rtype = match *error.question {
         [.., t0, t1, _, _] => Rtype(u16::from_be_bytes([t0, t1])),

@@ -41,7 +41,10 @@ pub struct Origin {
 
 /// What a packet turned out to be.
 #[derive(Clone, Copy)]
-#[expect(clippy::large_enum_variant, reason = "lives on the stack for one batch; a box would be an allocation per query")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives on the stack for one batch; a box would be an allocation per query"
+)]
 pub enum Decoded<'p> {
     /// Nothing that is ever answered.
     Drop(DropReason),

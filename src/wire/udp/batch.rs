@@ -23,7 +23,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr::null_mut;
 
-use libc::{c_int, c_uint, cmsghdr, in_pktinfo, in6_pktinfo, iovec, mmsghdr, sockaddr_in, sockaddr_in6, sockaddr_storage};
+use libc::{
+    c_int, c_uint, cmsghdr, in_pktinfo, in6_pktinfo, iovec, mmsghdr, sockaddr_in, sockaddr_in6, sockaddr_storage,
+};
 
 use super::super::encode::MAX_UDP;
 
@@ -178,7 +180,13 @@ impl Replies {
     /// An empty arena.
     #[expect(clippy::new_without_default, reason = "half a megabyte is not a default")]
     pub fn new() -> Self {
-        Self { arena: vec![0; BATCH * MAX_UDP], end: 0, replies: [Reply::default(); BATCH], count: 0, grouping_pause: 0 }
+        Self {
+            arena: vec![0; BATCH * MAX_UDP],
+            end: 0,
+            replies: [Reply::default(); BATCH],
+            count: 0,
+            grouping_pause: 0,
+        }
     }
 
     /// Where the next reply is written: [`MAX_UDP`] octets, whose content is arbitrary.
