@@ -6,6 +6,7 @@
 //! process. A part that counts in its own way, as the query path does, brings a collector ([`Metrics::register`]).
 
 mod api;
+pub mod dns;
 mod make;
 mod process;
 mod registry;

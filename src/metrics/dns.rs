@@ -1,0 +1,430 @@
+//! What the DNS side counts.
+//!
+//! # Shape
+//!
+//! Each worker has a [`Block`] of plain atomic numbers on cache lines of its own and is the only one that writes there,
+//! so that counting never waits and never disturbs another worker; the TCP tasks share one. [`DnsCounters`] knows every
+//! block and adds them up when somebody scrapes. Labels have a fixed set of values: what clients send cannot make more
+//! series. A block is registered when its worker starts and is never removed: its numbers count until the process ends.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
+
+/// Types that are counted by name, with their numbers; the rest is OTHER.
+const TYPES: [(&str, u16); 10] = [
+    ("A", 1),
+    ("AAAA", 28),
+    ("SRV", 33),
+    ("TXT", 16),
+    ("PTR", 12),
+    ("SOA", 6),
+    ("NS", 2),
+    ("ANY", 255),
+    ("AXFR", 252),
+    ("OTHER", 0),
+];
+
+/// Response codes that are counted by name, with their numbers; the rest is OTHER.
+const RCODES: [(&str, u16); 10] = [
+    ("NOERROR", 0),
+    ("FORMERR", 1),
+    ("SERVFAIL", 2),
+    ("NXDOMAIN", 3),
+    ("NOTIMP", 4),
+    ("REFUSED", 5),
+    ("NOTAUTH", 9),
+    ("BADVERS", 16),
+    ("BADCOOKIE", 23),
+    ("OTHER", 0),
+];
+
+/// Upper bounds of the latency histogram.
+const BUCKETS: [Duration; 15] = [
+    Duration::from_micros(10),
+    Duration::from_micros(25),
+    Duration::from_micros(50),
+    Duration::from_micros(100),
+    Duration::from_micros(250),
+    Duration::from_micros(500),
+    Duration::from_millis(1),
+    Duration::from_micros(2_500),
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(25),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(250),
+    Duration::from_secs(1),
+];
+
+/// Why a packet got no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dropped {
+    /// Shorter than a header.
+    Short,
+    /// A response.
+    Response,
+    /// From port 0 or from one of our own sockets.
+    Source,
+    /// The kernel failed to hand it out.
+    Receive,
+    /// The kernel refused to send the answer.
+    Send,
+}
+
+const DROPPED: [&str; 5] = ["short", "response", "source", "receive", "send"];
+
+/// Why a TCP connection was closed as soon as it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// All connections are taken.
+    Connections,
+    /// All connections of the client are busy.
+    Client,
+    /// The process is out of file descriptors.
+    Descriptors,
+}
+
+const REFUSED: [&str; 3] = ["connections", "client", "descriptors"];
+
+/// How a zone transfer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransferOutcome {
+    /// The whole zone was handed to the client's connection.
+    Done,
+    /// The client went away or stopped reading.
+    Aborted,
+    /// The client may not transfer.
+    Refused,
+    /// The zone is not ours.
+    NotAuthoritative,
+}
+
+const OUTCOMES: [&str; 4] = ["done", "aborted", "refused", "not-authoritative"];
+
+/// The numbers of one worker.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct Block {
+    transport: &'static str,
+    queries: [[AtomicU64; TYPES.len()]; RCODES.len()],
+    dropped: [AtomicU64; DROPPED.len()],
+    truncated: AtomicU64,
+    panics: AtomicU64,
+    latency: [AtomicU64; BUCKETS.len() + 1],
+    latency_nanoseconds: AtomicU64,
+}
+
+impl Block {
+    fn new(transport: &'static str) -> Self {
+        Self {
+            transport,
+            queries: Default::default(),
+            dropped: Default::default(),
+            truncated: AtomicU64::default(),
+            panics: AtomicU64::default(),
+            latency: Default::default(),
+            latency_nanoseconds: AtomicU64::default(),
+        }
+    }
+
+    /// Counts an answered query.
+    pub fn answered(&self, rcode: u16, rtype: u16) {
+        self.queries[index_of(&RCODES, rcode)][index_of(&TYPES, rtype)].fetch_add(1, Relaxed);
+    }
+
+    /// Counts packets without an answer.
+    pub fn dropped(&self, why: Dropped, count: u64) {
+        if count > 0 {
+            self.dropped[why as usize].fetch_add(count, Relaxed);
+        }
+    }
+
+    /// Counts an answer that was truncated.
+    pub fn truncated(&self) {
+        self.truncated.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a panic that was caught.
+    pub fn panicked(&self) {
+        self.panics.fetch_add(1, Relaxed);
+    }
+
+    /// Counts `answers` that took `time` from the receive call to the end of the send call, all of their batch.
+    pub fn observe(&self, time: Duration, answers: u64) {
+        let bucket = BUCKETS.iter().position(|bound| time <= *bound).unwrap_or(BUCKETS.len());
+        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.latency[bucket].fetch_add(answers, Relaxed);
+        self.latency_nanoseconds.fetch_add(nanoseconds.saturating_mul(answers), Relaxed);
+    }
+}
+
+/// The place of `number` in a table whose last row stands for the rest.
+fn index_of<const N: usize>(table: &[(&str, u16); N], number: u16) -> usize {
+    table[..N - 1].iter().position(|&(_, known)| known == number).unwrap_or(N - 1)
+}
+
+/// Everything the DNS side counts.
+#[derive(Debug, Default)]
+pub struct DnsCounters {
+    blocks: Mutex<Vec<Arc<Block>>>,
+    connections: AtomicI64,
+    refused: [AtomicU64; REFUSED.len()],
+    transfers: [AtomicU64; OUTCOMES.len()],
+}
+
+impl DnsCounters {
+    /// A new block for a worker of `transport`.
+    pub fn block(&self, transport: &'static str) -> Arc<Block> {
+        let block = Arc::new(Block::new(transport));
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner).push(block.clone());
+        block
+    }
+
+    /// Counts a TCP connection that was accepted.
+    pub fn connected(&self) {
+        self.connections.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a TCP connection that has ended.
+    pub fn disconnected(&self) {
+        self.connections.fetch_sub(1, Relaxed);
+    }
+
+    /// Counts a TCP connection that was refused.
+    pub fn refused(&self, why: Refused) {
+        self.refused[why as usize].fetch_add(1, Relaxed);
+    }
+
+    /// Counts a zone transfer.
+    pub fn transferred(&self, outcome: TransferOutcome) {
+        self.transfers[outcome as usize].fetch_add(1, Relaxed);
+    }
+}
+
+/// Adds the blocks up for a scrape.
+#[derive(Debug)]
+pub struct DnsCollector {
+    counters: Arc<DnsCounters>,
+    descriptions: Vec<Desc>,
+}
+
+/// Name, help and variable labels of each family.
+const FAMILIES: [(&str, &str, &[&str]); 8] = [
+    ("zonebeat_dns_queries_total", "Answered queries.", &["transport", "rcode", "type"]),
+    ("zonebeat_dns_latency_seconds", "Time from receiving a batch of queries to sending its answers.", &["transport"]),
+    ("zonebeat_dns_dropped_total", "Packets without an answer.", &["reason"]),
+    ("zonebeat_dns_panics_total", "Panics while answering, each caught.", &[]),
+    ("zonebeat_dns_truncated_total", "Answers with the TC bit.", &["transport"]),
+    ("zonebeat_tcp_connections", "Open TCP connections.", &[]),
+    ("zonebeat_tcp_refused_total", "TCP connections that were closed as soon as they came.", &["reason"]),
+    ("zonebeat_dns_transfers_total", "Zone transfers.", &["outcome"]),
+];
+
+impl DnsCollector {
+    /// A collector of `counters`, to be registered once.
+    pub fn new(counters: Arc<DnsCounters>) -> Result<Self, prometheus::Error> {
+        let describe = |&(name, help, labels): &(&str, &str, &[&str])| {
+            let labels = labels.iter().map(|&label| label.to_owned()).collect();
+            Desc::new(name.to_owned(), help.to_owned(), labels, Default::default())
+        };
+        let descriptions = FAMILIES.iter().map(describe).collect::<Result<_, _>>()?;
+        Ok(Self { counters, descriptions })
+    }
+}
+
+impl Collector for DnsCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descriptions.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let blocks = self.counters.blocks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut sums: BTreeMap<&str, Sum> = BTreeMap::new();
+        for block in &blocks {
+            sums.entry(block.transport).or_default().add(block);
+        }
+        let total = |number: fn(&Sum) -> u64| sums.values().map(number).sum::<u64>();
+        let dropped = |index: usize| sums.values().map(|sum| sum.dropped[index]).sum::<u64>();
+        let by = |label: &'static str, words: &[&str], number: &dyn Fn(usize) -> u64| {
+            words.iter().enumerate().map(|(i, word)| counter(number(i), &[(label, word)])).collect::<Vec<_>>()
+        };
+        let mut connections = Gauge::default();
+        connections.set_value(self.counters.connections.load(Relaxed) as f64);
+        let metrics = [
+            sums.iter().flat_map(|(transport, sum)| sum.queries(transport)).collect(),
+            sums.iter().map(|(transport, sum)| sum.latency(transport)).collect(),
+            by("reason", &DROPPED, &dropped),
+            vec![counter(total(|sum| sum.panics), &[])],
+            sums.iter().map(|(transport, sum)| counter(sum.truncated, &[("transport", transport)])).collect(),
+            vec![Metric::from_gauge(connections)],
+            by("reason", &REFUSED, &|index| self.counters.refused[index].load(Relaxed)),
+            by("outcome", &OUTCOMES, &|index| self.counters.transfers[index].load(Relaxed)),
+        ];
+        FAMILIES.iter().zip(metrics).map(|(&(name, help, _), metrics)| family(name, help, metrics)).collect()
+    }
+}
+
+/// The blocks of one transport, added up.
+#[derive(Default)]
+struct Sum {
+    queries: [[u64; TYPES.len()]; RCODES.len()],
+    dropped: [u64; DROPPED.len()],
+    truncated: u64,
+    panics: u64,
+    latency: [u64; BUCKETS.len() + 1],
+    latency_nanoseconds: u64,
+}
+
+impl Sum {
+    fn add(&mut self, block: &Block) {
+        let add = |sums: &mut [u64], numbers: &[AtomicU64]| {
+            sums.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number.load(Relaxed));
+        };
+        self.queries.iter_mut().zip(&block.queries).for_each(|(sums, numbers)| add(sums, numbers));
+        add(&mut self.dropped, &block.dropped);
+        add(&mut self.latency, &block.latency);
+        self.truncated += block.truncated.load(Relaxed);
+        self.panics += block.panics.load(Relaxed);
+        self.latency_nanoseconds += block.latency_nanoseconds.load(Relaxed);
+    }
+
+    /// One counter per code and type that has occurred.
+    fn queries<'a>(&'a self, transport: &'a str) -> impl Iterator<Item = Metric> + 'a {
+        self.queries.iter().zip(RCODES).flat_map(move |(by_type, (rcode, _))| {
+            let seen = by_type.iter().zip(TYPES).filter(|(count, _)| **count > 0);
+            seen.map(move |(&count, (rtype, _))| {
+                counter(count, &[("transport", transport), ("rcode", rcode), ("type", rtype)])
+            })
+        })
+    }
+
+    fn latency(&self, transport: &str) -> Metric {
+        let mut cumulative = 0;
+        let bucket = |(&bound, &count): (&Duration, &u64)| {
+            cumulative += count;
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(bound.as_secs_f64());
+            bucket.set_cumulative_count(cumulative);
+            bucket
+        };
+        let mut histogram = Histogram::default();
+        histogram.set_bucket(BUCKETS.iter().zip(&self.latency).map(bucket).collect());
+        histogram.set_sample_count(self.latency.iter().sum());
+        histogram.set_sample_sum(self.latency_nanoseconds as f64 / 1e9);
+        let mut metric = Metric::from_label(labels(&[("transport", transport)]));
+        metric.set_histogram(histogram);
+        metric
+    }
+}
+
+fn counter(value: u64, of: &[(&str, &str)]) -> Metric {
+    let mut counter = Counter::default();
+    counter.set_value(value as f64);
+    let mut metric = Metric::from_label(labels(of));
+    metric.set_counter(counter);
+    metric
+}
+
+/// Label pairs in the order of their names, as the exposition wants them.
+fn labels(of: &[(&str, &str)]) -> Vec<LabelPair> {
+    let pair = |&(name, value): &(&str, &str)| {
+        let mut pair = LabelPair::default();
+        pair.set_name(name.to_owned());
+        pair.set_value(value.to_owned());
+        pair
+    };
+    let mut pairs: Vec<_> = of.iter().map(pair).collect();
+    pairs.sort_by(|one, other| one.name().cmp(other.name()));
+    pairs
+}
+
+fn family(name: &str, help: &str, metrics: Vec<Metric>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(match name {
+        name if name.ends_with("_total") => MetricType::COUNTER,
+        name if name.ends_with("_seconds") => MetricType::HISTOGRAM,
+        _ => MetricType::GAUGE,
+    });
+    family.set_metric(metrics);
+    family
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::{Registry, TextEncoder};
+
+    use super::*;
+
+    fn scrape(counters: &Arc<DnsCounters>) -> String {
+        let registry = Registry::new();
+        registry.register(Box::new(DnsCollector::new(counters.clone()).unwrap())).unwrap();
+        TextEncoder::new().encode_to_string(&registry.gather()).unwrap()
+    }
+
+    #[test]
+    fn the_blocks_of_all_workers_are_added_up() {
+        let counters = Arc::new(DnsCounters::default());
+        let (one, two, tcp) = (counters.block("udp"), counters.block("udp"), counters.block("tcp"));
+        one.answered(0, 33);
+        two.answered(0, 33);
+        tcp.answered(3, 65_280);
+        one.dropped(Dropped::Response, 2);
+        tcp.dropped(Dropped::Response, 1);
+        two.truncated();
+        let text = scrape(&counters);
+        for line in [
+            r#"zonebeat_dns_queries_total{rcode="NOERROR",transport="udp",type="SRV"} 2"#,
+            r#"zonebeat_dns_queries_total{rcode="NXDOMAIN",transport="tcp",type="OTHER"} 1"#,
+            r#"zonebeat_dns_dropped_total{reason="response"} 3"#,
+            r#"zonebeat_dns_truncated_total{transport="udp"} 1"#,
+            "zonebeat_dns_panics_total 0",
+            "# TYPE zonebeat_dns_queries_total counter",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_time_of_a_batch_counts_for_each_of_its_answers() {
+        let counters = Arc::new(DnsCounters::default());
+        let block = counters.block("udp");
+        block.observe(Duration::from_micros(30), 64);
+        block.observe(Duration::from_secs(5), 1);
+        let text = scrape(&counters);
+        for line in [
+            r#"zonebeat_dns_latency_seconds_bucket{transport="udp",le="0.000025"} 0"#,
+            r#"zonebeat_dns_latency_seconds_bucket{transport="udp",le="0.00005"} 64"#,
+            r#"zonebeat_dns_latency_seconds_bucket{transport="udp",le="+Inf"} 65"#,
+            r#"zonebeat_dns_latency_seconds_count{transport="udp"} 65"#,
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn connections_and_transfers_are_counted_once_for_all() {
+        let counters = Arc::new(DnsCounters::default());
+        counters.connected();
+        counters.connected();
+        counters.disconnected();
+        counters.refused(Refused::Client);
+        counters.transferred(TransferOutcome::NotAuthoritative);
+        let text = scrape(&counters);
+        for line in [
+            "zonebeat_tcp_connections 1",
+            r#"zonebeat_tcp_refused_total{reason="client"} 1"#,
+            r#"zonebeat_tcp_refused_total{reason="descriptors"} 0"#,
+            r#"zonebeat_dns_transfers_total{outcome="not-authoritative"} 1"#,
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+}

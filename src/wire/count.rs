@@ -1,0 +1,26 @@
+//! What the counters hear of a packet.
+
+use super::decode::DropReason;
+use super::respond::Reply;
+use crate::metrics::dns::{Block, Dropped};
+
+/// Counts a response.
+pub(super) fn count_reply(block: &Block, reply: &Reply) {
+    block.answered(reply.rcode, reply.rtype.0);
+    if reply.truncated {
+        block.truncated();
+    }
+    if reply.panicked {
+        block.panicked();
+    }
+}
+
+/// Counts a packet without a response.
+pub(super) fn count_drop(block: &Block, reason: DropReason) {
+    let dropped = match reason {
+        DropReason::Short => Dropped::Short,
+        DropReason::Response => Dropped::Response,
+        DropReason::Source => Dropped::Source,
+    };
+    block.dropped(dropped, 1);
+}

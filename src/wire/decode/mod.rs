@@ -1,0 +1,195 @@
+//! A packet becomes a query, or says what is wrong with it. By hand, in one pass, without allocation.
+//!
+//! The checks go from the outside in, so that what can be echoed is known when one of them fails: header, question,
+//! the records behind it (only OPT and TSIG mean something in a query), then what the question asks for. Every octet
+//! has to belong to something: what is left over behind the last record is malformed.
+//!
+//! Later kinds of message get their place here: UPDATE and NOTIFY leave [`decode`] before the question is read, next
+//! to the check of the opcode, as further variants of [`Decoded`]; a TSIG record is handed on by `records` instead of
+//! being turned away.
+
+mod records;
+
+use std::net::IpAddr;
+
+use hickory_proto::op::ResponseCode;
+
+use crate::answer::{Edns, Query, QueryName, Transport};
+use crate::model::Rtype;
+use crate::model::name::{MAX_LABEL, MAX_NAME};
+
+/// Octets of a message header (RFC 1035 section 4.1.1).
+pub const HEADER: usize = 12;
+/// The bit of the second header word that marks a response.
+pub const FLAG_QR: u16 = 0x8000;
+/// Recursion desired; copied into responses.
+pub const FLAG_RD: u16 = 0x0100;
+
+/// Negotiation of keys (RFC 2930).
+const TKEY: Rtype = Rtype(249);
+
+/// Where a packet comes from, and what its answer starts with.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin {
+    /// How it came.
+    pub transport: Transport,
+    /// Who sent it.
+    pub client: IpAddr,
+    /// Where sets of records start in the answer; differs from packet to packet.
+    pub rotation: u32,
+}
+
+/// What a packet turned out to be.
+#[derive(Clone, Copy)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives on the stack for one batch; a box would be an allocation per query"
+)]
+pub enum Decoded<'p> {
+    /// Nothing that is ever answered.
+    Drop(DropReason),
+    /// Answered without looking into the view.
+    Error(ErrorReply<'p>),
+    /// A question for the view.
+    Query(Query<'p>),
+}
+
+/// Why a packet gets no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DropReason {
+    /// Shorter than a header: there is no id to answer to.
+    Short,
+    /// A response (QR=1): answering would make two servers talk for ever.
+    Response,
+    /// From a port that nobody can listen on, or from one of our own sockets.
+    Source,
+}
+
+/// An info code of RFC 8914 and the text beside it.
+pub type ExtendedError = (u16, &'static str);
+
+/// A response that needs nothing but the query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ErrorReply<'p> {
+    /// Message id of the query.
+    pub id: u16,
+    /// The second header word of the query.
+    pub flags: u16,
+    /// What is wrong.
+    pub rcode: ResponseCode,
+    /// The question section as sent; empty if it could not be read.
+    pub question: &'p [u8],
+    /// EDNS of the query, if there was a sound OPT record: the response then has one too (RFC 6891 section 7).
+    pub edns: Option<Edns>,
+    /// An extended error (RFC 8914) and its text, sent only to clients that use EDNS.
+    pub extended: Option<ExtendedError>,
+}
+
+impl<'p> ErrorReply<'p> {
+    /// The error `rcode` as the response to `query`.
+    pub fn new(query: &Query<'p>, rcode: ResponseCode) -> Self {
+        let Query { id, flags, question, edns, .. } = *query;
+        Self { id, flags, rcode, question, edns, extended: None }
+    }
+}
+
+/// Reads one packet.
+pub fn decode(packet: &[u8], origin: Origin) -> Decoded<'_> {
+    let Some(header) = packet.first_chunk::<HEADER>() else { return Decoded::Drop(DropReason::Short) };
+    let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+    let (id, flags) = (word(0), word(2));
+    if flags & FLAG_QR != 0 {
+        return Decoded::Drop(DropReason::Response);
+    }
+    let mut reply = ErrorReply { id, flags, rcode: ResponseCode::FormErr, question: &[], edns: None, extended: None };
+    if opcode(flags) != 0 {
+        reply.rcode = ResponseCode::NotImp;
+        return Decoded::Error(reply);
+    }
+    let question = if word(4) == 1 { Question::read(packet) } else { None };
+    let Some(question) = question else { return Decoded::Error(reply) };
+    reply.question = question.octets;
+    let Some(extras) = records::read(packet, HEADER + question.octets.len(), [word(6), word(8), word(10)]) else {
+        return Decoded::Error(reply);
+    };
+    reply.edns = extras.edns;
+    if let Some((rcode, extended)) = refusal(&question, &extras, origin.transport) {
+        return Decoded::Error(ErrorReply { rcode, extended, ..reply });
+    }
+    Decoded::Query(question.into_query(id, flags, extras.edns, origin))
+}
+
+/// The opcode in the second header word.
+pub fn opcode(flags: u16) -> u16 {
+    (flags >> 11) & 15
+}
+
+/// What a well-formed query is turned away for.
+fn refusal(
+    question: &Question<'_>,
+    extras: &records::Extras,
+    transport: Transport,
+) -> Option<(ResponseCode, Option<ExtendedError>)> {
+    if extras.edns.is_some_and(|edns| edns.version > 0) {
+        return Some((ResponseCode::BADVERS, None));
+    }
+    if extras.signed {
+        return Some((ResponseCode::NotAuth, Some((0, "no TSIG key of this name is known"))));
+    }
+    match question.rtype {
+        Rtype::OPT | Rtype::TSIG => Some((ResponseCode::FormErr, None)),
+        Rtype::MAILA | Rtype::MAILB | TKEY => Some((ResponseCode::NotImp, None)),
+        Rtype::AXFR if transport == Transport::Udp => {
+            Some((ResponseCode::FormErr, Some((0, "a zone transfer needs TCP"))))
+        }
+        _ => None,
+    }
+}
+
+/// The question section (RFC 1035 section 4.1.2).
+struct Question<'p> {
+    octets: &'p [u8],
+    rtype: Rtype,
+    class: u16,
+}
+
+impl<'p> Question<'p> {
+    /// Reads the one question behind the header. Its name cannot be compressed: nothing stands before it.
+    fn read(packet: &'p [u8]) -> Option<Self> {
+        let name_end = plain_name_end(packet, HEADER)?;
+        let octets = packet.get(HEADER..name_end + 4)?;
+        let &[.., t0, t1, c0, c1] = octets else { return None };
+        Some(Self { octets, rtype: Rtype(u16::from_be_bytes([t0, t1])), class: u16::from_be_bytes([c0, c1]) })
+    }
+
+    /// The query that asks this. IXFR over UDP asks for the SOA alone, from which a client sees whether it has to come
+    /// back over TCP (RFC 1995 section 2).
+    fn into_query(self, id: u16, flags: u16, edns: Option<Edns>, origin: Origin) -> Query<'p> {
+        let Origin { transport, client, rotation } = origin;
+        let rtype = match (self.rtype, transport) {
+            (Rtype::IXFR, Transport::Udp) => Rtype::SOA,
+            (rtype, _) => rtype,
+        };
+        let name = QueryName::new(&self.octets[..self.octets.len() - 4]);
+        Query { id, flags, question: self.octets, name, rtype, class: self.class, edns, transport, client, rotation }
+    }
+}
+
+/// The offset behind the uncompressed name at `at`; `None` for a pointer, an unknown label type, a name that is too
+/// long, or the end of the packet.
+fn plain_name_end(packet: &[u8], at: usize) -> Option<usize> {
+    let mut end = at;
+    loop {
+        let label = usize::from(*packet.get(end)?);
+        end += 1 + label;
+        if label > MAX_LABEL || end - at > MAX_NAME {
+            return None;
+        }
+        if label == 0 {
+            return Some(end);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! One packet, one response: what UDP and TCP share.
+//!
+//! Later checks that decide on a client or a query (rate limits, ACLs, cookies) belong here, between decoding and
+//! answering, so that every transport has them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use hickory_proto::op::ResponseCode;
+
+use super::decode::{Decoded, DropReason, ErrorReply};
+use super::encode::encode;
+use super::error::write_error;
+use super::limits::UdpLimits;
+use crate::answer::{Query, Transport, answer};
+use crate::model::Rtype;
+use crate::view::View;
+
+/// The largest message over TCP: what its two octets of length can say.
+pub const MAX_TCP: usize = 65_535;
+
+/// A response that has been written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reply {
+    /// Octets of the message.
+    pub len: usize,
+    /// Its response code, with the upper bits that OPT carries.
+    pub rcode: u16,
+    /// The type that was asked for; 0 if the question could not be read.
+    pub rtype: Rtype,
+    /// Whether TC is set: the client has to come back over TCP.
+    pub truncated: bool,
+    /// Whether answering panicked, and this is a SERVFAIL in its place.
+    pub panicked: bool,
+}
+
+/// Writes the response to `decoded` into `out`, which has room for the limit of the transport.
+pub fn respond(view: &View, decoded: &Decoded<'_>, limits: &UdpLimits, out: &mut [u8]) -> Result<Reply, DropReason> {
+    match decoded {
+        Decoded::Drop(reason) => Err(*reason),
+        Decoded::Error(error) => Ok(refuse(error, out)),
+        Decoded::Query(query) => Ok(solve(view, query, limits, out)),
+    }
+}
+
+/// Writes an error response.
+fn refuse(error: &ErrorReply<'_>, out: &mut [u8]) -> Reply {
+    let len = write_error(error, out);
+    let rtype = match *error.question {
+        [.., t0, t1, _, _] => Rtype(u16::from_be_bytes([t0, t1])),
+        _ => Rtype(0),
+    };
+    Reply { len, rcode: error.rcode.into(), rtype, truncated: false, panicked: false }
+}
+
+/// Answers a query from the view. A panic costs this query only: it is answered with SERVFAIL.
+fn solve(view: &View, query: &Query<'_>, limits: &UdpLimits, out: &mut [u8]) -> Reply {
+    let limit = match query.transport {
+        Transport::Udp => limits.limit(query.client, query.edns.map(|edns| edns.udp_size)),
+        Transport::Tcp => MAX_TCP,
+    };
+    let written = catch_unwind(AssertUnwindSafe(|| encode(view, query, &answer(view, query), limit, out)));
+    match written {
+        Ok(len) => {
+            let (rcode, truncated) = (u16::from(out[3] & 15), out[2] & 2 != 0);
+            Reply { len, rcode, rtype: query.rtype, truncated, panicked: false }
+        }
+        Err(_) => Reply { panicked: true, ..refuse(&ErrorReply::new(query, ResponseCode::ServFail), out) },
+    }
+}

@@ -1,0 +1,268 @@
+//! The sockets of the DNS side, and everything that runs on them.
+//!
+//! [`bind`] opens all sockets and fails whole, before anything is served; [`Bound::serve`] starts the UDP threads and
+//! the TCP tasks; [`Serving::join`] waits until they have ended, which they do when the token that they were given is
+//! cancelled.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use ipnet::IpNet;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::limits::{TcpLimits, UdpLimits};
+use super::{tcp, udp};
+use crate::metrics::dns::DnsCounters;
+use crate::view::Published;
+
+/// Connections that the kernel keeps for us until they are accepted.
+const BACKLOG: i32 = 1024;
+/// How often a free port is looked for that is free for UDP and TCP alike.
+const PORT_TRIES: usize = 32;
+
+/// What the DNS side is told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WireOptions {
+    /// Where to listen, for UDP and TCP. Port 0 takes any port that is free for both.
+    pub listen: Vec<SocketAddr>,
+    /// UDP threads per listen address; the number of cores by default.
+    pub workers: Option<NonZeroUsize>,
+    /// Response sizes over UDP.
+    pub udp: UdpLimits,
+    /// Connections, queries and time over TCP.
+    pub tcp: TcpLimits,
+    /// Prefixes of clients that may transfer zones.
+    pub transfer_from: Vec<IpNet>,
+}
+
+/// Why the DNS side cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The list is empty.
+    #[error("no address to listen on; give at least one, such as 127.0.0.1:5300")]
+    NoAddress,
+    /// Another socket has the address.
+    #[error(
+        "cannot listen on {address}: another program does already; stop it (`ss -lntup` names it) or choose another \
+             address or port"
+    )]
+    InUse {
+        /// The address.
+        address: SocketAddr,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// The port is reserved for privileged programs.
+    #[error(
+        "cannot listen on {address}: not permitted; ports below 1024 need CAP_NET_BIND_SERVICE (the systemd unit \
+             grants it), or choose a port from 1024 on"
+    )]
+    NotPermitted {
+        /// The address.
+        address: SocketAddr,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// The address is not one of this host.
+    #[error(
+        "cannot listen on {address}: no interface of this host has the address; `ip address` lists those that it has"
+    )]
+    NotOurs {
+        /// The address.
+        address: SocketAddr,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// Anything else.
+    #[error("cannot listen on {address}: {source}")]
+    Other {
+        /// The address.
+        address: SocketAddr,
+        /// The system's word.
+        source: io::Error,
+    },
+}
+
+impl BindError {
+    fn new(address: SocketAddr, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => Self::InUse { address, source },
+            io::ErrorKind::PermissionDenied => Self::NotPermitted { address, source },
+            io::ErrorKind::AddrNotAvailable => Self::NotOurs { address, source },
+            _ => Self::Other { address, source },
+        }
+    }
+}
+
+/// Opens the sockets for all listen addresses.
+pub fn bind(options: WireOptions) -> Result<Bound, BindError> {
+    if options.listen.is_empty() {
+        return Err(BindError::NoAddress);
+    }
+    let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let workers = options.workers.unwrap_or(cores).get();
+    let open = |&address| Listening::open(address, workers).map_err(|source| BindError::new(address, source));
+    let listening = options.listen.iter().map(open).collect::<Result<_, _>>()?;
+    Ok(Bound { listening, options })
+}
+
+/// The sockets of one listen address.
+#[derive(Debug)]
+struct Listening {
+    address: SocketAddr,
+    tcp: TcpListener,
+    udp: Vec<UdpSocket>,
+}
+
+impl Listening {
+    /// Opens TCP first: it tells which port is free, and cannot be shared by accident.
+    fn open(address: SocketAddr, workers: usize) -> io::Result<Self> {
+        let tries = if address.port() == 0 { PORT_TRIES } else { 1 };
+        let mut opened = Err(io::ErrorKind::AddrInUse.into());
+        for _ in 0..tries {
+            opened = Self::try_open(address, workers);
+            match &opened {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                _ => break,
+            }
+        }
+        opened
+    }
+
+    fn try_open(address: SocketAddr, workers: usize) -> io::Result<Self> {
+        let tcp = listen(address)?;
+        let address = tcp.local_addr()?;
+        udp::probe(address)?;
+        let udp = (0..workers).map(|_| udp::bind(address)).collect::<io::Result<_>>()?;
+        Ok(Self { address, tcp, udp })
+    }
+}
+
+/// A TCP socket that listens. It may follow a server that has just stopped, whose connections linger in the kernel.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Sockets that are open and not served yet.
+#[derive(Debug)]
+pub struct Bound {
+    listening: Vec<Listening>,
+    options: WireOptions,
+}
+
+impl Bound {
+    /// Where it listens, in the order of the options, with the ports that 0 became.
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.listening.iter().map(|listening| listening.address).collect()
+    }
+
+    /// Starts serving, within the current tokio runtime, until `shutdown` is cancelled.
+    ///
+    /// Fails if the system has no more threads or cannot watch the listeners; then nothing is served.
+    pub fn serve(
+        self,
+        published: Published,
+        counters: Arc<DnsCounters>,
+        shutdown: CancellationToken,
+    ) -> io::Result<Serving> {
+        let listen: Arc<[SocketAddr]> = self.local_addrs().into();
+        let Self { listening, options } = self;
+        let limits = Arc::new(options.udp);
+        let (mut tcp_listeners, mut udp_sockets) = (Vec::new(), Vec::new());
+        for Listening { address, tcp, udp } in listening {
+            tcp_listeners.push(tokio::net::TcpListener::from_std(tcp)?);
+            udp_sockets.extend(udp.into_iter().map(|socket| (address, socket)));
+        }
+        let stop = StopOnDrop(Arc::default());
+        let mut udp = Vec::new();
+        for (index, (address, socket)) in udp_sockets.into_iter().enumerate() {
+            let answerer = udp::Answerer {
+                published: published.clone(),
+                limits: limits.clone(),
+                listen: listen.clone(),
+                counters: counters.block("udp"),
+                rotation: index as u32,
+                started: Instant::now(),
+                failing: false,
+            };
+            udp.push(spawn_worker(index, address, socket, answerer, stop.0.clone())?);
+        }
+        let responder = tcp::Answerer {
+            published,
+            limits,
+            transfer_from: options.transfer_from,
+            block: counters.block("tcp"),
+            counters: counters.clone(),
+            rotation: AtomicU32::new(0),
+        };
+        let service = tcp::Service::new(responder, options.tcp, counters, shutdown.clone());
+        let tcp = tokio::spawn(tcp::serve(tcp_listeners, Arc::new(service)));
+        let signal = tokio::spawn(async move {
+            shutdown.cancelled().await;
+            drop(stop);
+        });
+        Ok(Serving { udp, tcp, signal })
+    }
+}
+
+/// Stops the UDP workers: when the server shuts down, and when it cannot even start.
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn spawn_worker(
+    index: usize,
+    address: SocketAddr,
+    socket: UdpSocket,
+    mut answerer: udp::Answerer,
+    stop: Arc<AtomicBool>,
+) -> io::Result<thread::JoinHandle<()>> {
+    let with_destination = address.ip().is_unspecified();
+    thread::Builder::new()
+        .name(format!("dns-udp-{index}"))
+        .spawn(move || udp::worker::serve(&socket, with_destination, &stop, &mut answerer))
+}
+
+/// Everything that serves.
+#[derive(Debug)]
+pub struct Serving {
+    udp: Vec<thread::JoinHandle<()>>,
+    tcp: JoinHandle<()>,
+    signal: JoinHandle<()>,
+}
+
+impl Serving {
+    /// Waits until all have ended after the shutdown: what was in flight has been answered then.
+    ///
+    /// Fails if one of them panicked, which is a bug of ours.
+    pub async fn join(self) -> Result<(), String> {
+        let Self { udp, tcp, signal } = self;
+        let threads =
+            tokio::task::spawn_blocking(move || udp.into_iter().map(thread::JoinHandle::join).all(|end| end.is_ok()));
+        let (threads, tcp, signal) = tokio::join!(threads, tcp, signal);
+        match (threads, tcp, signal) {
+            (Ok(true), Ok(()), Ok(())) => Ok(()),
+            (Ok(true), ..) => Err("the DNS service over TCP panicked".to_owned()),
+            _ => Err("a DNS worker over UDP panicked".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Answers the messages of all TCP connections.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
+
+use hickory_proto::op::ResponseCode;
+use ipnet::IpNet;
+
+use super::transfer::ZoneStream;
+use super::{Action, Respond};
+use crate::answer::{Query, Transport};
+use crate::metrics::dns::{Block, DnsCounters, TransferOutcome};
+use crate::model::Rtype;
+use crate::view::Published;
+use crate::wire::count::{count_drop, count_reply};
+use crate::wire::decode::{Decoded, ErrorReply, Origin, decode};
+use crate::wire::limits::UdpLimits;
+use crate::wire::respond::respond;
+
+/// What TCP needs to answer.
+pub(in crate::wire) struct Answerer {
+    /// The data.
+    pub published: Published,
+    /// Response sizes; over TCP they do not apply.
+    pub limits: Arc<UdpLimits>,
+    /// Who may transfer zones.
+    pub transfer_from: Vec<IpNet>,
+    /// The counters of transfers.
+    pub counters: Arc<DnsCounters>,
+    /// The counters of answers.
+    pub block: Arc<Block>,
+    /// Where the sets of the next answer start.
+    pub rotation: AtomicU32,
+}
+
+impl Respond for Answerer {
+    fn respond(&self, message: &[u8], client: IpAddr, out: &mut [u8]) -> Action {
+        let started = Instant::now();
+        let rotation = self.rotation.fetch_add(1, Ordering::Relaxed);
+        let mut decoded = decode(message, Origin { transport: Transport::Tcp, client, rotation });
+        if let Decoded::Query(query) = &decoded
+            && matches!(query.rtype, Rtype::AXFR | Rtype::IXFR)
+        {
+            match self.transfer(query, message) {
+                Ok(stream) => return stream,
+                Err(refusal) => decoded = Decoded::Error(refusal),
+            }
+        }
+        match respond(&self.published.load(), &decoded, &self.limits, out) {
+            Ok(reply) => {
+                count_reply(&self.block, &reply);
+                self.block.observe(started.elapsed(), 1);
+                Action::Reply(reply.len)
+            }
+            Err(reason) => {
+                count_drop(&self.block, reason);
+                Action::Close
+            }
+        }
+    }
+}
+
+impl Answerer {
+    /// Starts a transfer. IXFR gets the whole zone, as a server without the differences may answer (RFC 1995 section 4).
+    fn transfer<'p>(&self, query: &Query<'p>, message: &[u8]) -> Result<Action, ErrorReply<'p>> {
+        if !self.transfer_from.iter().any(|prefix| prefix.contains(&query.client)) {
+            self.counters.transferred(TransferOutcome::Refused);
+            let extended = Some((18, "zone transfers are not allowed from this address")); // RFC 8914: prohibited
+            return Err(ErrorReply { extended, ..ErrorReply::new(query, ResponseCode::Refused) });
+        }
+        let (counters, block) = (self.counters.clone(), self.block.clone());
+        let stream = ZoneStream::new(self.published.load_full(), message, query, counters, block);
+        Ok(Action::Stream(Box::new(stream)))
+    }
+}

@@ -1,0 +1,123 @@
+//! Who has a connection: the limits in all and per client address.
+//!
+//! A client that opens one connection too many loses its oldest one that has nothing to do: programs keep connections
+//! open and forget them, and the new one is the one that is needed. Only when all of them are busy is the new one
+//! refused.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, Semaphore};
+
+use crate::metrics::dns::Refused;
+use crate::wire::limits::TcpLimits;
+
+/// All connections. The lock is held for some comparisons, when a connection comes and when it goes.
+pub(super) struct Clients {
+    connections: usize,
+    per_client: usize,
+    in_flight: usize,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    total: usize,
+    by_client: HashMap<IpAddr, VecDeque<Arc<Seat>>>,
+}
+
+/// What is known of one connection from outside.
+pub(super) struct Seat {
+    /// A permit for each query that is not answered yet.
+    pub(super) flights: Arc<Semaphore>,
+    /// Tells the connection to end, since a newer one needs its place.
+    pub(super) leave: Notify,
+}
+
+/// A seat that is taken until this is dropped.
+pub(super) struct Admission {
+    pub(super) seat: Arc<Seat>,
+    client: IpAddr,
+    clients: Arc<Clients>,
+}
+
+impl Clients {
+    pub(super) fn new(limits: &TcpLimits) -> Self {
+        let TcpLimits { connections, connections_per_client: per_client, in_flight, .. } = *limits;
+        Self { connections, per_client, in_flight, table: Mutex::default() }
+    }
+
+    /// Takes a seat for a connection of `client`.
+    pub(super) fn admit(self: &Arc<Self>, client: IpAddr) -> Result<Admission, Refused> {
+        let mut table = self.lock();
+        if table.total >= self.connections {
+            return Err(Refused::Connections);
+        }
+        let seats = table.by_client.entry(client).or_default();
+        if seats.len() >= self.per_client {
+            let oldest = seats.iter().position(|seat| seat.flights.available_permits() == self.in_flight);
+            let displaced = oldest.and_then(|index| seats.remove(index)).ok_or(Refused::Client)?;
+            displaced.leave.notify_one();
+        }
+        let seat = Arc::new(Seat { flights: Arc::new(Semaphore::new(self.in_flight)), leave: Notify::new() });
+        seats.push_back(seat.clone());
+        table.total += 1;
+        Ok(Admission { seat, client, clients: self.clone() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        let mut table = self.clients.lock();
+        table.total -= 1;
+        let Some(seats) = table.by_client.get_mut(&self.client) else { return };
+        seats.retain(|seat| !Arc::ptr_eq(seat, &self.seat));
+        if seats.is_empty() {
+            table.by_client.remove(&self.client);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clients(connections: usize, connections_per_client: usize) -> Arc<Clients> {
+        Arc::new(Clients::new(&TcpLimits { connections, connections_per_client, ..TcpLimits::default() }))
+    }
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    #[test]
+    fn a_seat_is_free_again_when_its_connection_ends() {
+        let clients = clients(2, 2);
+        let one = clients.admit(address(1)).ok();
+        let _two = clients.admit(address(2)).ok();
+        assert_eq!(clients.admit(address(3)).err(), Some(Refused::Connections));
+        drop(one);
+        assert!(clients.admit(address(3)).is_ok());
+        assert_eq!(clients.lock().by_client.len(), 1);
+    }
+
+    #[test]
+    fn the_oldest_idle_connection_makes_room_and_busy_ones_do_not() {
+        let clients = clients(10, 2);
+        let one = clients.admit(address(1)).ok().unwrap();
+        let two = clients.admit(address(1)).ok().unwrap();
+        let busy = one.seat.flights.try_acquire().unwrap();
+        let three = clients.admit(address(1)).ok().unwrap();
+        let _also = three.seat.flights.try_acquire().unwrap();
+        assert_eq!(clients.admit(address(1)).err(), Some(Refused::Client));
+        assert!(clients.admit(address(2)).is_ok(), "other clients are not concerned");
+        drop(busy);
+        drop(two);
+        assert!(clients.admit(address(1)).is_ok(), "the first is idle now");
+    }
+}

@@ -1,0 +1,185 @@
+//! One connection, from its first octet to its last.
+
+use std::cell::RefCell;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::clients::{Admission, Seat};
+use super::frames::Frames;
+use super::writer::{Message, framed, write};
+use super::{Action, MakeMessages, Respond, Service};
+use crate::wire::respond::MAX_TCP;
+
+/// How long a connection that has to end waits for octets that are on their way.
+const QUIET: Duration = Duration::from_millis(50);
+/// How long it then waits for the client to end it too.
+const LINGER: Duration = Duration::from_millis(500);
+/// Messages of a stream that are made ahead of the writer.
+const STREAM_AHEAD: usize = 2;
+
+thread_local! {
+    /// Where answers are written before their length is known: one per thread, since answering does not wait.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; MAX_TCP]);
+}
+
+/// Serves one connection.
+pub(super) async fn serve<R: Respond>(
+    reader: impl AsyncRead + Unpin,
+    writer: impl AsyncWrite + Unpin,
+    client: IpAddr,
+    admission: Admission,
+    service: Arc<Service<R>>,
+) {
+    let limits = &service.limits;
+    let born = Instant::now();
+    let mut frames = Frames::new(reader);
+    let (answers, queued_answers) = mpsc::channel(limits.in_flight.max(1));
+    let (streams, queued_messages) = mpsc::channel(STREAM_AHEAD);
+    let room = Arc::new(Semaphore::new(limits.in_flight_octets.max(2 + MAX_TCP)));
+    let seat = admission.seat.clone();
+    let connection = Connection { client, seat, born, service: service.clone(), answers, streams, room };
+    let deadline = born + limits.lifetime + limits.write_stall;
+    let writing = write(writer, queued_answers, queued_messages, limits.write_stall, deadline);
+    let (end, written) = tokio::join!(connection.read(&mut frames), writing);
+    if end == End::Ours && written.is_ok() {
+        let _ = timeout(LINGER, frames.discard()).await; // either way it is over
+    }
+}
+
+/// Who ended a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The client, or nobody has to be told.
+    Theirs,
+    /// We did, and the client may still be sending.
+    Ours,
+}
+
+/// The reading half.
+struct Connection<R> {
+    client: IpAddr,
+    seat: Arc<Seat>,
+    born: Instant,
+    service: Arc<Service<R>>,
+    answers: mpsc::Sender<Message>,
+    streams: mpsc::Sender<Vec<u8>>,
+    room: Arc<Semaphore>,
+}
+
+/// What the reader waits for.
+enum Event {
+    Octets(std::io::Result<usize>),
+    Timeout,
+    Leave,
+    Stop,
+    WriterGone,
+}
+
+impl<R: Respond> Connection<R> {
+    /// Reads and answers until the connection is to end. The queues close when this returns and no stream runs.
+    async fn read<I: AsyncRead + Unpin>(self, frames: &mut Frames<I>) -> End {
+        let limits = &self.service.limits;
+        let end_of_life = self.born + limits.lifetime;
+        let mut patience = self.born + limits.first_query;
+        let mut ending = None;
+        loop {
+            while let Some(message) = frames.pop() {
+                if !self.handle(message).await {
+                    return End::Ours;
+                }
+                patience = Instant::now() + limits.idle;
+                if Instant::now() > end_of_life {
+                    return End::Ours;
+                }
+            }
+            let until = if ending.is_some() { Instant::now() + QUIET } else { patience.min(end_of_life) };
+            match self.wait(frames, until, ending.is_some()).await {
+                Event::Octets(Ok(1..)) => {}
+                Event::Octets(_) | Event::WriterGone => return End::Theirs,
+                Event::Timeout => match ending {
+                    Some(end) => return end,
+                    None if until < end_of_life && self.is_busy() => patience = Instant::now() + limits.idle,
+                    None if until == end_of_life => return End::Ours,
+                    None => return End::Theirs,
+                },
+                Event::Stop => ending = Some(End::Ours),
+                Event::Leave => ending = Some(End::Theirs),
+            }
+        }
+    }
+
+    async fn wait<I: AsyncRead + Unpin>(&self, frames: &mut Frames<I>, until: Instant, ending: bool) -> Event {
+        tokio::select! {
+            biased;
+            read = timeout_at(until, frames.fill()) => read.map_or(Event::Timeout, Event::Octets),
+            () = self.answers.closed() => Event::WriterGone,
+            () = self.seat.leave.notified(), if !ending => Event::Leave,
+            () = self.service.stop.cancelled(), if !ending => Event::Stop,
+        }
+    }
+
+    /// Answers one message; `false` if the connection is to end. Waits while too much is in flight.
+    async fn handle(&self, message: &[u8]) -> bool {
+        let Ok(flight) = self.seat.flights.clone().acquire_owned().await else { return false };
+        let action =
+            SCRATCH.with_borrow_mut(|scratch| match self.service.responder.respond(message, self.client, scratch) {
+                Action::Reply(len) => Ok(framed(&scratch[..len])),
+                other => Err(other),
+            });
+        match action {
+            Ok(octets) => self.queue(octets, flight).await,
+            Err(Action::Stream(messages)) => {
+                self.stream(messages, flight);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    async fn queue(&self, octets: Vec<u8>, flight: OwnedSemaphorePermit) -> bool {
+        let size = octets.len() as u32; // at most 2 + MAX_TCP
+        let room = tokio::select! {
+            room = self.room.clone().acquire_many_owned(size) => room,
+            () = self.answers.closed() => return false,
+        };
+        let Ok(room) = room else { return false };
+        self.answers.send(Message { octets, _permits: [flight, room] }).await.is_ok()
+    }
+
+    /// Starts a stream on a thread that may block, once there are few enough of them on the server. One that panics
+    /// ends the connection: the client must not wait for the rest.
+    fn stream(&self, messages: Box<dyn MakeMessages>, flight: OwnedSemaphorePermit) {
+        let (queue, running) = (self.streams.clone(), self.service.transfers.clone());
+        let seat = self.seat.clone();
+        self.service.tasks.spawn(async move {
+            let _permit = tokio::select! {
+                permit = running.acquire_owned() => permit,
+                () = queue.closed() => return,
+            };
+            if tokio::task::spawn_blocking(move || make_all(messages, &queue)).await.is_err() {
+                seat.leave.notify_one();
+            }
+            drop(flight);
+        });
+    }
+
+    fn is_busy(&self) -> bool {
+        self.seat.flights.available_permits() < self.service.limits.in_flight
+    }
+}
+
+/// Makes the messages of a stream as fast as the client takes them, until it is gone.
+fn make_all(mut messages: Box<dyn MakeMessages>, queue: &mpsc::Sender<Vec<u8>>) {
+    let mut message = Vec::new();
+    while messages.next_message(&mut message) {
+        if queue.blocking_send(framed(&message)).is_err() {
+            return;
+        }
+    }
+    messages.all_taken();
+}

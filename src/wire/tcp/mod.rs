@@ -1,0 +1,64 @@
+//! DNS over TCP (RFC 7766): pipelining, answers out of order, zone transfers, and limits on everything.
+//!
+//! # Shape
+//!
+//! One accept loop per listen address ([`accept`]) asks [`clients`] whether the client may have one more connection.
+//! A connection is one task in two halves ([`connection`]): the reader cuts the stream into messages, lets the
+//! [`Respond`] answer each at once and queues the answers; the writer ([`writer`]) takes everything that is queued and
+//! writes it in one piece. Answers that are streams of messages (zone transfers, [`transfer`]) are made on a thread that
+//! may block, and wait in a queue of their own behind all others: a query overtakes a transfer of the same connection.
+//!
+//! # Limits
+//!
+//! All of [`super::limits::TcpLimits`]. What a connection can hold is a message that is not complete yet, the answers
+//! that the client has not read (bounded in number and octets, then nothing more is read from it) and three messages of
+//! a transfer: some hundred kilobytes at the very most, about one in the usual case.
+//!
+//! # Stop
+//!
+//! After the stop nothing new is accepted, apart from what the kernel has accepted already; connections answer what has
+//! arrived, write it, and end. What is left after the drain time, such as a transfer, is cut off.
+//!
+//! Later kinds of messages (UPDATE, NOTIFY, signed queries) and encrypted transports join here: the first as further
+//! variants of [`Action`], the second by handing their stream to [`connection`] instead of a TCP socket.
+
+mod accept;
+mod answer;
+mod clients;
+mod connection;
+mod frames;
+mod transfer;
+mod writer;
+
+use std::net::IpAddr;
+
+pub(super) use accept::{Service, serve};
+pub(super) use answer::Answerer;
+
+/// Decides what happens with one message from a client.
+pub(super) trait Respond: Send + Sync + 'static {
+    /// Writes the response into `out`, which has room for the largest message, or says what else to do. Does not wait.
+    fn respond(&self, message: &[u8], client: IpAddr, out: &mut [u8]) -> Action;
+}
+
+/// What happens with one message.
+pub(super) enum Action {
+    /// The first octets of `out` are the response.
+    Reply(usize),
+    /// The response is many messages.
+    Stream(Box<dyn MakeMessages>),
+    /// The client does not speak DNS: its connection ends when everything before has been answered.
+    Close,
+}
+
+/// Makes the messages of a long response, one by one, on a thread that may block.
+pub(super) trait MakeMessages: Send {
+    /// Writes the next message into `message`, which it clears; `false` after the last one.
+    fn next_message(&mut self, message: &mut Vec<u8>) -> bool;
+
+    /// Hears that all messages were taken.
+    fn all_taken(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! The writing half of a connection: queued answers go out together, streams behind them.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::{Instant, timeout_at};
+
+/// Octets that are written at once, where there are so many.
+const COALESCE: usize = 16 * 1024;
+
+/// An answer on its way to the client.
+pub(super) struct Message {
+    /// The message behind its length.
+    pub(super) octets: Vec<u8>,
+    /// What it counts against while it waits: one query, and its octets.
+    pub(super) _permits: [OwnedSemaphorePermit; 2],
+}
+
+/// Puts the length of a message before it.
+pub(super) fn framed(message: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(message.len()).expect("messages are made in buffers of at most 65,535 octets");
+    let mut octets = Vec::with_capacity(2 + message.len());
+    octets.extend_from_slice(&length.to_be_bytes());
+    octets.extend_from_slice(message);
+    octets
+}
+
+/// Writes until both queues are closed and empty, then ends the stream.
+///
+/// Fails when the client reads nothing for `stall`, or has not read its answers by `deadline`; a stream may take longer.
+pub(super) async fn write<W: AsyncWrite + Unpin>(
+    mut socket: W,
+    mut answers: mpsc::Receiver<Message>,
+    mut streams: mpsc::Receiver<Vec<u8>>,
+    stall: Duration,
+    deadline: Instant,
+) -> io::Result<()> {
+    loop {
+        tokio::select! {
+            biased;
+            Some(first) = answers.recv() => {
+                let mut octets = Vec::new();
+                let mut permits = Vec::new();
+                let mut next = Some(first);
+                while let Some(Message { octets: message, _permits }) = next {
+                    octets.extend_from_slice(&message);
+                    permits.push(_permits);
+                    next = if octets.len() < COALESCE { answers.try_recv().ok() } else { None };
+                }
+                push(&mut socket, &octets, stall, Some(deadline)).await?;
+            }
+            Some(message) = streams.recv() => push(&mut socket, &message, stall, None).await?,
+            else => return socket.shutdown().await,
+        }
+    }
+}
+
+/// Writes all octets, as long as the client takes some of them within each `stall`.
+async fn push<W: AsyncWrite + Unpin>(
+    socket: &mut W,
+    mut octets: &[u8],
+    stall: Duration,
+    deadline: Option<Instant>,
+) -> io::Result<()> {
+    while !octets.is_empty() {
+        let patience = Instant::now() + stall;
+        let until = deadline.map_or(patience, |deadline| deadline.min(patience));
+        match timeout_at(until, socket.write(octets)).await?? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            count => octets = &octets[count..],
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! Plain UDP: the path that nearly every query takes.
+//!
+//! # Shape
+//!
+//! One plain thread per core and listen address, each with a socket of its own on the same address (SO_REUSEPORT: the
+//! kernel spreads the clients over them). A thread is a loop of three calls: receive a batch, answer it, send the
+//! replies ([`worker`]). Nothing on the way waits, allocates or logs; workers share nothing but the published view, of
+//! which each loads a snapshot per batch, and counters, of which each has its own.
+//!
+//! # Stop and crash
+//!
+//! After the stop flag each worker answers what is still queued in its socket and returns, within a tenth of a second
+//! plus the time that takes. A panic in one answer costs that answer (SERVFAIL), one anywhere else costs a batch; both
+//! are counted, and the worker goes on.
+//!
+//! # Limits
+//!
+//! Datagrams longer than a receive buffer are malformed; responses are at most as long as [`super::limits::UdpLimits`]
+//! allows the client. What is more than a plain query for our zones does not belong here: messages that need the
+//! registry (UPDATE) or a key (TSIG) are to be handed to a task of their own, not to be answered in this loop.
+
+mod answer;
+mod batch;
+mod socket;
+pub(super) mod worker;
+
+pub(super) use answer::Answerer;
+pub(super) use socket::{bind, probe};
