@@ -109,7 +109,10 @@ impl<'p> Parser<'p> {
         let broken = self.findings.iter().any(Finding::is_error);
         let outcome = check::check(&file, self.drafts, default_origin, broken);
         self.findings.extend(check::show(outcome.remarks, &self.texts));
-        self.findings.sort_by_key(|finding| finding.place.file != file);
+        self.findings.sort_by(|a, b| {
+            let key = |finding: &Finding| (finding.place.file != file, finding.place.clone());
+            key(a).cmp(&key(b))
+        });
         match self.findings.iter().any(Finding::is_error) {
             true => Err(self.findings),
             false => Ok((StaticZone { origin: outcome.apex, records: outcome.records }, self.findings)),
