@@ -3,6 +3,7 @@
 pub mod api;
 pub mod change;
 pub mod clock;
+pub mod finding;
 pub mod instance;
 pub mod label;
 pub mod name;
@@ -15,6 +16,7 @@ pub mod token;
 
 pub use change::{Change, Item, Transition};
 pub use clock::{Clock, Timestamp};
+pub use finding::{Finding, Place, Severity};
 pub use instance::{Endpoint, Instance, State};
 pub use name::Name;
 pub use record::{Record, Rtype};

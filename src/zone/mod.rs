@@ -1,25 +1,34 @@
 //! Static zones: what operators write into zone files (RFC 1035 section 5).
+//!
+//! ```text
+//! octets --lexer--> entries --parse--> records --check--> StaticZone
+//!                               |
+//!                     rdata (by the fields in types)
+//! ```
+//!
+//! Pure: files come through [`Sources`], findings go back as values. A file with an error gives no zone at all, and
+//! every error of it is found, not only the first.
+
+mod check;
+mod fields;
+mod lexer;
+mod load;
+mod parse;
+mod presentation;
+pub mod print;
+mod rdata;
+mod special;
+mod svcb;
+mod types;
 
 use std::sync::Arc;
 
 use crate::model::{Name, Record};
 
-/// Where something stands in a zone file; lines and columns count from 1.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// The file as it was named.
-    pub file: Arc<str>,
-    /// Line.
-    pub line: u32,
-    /// Column, in characters.
-    pub column: u32,
-}
-
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}:{}", self.file, self.line, self.column)
-    }
-}
+pub use crate::model::Place;
+pub use load::{Broken, Loaded, load, origin_of};
+pub use parse::{Parsed, Sources, parse_text, parse_zone};
+pub use types::{mnemonic, type_from_text};
 
 /// A record and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +44,9 @@ pub struct StaticRecord {
 pub struct StaticZone {
     /// The apex.
     pub origin: Name,
-    /// All records in the order of the file, the SOA among them.
+    /// All records in the order of the file, the SOA among them; no record twice, one TTL in each RRset.
     pub records: Vec<StaticRecord>,
 }
+
+/// A file's name, shared by the places in it.
+type File = Arc<str>;

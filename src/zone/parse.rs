@@ -1,0 +1,287 @@
+//! Zone files become records: directives, owners, TTLs, classes (RFC 1035 section 5.1, RFC 2308 section 4).
+//!
+//! The parser holds what counts across files (`$TTL`, the records, the findings) and a context per file (origin, owner,
+//! text). After an error it goes on with the next entry. Limits: include depth, number of files, number of findings.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::lexer::{Entry, Lexer, Token};
+use super::rdata::{self, Fault, Input, shown};
+use super::{File, Place, StaticRecord, StaticZone, check, presentation, types};
+use crate::model::{Finding, Name, Record, Rtype};
+
+/// Where the texts of zone files come from: the reader of zone files itself does no I/O.
+pub trait Sources {
+    /// The octets of a file, or why it cannot be read.
+    fn read(&self, path: &str) -> Result<Vec<u8>, String>;
+}
+
+impl<F: Fn(&str) -> Result<Vec<u8>, String>> Sources for F {
+    fn read(&self, path: &str) -> Result<Vec<u8>, String> {
+        self(path)
+    }
+}
+
+/// A zone with the warnings about it, or everything that was found when there is an error.
+pub type Parsed = Result<(StaticZone, Vec<Finding>), Vec<Finding>>;
+
+/// How deep files may include files.
+const MAX_DEPTH: usize = 16;
+/// How many files one zone may include.
+const MAX_INCLUDES: usize = 10_000;
+/// After so many findings the rest of the zone is not read.
+const MAX_FINDINGS: usize = 1000;
+
+/// Reads and checks the zone in the file `path`. Names are relative to `default_origin` until the file says otherwise.
+pub fn parse_zone(sources: &dyn Sources, path: &str, default_origin: &Name) -> Parsed {
+    let place = Place::whole(path);
+    match sources.read(path) {
+        Ok(text) => Parser::new(sources).zone(place.file, text, default_origin),
+        Err(why) => Err(vec![Finding::error(place, format!("cannot read the zone file: {why}"))]),
+    }
+}
+
+/// Reads and checks a zone from a text that includes no files.
+pub fn parse_text(file: &str, text: &[u8], default_origin: &Name) -> Parsed {
+    let no_files = |_: &str| Err("there are no files to include".to_owned());
+    Parser::new(&no_files).zone(file.into(), text.to_vec(), default_origin)
+}
+
+/// A record as read, with what its findings need.
+#[derive(Debug)]
+pub(super) struct Draft {
+    /// The record and its place.
+    pub(super) stated: StaticRecord,
+    /// Width of what stands at the place, in characters.
+    pub(super) width: u32,
+}
+
+struct Parser<'p> {
+    sources: &'p dyn Sources,
+    default_ttl: Option<u32>,
+    last_ttl: Option<u32>,
+    includes: usize,
+    drafts: Vec<Draft>,
+    findings: Vec<Finding>,
+    texts: Vec<(File, Vec<u8>)>,
+}
+
+/// One file on the stack of includes.
+struct Context<'c> {
+    file: File,
+    text: &'c [u8],
+    /// In wire format, with its case.
+    origin: Vec<u8>,
+    owner: Option<Name>,
+    /// The files that include this one, outermost first.
+    parents: &'c [File],
+}
+
+impl Context<'_> {
+    fn place(&self, token: &Token) -> (Place, u32) {
+        let (column, width) = token.span(self.text);
+        (Place { file: Arc::clone(&self.file), line: token.line, column }, width)
+    }
+
+    fn finding(&self, fault: &Fault) -> Finding {
+        let (place, width) = self.place(&fault.at);
+        let line = self.text[fault.at.line_start..].split(|octet| *octet == b'\n').next().unwrap_or_default();
+        Finding::error(place, fault.message.as_str()).with_width(width).with_source(line)
+    }
+}
+
+impl<'p> Parser<'p> {
+    fn new(sources: &'p dyn Sources) -> Self {
+        Self {
+            sources,
+            default_ttl: None,
+            last_ttl: None,
+            includes: 0,
+            drafts: Vec::new(),
+            findings: Vec::new(),
+            texts: Vec::new(),
+        }
+    }
+
+    fn zone(mut self, file: File, text: Vec<u8>, default_origin: &Name) -> Parsed {
+        self.file(Arc::clone(&file), text, default_origin.as_wire().to_vec(), &[]);
+        let broken = self.findings.iter().any(Finding::is_error);
+        let outcome = check::check(&file, self.drafts, default_origin, broken);
+        self.findings.extend(check::show(outcome.remarks, &self.texts));
+        self.findings.sort_by(|a, b| {
+            let key = |finding: &Finding| (finding.place.file != file, finding.place.clone());
+            key(a).cmp(&key(b))
+        });
+        match self.findings.iter().any(Finding::is_error) {
+            true => Err(self.findings),
+            false => Ok((StaticZone { origin: outcome.apex, records: outcome.records }, self.findings)),
+        }
+    }
+
+    /// Reads one file, and keeps its text for the findings of the checks.
+    fn file(&mut self, file: File, text: Vec<u8>, origin: Vec<u8>, parents: &[File]) {
+        let mut context = Context { file: Arc::clone(&file), text: &text, origin, owner: None, parents };
+        let mut lexer = Lexer::new(&text);
+        while let Some(entry) = lexer.next_entry() {
+            let outcome = match entry {
+                Ok(entry) => self.entry(&mut context, &entry),
+                Err(fault) => Err(Fault { at: fault.at, message: fault.message.to_owned() }),
+            };
+            if let Err(fault) = outcome {
+                self.findings.push(context.finding(&fault));
+            }
+            if self.findings.len() >= MAX_FINDINGS {
+                let message = format!("more than {MAX_FINDINGS} findings; the rest is not read");
+                self.findings.push(Finding::error(Place::whole(&file), message));
+                break;
+            }
+        }
+        self.texts.push((file, text));
+    }
+
+    fn entry(&mut self, context: &mut Context<'_>, entry: &Entry) -> Result<(), Fault> {
+        let first = entry.tokens[0];
+        let directive = !entry.leading_blank && !first.quoted && first.text(context.text).starts_with(b"$");
+        if !directive {
+            return self.record(context, entry);
+        }
+        let mut input = Input::new(context.text, &entry.tokens[1..], first, &context.origin);
+        match first.text(context.text).to_ascii_uppercase().as_slice() {
+            b"$ORIGIN" => {
+                let origin = rdata::name(&mut input)?;
+                rdata::end(&mut input, "$ORIGIN")?;
+                context.origin = origin;
+                Ok(())
+            }
+            b"$TTL" => {
+                let text = input.word("a TTL")?;
+                let ttl = presentation::ttl(text)
+                    .unwrap_or_else(|| Err(format!("{} is not a TTL such as 300 or 1h30m", shown(text))));
+                self.default_ttl = Some(ttl.map_err(|message| input.fault(message))?);
+                rdata::end(&mut input, "$TTL")
+            }
+            b"$INCLUDE" => self.include(context, input),
+            other => {
+                let message = format!("{} is not a directive; known are $ORIGIN, $TTL and $INCLUDE", shown(other));
+                Err(Fault { at: first, message })
+            }
+        }
+    }
+
+    /// `$INCLUDE file [origin]`: the including file's origin and owner stay as they are.
+    fn include(&mut self, context: &Context<'_>, mut input: Input<'_>) -> Result<(), Fault> {
+        let (text, at) = input.next("a file name")?;
+        let origin = if input.is_empty() { context.origin.clone() } else { rdata::name(&mut input)? };
+        rdata::end(&mut input, "$INCLUDE")?;
+        let refuse = |message: String| Err(Fault { at, message });
+        let name = presentation::unescape(text).ok().and_then(|octets| String::from_utf8(octets).ok());
+        let Some(name) = name else { return refuse(format!("{} is not a file name", shown(text))) };
+        let folder = Path::new(&*context.file).parent().unwrap_or(Path::new(""));
+        let path: File = folder.join(name).to_string_lossy().into();
+        let stack = [context.parents, &[Arc::clone(&context.file)]].concat();
+        if stack.contains(&path) {
+            return refuse(format!("\"{path}\" includes itself"));
+        }
+        if stack.len() >= MAX_DEPTH || self.includes >= MAX_INCLUDES {
+            return refuse(format!(
+                "too many includes; files may include files {MAX_DEPTH} deep, and {MAX_INCLUDES} in all"
+            ));
+        }
+        self.includes += 1;
+        match self.sources.read(&path) {
+            Ok(text) => self.file(path, text, origin, &stack),
+            Err(why) => return refuse(format!("cannot read \"{path}\": {why}")),
+        }
+        Ok(())
+    }
+
+    /// `[owner] [TTL] [class] type data`, TTL and class in any order.
+    fn record(&mut self, context: &mut Context<'_>, entry: &Entry) -> Result<(), Fault> {
+        let owner = owner(context, entry)?;
+        context.owner = Some(owner.clone());
+        let named = usize::from(!entry.leading_blank);
+        let mut input = Input::new(context.text, &entry.tokens[named..], entry.tokens[0], &context.origin);
+        let (explicit, rtype) = head(&mut input)?;
+        let at = input.last();
+        let rdata = rdata::parse(rtype, &mut input)?;
+        let ttl = self.ttl(context, explicit, rtype, &rdata, at)?;
+        let (place, width) = context.place(&entry.tokens[0]);
+        let record = Record { owner, rtype, ttl, rdata: rdata.into() };
+        self.drafts.push(Draft { stated: StaticRecord { record, place }, width });
+        Ok(())
+    }
+
+    /// The TTL: as stated, of `$TTL`, of the record before, or for a first SOA its last field.
+    fn ttl(
+        &mut self,
+        context: &Context<'_>,
+        explicit: Option<u32>,
+        rtype: Rtype,
+        rdata: &[u8],
+        at: Token,
+    ) -> Result<u32, Fault> {
+        if let Some(ttl) = explicit {
+            self.last_ttl = Some(ttl);
+            return Ok(ttl);
+        }
+        if let Some(ttl) = self.default_ttl.or(self.last_ttl) {
+            return Ok(ttl);
+        }
+        let minimum = rdata.last_chunk::<4>().filter(|_| rtype == Rtype::SOA).map(|octets| u32::from_be_bytes(*octets));
+        let Some(ttl) = minimum else {
+            return Err(Fault { at, message: "no TTL is known here; begin the file with $TTL".into() });
+        };
+        let message = format!("no TTL is known here; the SOA's last field is taken, {ttl} seconds");
+        let finding = context.finding(&Fault { at, message }).with_help("begin the file with $TTL");
+        self.findings.push(Finding { severity: crate::model::Severity::Warning, ..finding });
+        self.last_ttl = Some(ttl);
+        Ok(ttl)
+    }
+}
+
+/// The owner that an entry states or inherits.
+fn owner(context: &Context<'_>, entry: &Entry) -> Result<Name, Fault> {
+    let at = entry.tokens[0];
+    let fault = |message: String| Fault { at, message };
+    if entry.leading_blank {
+        let none = "no record stands before this one in the file, so its owner has to be named";
+        return context.owner.clone().ok_or_else(|| fault(none.into()));
+    }
+    let wire = presentation::name(at.text(context.text), &context.origin);
+    let wire = wire.map_err(|error| fault(error.to_string()))?;
+    Name::from_wire(&wire).map_err(|error| fault(error.to_string()))
+}
+
+/// TTL and class in any order, then the type.
+fn head(input: &mut Input<'_>) -> Result<(Option<u32>, Rtype), Fault> {
+    let (mut ttl, mut class) = (None, false);
+    loop {
+        let text = input.word("a record type")?;
+        if let Some(value) = presentation::ttl(text).filter(|_| ttl.is_none()) {
+            ttl = Some(value.map_err(|message| input.fault(message))?);
+        } else if let Some(is_in) = class_from_text(text).filter(|_| !class) {
+            if !is_in {
+                return Err(input.fault(format!("class {}: zones here are of class IN", shown(text))));
+            }
+            class = true;
+        } else {
+            let rtype = types::type_from_text(text).ok_or_else(|| {
+                input.fault(format!("{} is not a record type; use a mnemonic such as SRV, or TYPEnnn", shown(text)))
+            })?;
+            return match types::is_data_type(rtype) {
+                true => Ok((ttl, rtype)),
+                false => Err(input.fault(format!("type {} cannot stand in a zone", types::mnemonic(rtype)))),
+            };
+        }
+    }
+}
+
+/// Whether a class is IN; `None` if the text is no class.
+fn class_from_text(text: &[u8]) -> Option<bool> {
+    match text.to_ascii_uppercase().as_slice() {
+        b"IN" | b"CLASS1" => Some(true),
+        b"CH" | b"CHAOS" | b"HS" | b"HESIOD" | b"CS" => Some(false),
+        other => other.strip_prefix(b"CLASS").and_then(|digits| rdata::decimal(digits, 0xffff)).map(|class| class == 1),
+    }
+}

@@ -1,0 +1,200 @@
+//! Properties of the zone file reader: what is printed is read back, and no text of any kind makes it fall over.
+
+use proptest::prelude::*;
+
+use zonebeat::model::{Finding, Name, Record, Rtype};
+use zonebeat::zone::{StaticRecord, parse_text, print};
+
+fn origin() -> Name {
+    Name::parse_absolute("example.org").expect("a name")
+}
+
+fn label() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        4 => proptest::collection::vec(prop_oneof![b'a'..=b'z', b'0'..=b'9', Just(b'-'), Just(b'_')], 1..12),
+        1 => proptest::collection::vec(any::<u8>().prop_map(|octet| octet.to_ascii_lowercase()), 1..=63),
+    ]
+}
+
+/// A name in the zone that is none of the names that the head of the zone uses.
+fn owner() -> impl Strategy<Value = Name> {
+    proptest::collection::vec(label(), 1..3).prop_filter_map("too long, or the apex twice", |labels| {
+        let name = labels.iter().try_fold(origin(), |name, label| name.child(label)).ok()?;
+        (!name.to_string().contains("example.org.example.org.")).then_some(name)
+    })
+}
+
+/// A name with upper and lower case, as it may stand in data.
+fn wire_name() -> impl Strategy<Value = Vec<u8>> {
+    proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..20), 0..4).prop_map(|labels| {
+        let mut wire: Vec<u8> =
+            labels.iter().flat_map(|label| std::iter::once(label.len() as u8).chain(label.iter().copied())).collect();
+        wire.push(0);
+        wire
+    })
+}
+
+fn string() -> impl Strategy<Value = Vec<u8>> {
+    proptest::collection::vec(any::<u8>(), 0..=255).prop_map(|octets| [vec![octets.len() as u8], octets].concat())
+}
+
+fn concat(parts: (Vec<u8>, Vec<u8>)) -> Vec<u8> {
+    [parts.0, parts.1].concat()
+}
+
+/// Type and wire format data; only types of which a name may have several.
+fn data() -> impl Strategy<Value = (u16, Vec<u8>)> {
+    let octets = |range: std::ops::RangeInclusive<usize>| proptest::collection::vec(any::<u8>(), range);
+    prop_oneof![
+        octets(4..=4).prop_map(|data| (1, data)),
+        octets(16..=16).prop_map(|data| (28, data)),
+        proptest::collection::vec(string(), 1..4).prop_map(|strings| (16, strings.concat())),
+        (string(), string()).prop_map(|parts| (13, concat(parts))),
+        wire_name().prop_map(|name| (12, name)),
+        (octets(2..=2), wire_name()).prop_map(|parts| (15, concat(parts))),
+        (octets(6..=6), wire_name()).prop_map(|parts| (33, concat(parts))),
+        (octets(3..=3), octets(1..=80)).prop_map(|parts| (52, concat(parts))),
+        (octets(4..=4), octets(0..=300)).prop_map(|parts| (256, concat(parts))),
+        (octets(1..=1), octets(0..=40)).prop_map(|(flags, value)| (257, [&flags, &b"\x05issue"[..], &value].concat())),
+        (1u8..=9, 1u8..=9).prop_map(|(digit, power)| (
+            29,
+            vec![0, digit << 4 | power, 0x16, 0x13, 0x80, 0, 1, 2, 0x7f, 0xff, 3, 4, 0, 0x98, 0x96, 0x80]
+        )),
+        octets(0..=100).prop_map(|data| (65_280, data)),
+    ]
+}
+
+/// Records of a zone, none twice.
+fn records() -> impl Strategy<Value = Vec<Record>> {
+    proptest::collection::vec((owner(), data()), 0..20).prop_map(|rows| {
+        let mut seen = std::collections::HashSet::new();
+        let fresh = rows
+            .into_iter()
+            .filter(|(owner, (number, data))| seen.insert((owner.clone(), *number, data.to_ascii_lowercase())));
+        let record = |(owner, (number, data)): (Name, (u16, Vec<u8>))| Record {
+            owner,
+            rtype: Rtype(number),
+            ttl: 300,
+            rdata: data.into(),
+        };
+        fresh.map(record).collect()
+    })
+}
+
+const HEAD: &str = "$TTL 300\n@ SOA ns h 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n";
+const HEAD_RECORDS: usize = 3;
+
+proptest! {
+    #[test]
+    fn printed_records_are_read_back(records in records()) {
+        let lines: String = records.iter().map(|record| print::record(record) + "\n").collect();
+        let outcome = parse_text("zone", format!("{HEAD}{lines}").as_bytes(), &origin());
+        let zone = match outcome {
+            Ok((zone, _)) => zone,
+            Err(findings) => return Err(TestCaseError::fail(format!("{findings:#?}\n{lines}"))),
+        };
+        let read: Vec<Record> = zone.records.into_iter().skip(HEAD_RECORDS).map(|stated| stated.record).collect();
+        prop_assert_eq!(read, records);
+    }
+
+    #[test]
+    fn any_octets_are_read_or_refused(text in proptest::collection::vec(any::<u8>(), 0..400)) {
+        shows_itself(parse_text("zone", &text, &origin()));
+    }
+
+    #[test]
+    fn any_words_are_read_or_refused(words in proptest::collection::vec(word(), 0..60)) {
+        shows_itself(parse_text("zone", format!("{HEAD}{}", words.concat()).as_bytes(), &origin()));
+    }
+}
+
+/// Pieces of zone files in no order.
+fn word() -> impl Strategy<Value = String> {
+    let texts = [
+        "\n",
+        "\n ",
+        " ",
+        " ",
+        " ",
+        "(",
+        ")",
+        "\"",
+        "\\",
+        ";",
+        "@",
+        "a",
+        "*",
+        "a.b.",
+        "\\# 4 ",
+        "c0000201",
+        "300",
+        "1h",
+        "IN",
+        "A",
+        "192.0.2.1",
+        "AAAA",
+        "2001:db8::1",
+        "TXT",
+        "\"x y\"",
+        "SOA",
+        "NS",
+        "MX",
+        "SRV",
+        "LOC",
+        "52 22 23.000 N",
+        "-24m",
+        "HTTPS",
+        "1 . ",
+        "alpn=",
+        "key9=\"a\"",
+        "mandatory=alpn",
+        "NSEC3",
+        "APL",
+        "!2:2001:db8::/32",
+        "DS",
+        "0",
+        "65535",
+        "4294967296",
+        "$TTL ",
+        "$ORIGIN ",
+        "$INCLUDE x",
+        "TYPE65280",
+        "\\255",
+        "\\300",
+        "é",
+        "\t",
+        "\r\n",
+        "CNAME",
+        "DNAME",
+        "CSYNC",
+        "RRSIG",
+        "20300131235959",
+        "-",
+        "NID",
+        "1:2:3:4",
+        "EUI48",
+        "CAA",
+        "NAPTR",
+        "SVCB",
+    ];
+    proptest::sample::select(texts.to_vec()).prop_map(|text| format!("{text} "))
+}
+
+/// Every outcome can be shown, with its caret on its line.
+fn shows_itself(outcome: Result<(zonebeat::zone::StaticZone, Vec<Finding>), Vec<Finding>>) {
+    let (records, findings): (Vec<StaticRecord>, _) = match outcome {
+        Ok((zone, findings)) => (zone.records, findings),
+        Err(findings) => {
+            assert!(findings.iter().any(Finding::is_error));
+            (Vec::new(), findings)
+        }
+    };
+    for finding in findings {
+        assert!(finding.render(true).contains(finding.severity.as_str()));
+        assert!(finding.place.line == 0 || finding.source.is_some(), "{finding}");
+    }
+    for record in records {
+        assert!(record.record.rdata.len() <= usize::from(u16::MAX));
+        assert!(!record.to_string().is_empty());
+    }
+}
