@@ -20,9 +20,9 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::Client;
 use super::client::{ClientError, Refused, Unreachable};
 use super::jitter::full_jitter;
-use super::Client;
 use crate::model::Word;
 use crate::model::api::{Beat, Beaten, Registered, Registration};
 
@@ -94,11 +94,7 @@ pub enum Lost {
 }
 
 /// Registers, beats until `stop` is cancelled, then leaves. Retries for ever while no server answers.
-pub async fn run<T: Transport>(
-    transport: &T,
-    stop: &CancellationToken,
-    report: impl FnMut(Event),
-) -> Result<(), Lost> {
+pub async fn run<T: Transport>(transport: &T, stop: &CancellationToken, report: impl FnMut(Event)) -> Result<(), Lost> {
     let mut life = Life { transport, stop, report, reachable: true };
     let end = tokio::select! {
         end = life.live() => Some(end),

@@ -96,9 +96,10 @@ impl Refused {
     fn from_reply(status: StatusCode, server: &Url, text: &str) -> Self {
         let (word, detail) = match serde_json::from_str::<Problem>(text) {
             Ok(problem) => (last_word(&problem.kind), problem.detail),
-            Err(_) => {
-                ("unknown-call".to_owned(), format!("HTTP {status} without a problem document; is this zonebeat's HTTP?"))
-            }
+            Err(_) => (
+                "unknown-call".to_owned(),
+                format!("HTTP {status} without a problem document; is this zonebeat's HTTP?"),
+            ),
         };
         Self { status: status.as_u16(), word, detail, server: shown(server), repeated: false }
     }
@@ -219,7 +220,12 @@ impl Client {
     }
 
     /// Registers or updates an instance, and beats for it.
-    pub async fn register(&self, service: &str, id: &str, body: &Registration) -> Result<Reply<Registered>, ClientError> {
+    pub async fn register(
+        &self,
+        service: &str,
+        id: &str,
+        body: &Registration,
+    ) -> Result<Reply<Registered>, ClientError> {
         let path = ["v1", "services", service, "instances", id];
         self.call(&Call::new(Method::PUT, &path).json(body)).await
     }

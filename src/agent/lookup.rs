@@ -80,14 +80,10 @@ pub async fn until_answered(
     let mut reported = Instant::now();
     let mut attempt = 0;
     loop {
-        let mut last = String::new();
-        for (server, name) in servers.iter().flat_map(|server| names.iter().map(move |name| (server, name))) {
-            match ask(*server, name).await {
-                Ok(seen) if seen.has(wanted) => return name.clone(),
-                Ok(seen) => last = format!("{server} answers {name} SRV with {}", describe(&seen)),
-                Err(error) => last = format!("{server} does not answer: {error}"),
-            }
-        }
+        let last = match ask_all(servers, names, wanted).await {
+            Ok(name) => return name,
+            Err(last) => last,
+        };
         if reported.elapsed() >= REPORT_EVERY {
             reported = Instant::now();
             still_waiting(last);
@@ -95,6 +91,21 @@ pub async fn until_answered(
         sleep(full_jitter(attempt, PAUSES.0, PAUSES.1)).await;
         attempt += 1;
     }
+}
+
+/// The first name that an answer had the instance under, or in words what the last answer was.
+async fn ask_all(servers: &[SocketAddr], names: &[Name], wanted: &Wanted) -> Result<Name, String> {
+    let mut last = String::new();
+    for server in servers {
+        for name in names {
+            match ask(*server, name).await {
+                Ok(seen) if seen.has(wanted) => return Ok(name.clone()),
+                Ok(seen) => last = format!("{server} answers {name} SRV with {}", describe(&seen)),
+                Err(error) => last = format!("{server} does not answer: {error}"),
+            }
+        }
+    }
+    Err(last)
 }
 
 fn describe(seen: &Seen) -> String {

@@ -114,7 +114,8 @@ mod tests {
 
     #[test]
     fn bad_urls_say_what_would_be_right() {
-        for bad in ["https://192.0.2.1", "ftp://192.0.2.1", "http://", "http://u:p@192.0.2.1", "http://192.0.2.1/?a=b"] {
+        for bad in ["https://192.0.2.1", "ftp://192.0.2.1", "http://", "http://u:p@192.0.2.1", "http://192.0.2.1/?a=b"]
+        {
             let error = parse_server(bad).expect_err(bad);
             assert!(error.contains("http://192.0.2.1:8053") || error.contains("--token"), "{error}");
         }

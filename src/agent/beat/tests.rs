@@ -26,11 +26,7 @@ const HEARTBEAT_SECONDS: f64 = 5.0;
 
 impl Script {
     fn new(outcomes: impl IntoIterator<Item = Outcome>) -> Self {
-        Self {
-            outcomes: Mutex::new(outcomes.into_iter().collect()),
-            asked: Mutex::default(),
-            start: Instant::now(),
-        }
+        Self { outcomes: Mutex::new(outcomes.into_iter().collect()), asked: Mutex::default(), start: Instant::now() }
     }
 
     async fn next(&self, call: String) -> Result<bool, ClientError> {
