@@ -21,8 +21,8 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::Client;
-use super::client::{ClientError, Refused, Unreachable};
 use super::jitter::full_jitter;
+use super::outcome::{ClientError, Refused, Unreachable};
 use crate::model::Word;
 use crate::model::api::{Beat, Beaten, Registered, Registration};
 
@@ -274,7 +274,7 @@ impl Transport for LoneInstance {
     }
 
     async fn leave(&self, incarnation: u64) -> Result<(), ClientError> {
-        self.client.deregister(&self.service, &self.id, Some(incarnation), None).await.map(|_| ())
+        self.client.deregister(&self.service, &self.id, Some(incarnation), Some("stopped")).await.map(|_| ())
     }
 }
 

@@ -1,8 +1,9 @@
 //! `zonebeat completion` and `zonebeat man`: made from the definitions that parse, so that they cannot drift.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
@@ -54,23 +55,48 @@ pub fn man(args: &ManArgs) -> Result<(), Failure> {
 }
 
 fn page(path: &[String]) -> Result<String, Failure> {
-    let mut root = Cli::command().disable_help_subcommand(true);
-    root.build();
+    let root = root();
     let mut command = &root;
     for word in path {
         command = command.find_subcommand(word).ok_or_else(|| {
-            let known: Vec<_> = command.get_subcommands().map(clap::Command::get_name).collect();
-            Failure::Usage(format!("there is no command \"{word}\" here; there is: {}", known.join(", ")))
+            let known: Vec<_> = command.get_subcommands().map(Command::get_name).collect();
+            Failure::Usage(match known.as_slice() {
+                [] => format!("\"{}\" has no command \"{word}\"", command.get_name()),
+                known => format!("there is no command \"{word}\" here; there is: {}", known.join(", ")),
+            })
         })?;
     }
-    let title = ["zonebeat"].into_iter().chain(path.iter().map(String::as_str)).collect::<Vec<_>>().join("-");
-    let mut roff = Vec::new();
-    Man::new(command.clone()).title(title).render(&mut roff)?;
+    let roff = render(command, &file_stem(path))?;
     Ok(String::from_utf8_lossy(&roff).into_owned())
+}
+
+/// All commands, without the generated `help`, which is no page.
+fn root() -> Command {
+    let mut root = Cli::command().disable_help_subcommand(true);
+    root.build();
+    root
+}
+
+fn render(command: &Command, title: &str) -> io::Result<Vec<u8>> {
+    let mut roff = Vec::new();
+    let source = concat!("zonebeat ", env!("CARGO_PKG_VERSION"));
+    Man::new(command.clone()).title(title).source(source).manual("zonebeat").render(&mut roff)?;
+    Ok(roff)
+}
+
+/// `zonebeat-token-create` for `token create`.
+fn file_stem(path: &[String]) -> String {
+    ["zonebeat"].into_iter().chain(path.iter().map(String::as_str)).collect::<Vec<_>>().join("-")
 }
 
 fn write_pages(dir: &Path) -> Result<(), Failure> {
     let failed = |error| Failure::Failed(format!("cannot write manual pages into {}: {error}", dir.display()));
     std::fs::create_dir_all(dir).map_err(failed)?;
-    clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), dir).map_err(failed)
+    write_below(dir, &root(), &[]).map_err(failed)
+}
+
+fn write_below(dir: &Path, command: &Command, path: &[String]) -> io::Result<()> {
+    let stem = file_stem(path);
+    std::fs::write(dir.join(format!("{stem}.1")), render(command, &stem)?)?;
+    command.get_subcommands().try_for_each(|sub| write_below(dir, sub, &[path, &[sub.get_name().to_owned()]].concat()))
 }

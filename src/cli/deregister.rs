@@ -32,7 +32,7 @@ pub struct DeregisterArgs {
     incarnation: Option<u64>,
 
     /// Why, for the history
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = values::reason)]
     reason: Option<String>,
 
     #[command(flatten)]

@@ -10,19 +10,19 @@ use super::{Failure, examples, values};
 use crate::agent::{Client, ClientError, Reply};
 use crate::model::api::{ChangeList, InstanceInfo, InstanceList, ServiceInfo};
 use crate::model::clock::SystemClock;
-use crate::model::{Change, Clock, Declaration, Revision, Timestamp};
+use crate::model::{Change, Clock, Declaration, Revision, Timestamp, Word};
 
 /// How far back in the registry's history the recent changes are looked for.
-const LOOK_BACK: u64 = 1000;
-/// The most pages of history that are asked for.
-const MAX_PAGES: usize = 50;
+const LOOK_BACK: u64 = 2000;
+/// The changes of one page.
+const PAGE: usize = 500;
 /// The most changes that are shown, and the most names.
 const SHOWN: usize = 10;
 const NAMES_SHOWN: usize = 20;
 
 /// Show a service: declaration, owner, instances, names and recent changes
 ///
-/// The recent changes are those among the last thousand of the registry before the service's last; each with its
+/// The recent changes are those among the last two thousand of the registry before the service's last; each with its
 /// author, time and reason.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = examples!["zonebeat show search", "zonebeat show search --json"])]
@@ -47,16 +47,23 @@ pub async fn run(args: &ShowArgs) -> Result<(), Failure> {
     Ok(print(&page(&service.body, &instances.body.instances, &changes, SystemClock::new().wall()))?)
 }
 
-/// The service's changes, newest first.
+/// The service's changes, newest first; none when history does not reach back to them.
 async fn recent_changes(client: &Client, service: &ServiceInfo) -> Result<Vec<Change>, ClientError> {
+    match changes_before(client, service).await {
+        Err(ClientError::Refused(refused)) if refused.word == Word::UnknownRevision.as_str() => Ok(Vec::new()),
+        changes => changes,
+    }
+}
+
+async fn changes_before(client: &Client, service: &ServiceInfo) -> Result<Vec<Change>, ClientError> {
     let end = service.revision;
-    let oldest = client.changes(end).await?.body.oldest;
+    let oldest = client.changes(None, 1).await?.body.oldest;
     let mut since = Revision(end.0.saturating_sub(LOOK_BACK).max(oldest.0.saturating_sub(1)));
     let mut found = Vec::new();
-    for _ in 0..MAX_PAGES {
-        let ChangeList { changes, next, more, .. } = client.changes(since).await?.body;
+    while since < end {
+        let ChangeList { changes, next, more, .. } = client.changes(Some(since), PAGE).await?.body;
         found.extend(changes.into_iter().filter(|change| is_about(change, service) && change.revision <= end));
-        if !more || next >= end || next <= since {
+        if !more || next <= since {
             break;
         }
         since = next;

@@ -82,7 +82,7 @@ struct ListArgs {
 #[command(after_help = examples!["zonebeat token revoke squad-search"])]
 struct RevokeArgs {
     /// Id or name of the token
-    #[arg(value_name = "ID|NAME")]
+    #[arg(value_name = "TOKEN")]
     revoked: String,
 
     #[command(flatten)]

@@ -3,6 +3,9 @@
 use crate::model::Name;
 use crate::model::label::{LabelKind, parse_label};
 
+/// The longest reason that history keeps, in octets.
+const MAX_REASON: usize = 500;
+
 /// A service label.
 pub fn service(text: &str) -> Result<String, String> {
     label(LabelKind::Service, text)
@@ -55,6 +58,15 @@ pub fn fact(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// A reason: one line of at most 500 octets.
+pub fn reason(text: &str) -> Result<String, String> {
+    match text {
+        long if long.len() > MAX_REASON => Err(format!("it has {} octets; at most {MAX_REASON} are kept", long.len())),
+        text if text.chars().any(char::is_control) => Err("it has control characters; write it in one line".to_owned()),
+        text => Ok(text.to_owned()),
+    }
+}
+
 /// A host name.
 pub fn target(text: &str) -> Result<Name, String> {
     Name::parse_absolute(text).map_err(|error| error.to_string())
@@ -70,6 +82,13 @@ mod tests {
         for bad in ["", "0", "s", "-1", "1.5s", "15 s", "1d", "99999999999999999999"] {
             assert!(lease(bad).expect_err(bad).contains("15s, 2m, 1h"));
         }
+    }
+
+    #[test]
+    fn reasons_are_one_short_line() {
+        assert_eq!(reason("disk größer").as_deref(), Ok("disk größer"));
+        assert!(reason("a\nb").is_err());
+        assert!(reason(&"x".repeat(501)).expect_err("long").contains("501"));
     }
 
     #[test]
