@@ -23,7 +23,9 @@ use super::servers::{Servers, shown};
 
 /// How long a server may take until its reply begins.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The same for a call that must not be sent twice.
+/// How long connecting may take: shorter, so that a call that never arrived is told from one without a reply.
+const CONNECT_TIME: Duration = Duration::from_millis(800);
+/// The patience for a call that must not be sent twice.
 const PATIENCE_ONCE: Duration = Duration::from_secs(10);
 /// How long the whole reply may take.
 const BODY_TIME: Duration = Duration::from_secs(30);
@@ -49,7 +51,7 @@ impl Exchange {
     /// For these servers. `rounds` is how often all of them are asked before a call fails.
     pub(super) fn new(servers: Servers, token: Option<&str>, rounds: u32) -> Result<Self, String> {
         let http = reqwest::Client::builder()
-            .connect_timeout(PATIENCE)
+            .connect_timeout(CONNECT_TIME)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .pool_max_idle_per_host(1)
@@ -250,7 +252,7 @@ fn reason(error: &reqwest::Error) -> String {
         cause = source;
     }
     if error.is_timeout() {
-        return format!("no connection within {} s", PATIENCE.as_secs());
+        return format!("no connection within {} ms", CONNECT_TIME.as_millis());
     }
     match cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
         Some(std::io::ErrorKind::ConnectionRefused) => "connection refused".to_owned(),

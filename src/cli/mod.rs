@@ -1,6 +1,6 @@
 //! The command line: one file per group of subcommands.
 //!
-//! Edges of the terminal only: arguments are parsed and checked here, the work is done by `agent` (client commands) and
+//! Only the terminal is handled here: arguments are parsed and checked, the work is done by `agent` (client commands) and
 //! `server` (`serve`). What people read goes to standard output, why something failed to standard error; `--json` makes
 //! the output the server's own JSON. Exit codes are decided in one place, [`failure`].
 

@@ -16,9 +16,12 @@ pub fn print(text: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// Prints to standard error and ends the line. There is nobody to tell if that fails.
+/// Prints lines to standard error. There is nobody to tell if that fails.
 pub fn eprint(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let mut out = io::stderr().lock();
+    for line in text.lines() {
+        let _ = writeln!(out, "{}", printable(line));
+    }
 }
 
 /// A table: columns two spaces apart, aligned by display width, nothing at the ends of lines.
