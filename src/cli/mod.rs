@@ -1,1 +1,86 @@
-//! cli
+//! The command line: one file per group of subcommands.
+//!
+//! Only the terminal is handled here: arguments are parsed and checked, the work is done by `agent` (client commands) and
+//! `server` (`serve`). What people read goes to standard output, why something failed to standard error; `--json` makes
+//! the output the server's own JSON. Exit codes are decided in one place, [`failure`].
+
+pub mod completion; // completion, man: made from the same definitions that parse
+pub mod connection; // --server, --token, --json
+pub mod deregister;
+pub mod failure; // failures and their exit codes
+pub mod list; // services, instances
+pub mod output; // text, tables, ages
+pub mod register;
+pub mod serve;
+pub mod show;
+pub mod token;
+pub mod values; // argument values with a grammar of their own
+// LEAD: `pub mod check; // check: configuration and zone files without a server` comes from the zone part.
+
+pub use failure::Failure;
+
+use clap::{Parser, Subcommand};
+
+/// Ends the help of every subcommand: its examples, then the exit codes.
+macro_rules! examples {
+    ($($line:literal),+ $(,)?) => {
+        concat!("Examples:\n", $("  ", $line, "\n",)+ "\n",
+            "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by policy.")
+    };
+}
+pub(crate) use examples;
+
+/// An authoritative DNS server whose zones come from heartbeats
+///
+/// Services register and beat; the server answers SRV, A, AAAA, TXT and PTR from what is alive. `zonebeat serve`
+/// runs the server, every other command is a client of it or needs none.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true, after_help = examples![
+    "zonebeat serve --zone sd.example.org --listen 127.0.0.1:5300",
+    "zonebeat register search --port 8080 --address 192.0.2.7",
+    "zonebeat services",
+    "dig @127.0.0.1 -p 5300 _search._tcp.sd.example.org SRV",
+])]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::ServeArgs),
+    Register(Box<register::RegisterArgs>),
+    Deregister(deregister::DeregisterArgs),
+    Services(list::ServicesArgs),
+    Instances(list::InstancesArgs),
+    Show(show::ShowArgs),
+    Token(token::TokenArgs),
+    // LEAD: `Check(check::CheckArgs),`
+    Completion(completion::CompletionArgs),
+    Man(completion::ManArgs),
+}
+
+impl Cli {
+    /// Runs the command to its end.
+    pub fn run(self) -> Result<(), Failure> {
+        match self.command {
+            Command::Serve(args) => serve::run(args),
+            Command::Register(args) => client(register::run(&args)),
+            Command::Deregister(args) => client(deregister::run(&args)),
+            Command::Services(args) => client(list::services(&args)),
+            Command::Instances(args) => client(list::instances(&args)),
+            Command::Show(args) => client(show::run(&args)),
+            Command::Token(args) => client(token::run(&args)),
+            // LEAD: `Command::Check(args) => check::run(args)...,`
+            Command::Completion(args) => completion::completion(&args),
+            Command::Man(args) => completion::man(&args),
+        }
+    }
+}
+
+/// Runs a client command: it waits for the network more than it works, so one thread is enough.
+fn client(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Failed(format!("cannot start: {error}")))?;
+    runtime.block_on(command)
+}

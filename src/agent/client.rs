@@ -1,0 +1,186 @@
+//! The typed calls of HTTP version 1: one method for each, with the bodies of `model::api`.
+
+use reqwest::Method;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::exchange::{Call, Exchange, not_understood};
+use super::outcome::{ClientError, Reply, Unreachable};
+use super::servers::Servers;
+use crate::model::api::{
+    Applied, Beat, Beaten, ChangeList, InstanceInfo, InstanceList, Registered, Registration, ServiceInfo, ServiceList,
+    SessionBeat, SessionSet, SessionStored, TokenCreated, TokenList, TokenRequest,
+};
+use crate::model::{Declaration, Revision};
+
+/// A client of one set of servers.
+#[derive(Debug)]
+pub struct Client {
+    exchange: Exchange,
+}
+
+impl Client {
+    /// A client of these servers. `rounds` is how often all of them are asked before a call fails.
+    pub fn new(servers: Servers, token: Option<&str>, rounds: u32) -> Result<Self, String> {
+        Ok(Self { exchange: Exchange::new(servers, token, rounds)? })
+    }
+
+    /// Adds servers that a reply named to those that are asked.
+    pub fn learn(&self, named: &[String]) {
+        self.exchange.learn(named);
+    }
+
+    /// Registers or updates an instance, and beats for it.
+    pub async fn register(
+        &self,
+        service: &str,
+        id: &str,
+        body: &Registration,
+    ) -> Result<Reply<Registered>, ClientError> {
+        let path = ["v1", "services", service, "instances", id];
+        self.exchange.call(&Call::new(Method::PUT, &path).json(body)).await
+    }
+
+    /// Beats for a lone instance.
+    pub async fn beat(&self, service: &str, id: &str, body: &Beat) -> Result<Reply<Beaten>, ClientError> {
+        let path = ["v1", "services", service, "instances", id, "heartbeat"];
+        self.exchange.call(&Call::new(Method::POST, &path).json(body)).await
+    }
+
+    /// Takes an instance out now.
+    pub async fn deregister(
+        &self,
+        service: &str,
+        id: &str,
+        incarnation: Option<u64>,
+        reason: Option<&str>,
+    ) -> Result<Reply<Applied>, ClientError> {
+        let path = ["v1", "services", service, "instances", id];
+        let call = Call::new(Method::DELETE, &path)
+            .query("incarnation", incarnation.map(|number| number.to_string()))
+            .reason(reason);
+        self.exchange.call(&call).await
+    }
+
+    /// Replaces everything that a session beats for.
+    pub async fn set_session(&self, session: &str, body: &SessionSet) -> Result<Reply<SessionStored>, ClientError> {
+        self.exchange.call(&Call::new(Method::PUT, &["v1", "sessions", session]).json(body)).await
+    }
+
+    /// Beats for everything in a session.
+    pub async fn beat_session(&self, session: &str, body: &SessionBeat) -> Result<Reply<Beaten>, ClientError> {
+        self.exchange.call(&Call::new(Method::POST, &["v1", "sessions", session, "heartbeat"]).json(body)).await
+    }
+
+    /// All services.
+    pub async fn services(&self) -> Result<Reply<ServiceList>, ClientError> {
+        self.list(&["v1", "services"], "services").await
+    }
+
+    /// One service.
+    pub async fn service(&self, service: &str) -> Result<Reply<ServiceInfo>, ClientError> {
+        self.exchange.call(&Call::new(Method::GET, &["v1", "services", service])).await
+    }
+
+    /// The instances of a service.
+    pub async fn instances(&self, service: &str) -> Result<Reply<InstanceList>, ClientError> {
+        self.list(&["v1", "services", service, "instances"], "instances").await
+    }
+
+    /// One instance.
+    pub async fn instance(&self, service: &str, id: &str) -> Result<Reply<InstanceInfo>, ClientError> {
+        self.exchange.call(&Call::new(Method::GET, &["v1", "services", service, "instances", id])).await
+    }
+
+    /// Says something about a service.
+    pub async fn declare(&self, service: &str, body: &Declaration) -> Result<Reply<Applied>, ClientError> {
+        self.exchange.call(&Call::new(Method::PUT, &["v1", "services", service]).json(body)).await
+    }
+
+    /// Takes a declaration back and gives the name up.
+    pub async fn undeclare(&self, service: &str) -> Result<Reply<Applied>, ClientError> {
+        self.exchange.call(&Call::new(Method::DELETE, &["v1", "services", service])).await
+    }
+
+    /// Changes after `since` (the oldest that are kept without it), oldest first; one page of at most `limit`.
+    pub async fn changes(&self, since: Option<Revision>, limit: usize) -> Result<Reply<ChangeList>, ClientError> {
+        let path = ["v1", "changes"];
+        let call = Call::new(Method::GET, &path)
+            .query("since", since.map(|revision| revision.to_string()))
+            .query("limit", Some(limit.to_string()));
+        self.exchange.call(&call).await
+    }
+
+    /// Creates a token. Sent once only: a second attempt could make a second token.
+    pub async fn create_token(&self, body: &TokenRequest) -> Result<Reply<TokenCreated>, ClientError> {
+        self.exchange.call(&Call::new(Method::POST, &["v1", "tokens"]).json(body).once()).await
+    }
+
+    /// All tokens, without their secrets.
+    pub async fn tokens(&self) -> Result<Reply<TokenList>, ClientError> {
+        self.exchange.call(&Call::new(Method::GET, &["v1", "tokens"])).await
+    }
+
+    /// Revokes a token by its id or name.
+    pub async fn revoke_token(&self, token: &str) -> Result<Reply<Applied>, ClientError> {
+        self.exchange.call(&Call::new(Method::DELETE, &["v1", "tokens", token])).await
+    }
+
+    /// All pages of a list as one: `next` of a page is `after` of the following one. A list of one page is the server's
+    /// own text; of several, their entries joined.
+    async fn list<T: DeserializeOwned>(&self, path: &[&str], entries: &str) -> Result<Reply<T>, ClientError> {
+        let mut list: Reply<Object> = self.exchange.call(&Call::new(Method::GET, path)).await?;
+        let mut after = String::new();
+        while let Some(next) = next_page(&list.body).filter(|next| *next > after) {
+            let call = Call::new(Method::GET, path).query("after", Some(next.clone()));
+            let page: Reply<Object> = self.exchange.call(&call).await?;
+            append(&mut list.body, page.body, entries);
+            after = next;
+        }
+        let Reply { body, mut text, server, dns } = list;
+        let body = Value::Object(body);
+        if !after.is_empty() {
+            text = body.to_string();
+        }
+        match serde_json::from_value(body) {
+            Ok(body) => Ok(Reply { body, text, server, dns }),
+            Err(error) => Err(Unreachable { servers: vec![(server, not_understood(&error))] }.into()),
+        }
+    }
+}
+
+/// A page of a list as it came: what this version does not know is kept.
+type Object = serde_json::Map<String, Value>;
+
+fn next_page(page: &Object) -> Option<String> {
+    page.get("next").and_then(Value::as_str).map(str::to_owned)
+}
+
+/// Joins a further page to what there is, and takes over whether there is more.
+fn append(list: &mut Object, mut page: Object, entries: &str) {
+    if let (Some(Value::Array(all)), Some(Value::Array(more))) = (list.get_mut(entries), page.get_mut(entries)) {
+        all.append(more);
+    }
+    match page.remove("next") {
+        Some(next) => list.insert("next".to_owned(), next),
+        None => list.remove("next"),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(text: &str) -> Object {
+        serde_json::from_str(text).expect("object")
+    }
+
+    #[test]
+    fn pages_are_joined_and_the_last_ends_the_list() {
+        let mut list = object(r#"{"revision":5,"services":[{"a":1}],"next":"a"}"#);
+        append(&mut list, object(r#"{"revision":6,"services":[{"b":2}],"next":"b"}"#), "services");
+        assert_eq!(next_page(&list).as_deref(), Some("b"));
+        append(&mut list, object(r#"{"revision":7,"services":[]}"#), "services");
+        assert_eq!(list, object(r#"{"revision":5,"services":[{"a":1},{"b":2}]}"#));
+    }
+}

@@ -1,0 +1,107 @@
+//! Argument values with a grammar of their own: labels, leases, key=value, targets.
+
+use crate::model::Name;
+use crate::model::label::{LabelKind, parse_label};
+
+/// The longest reason that history keeps, in octets.
+const MAX_REASON: usize = 500;
+
+/// A service label.
+pub fn service(text: &str) -> Result<String, String> {
+    label(LabelKind::Service, text)
+}
+
+/// An instance label.
+pub fn instance(text: &str) -> Result<String, String> {
+    label(LabelKind::Instance, text)
+}
+
+/// A site label.
+pub fn site(text: &str) -> Result<String, String> {
+    label(LabelKind::Site, text)
+}
+
+/// A tag.
+pub fn tag(text: &str) -> Result<String, String> {
+    label(LabelKind::Tag, text)
+}
+
+/// A protocol label, with or without its underscore.
+pub fn proto(text: &str) -> Result<String, String> {
+    label(LabelKind::Proto, text.strip_prefix('_').unwrap_or(text))
+}
+
+fn label(kind: LabelKind, text: &str) -> Result<String, String> {
+    parse_label(kind, text).map_err(|refusal| refusal.detail)
+}
+
+/// A lease in whole seconds, as `15s`, `2m`, `1h` or `15`.
+pub fn lease(text: &str) -> Result<i64, String> {
+    let wrong = || format!("\"{text}\" is not a lease; write whole seconds, minutes or hours: 15s, 2m, 1h");
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let factor = match unit {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err(wrong()),
+    };
+    let seconds = number.parse::<i64>().ok().and_then(|number| number.checked_mul(factor));
+    seconds.filter(|seconds| *seconds > 0).ok_or_else(wrong)
+}
+
+/// One fact: `KEY=VALUE`; the value may be empty and may hold further equals signs.
+pub fn fact(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(format!("\"{text}\" is not KEY=VALUE, as in version=2.4.1")),
+    }
+}
+
+/// A reason: one line of at most 500 octets.
+pub fn reason(text: &str) -> Result<String, String> {
+    match text {
+        long if long.len() > MAX_REASON => Err(format!("it has {} octets; at most {MAX_REASON} are kept", long.len())),
+        text if text.chars().any(char::is_control) => Err("it has control characters; write it in one line".to_owned()),
+        text => Ok(text.to_owned()),
+    }
+}
+
+/// A host name.
+pub fn target(text: &str) -> Result<Name, String> {
+    Name::parse_absolute(text).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leases_have_units() {
+        assert_eq!(["15", "15s", "2m", "1h"].map(|text| lease(text).expect(text)), [15, 15, 120, 3600]);
+        for bad in ["", "0", "s", "-1", "1.5s", "15 s", "1d", "99999999999999999999"] {
+            assert!(lease(bad).expect_err(bad).contains("15s, 2m, 1h"));
+        }
+    }
+
+    #[test]
+    fn reasons_are_one_short_line() {
+        assert_eq!(reason("disk größer").as_deref(), Ok("disk größer"));
+        assert!(reason("a\nb").is_err());
+        assert!(reason(&"x".repeat(501)).expect_err("long").contains("501"));
+    }
+
+    #[test]
+    fn facts_keep_further_equals_signs() {
+        assert_eq!(fact("a=b=c"), Ok(("a".into(), "b=c".into())));
+        assert_eq!(fact("a="), Ok(("a".into(), String::new())));
+        assert!(fact("=b").is_err());
+        assert!(fact("ab").is_err());
+    }
+
+    #[test]
+    fn labels_are_folded_and_explained() {
+        assert_eq!(proto("_TCP").as_deref(), Ok("tcp"));
+        assert!(service("a.b").expect_err("dot").contains("has the character \".\""));
+    }
+}
