@@ -1,0 +1,78 @@
+# Build, run and check zonebeat on a Debian machine with Rust. `make help` lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run test setup lint deny advisories doc tests fuzz bench fmt clean
+
+# Seconds that `make fuzz` gives each target; `make test` takes FUZZ_TEST of them.
+SECONDS := 30
+FUZZ_TEST := 5
+
+CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY := target/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+
+SCRIPTS := .ci/run fuzz/run.sh $(wildcard scripts/*.sh benches/*.sh)
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+run: ## build the server and run it in the foreground; it prints what to try next
+	@scripts/packages.sh run
+	cargo build --release --locked
+	@exec target/release/zonebeat serve --config config/quickstart.toml
+
+test: setup lint deny doc tests fuzz-briefly ## everything that has to pass: rules, tests, short fuzz runs
+
+setup: ## install the Debian packages that the tests need
+	@scripts/packages.sh test
+
+lint: ## formatting, clippy with warnings denied, shell scripts, the systemd unit
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	shellcheck $(SCRIPTS)
+	@mkdir -p target
+	@sed 's#^ExecStart=[^ ]*#ExecStart=/bin/true#; /^Documentation=/d' config/zonebeat.service > target/zonebeat.service
+	systemd-analyze verify target/zonebeat.service
+	systemd-analyze security --offline=true --threshold=20 --no-pager target/zonebeat.service | tail -n 1
+
+deny: $(CARGO_DENY) ## licences, bans and sources of every dependency
+	$(CARGO_DENY) --locked check --hide-inclusion-graph bans licenses sources
+
+advisories: $(CARGO_DENY) ## known vulnerabilities of every dependency; needs the network
+	$(CARGO_DENY) --locked check --hide-inclusion-graph advisories
+
+# Built without optimisation: it takes a minute instead of five, and the check takes two seconds.
+$(CARGO_DENY):
+	cargo install --locked --debug --root target/tools/cargo-deny-$(CARGO_DENY_VERSION) \
+	    cargo-deny@$(CARGO_DENY_VERSION)
+
+doc: ## the library's documentation, with warnings denied
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
+
+tests: ## the tests alone; prints their total
+	@mkdir -p target
+	cargo test --locked --no-fail-fast 2>&1 | tee target/tests.log
+	@awk '/^test result:/ { passed += $$4; failed += $$6 } \
+	    END { printf "%d passed, %d failed\n", passed, failed; exit passed == 0 }' target/tests.log
+
+fuzz: ## run every fuzz target for SECONDS seconds
+	@scripts/packages.sh test
+	fuzz/run.sh $(SECONDS)
+
+.PHONY: fuzz-briefly
+fuzz-briefly:
+	fuzz/run.sh $(FUZZ_TEST)
+
+bench: ## measure against NSD, beats per second, time to the first answer (benches/README.md)
+	@scripts/packages.sh bench
+	cargo build --release --locked
+	benches/queries.sh
+	cargo bench --locked --bench heartbeats
+	benches/visible.py
+
+fmt: ## format the code
+	cargo fmt --all
+
+clean: ## remove everything that was built
+	cargo clean
