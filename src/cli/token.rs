@@ -154,9 +154,7 @@ async fn list(args: &ListArgs) -> Result<(), Failure> {
         return Ok(print(&reply.text)?);
     }
     if reply.body.tokens.is_empty() {
-        return Ok(print(
-            "no tokens yet: whoever is on the server's machine may write; create one: zonebeat token create ops --admin",
-        )?);
+        return Ok(print(NO_TOKENS)?);
     }
     Ok(print(&tokens_table(&reply.body.tokens, SystemClock::new().wall()))?)
 }
