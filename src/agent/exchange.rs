@@ -3,7 +3,7 @@
 //! A call goes to the server that worked last, then round the others: to the next one when it cannot be connected to,
 //! does not reply within [`PATIENCE`], or replies 5xx. After a whole round without an answer it may wait (full jitter)
 //! and go round again. Two things can come of it besides a reply: some server refused ([`Refused`], not asked
-//! elsewhere, because every server has the same policy), or none answered ([`Unreachable`], with every server's reason).
+//! elsewhere, because every server has the same policy), or none answered ([`Unreachable`], with each one's reason).
 //!
 //! Holds no state but the server list and pooled connections. Plain HTTP only; proxies of the environment are ignored,
 //! because a beat must not take a detour that its server's address policy would see as the caller.

@@ -1,8 +1,8 @@
 //! The command line: one file per group of subcommands.
 //!
-//! Only the terminal is handled here: arguments are parsed and checked, the work is done by `agent` (client commands) and
-//! `server` (`serve`). What people read goes to standard output, why something failed to standard error; `--json` makes
-//! the output the server's own JSON. Exit codes are decided in one place, [`failure`].
+//! Only the terminal is handled here: arguments are parsed and checked, the work is done by `agent` (client commands)
+//! and `server` (`serve`). What people read goes to standard output, why something failed to standard error; `--json`
+//! makes the output the server's own JSON. Exit codes are decided in one place, [`failure`].
 
 pub mod completion; // completion, man: made from the same definitions that parse
 pub mod connection; // --server, --token, --json

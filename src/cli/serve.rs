@@ -47,7 +47,7 @@ pub struct ServeArgs {
 
 /// Runs the server until it is told to stop.
 pub fn run(args: ServeArgs) -> Result<(), Failure> {
-    // LEAD: the one line to wire: `crate::server::run(crate::server::ServeOptions { .. })` with the fields of `ServeArgs`
-    // (empty lists and `None` mean: not given), its error through `Failure::Failed(error.to_string())`.
+    // LEAD: the one line to wire: `crate::server::run(crate::server::ServeOptions { .. })` with the fields of
+    // `ServeArgs` (empty lists and `None` mean: not given), its error through `Failure::Failed(error.to_string())`.
     Err(Failure::Failed(format!("the server is not part of this build ({args:?})")))
 }

@@ -11,6 +11,10 @@ use crate::model::api::{TokenCreated, TokenInfo, TokenRequest};
 use crate::model::clock::SystemClock;
 use crate::model::{Clock, Scope, Timestamp};
 
+/// What stands where a table of tokens would.
+const NO_TOKENS: &str = "no tokens yet: whoever is on the server's machine may write; \
+                         create one: zonebeat token create ops --admin";
+
 /// Create, list and revoke tokens
 ///
 /// A token is what a writer shows; its scope limits what it may write, and a service name belongs to the first token
@@ -150,9 +154,7 @@ async fn list(args: &ListArgs) -> Result<(), Failure> {
         return Ok(print(&reply.text)?);
     }
     if reply.body.tokens.is_empty() {
-        return Ok(print(
-            "no tokens yet: whoever is on the server's machine may write; create one: zonebeat token create ops --admin",
-        )?);
+        return Ok(print(NO_TOKENS)?);
     }
     Ok(print(&tokens_table(&reply.body.tokens, SystemClock::new().wall()))?)
 }
