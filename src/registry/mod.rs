@@ -1,23 +1,86 @@
 //! Who is alive: the registry.
 //!
-//! TODO helper: essay.
+//! **What it holds.** Services with their instances, tokens, sessions and leases. Readers see a [`Snapshot`]: immutable,
+//! taken by one pointer, sharing everything that did not change. Liveness is memory only; rows and history are in the
+//! store.
+//!
+//! **Who changes it.** One thread, the [`writer`]. Edges send a [`Command`] through a bounded queue
+//! ([`Registry::submit`]; full: `busy`). The writer takes what waits, validates and [applies](apply) it to a working
+//! copy ([`draft`]), has the publisher compile the names of what was touched, commits rows and history in one batch,
+//! then publishes, swaps the snapshot, updates the leases and answers: an answer means durable and published. Each
+//! change has a revision of its own. Beats do not take this way ([`lease`]): they write a deadline and come to the
+//! writer only when they bring something back.
+//!
+//! **Time.** Every 100 ms the writer turns the timer wheel and commits the lapses of leases that ran out. All of them
+//! pass through one function, `Writer::admit`, which is where the guard will stand. A lapsed instance keeps its record
+//! for an hour, and a name that nobody serves any more answers NODATA for an hour. These hours count on the monotonic
+//! clock from the commit, or from our own start: after a restart they are full again.
+//!
+//! **Without a store.** If it cannot be opened at start there is no data: commands are refused with `not-ready`, and
+//! opening is tried again after 1 to 10 s. If a commit fails, nothing of its batch has happened: the changes are
+//! refused with `store-unavailable`, the answers go on and say that they may be stale, and reopening is tried again
+//! in the same way and with a command at most once a second. A command that changes nothing is a beat and needs no
+//! store. Until the store is back nothing lapses, and then every lease runs full once more.
+//!
+//! **After a crash.** The store has exactly the acknowledged batches. Leases start full. Epochs of sessions are not
+//! kept, so agents send their full set again.
+//!
+//! **Limits.** 4096 commands wait at most; a batch has about 1000 changes; 4096 changes are kept for slow readers of live
+//! events, who then see that they have missed some.
 
+mod apply;
 pub mod command;
+mod draft;
+mod handle;
+mod lease;
+pub mod names;
+mod session;
+mod shared;
 pub mod snapshot;
+mod state;
 pub mod store;
+pub mod writer;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::broadcast;
-
 use crate::model::naming::Naming;
-use crate::model::{Change, Clock, Name, Refusal, Revision};
+use crate::model::{Change, Name, Revision};
 use crate::security::Policy;
 
 pub use command::{Action, Beaten, Command, Outcome};
+pub use handle::Registry;
+pub use names::names_of;
+pub use session::set_hash;
 pub use snapshot::{Snapshot, Touched};
 pub use store::{Page, Store, StoreError, ZoneRow};
+
+/// Protocol of a registration that names none.
+pub const DEFAULT_PROTO: &str = "tcp";
+/// SRV priority of a registration that names none.
+pub const DEFAULT_PRIORITY: u16 = 10;
+/// SRV weight of a registration that names none.
+pub const DEFAULT_WEIGHT: u16 = 100;
+/// Lease of a registration that names none.
+pub const DEFAULT_LEASE_SECONDS: i64 = 15;
+
+/// Opens the store; called again while it fails.
+pub type Opener = Box<dyn FnMut() -> Result<Arc<dyn Store>, StoreError> + Send>;
+
+/// Hears what the registry does, for metrics. Called on the writer's thread and on those that beat: must not block.
+pub trait Observer: Send + Sync + 'static {
+    /// A batch is durable and published; `took` is the time in the store.
+    fn committed(&self, _changes: &[Arc<Change>], _took: Duration) {}
+
+    /// The store did not take a batch.
+    fn commit_failed(&self) {}
+
+    /// Somebody beat.
+    fn beat(&self, _beaten: Beaten) {}
+}
+
+/// Nobody listens.
+impl Observer for () {}
 
 /// Turns committed states into views; implemented by the composition root, so that the registry knows no view.
 ///
@@ -92,86 +155,4 @@ pub struct Census {
     pub sessions: usize,
     /// Tokens.
     pub tokens: usize,
-}
-
-/// The registry as the edges see it: a handle, cheap to clone.
-#[derive(Clone)]
-pub struct Registry {}
-
-impl Registry {
-    /// Starts the single writer on a thread of its own. `open` opens the store and is called again while it fails.
-    pub fn start(
-        options: Options,
-        open: Box<dyn FnMut() -> Result<Arc<dyn Store>, StoreError> + Send>,
-        publisher: Box<dyn Publisher>,
-        statics: Arc<dyn StaticNames>,
-        clock: Arc<dyn Clock>,
-    ) -> (Self, std::thread::JoinHandle<()>) {
-        todo!()
-    }
-
-    /// Asks for a change; answers when it is durable and published.
-    pub async fn submit(&self, command: Command) -> Result<Outcome, Refusal> {
-        todo!()
-    }
-
-    /// Beats for a lone instance. Takes no part in any commit.
-    pub fn beat(&self, service: &str, id: &str, incarnation: Option<u64>) -> Beaten {
-        todo!()
-    }
-
-    /// Beats for a session.
-    pub fn beat_session(&self, session: &str, epoch: &str, hash: Option<&str>) -> Beaten {
-        todo!()
-    }
-
-    /// How long ago this server saw a beat for the instance.
-    pub fn beat_age(&self, service: &str, id: &str) -> Option<Duration> {
-        todo!()
-    }
-
-    /// The published state.
-    pub fn snapshot(&self) -> Arc<Snapshot> {
-        todo!()
-    }
-
-    /// Changes as they are published, for live events.
-    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Change>> {
-        todo!()
-    }
-
-    /// Changes after `since`, oldest first; at most `limit`. Reads the disk off the async threads.
-    pub async fn history(&self, since: Revision, limit: usize) -> Result<Page, Refusal> {
-        todo!()
-    }
-
-    /// One change, if history still has it.
-    pub async fn change(&self, revision: Revision) -> Result<Option<Change>, Refusal> {
-        todo!()
-    }
-
-    /// Whether there is data and whether writes are taken.
-    pub fn health(&self) -> Health {
-        todo!()
-    }
-
-    /// How many of what there are. Kept up to date by the writer; does not count anew.
-    pub fn census(&self) -> Census {
-        todo!()
-    }
-
-    /// When a client with this lease should beat next, in seconds: a third of it, with jitter.
-    pub fn heartbeat_seconds(&self, lease_seconds: u32) -> f64 {
-        todo!()
-    }
-
-    /// The configuration that the registry works with.
-    pub fn options(&self) -> &Options {
-        todo!()
-    }
-
-    /// Finishes what is queued, commits it and stops the writer.
-    pub fn stop(&self) {
-        todo!()
-    }
 }

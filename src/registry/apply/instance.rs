@@ -1,0 +1,103 @@
+//! Lone instances: register, deregister, return.
+
+use std::sync::Arc;
+
+use super::super::Outcome;
+use super::super::draft::{Draft, Step};
+use super::super::lease::{Effect, Subject};
+use super::Caller;
+use super::place::{Placing, check_incarnation, place};
+use super::validate::{label, validate};
+use crate::model::api::Registration;
+use crate::model::label::LabelKind;
+use crate::model::{Instance, Refusal, State, Transition, Word};
+use crate::security::Want;
+
+/// Registers or updates an instance, and beats for it.
+pub(super) fn register(
+    draft: &mut Draft,
+    caller: &Caller<'_>,
+    service: &str,
+    id: &str,
+    registration: &Registration,
+) -> Result<Outcome, Refusal> {
+    let service = label(LabelKind::Service, service)?.into();
+    let id = label(LabelKind::Instance, id)?.into();
+    let facts = validate(draft.options(), caller.principal, registration)?;
+    let placing = Placing { service, id, facts, session: None, incarnation: registration.incarnation };
+    let placed = place(draft, caller, placing)?;
+    let (service, instance) = (placed.service, placed.instance);
+    Ok(Outcome::Instance { service, instance, new: placed.new, changed: placed.changed })
+}
+
+/// Takes an instance out now.
+pub(super) fn deregister(
+    draft: &mut Draft,
+    caller: &Caller<'_>,
+    service: &str,
+    id: &str,
+    incarnation: Option<u64>,
+) -> Result<Outcome, Refusal> {
+    let (service, before) = find(draft, caller, service, id, incarnation)?;
+    leave(draft, caller, &service, before);
+    Ok(Outcome::Applied { revision: draft.state.snapshot.revision, changed: true })
+}
+
+/// Removes an instance; the caller may.
+pub(super) fn leave(draft: &mut Draft, caller: &Caller<'_>, service: &Arc<str>, before: Arc<Instance>) {
+    let transition = Transition::Deregister;
+    draft.step(Step { by: &caller.by, transition, service, before: Some(before), after: None, claim: None });
+}
+
+/// Brings a lone lapsed instance back. One that serves is beaten for: its lapse was not committed after all.
+pub(super) fn bring_back(
+    draft: &mut Draft,
+    caller: &Caller<'_>,
+    service: &str,
+    id: &str,
+    incarnation: Option<u64>,
+) -> Result<Outcome, Refusal> {
+    let (service, before) = find(draft, caller, service, id, incarnation)?;
+    if let Some(session) = &before.session {
+        let detail = format!("{service}/{id} beats with session {session}; beat for that session");
+        return Err(Refusal::new(Word::UnknownInstance, detail));
+    }
+    if before.is_serving() {
+        draft.effects.push(Effect::Start(Subject::Lone(service.clone(), before.clone())));
+        return Ok(Outcome::Instance { service, instance: before, new: false, changed: false });
+    }
+    let instance = serve_again(draft, caller, &service, before);
+    Ok(Outcome::Instance { service, instance, new: false, changed: true })
+}
+
+/// Makes a lapsed instance serve; the caller may.
+pub(super) fn serve_again(
+    draft: &mut Draft,
+    caller: &Caller<'_>,
+    service: &Arc<str>,
+    before: Arc<Instance>,
+) -> Arc<Instance> {
+    let after = Instance { state: State::Serving, since: draft.now, revision: draft.next(), ..(*before).clone() };
+    let (transition, before, after) = (Transition::Return, Some(before), Some(after));
+    let step = Step { by: &caller.by, transition, service, before, after, claim: None };
+    draft.step(step).expect("the step has an instance afterwards")
+}
+
+/// The instance that a caller names and may write.
+fn find(
+    draft: &Draft,
+    caller: &Caller<'_>,
+    service: &str,
+    id: &str,
+    incarnation: Option<u64>,
+) -> Result<(Arc<str>, Arc<Instance>), Refusal> {
+    let service = label(LabelKind::Service, service)?;
+    let id = label(LabelKind::Instance, id)?;
+    let unknown = || Refusal::new(Word::UnknownInstance, format!("no instance {id} of service {service}; register it"));
+    let entry = draft.state.service(&service).ok_or_else(unknown)?;
+    let instance = entry.instance(&id).ok_or_else(unknown)?;
+    let owned_by = entry.row.owned_by.as_deref();
+    caller.may(draft, Want::Instance { service: &service, owned_by, instance })?;
+    check_incarnation(&service, &id, Some(instance), incarnation)?;
+    Ok((entry.name.clone(), instance.clone()))
+}

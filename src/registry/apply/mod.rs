@@ -1,0 +1,72 @@
+//! Commands, applied to a draft: one file per group of actions.
+//!
+//! Each command is checked in this order: may the caller write at all, are labels and values well-formed, does the
+//! caller's scope cover it and does the name belong to somebody else, does policy let it into DNS, has a static record
+//! the name. A refused command leaves the draft as it was.
+
+mod instance;
+mod place;
+mod service;
+mod session;
+mod timer;
+mod token;
+mod validate;
+
+use std::sync::Arc;
+
+use super::draft::{Author, Draft};
+use super::{Action, Command, Outcome};
+use crate::model::{Principal, Refusal, Word};
+use crate::security::{Want, authorize};
+
+pub(super) use timer::{forget, lapse, reap};
+
+/// Who asks, and how history names it.
+struct Caller<'a> {
+    principal: &'a Principal,
+    by: Author,
+}
+
+impl Caller<'_> {
+    /// Asks security, with the tokens that the draft has.
+    fn may(&self, draft: &Draft, want: Want<'_>) -> Result<(), Refusal> {
+        authorize(&draft.state.snapshot.tokens, self.principal, want)
+    }
+
+    /// The token that owns what the caller writes, unless it has an owner.
+    fn claim(&self) -> Option<&Arc<str>> {
+        self.principal.token_id()
+    }
+}
+
+/// Applies one command.
+pub(super) fn apply(draft: &mut Draft, command: &Command) -> Result<Outcome, Refusal> {
+    let caller = Caller { principal: &command.principal, by: Author::new(&command.principal, &command.reason) };
+    caller.may(draft, first_want(&command.action))?;
+    let outcome = match &command.action {
+        Action::Register { service, id, registration } => instance::register(draft, &caller, service, id, registration),
+        Action::Deregister { service, id, incarnation } => {
+            instance::deregister(draft, &caller, service, id, *incarnation)
+        }
+        Action::Return { service, id, incarnation } => instance::bring_back(draft, &caller, service, id, *incarnation),
+        Action::SetSession { session, set } => session::set(draft, &caller, session, set),
+        Action::ReturnSession { session } => session::bring_back(draft, &caller, session),
+        Action::EndSession { session } => session::end(draft, &caller, session),
+        Action::Declare { service, declaration } => service::declare(draft, &caller, service, declaration),
+        Action::Undeclare { service } => service::undeclare(draft, &caller, service),
+        Action::CreateToken(token) => token::create(draft, &caller, token),
+        Action::RevokeToken { token } => token::revoke(draft, &caller, token),
+        Action::ReloadStatics => Err(Refusal::new(Word::Internal, "zone files are reloaded outside of a batch")),
+    };
+    draft.settle();
+    outcome
+}
+
+/// What has to be allowed before anything of the command is looked at.
+fn first_want(action: &Action) -> Want<'_> {
+    match action {
+        Action::CreateToken(token) => Want::CreateToken(&token.scope),
+        Action::RevokeToken { .. } | Action::ReloadStatics => Want::Administer,
+        _ => Want::Write,
+    }
+}

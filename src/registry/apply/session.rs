@@ -1,0 +1,203 @@
+//! Sessions: an agent's whole set at once.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::super::Outcome;
+use super::super::draft::Draft;
+use super::super::lease::{Effect, Subject};
+use super::super::session::Session;
+use super::Caller;
+use super::instance::{leave, serve_again};
+use super::place::{Placed, Placing, place};
+use super::validate::{label, lease, session_name, validate};
+use crate::model::api::{SessionInstance, SessionSet};
+use crate::model::label::LabelKind;
+use crate::model::{Instance, Refusal, Word};
+use crate::security::Want;
+
+const MOST_INSTANCES: usize = 1000;
+const LONGEST_EPOCH: usize = 64;
+
+/// Replaces everything that a session beats for; all of it or nothing.
+pub(super) fn set(draft: &mut Draft, caller: &Caller<'_>, session: &str, set: &SessionSet) -> Result<Outcome, Refusal> {
+    let name = session_name(session)?;
+    check_epoch(&set.epoch)?;
+    let lease_seconds = lease(set.lease_seconds)?;
+    let placings = parse(draft, caller, &name, set, lease_seconds)?;
+    let savepoint = draft.savepoint();
+    match replace(draft, caller, &name, &set.epoch, lease_seconds, placings) {
+        Ok(placed) => {
+            draft.settle();
+            let current = draft.state.sessions.get(&name).expect("the set has just been stored").clone();
+            let hash = current.hash.to_string();
+            draft.effects.push(Effect::Start(Subject::Session(current)));
+            let instances = placed.into_iter().map(|placed| (placed.service, placed.instance)).collect();
+            Ok(Outcome::Session { session: name, epoch: set.epoch.clone(), hash, lease_seconds, instances })
+        }
+        Err(refusal) => {
+            draft.roll_back(savepoint);
+            Err(refusal)
+        }
+    }
+}
+
+/// Checks everything that does not depend on what is registered.
+fn parse(
+    draft: &Draft,
+    caller: &Caller<'_>,
+    session: &Arc<str>,
+    set: &SessionSet,
+    lease_seconds: u32,
+) -> Result<Vec<Placing>, Refusal> {
+    if set.instances.len() > MOST_INSTANCES {
+        let detail = format!("the set has {} instances; at most {MOST_INSTANCES} are allowed", set.instances.len());
+        return Err(Refusal::new(Word::BadValue, detail));
+    }
+    let mut seen = BTreeSet::new();
+    let mut placings = Vec::with_capacity(set.instances.len());
+    for wanted in &set.instances {
+        let placing =
+            parse_one(draft, caller, session, wanted, lease_seconds).map_err(|refusal| of(wanted, refusal))?;
+        if !seen.insert((placing.service.clone(), placing.id.clone())) {
+            let refusal = Refusal::new(Word::BadValue, "stands in the set twice; name it once");
+            return Err(of(wanted, refusal));
+        }
+        placings.push(placing);
+    }
+    Ok(placings)
+}
+
+fn parse_one(
+    draft: &Draft,
+    caller: &Caller<'_>,
+    session: &Arc<str>,
+    wanted: &SessionInstance,
+    lease_seconds: u32,
+) -> Result<Placing, Refusal> {
+    let service = label(LabelKind::Service, &wanted.service)?.into();
+    let id = label(LabelKind::Instance, &wanted.id)?.into();
+    if let Some(own) = wanted.registration.lease_seconds {
+        let detail = format!("lease_seconds {own} stands in an instance; the session's counts, leave it out here");
+        return Err(Refusal::new(Word::BadLease, detail));
+    }
+    let mut facts = validate(draft.options(), caller.principal, &wanted.registration)?;
+    facts.lease_seconds = lease_seconds;
+    let incarnation = wanted.registration.incarnation;
+    Ok(Placing { service, id, facts, session: Some(session.clone()), incarnation })
+}
+
+/// Deregisters what is not in the set and places what is.
+fn replace(
+    draft: &mut Draft,
+    caller: &Caller<'_>,
+    name: &Arc<str>,
+    epoch: &str,
+    lease_seconds: u32,
+    placings: Vec<Placing>,
+) -> Result<Vec<Placed>, Refusal> {
+    if !draft.state.sessions.contains_key(name) {
+        let session = Session::new(name.clone(), lease_seconds);
+        draft.state.sessions.insert_mut(name.clone(), Arc::new(session));
+    }
+    draft.state.change_session(name, |session| {
+        session.epoch = Some(epoch.into());
+        session.lease_seconds = lease_seconds;
+        session.lapsed = false;
+    });
+    let kept: BTreeSet<_> = placings.iter().map(|placing| (placing.service.clone(), placing.id.clone())).collect();
+    for (service, instance) in writable_members(draft, caller, name)? {
+        if !kept.contains(&(service.clone(), instance.id.clone())) {
+            leave(draft, caller, &service, instance);
+        }
+    }
+    let mut placed = Vec::with_capacity(placings.len());
+    for placing in placings {
+        let (service, id) = (placing.service.clone(), placing.id.clone());
+        placed.push(place(draft, caller, placing).map_err(|refusal| in_set(&service, &id, refusal))?);
+    }
+    Ok(placed)
+}
+
+/// Brings the lapsed instances of a session back.
+pub(super) fn bring_back(draft: &mut Draft, caller: &Caller<'_>, session: &str) -> Result<Outcome, Refusal> {
+    let name = find(draft, session)?;
+    let members = writable_members(draft, caller, &name)?;
+    draft.state.change_session(&name, |session| session.lapsed = false);
+    let mut instances = Vec::with_capacity(members.len());
+    for (service, instance) in members {
+        let instance = match instance.is_serving() {
+            true => instance,
+            false => serve_again(draft, caller, &service, instance),
+        };
+        instances.push((service, instance));
+    }
+    draft.settle();
+    let current = draft.state.sessions.get(&name).expect("it was found and nothing left it").clone();
+    draft.effects.push(Effect::Start(Subject::Session(current.clone())));
+    Ok(Outcome::Session {
+        session: name,
+        epoch: current.epoch.as_deref().unwrap_or_default().to_owned(),
+        hash: current.hash.to_string(),
+        lease_seconds: current.lease_seconds,
+        instances,
+    })
+}
+
+/// Takes all instances of a session out, and forgets it.
+pub(super) fn end(draft: &mut Draft, caller: &Caller<'_>, session: &str) -> Result<Outcome, Refusal> {
+    let name = find(draft, session)?;
+    let members = writable_members(draft, caller, &name)?;
+    let changed = !members.is_empty();
+    for (service, instance) in members {
+        leave(draft, caller, &service, instance);
+    }
+    draft.settle();
+    draft.end_session(&name);
+    Ok(Outcome::Applied { revision: draft.state.snapshot.revision, changed })
+}
+
+fn find(draft: &Draft, session: &str) -> Result<Arc<str>, Refusal> {
+    let name = session_name(session)?;
+    match draft.state.sessions.contains_key(&name) {
+        true => Ok(name),
+        false => Err(Refusal::new(Word::UnknownSession, format!("no session {name}; send its full set"))),
+    }
+}
+
+/// The instances of a session, if the caller may write all of them.
+fn writable_members(
+    draft: &Draft,
+    caller: &Caller<'_>,
+    name: &Arc<str>,
+) -> Result<Vec<(Arc<str>, Arc<Instance>)>, Refusal> {
+    let session = draft.state.sessions.get(name);
+    let mut members = Vec::new();
+    for (service, id) in session.into_iter().flat_map(|session| session.members.keys()) {
+        let entry = draft.state.service(service).expect("a session's members are registered");
+        let instance = entry.instance(id).expect("a session's members are registered");
+        let owned_by = entry.row.owned_by.as_deref();
+        let want = Want::Instance { service, owned_by, instance };
+        caller.may(draft, want).map_err(|refusal| in_set(service, id, refusal))?;
+        members.push((service.clone(), instance.clone()));
+    }
+    Ok(members)
+}
+
+fn check_epoch(epoch: &str) -> Result<(), Refusal> {
+    if (1..=LONGEST_EPOCH).contains(&epoch.len()) {
+        return Ok(());
+    }
+    let detail = format!("epoch has {} octets; use 1 to {LONGEST_EPOCH}", epoch.len());
+    Err(Refusal::new(Word::BadValue, detail))
+}
+
+fn of(wanted: &SessionInstance, refusal: Refusal) -> Refusal {
+    in_set(&wanted.service, &wanted.id, refusal)
+}
+
+/// Says which instance of the set the refusal is about.
+fn in_set(service: &str, id: &str, refusal: Refusal) -> Refusal {
+    let (service, id) = (service.escape_debug(), id.escape_debug());
+    Refusal::new(refusal.word, format!("instance {service}/{id} of the session: {}", refusal.detail))
+}

@@ -1,0 +1,77 @@
+//! What time does: lapses, and an hour later the end of records and names.
+
+use std::sync::Arc;
+
+use super::super::draft::{Author, Draft, Step};
+use super::super::lease::{Effect, Subject};
+use crate::model::{Instance, Revision, State, Timestamp, Transition};
+
+/// Takes the instances of a lease that ran out from the answers. What the lease stood for when it ran out may be gone
+/// by now; then nothing happens.
+pub(in super::super) fn lapse(draft: &mut Draft, subject: &Subject) {
+    match subject {
+        Subject::Lone(service, instance) => {
+            let current = draft.state.service(service).and_then(|entry| entry.instance(&instance.id)).cloned();
+            let same =
+                |current: &Arc<Instance>| current.session.is_none() && current.incarnation == instance.incarnation;
+            if let Some(current) = current.filter(same) {
+                lapse_one(draft, service, current);
+            }
+        }
+        Subject::Session(session) => lapse_session(draft, &session.name),
+    }
+    draft.settle();
+}
+
+fn lapse_session(draft: &mut Draft, name: &Arc<str>) {
+    let Some(session) = draft.state.sessions.get(name).cloned() else { return };
+    if session.members.is_empty() {
+        return draft.end_session(name);
+    }
+    for (service, id) in session.members.keys() {
+        let current = draft.state.service(service).and_then(|entry| entry.instance(id)).cloned();
+        if let Some(current) = current {
+            lapse_one(draft, service, current);
+        }
+    }
+    draft.state.change_session(name, |session| session.lapsed = true);
+    if let Some(session) = draft.state.sessions.get(name) {
+        draft.effects.push(Effect::Replace(Subject::Session(session.clone())));
+    }
+}
+
+fn lapse_one(draft: &mut Draft, service: &Arc<str>, before: Arc<Instance>) {
+    if !before.is_serving() {
+        return;
+    }
+    let by = Author::server(format!("no beat for its lease of {} s", before.lease_seconds));
+    let after = Instance { state: State::Lapsed, since: draft.now, revision: draft.next(), ..(*before).clone() };
+    let (transition, before, after) = (Transition::Lapse, Some(before), Some(after));
+    draft.step(Step { by: &by, transition, service, before, after, claim: None });
+}
+
+/// Removes the record of an instance that lapsed at `revision` and has not come back.
+pub(in super::super) fn reap(draft: &mut Draft, service: &Arc<str>, id: &str, revision: Revision) {
+    let current = draft.state.service(service).and_then(|entry| entry.instance(id)).cloned();
+    let same = |current: &Arc<Instance>| current.revision == revision && !current.is_serving();
+    if let Some(before) = current.filter(same) {
+        let by = Author::server("lapsed an hour ago and did not come back");
+        let (transition, before) = (Transition::Reap, Some(before));
+        draft.step(Step { by: &by, transition, service, before, after: None, claim: None });
+        draft.settle();
+    }
+}
+
+/// Forgets the protocols and sites of a service that nobody has served since.
+pub(in super::super) fn forget(draft: &mut Draft, service: &Arc<str>, keys: &[(Box<str>, Timestamp)]) {
+    let Some(entry) = draft.state.service(service) else { return };
+    let due = |(key, at): &&(Box<str>, Timestamp)| entry.row.remembered.get(key) == Some(at);
+    let due: Vec<Box<str>> = keys.iter().filter(due).map(|(key, _)| key.clone()).collect();
+    if due.is_empty() {
+        return;
+    }
+    let by = Author::server("nobody has served it for an hour");
+    draft.step_service(&by, Transition::Forget, service, |row| {
+        row.remembered.retain(|key, _| !due.contains(key));
+    });
+}

@@ -1,0 +1,360 @@
+//! A draft: a working copy of the state, and everything that has to be committed with it.
+//!
+//! Commands and timers change the draft only. When the store has taken its batch, the working copy becomes the state
+//! and the effects reach the leases; when it has not, the draft is dropped and nothing has happened.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::lease::{Effect, Subject};
+use super::session::Session;
+use super::shared::Shared;
+use super::state::{State, put};
+use super::store::Write;
+use super::{Options, StaticNames, Touched};
+use crate::model::service::{ServiceRow, remembered_key};
+use crate::model::{Change, Instance, Item, Principal, Revision, Service, Timestamp, Transition};
+
+/// How many protocols and sites of a service may be remembered at once; the oldest is forgotten first.
+const MOST_REMEMBERED: usize = 256;
+
+/// A working copy with what it takes to commit it.
+pub(super) struct Draft {
+    shared: Arc<Shared>,
+    pub(super) statics: Arc<dyn StaticNames>,
+    /// The time of every change in it.
+    pub(super) now: Timestamp,
+    pub(super) state: State,
+    pub(super) writes: Vec<Write>,
+    pub(super) changes: Vec<Change>,
+    pub(super) touched: Vec<Touched>,
+    pub(super) effects: Vec<Effect>,
+    pub(super) timers: Vec<Timer>,
+    /// Sessions whose set has changed since the last [`Draft::settle`].
+    resized: BTreeSet<Arc<str>>,
+}
+
+/// What happens an hour after a commit, if it still applies then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Timer {
+    /// The instance's record is removed, if it has not changed since this revision.
+    Reap { service: Arc<str>, id: Box<str>, revision: Revision },
+    /// The protocol or site is forgotten, if it has not been served since this time.
+    Forget { service: Arc<str>, key: Box<str>, at: Timestamp },
+}
+
+/// Who makes a change, from where and why: for history.
+#[derive(Debug, Clone)]
+pub(super) struct Author {
+    author: String,
+    source: String,
+    reason: String,
+}
+
+impl Author {
+    /// The author that a principal is.
+    pub(super) fn new(principal: &Principal, reason: &str) -> Self {
+        Self { author: principal.author(), source: principal.source(), reason: reason.to_owned() }
+    }
+
+    /// The server itself.
+    pub(super) fn server(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), ..Self::new(&Principal::Server, "") }
+    }
+}
+
+/// One transition of one instance.
+pub(super) struct Step<'s> {
+    pub(super) by: &'s Author,
+    pub(super) transition: Transition,
+    pub(super) service: &'s Arc<str>,
+    pub(super) before: Option<Arc<Instance>>,
+    /// Its revision must be [`Draft::next`].
+    pub(super) after: Option<Instance>,
+    /// The token that owns the service from now on, if nobody does yet.
+    pub(super) claim: Option<&'s Arc<str>>,
+}
+
+/// Where a command began, so that it can be undone whole.
+pub(super) struct Savepoint {
+    state: State,
+    lengths: [usize; 5],
+}
+
+impl Draft {
+    /// A draft without changes.
+    pub(super) fn new(shared: Arc<Shared>, statics: Arc<dyn StaticNames>, state: State) -> Self {
+        Self {
+            now: shared.clock.wall(),
+            shared,
+            statics,
+            state,
+            writes: Vec::new(),
+            changes: Vec::new(),
+            touched: Vec::new(),
+            effects: Vec::new(),
+            timers: Vec::new(),
+            resized: BTreeSet::new(),
+        }
+    }
+
+    /// What the registry has to know of the configuration.
+    pub(super) fn options(&self) -> &Options {
+        &self.shared.options
+    }
+
+    /// The revision that the next change gets.
+    pub(super) fn next(&self) -> Revision {
+        self.state.snapshot.revision.next()
+    }
+
+    /// Remembers where a command begins.
+    pub(super) fn savepoint(&self) -> Savepoint {
+        let lengths =
+            [self.writes.len(), self.changes.len(), self.touched.len(), self.effects.len(), self.timers.len()];
+        Savepoint { state: self.state.clone(), lengths }
+    }
+
+    /// Undoes everything since then.
+    pub(super) fn roll_back(&mut self, savepoint: Savepoint) {
+        self.state = savepoint.state;
+        let [writes, changes, touched, effects, timers] = savepoint.lengths;
+        self.writes.truncate(writes);
+        self.changes.truncate(changes);
+        self.touched.truncate(touched);
+        self.effects.truncate(effects);
+        self.timers.truncate(timers);
+        self.resized.clear();
+    }
+
+    /// Ends a command: gives sessions whose set has changed their new hash, and drops those that are over.
+    pub(super) fn settle(&mut self) {
+        for name in std::mem::take(&mut self.resized) {
+            self.state.change_session(&name, Session::rehash);
+            match self.state.sessions.get(&name) {
+                Some(session) if session.lapsed && session.members.is_empty() => self.end_session(&name),
+                Some(session) => self.effects.push(Effect::Replace(Subject::Session(session.clone()))),
+                None => {}
+            }
+        }
+    }
+
+    /// Forgets a session.
+    pub(super) fn end_session(&mut self, name: &Arc<str>) {
+        self.state.sessions.remove_mut(name);
+        self.effects.push(Effect::EndSession(name.clone()));
+    }
+
+    /// Makes one transition: state, rows, history, leases and timers. Returns the instance as it is afterwards.
+    pub(super) fn step(&mut self, step: Step<'_>) -> Option<Arc<Instance>> {
+        let revision = self.next();
+        let service = step.service;
+        let after = step.after.map(Arc::new);
+        let before = step.before;
+        debug_assert!(after.as_ref().is_none_or(|after| after.revision == revision));
+        let id = after.as_ref().or(before.as_ref()).map(|instance| instance.id.clone()).unwrap_or_default();
+
+        let is_new = self.state.service(service).is_none();
+        let mut row_changed = is_new || after.is_none();
+        let mut left = Vec::new();
+        let now = self.now;
+        let is_left = self.state.change_service(service, |entry| {
+            let row = entry.row.clone();
+            replace(entry, &id, after.as_ref());
+            if let Some(token) = step.claim {
+                entry.row.owned_by.get_or_insert_with(|| token.clone());
+            }
+            left = remember(entry, before.as_deref(), after.as_deref(), now);
+            explain_empty(entry, before.as_deref(), || empty_reason(service, &id, step.transition, now, step.by));
+            row_changed |= entry.row != row;
+            entry.row.revision = revision;
+        });
+        self.write_instance(service, &id, after.as_ref());
+        self.write_service(service, is_left, row_changed);
+        self.wind_timers(service, step.transition, &id, revision, left);
+        self.follow_leases(service, step.transition, before.as_ref(), after.as_ref());
+        self.record(
+            step.by,
+            step.transition,
+            service.clone(),
+            Some(id),
+            before.map(Item::Instance),
+            after.clone().map(Item::Instance),
+        );
+        after
+    }
+
+    /// Changes a service's row. A service of which nothing is left is dropped.
+    pub(super) fn step_service(
+        &mut self,
+        by: &Author,
+        transition: Transition,
+        service: &Arc<str>,
+        change: impl FnOnce(&mut ServiceRow),
+    ) {
+        let revision = self.next();
+        let before = self.state.service(service).map(|service| Item::Service(service.row.clone()));
+        let is_left = self.state.change_service(service, |entry| {
+            change(&mut entry.row);
+            entry.row.revision = revision;
+        });
+        self.write_service(service, is_left, true);
+        let after = self.state.service(service).map(|service| Item::Service(service.row.clone()));
+        self.record(by, transition, service.clone(), None, before, after);
+    }
+
+    /// Writes one change into history and counts the revision up.
+    pub(super) fn record(
+        &mut self,
+        by: &Author,
+        transition: Transition,
+        subject: Arc<str>,
+        instance: Option<Box<str>>,
+        before: Option<Item>,
+        after: Option<Item>,
+    ) {
+        let revision = self.next();
+        self.state.snapshot.revision = revision;
+        if !matches!(transition, Transition::TokenCreate | Transition::TokenRevoke | Transition::Static) {
+            self.touched.push(Touched { service: subject.clone(), instance: instance.clone(), revision });
+        }
+        let Author { author, source, reason } = by.clone();
+        let time = self.now;
+        self.changes.push(Change {
+            revision,
+            time,
+            author,
+            source,
+            reason,
+            transition,
+            subject,
+            instance,
+            before,
+            after,
+        });
+    }
+
+    /// Writes a service's row as it is now.
+    pub(super) fn write_service(&mut self, service: &Arc<str>, is_left: bool, row_changed: bool) {
+        if !is_left {
+            self.writes.push(Write::RemoveService(service.clone()));
+        } else if let Some(entry) = self.state.service(service).filter(|_| row_changed) {
+            self.writes.push(Write::Service(service.clone(), entry.row.clone()));
+        }
+    }
+
+    fn write_instance(&mut self, service: &Arc<str>, id: &str, after: Option<&Arc<Instance>>) {
+        self.writes.push(match after {
+            Some(after) => Write::Instance(service.clone(), after.clone()),
+            None => Write::RemoveInstance(service.clone(), id.into()),
+        });
+    }
+
+    fn wind_timers(
+        &mut self,
+        service: &Arc<str>,
+        transition: Transition,
+        id: &str,
+        revision: Revision,
+        left: Vec<Box<str>>,
+    ) {
+        if transition == Transition::Lapse {
+            self.timers.push(Timer::Reap { service: service.clone(), id: id.into(), revision });
+        }
+        let at = self.now;
+        self.timers.extend(left.into_iter().map(|key| Timer::Forget { service: service.clone(), key, at }));
+    }
+
+    /// What the transition means for the lone lease of the instance and for the sets of sessions.
+    fn follow_leases(
+        &mut self,
+        service: &Arc<str>,
+        transition: Transition,
+        before: Option<&Arc<Instance>>,
+        after: Option<&Arc<Instance>>,
+    ) {
+        let is_lone = |instance: &&Arc<Instance>| instance.session.is_none();
+        match (before.filter(is_lone), after.filter(is_lone)) {
+            (_, Some(after)) => {
+                let subject = Subject::Lone(service.clone(), after.clone());
+                let lapses = transition == Transition::Lapse;
+                self.effects.push(if lapses { Effect::Replace(subject) } else { Effect::Start(subject) });
+            }
+            (Some(before), None) => self.effects.push(Effect::EndLone(service.clone(), before.id.clone())),
+            (None, None) => {}
+        }
+        self.resized.extend(self.state.relocate(service, before, after));
+    }
+}
+
+fn replace(service: &mut Service, id: &str, after: Option<&Arc<Instance>>) {
+    match after {
+        Some(after) => put(service, after.clone()),
+        None => drop(service.position(id).map(|at| service.instances.remove(at))),
+    }
+}
+
+/// Remembers the protocol and site that nobody serves any more; returns their keys.
+fn remember(
+    service: &mut Service,
+    before: Option<&Instance>,
+    after: Option<&Instance>,
+    now: Timestamp,
+) -> Vec<Box<str>> {
+    let before = before.filter(|instance| instance.is_serving());
+    let after = after.filter(|instance| instance.is_serving());
+    let same = |a: &Instance, b: &Instance| a.proto == b.proto && a.site == b.site;
+    let mut left = Vec::new();
+    if before.zip(after).is_some_and(|(before, after)| same(before, after)) {
+        return left;
+    }
+    for key in after.map(places).into_iter().flatten() {
+        service.row.remembered.remove(&remembered_key(key.0, key.1));
+    }
+    for (proto, site) in before.map(places).into_iter().flatten() {
+        if !serves(service, proto, site) {
+            let key = remembered_key(proto, site);
+            make_room(service);
+            service.row.remembered.insert(key.clone(), now);
+            left.push(key);
+        }
+    }
+    left
+}
+
+/// Protocol and site under which an instance is published: without a site, and in its site.
+fn places(instance: &Instance) -> Vec<(&str, Option<&str>)> {
+    let proto = &*instance.proto;
+    std::iter::once((proto, None)).chain(instance.site.as_deref().map(|site| (proto, Some(site)))).collect()
+}
+
+fn serves(service: &Service, proto: &str, site: Option<&str>) -> bool {
+    service.serving().any(|other| *other.proto == *proto && (site.is_none() || other.site.as_deref() == site))
+}
+
+fn make_room(service: &mut Service) {
+    let remembered = &mut service.row.remembered;
+    if remembered.len() < MOST_REMEMBERED {
+        return;
+    }
+    let oldest = remembered.iter().min_by_key(|(_, at)| **at).map(|(key, _)| key.clone());
+    if let Some(oldest) = oldest {
+        remembered.remove(&oldest);
+    }
+}
+
+/// Keeps the reason while nobody serves; the transition that emptied the service gives it.
+fn explain_empty(service: &mut Service, before: Option<&Instance>, reason: impl FnOnce() -> String) {
+    if service.serving().next().is_some() {
+        service.row.empty_reason = None;
+    } else if before.is_some_and(Instance::is_serving) {
+        service.row.empty_reason = Some(reason());
+    }
+}
+
+fn empty_reason(service: &str, id: &str, transition: Transition, now: Timestamp, by: &Author) -> String {
+    match transition {
+        Transition::Lapse => format!("nobody serves {service}: {id} lapsed at {now}, {}", by.reason),
+        _ => format!("nobody serves {service}: {id} deregistered at {now} by {}", by.author),
+    }
+}

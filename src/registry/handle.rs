@@ -1,0 +1,234 @@
+//! The registry as the edges see it, and the thread that runs its writer.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{broadcast, oneshot};
+
+use super::lease::TICK;
+use super::shared::Shared;
+use super::writer::Writer;
+use super::{Action, Beaten, Census, Command, Health, Observer, Opener, Options, Outcome, Page, Publisher};
+use super::{Snapshot, StaticNames, Store, StoreError};
+use crate::model::{Change, Clock, Refusal, Revision, Word};
+
+/// Commands that may wait.
+const QUEUE: usize = 4096;
+/// Changes that one batch has, about.
+const BATCH: usize = 1000;
+
+/// The registry as the edges see it: a handle, cheap to clone.
+#[derive(Clone)]
+pub struct Registry {
+    shared: Arc<Shared>,
+    queue: SyncSender<Request>,
+}
+
+/// A command and where its answer goes.
+struct Request {
+    command: Command,
+    answer: oneshot::Sender<Result<Outcome, Refusal>>,
+}
+
+/// Commands that wait for the writer.
+pub struct Queue(Receiver<Request>);
+
+impl Registry {
+    /// Starts the single writer on a thread of its own. `open` opens the store and is called again while it fails.
+    ///
+    /// The thread ends after [`Registry::stop`], or when the last handle is gone.
+    pub fn start(
+        options: Options,
+        open: Opener,
+        publisher: Box<dyn Publisher>,
+        statics: Arc<dyn StaticNames>,
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn Observer>,
+    ) -> (Self, std::thread::JoinHandle<()>) {
+        let (registry, writer, queue) = Self::assemble(options, open, publisher, statics, clock, observer);
+        let thread = std::thread::Builder::new().name("registry".into());
+        let handle = thread.spawn(move || run(writer, &queue)).expect("the system starts a thread at our start");
+        (registry, handle)
+    }
+
+    /// Everything that `start` starts, not started: tests run the writer themselves.
+    pub fn assemble(
+        options: Options,
+        open: Opener,
+        publisher: Box<dyn Publisher>,
+        statics: Arc<dyn StaticNames>,
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn Observer>,
+    ) -> (Self, Writer, Queue) {
+        let shared = Arc::new(Shared::new(options, clock, observer));
+        let (sender, receiver) = sync_channel(QUEUE);
+        let writer = Writer::new(shared.clone(), open, publisher, statics);
+        (Self { shared, queue: sender }, writer, Queue(receiver))
+    }
+
+    /// Asks for a change; answers when it is durable and published.
+    pub async fn submit(&self, command: Command) -> Result<Outcome, Refusal> {
+        if self.shared.stopping.load(Ordering::Acquire) {
+            return Err(stopping());
+        }
+        let (answer, answered) = oneshot::channel();
+        match self.queue.try_send(Request { command, answer }) {
+            Ok(()) => answered.await.unwrap_or_else(|_| Err(stopping())),
+            Err(TrySendError::Full(_)) => {
+                Err(Refusal::new(Word::Busy, format!("{QUEUE} requests are waiting already; try again in a second")))
+            }
+            Err(TrySendError::Disconnected(_)) => Err(stopping()),
+        }
+    }
+
+    /// Beats for a lone instance. Takes no part in any commit.
+    pub fn beat(&self, service: &str, id: &str, incarnation: Option<u64>) -> Beaten {
+        let beaten = self.shared.leases.beat(service, id, incarnation);
+        self.shared.observer.beat(beaten);
+        beaten
+    }
+
+    /// Beats for a session.
+    pub fn beat_session(&self, session: &str, epoch: &str, hash: Option<&str>) -> Beaten {
+        let beaten = self.shared.leases.beat_session(session, epoch, hash);
+        self.shared.observer.beat(beaten);
+        beaten
+    }
+
+    /// How long ago this server saw a beat for the instance.
+    pub fn beat_age(&self, service: &str, id: &str) -> Option<Duration> {
+        let leases = &self.shared.leases;
+        let snapshot = self.shared.snapshot.load();
+        let instance = snapshot.service(service).and_then(|service| service.instance(id));
+        leases.beat_age(match instance.and_then(|instance| instance.session.as_deref()) {
+            Some(session) => leases.session(session),
+            None => leases.lone(service, id),
+        })
+    }
+
+    /// The published state.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.shared.snapshot.load_full()
+    }
+
+    /// Changes as they are published, for live events.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Change>> {
+        self.shared.events.subscribe()
+    }
+
+    /// Changes after `since`, oldest first; at most `limit`. Reads the disk off the async threads.
+    pub async fn history(&self, since: Revision, limit: usize) -> Result<Page, Refusal> {
+        self.read(move |store| store.history(since, limit)).await
+    }
+
+    /// One change, if history still has it.
+    pub async fn change(&self, revision: Revision) -> Result<Option<Change>, Refusal> {
+        self.read(move |store| store.change(revision)).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let Some(store) = self.shared.store() else {
+            let trouble = self.health().trouble.unwrap_or_default();
+            return Err(Refusal::new(Word::NotReady, format!("there is no history yet: {trouble}")));
+        };
+        match tokio::task::spawn_blocking(move || read(&*store)).await {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(error)) => Err(Refusal::new(Word::StoreUnavailable, format!("history cannot be read: {error}"))),
+            Err(error) => Err(Refusal::new(Word::Internal, format!("reading history failed: {error}"))),
+        }
+    }
+
+    /// Whether there is data and whether writes are taken.
+    pub fn health(&self) -> Health {
+        (**self.shared.health.load()).clone()
+    }
+
+    /// How many of what there are. Kept up to date by the writer; does not count anew.
+    pub fn census(&self) -> Census {
+        Census { sessions: self.shared.leases.running(), ..**self.shared.census.load() }
+    }
+
+    /// When a client with this lease should beat next, in seconds: a third of it, ten per cent more or less.
+    pub fn heartbeat_seconds(&self, lease_seconds: u32) -> f64 {
+        let seconds = f64::from(lease_seconds) / 3.0 * (0.9 + 0.2 * self.shared.random());
+        (seconds * 1000.0).round() / 1000.0
+    }
+
+    /// The configuration that the registry works with.
+    pub fn options(&self) -> &Options {
+        &self.shared.options
+    }
+
+    /// Finishes what is queued, commits it and stops the writer; does not wait for it. Later commands are refused.
+    pub fn stop(&self) {
+        self.shared.stopping.store(true, Ordering::Release);
+    }
+}
+
+fn stopping() -> Refusal {
+    Refusal::new(Word::NotReady, "the server is stopping; try another one")
+}
+
+/// The writer's thread: batches as commands come, ticks as time passes, until it is told to stop.
+fn run(mut writer: Writer, queue: &Queue) {
+    writer.tick();
+    let mut next = Instant::now() + TICK;
+    loop {
+        let wait = if writer.is_behind() { Duration::ZERO } else { next.saturating_duration_since(Instant::now()) };
+        let gone = match queue.0.recv_timeout(wait) {
+            Ok(first) => {
+                answer(&mut writer, gather(first, queue));
+                false
+            }
+            Err(RecvTimeoutError::Timeout) => false,
+            Err(RecvTimeoutError::Disconnected) => true,
+        };
+        if gone || writer.is_stopping() {
+            return drain(&mut writer, queue);
+        }
+        if writer.is_behind() || Instant::now() >= next {
+            writer.tick();
+            next = Instant::now() + TICK;
+        }
+    }
+}
+
+/// What waits, up to one batch.
+fn gather(first: Request, queue: &Queue) -> Vec<Request> {
+    let mut changes = changes_of(&first.command);
+    let mut requests = vec![first];
+    while changes < BATCH {
+        let Ok(request) = queue.0.try_recv() else { break };
+        changes += changes_of(&request.command);
+        requests.push(request);
+    }
+    requests
+}
+
+/// How many changes a command makes, about.
+fn changes_of(command: &Command) -> usize {
+    match &command.action {
+        Action::SetSession { set, .. } => set.instances.len().max(1),
+        _ => 1,
+    }
+}
+
+/// Applies a batch; a caller that has gone away does not hear of it.
+fn answer(writer: &mut Writer, requests: Vec<Request>) {
+    let (commands, answers): (Vec<_>, Vec<_>) =
+        requests.into_iter().map(|request| (request.command, request.answer)).unzip();
+    for (answer, result) in answers.into_iter().zip(writer.run_batch(&commands)) {
+        let _ = answer.send(result);
+    }
+}
+
+fn drain(writer: &mut Writer, queue: &Queue) {
+    while let Ok(first) = queue.0.try_recv() {
+        answer(writer, gather(first, queue));
+    }
+}

@@ -1,0 +1,175 @@
+//! Owner names of an instance: which names answer with it, and whether it may have them.
+
+use super::{Options, StaticNames};
+use crate::model::name::NameError;
+use crate::model::naming::{Publishes, Template, Values};
+use crate::model::{Endpoint, Instance, Name, Refusal, Word};
+
+/// The owner names that answer with the instance while it serves: zones in order, templates in order, without those
+/// that list every service.
+pub fn names_of(options: &Options, service: &str, instance: &Instance) -> Vec<Name> {
+    let mut names = Vec::new();
+    for zone in &options.zones {
+        for template in templates(options, instance) {
+            names.extend(fill(template, zone, service, instance).into_iter().flatten());
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    names
+}
+
+/// Refuses an instance whose names do not fit into DNS, or that a static record has.
+pub(super) fn check_names(
+    options: &Options,
+    statics: &dyn StaticNames,
+    service: &str,
+    instance: &Instance,
+) -> Result<(), Refusal> {
+    for zone in zones(options)? {
+        for template in templates(options, instance) {
+            for name in fill(template, zone, service, instance) {
+                check_name(statics, zone, &name.map_err(|error| too_long(template, &error))?)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a declaration of a service whose names do not fit into DNS, or that a static record has.
+pub(super) fn check_service_names(options: &Options, statics: &dyn StaticNames, service: &str) -> Result<(), Refusal> {
+    for zone in zones(options)? {
+        let values =
+            Values { service, proto: Some(super::DEFAULT_PROTO), site: None, instance: None, tag: None, domain: zone };
+        for template in options.naming.templates().iter().filter(|template| !lists_services(template)) {
+            if let Some(name) = template.name(&values) {
+                check_name(statics, zone, &name.map_err(|error| too_long(template, &error))?)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn zones(options: &Options) -> Result<&[Name], Refusal> {
+    match options.zones.as_slice() {
+        [] => Err(Refusal::new(
+            Word::NoZone,
+            "no zone takes registrations; start the server with --zone NAME, or configure a [[zone]]",
+        )),
+        zones => Ok(zones),
+    }
+}
+
+fn lists_services(template: &Template) -> bool {
+    matches!(template.publishes, Publishes::Types | Publishes::Browse)
+}
+
+/// The templates that publish something of this instance: one that names an existing host has no addresses of its own.
+fn templates<'a>(options: &'a Options, instance: &Instance) -> impl Iterator<Item = &'a Template> + use<'a> {
+    let has_addresses = matches!(instance.endpoint, Endpoint::Addresses(_));
+    options.naming.templates().iter().filter(move |template| {
+        !lists_services(template)
+            && (has_addresses || !matches!(template.publishes, Publishes::Host | Publishes::Addresses))
+    })
+}
+
+/// The names of one template in one zone: one for each tag where the pattern has a tag, else one at most.
+fn fill(template: &Template, zone: &Name, service: &str, instance: &Instance) -> Vec<Result<Name, NameError>> {
+    let values = Values {
+        service,
+        proto: Some(&instance.proto),
+        site: instance.site.as_deref(),
+        instance: Some(&instance.id),
+        tag: None,
+        domain: zone,
+    };
+    if !template.uses("tag") {
+        return template.name(&values).into_iter().collect();
+    }
+    instance.tags.iter().filter_map(|tag| template.name(&Values { tag: Some(tag), ..values })).collect()
+}
+
+/// A static record at the name, or at one between it and the apex, keeps the name from being registered.
+fn check_name(statics: &dyn StaticNames, zone: &Name, name: &Name) -> Result<(), Refusal> {
+    let mut next = Some(name.clone());
+    while let Some(held) = next.filter(|held| held != zone) {
+        if let Some(place) = statics.holder(&held) {
+            let detail =
+                format!("{name} cannot be registered: {place} has a static record of {held}; choose another label");
+            return Err(Refusal::new(Word::StaticName, detail));
+        }
+        next = held.parent();
+    }
+    Ok(())
+}
+
+fn too_long(template: &Template, error: &NameError) -> Refusal {
+    let detail =
+        format!("the labels do not fit into a name of the pattern {}: {error}; use shorter ones", template.pattern);
+    Refusal::new(Word::BadLabel, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::naming::Naming;
+    use crate::model::{Revision, State, Timestamp};
+    use crate::security::Policy;
+
+    fn options() -> Options {
+        Options {
+            zones: vec!["sd.example.org".parse().expect("name")],
+            naming: Naming::plain(),
+            policy: Policy::default(),
+            history: Duration::ZERO,
+            servers: Vec::new(),
+        }
+    }
+
+    fn instance(endpoint: Endpoint) -> Instance {
+        Instance {
+            id: "a1".into(),
+            proto: "tcp".into(),
+            port: 80,
+            priority: 10,
+            weight: 100,
+            site: Some("lon".into()),
+            endpoint,
+            tags: ["canary".into(), "blue".into()].into(),
+            metadata: [].into(),
+            lease_seconds: 15,
+            session: None,
+            incarnation: Revision(1),
+            state: State::Serving,
+            since: Timestamp(0),
+            revision: Revision(1),
+        }
+    }
+
+    fn texts(endpoint: Endpoint) -> Vec<String> {
+        names_of(&options(), "search", &instance(endpoint)).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn names_are_those_that_answer_with_the_instance() {
+        let own = texts(Endpoint::Addresses(["192.0.2.7".parse().expect("address")].into()));
+        assert_eq!(
+            own,
+            [
+                "_search._tcp.sd.example.org.",
+                "_search._tcp.lon.sd.example.org.",
+                "search.sd.example.org.",
+                "search.lon.sd.example.org.",
+                "a1.search.sd.example.org.",
+                "a1._search._tcp.sd.example.org.",
+                "_canary._sub._search._tcp.sd.example.org.",
+                "_blue._sub._search._tcp.sd.example.org.",
+            ]
+        );
+        let host = texts(Endpoint::Host("db.example.org".parse().expect("name")));
+        assert!(!host.contains(&"a1.search.sd.example.org.".to_owned()));
+        assert!(host.contains(&"_search._tcp.sd.example.org.".to_owned()));
+    }
+}

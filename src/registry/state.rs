@@ -1,0 +1,166 @@
+//! The writer's state: the snapshot that readers get, and what is derived from it.
+//!
+//! Everything is a map with structural sharing, so that a working copy costs a few pointers and can be dropped when the
+//! store does not take its batch. Only [`State::change_service`] and [`State::relocate`] change what is counted here.
+
+use std::sync::Arc;
+
+use rpds::RedBlackTreeMapSync;
+
+use super::lease::Subject;
+use super::session::Session;
+use super::store::Loaded;
+use super::{Census, Snapshot};
+use crate::model::{Instance, Service};
+
+/// The registry with its indexes, at one revision.
+#[derive(Debug, Clone, Default)]
+pub(super) struct State {
+    /// What readers get.
+    pub(super) snapshot: Snapshot,
+    /// How many instances, serving or lapsed, name a site.
+    pub(super) sites: RedBlackTreeMapSync<Arc<str>, usize>,
+    /// Every session with an instance or a lease, lone instances not included.
+    pub(super) sessions: RedBlackTreeMapSync<Arc<str>, Arc<Session>>,
+    known: usize,
+    serving: usize,
+    lapsed: usize,
+}
+
+impl State {
+    /// The state that a store holds.
+    pub(super) fn build(loaded: Loaded) -> Self {
+        let mut state = Self::default();
+        state.snapshot.revision = loaded.revision;
+        for (name, row) in loaded.services {
+            state.change_service(&name, |service| service.row = row);
+        }
+        for (name, instance) in loaded.instances {
+            let instance = Arc::new(instance);
+            state.relocate(&name, None, Some(&instance));
+            state.change_service(&name, |service| {
+                service.row.revision = service.row.revision.max(instance.revision);
+                put(service, instance);
+            });
+        }
+        for token in loaded.tokens {
+            state.snapshot.tokens.insert_mut(token.id.clone(), Arc::new(token));
+        }
+        let names: Vec<Arc<str>> = state.sessions.keys().cloned().collect();
+        names.iter().for_each(|name| state.change_session(name, Session::rehash));
+        state
+    }
+
+    /// The service of that label.
+    pub(super) fn service(&self, name: &str) -> Option<&Arc<Service>> {
+        self.snapshot.services.get(name)
+    }
+
+    /// Changes a service, which is made if there is none, and dropped when nothing is left of it. Says whether it is
+    /// still there.
+    pub(super) fn change_service(&mut self, name: &Arc<str>, change: impl FnOnce(&mut Service)) -> bool {
+        let services = &mut self.snapshot.services;
+        if !services.contains_key(name) {
+            services.insert_mut(name.clone(), Arc::new(Service::new(name.clone())));
+        }
+        let service = Arc::make_mut(services.get_mut(name).expect("it has just been put there"));
+        let was_known = service.is_known();
+        change(service);
+        let (is_known, is_left) = (service.is_known(), is_left(service));
+        self.known = self.known + usize::from(is_known) - usize::from(was_known);
+        if !is_left {
+            services.remove_mut(name);
+        }
+        is_left
+    }
+
+    /// Counts an instance that was `before` and is `after` in its site and session; says whose set changed.
+    pub(super) fn relocate(
+        &mut self,
+        service: &Arc<str>,
+        before: Option<&Arc<Instance>>,
+        after: Option<&Arc<Instance>>,
+    ) -> Vec<Arc<str>> {
+        self.count(before, after);
+        let mut changed = Vec::new();
+        let member = |instance: &Arc<Instance>| (service.clone(), instance.id.clone());
+        let left = before.filter(|before| after.is_none_or(|after| after.session != before.session));
+        if let Some((before, name)) = left.and_then(|before| Some((before, before.session.clone()?))) {
+            self.change_session(&name, |session| {
+                session.members.remove(&member(before));
+            });
+            changed.push(name);
+        }
+        let came = after.filter(|after| {
+            before.is_none_or(|before| before.session != after.session || before.incarnation != after.incarnation)
+        });
+        if let Some((after, name)) = came.and_then(|after| Some((after, after.session.clone()?))) {
+            if !self.sessions.contains_key(&name) {
+                let session = Session::new(name.clone(), after.lease_seconds);
+                self.sessions.insert_mut(name.clone(), Arc::new(session));
+            }
+            self.change_session(&name, |session| {
+                session.lapsed |= !after.is_serving();
+                session.members.insert(member(after), after.incarnation);
+            });
+            changed.push(name);
+        }
+        changed
+    }
+
+    /// Changes a session, if there is one.
+    pub(super) fn change_session(&mut self, name: &Arc<str>, change: impl FnOnce(&mut Session)) {
+        if let Some(session) = self.sessions.get_mut(name) {
+            change(Arc::make_mut(session));
+        }
+    }
+
+    fn count(&mut self, before: Option<&Arc<Instance>>, after: Option<&Arc<Instance>>) {
+        let serving = |instance: Option<&Arc<Instance>>| usize::from(instance.is_some_and(|i| i.is_serving()));
+        let lapsed = |instance: Option<&Arc<Instance>>| usize::from(instance.is_some_and(|i| !i.is_serving()));
+        self.serving = self.serving + serving(after) - serving(before);
+        self.lapsed = self.lapsed + lapsed(after) - lapsed(before);
+        let site = |instance: Option<&Arc<Instance>>| instance.and_then(|instance| instance.site.clone());
+        let (old, new) = (site(before), site(after));
+        if old == new {
+            return;
+        }
+        if let Some(new) = new {
+            let count = self.sites.get(&new).copied().unwrap_or(0) + 1;
+            self.sites.insert_mut(new, count);
+        }
+        if let Some(old) = old {
+            match self.sites.get(&old).copied().unwrap_or(0) {
+                0 | 1 => drop(self.sites.remove_mut(&old)),
+                count => self.sites.insert_mut(old, count - 1),
+            }
+        }
+    }
+
+    /// What leases there are: lone instances and sessions, lapsed or not.
+    pub(super) fn subjects(&self) -> impl Iterator<Item = Subject> {
+        let lone = self.snapshot.services.values().flat_map(|service| {
+            let lone = service.instances.iter().filter(|instance| instance.session.is_none());
+            lone.map(|instance| Subject::Lone(service.name.clone(), instance.clone()))
+        });
+        lone.chain(self.sessions.values().map(|session| Subject::Session(session.clone())))
+    }
+
+    /// The counters, with the number of leases that run.
+    pub(super) fn census(&self, sessions: usize) -> Census {
+        let tokens = self.snapshot.tokens.size();
+        Census { services: self.known, serving: self.serving, lapsed: self.lapsed, sessions, tokens }
+    }
+}
+
+/// Puts an instance where its id belongs.
+pub(super) fn put(service: &mut Service, instance: Arc<Instance>) {
+    match service.position(&instance.id) {
+        Ok(at) => service.instances[at] = instance,
+        Err(at) => service.instances.insert(at, instance),
+    }
+}
+
+fn is_left(service: &Service) -> bool {
+    service.is_known() || service.row.owned_by.is_some()
+}

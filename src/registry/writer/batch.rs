@@ -1,0 +1,134 @@
+//! Committing: store, then publish, then everything that hangs on it.
+
+use std::sync::Arc;
+
+use super::super::draft::{Author, Draft, Timer};
+use super::super::lease::{Effect, Key};
+use super::super::state::State;
+use super::super::store::{Batch, Write};
+use super::super::{StoreError, Touched, ZoneRow};
+use super::Writer;
+use super::time::HOUR;
+use crate::model::{Change, Item, Name, Revision, Transition};
+
+/// A draft that is complete: what is committed, and what follows when it is.
+pub(super) struct Commit {
+    state: State,
+    writes: Vec<Write>,
+    changes: Vec<Change>,
+    touched: Vec<Touched>,
+    effects: Vec<Effect>,
+    timers: Vec<Timer>,
+}
+
+/// Why a batch was not committed. Nothing of it has happened.
+pub(super) enum NotCommitted {
+    /// The store did not take it; the writer knows.
+    Store,
+    /// These leases were renewed in the meantime.
+    Renewed(Vec<Key>),
+}
+
+impl From<Draft> for Commit {
+    fn from(draft: Draft) -> Self {
+        let Draft { state, writes, changes, touched, effects, timers, .. } = draft;
+        Self { state, writes, changes, touched, effects, timers }
+    }
+}
+
+impl Writer {
+    /// Compiles, commits, publishes. The leases of `lapsing` are closed right before the store is called, unless one of
+    /// them has been renewed.
+    pub(super) fn commit(&mut self, commit: Commit, lapsing: &[Key]) -> Result<(), NotCommitted> {
+        let Commit { state, mut writes, changes, touched, effects, timers } = commit;
+        let moved = self.publisher.prepare(&state.snapshot, &touched);
+        let moved: Vec<(Name, ZoneRow)> = moved.into_iter().map(|(name, at)| self.moved(name, at)).collect();
+        writes.extend(moved.iter().map(|(name, row)| Write::Zone(name.clone(), row.clone())));
+
+        let renewed = self.shared.leases.seal(lapsing);
+        if !renewed.is_empty() {
+            self.publisher.discard();
+            return Err(NotCommitted::Renewed(renewed));
+        }
+        match self.store_batch(writes, changes) {
+            Ok(changes) => {
+                self.publisher.publish();
+                self.zones.extend(moved);
+                self.adopt(state, effects, timers, changes);
+                Ok(())
+            }
+            Err(error) => {
+                self.publisher.discard();
+                self.shared.leases.unseal(lapsing);
+                self.lose_store(&error);
+                Err(NotCommitted::Store)
+            }
+        }
+    }
+
+    /// Commits the hashes of static records where they differ from what the store has, and publishes what the
+    /// publisher has compiled. If the store does not take it, nothing is published and the caller has to clean up.
+    pub(super) fn commit_statics(&mut self, bases: Vec<(Name, String)>, by: &Author) -> Result<(), StoreError> {
+        let mut draft = self.draft();
+        let mut moved = Vec::new();
+        for (zone, static_hash) in bases {
+            let known = self.zones.get(&zone).map(|row| &row.static_hash).filter(|hash| !hash.is_empty());
+            if known == Some(&static_hash) {
+                continue;
+            }
+            let changed = draft.next();
+            let item = |hash: &String| Item::Static { hash: hash.clone() };
+            let subject: Arc<str> = zone.to_string().into();
+            draft.record(by, Transition::Static, subject, None, known.map(item), Some(item(&static_hash)));
+            let row = ZoneRow { changed, static_hash };
+            draft.writes.push(Write::Zone(zone.clone(), row.clone()));
+            moved.push((zone, row));
+        }
+        let Commit { state, writes, changes, .. } = draft.into();
+        if !changes.is_empty() {
+            let changes = self.store_batch(writes, changes)?;
+            let marks: Vec<(Name, Revision)> = moved.iter().map(|(name, row)| (name.clone(), row.changed)).collect();
+            self.publisher.mark(&marks);
+            self.publisher.publish();
+            self.zones.extend(moved);
+            self.adopt(state, Vec::new(), Vec::new(), changes);
+        } else {
+            self.publisher.publish();
+        }
+        self.statics_pending = false;
+        Ok(())
+    }
+
+    fn moved(&self, name: Name, changed: Revision) -> (Name, ZoneRow) {
+        let static_hash = self.zones.get(&name).map(|row| row.static_hash.clone()).unwrap_or_default();
+        (name, ZoneRow { changed, static_hash })
+    }
+
+    /// Calls the store; returns the changes, which are durable now.
+    fn store_batch(&mut self, writes: Vec<Write>, changes: Vec<Change>) -> Result<Vec<Arc<Change>>, StoreError> {
+        let store = self.store.clone().expect("nothing is committed before the store is open");
+        let batch = Batch { expected: self.state.snapshot.revision, writes, changes };
+        let started = self.shared.clock.monotonic();
+        store.commit(&batch)?;
+        let took = self.shared.clock.monotonic().saturating_sub(started);
+        let changes: Vec<_> = batch.changes.into_iter().map(Arc::new).collect();
+        self.shared.observer.committed(&changes, took);
+        self.praise_store();
+        Ok(changes)
+    }
+
+    /// Makes a committed state the current one, for readers, leases, timers and listeners.
+    fn adopt(&mut self, state: State, effects: Vec<Effect>, timers: Vec<Timer>, changes: Vec<Arc<Change>>) {
+        self.state = state;
+        let shared = &self.shared;
+        shared.snapshot.store(Arc::new(self.state.snapshot.clone()));
+        shared.leases.apply(effects);
+        shared.census.store(Arc::new(self.state.census(0)));
+        let due = shared.clock.monotonic() + HOUR;
+        self.timers.extend(timers.into_iter().map(|timer| (due, timer)));
+        for change in changes {
+            // Nobody listening is no fault.
+            let _ = shared.events.send(change);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! How the writer stands with its store: not loaded, writable, or away; and how it gets the store back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::draft::{Author, Timer};
+use super::super::state::State;
+use super::super::store::Loaded;
+use super::super::{Health, StoreError};
+use super::Writer;
+use super::time::{FIRST_PRUNE, HOUR};
+use crate::model::{Name, Refusal, Word};
+
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(10);
+
+/// How the writer stands with its store.
+#[derive(Debug)]
+pub(super) enum Standing {
+    /// It has never been read.
+    NotLoaded(Retry),
+    /// It takes writes; how long to wait after the next failure.
+    Writable(Duration),
+    /// It did not take a batch.
+    Away(Retry),
+}
+
+/// When it is tried again, and why it has to be.
+#[derive(Debug)]
+pub(super) struct Retry {
+    pub(super) trouble: String,
+    /// Monotonic; `None` before the first try.
+    tried: Option<Duration>,
+    wait: Duration,
+}
+
+impl Default for Standing {
+    fn default() -> Self {
+        let trouble = "the store has not been opened yet".into();
+        Self::NotLoaded(Retry { trouble, tried: None, wait: FIRST_RETRY })
+    }
+}
+
+impl Retry {
+    fn is_due(&self, now: Duration, at_most: Duration) -> bool {
+        self.tried.is_none_or(|tried| now.saturating_sub(tried) >= self.wait.min(at_most))
+    }
+
+    /// How long to wait after one more failure.
+    fn longer(&self) -> Duration {
+        match self.tried {
+            None => FIRST_RETRY,
+            Some(_) => (self.wait * 2).min(LONGEST_RETRY),
+        }
+    }
+}
+
+impl Writer {
+    /// Tries to get the store if the back-off says so.
+    pub(super) fn retry(&mut self) {
+        self.retry_within(LONGEST_RETRY);
+    }
+
+    /// A command waits: tries to get the store if the last try is a second old.
+    pub(super) fn retry_for_command(&mut self) {
+        self.retry_within(FIRST_RETRY);
+    }
+
+    fn retry_within(&mut self, at_most: Duration) {
+        let now = self.shared.clock.monotonic();
+        let (is_loaded, retry) = match &self.standing {
+            Standing::NotLoaded(retry) => (false, retry),
+            Standing::Away(retry) => (true, retry),
+            Standing::Writable(_) => return,
+        };
+        if !retry.is_due(now, at_most) {
+            return;
+        }
+        let wait = retry.longer();
+        let result = if is_loaded { self.regain_store(wait) } else { self.open_store() };
+        if let Err(error) = result {
+            let retry = Retry { trouble: error.to_string(), tried: Some(now), wait };
+            self.standing = if is_loaded { Standing::Away(retry) } else { Standing::NotLoaded(retry) };
+            self.tell_health(is_loaded, Some(error.to_string()));
+        }
+    }
+
+    /// Opens the store for the first time and publishes what it holds.
+    fn open_store(&mut self) -> Result<(), StoreError> {
+        let store = (self.open)()?;
+        let loaded = store.load()?;
+        self.shared.set_store(store.clone());
+        self.store = Some(store);
+        self.adopt_loaded(loaded, FIRST_RETRY);
+        Ok(())
+    }
+
+    /// Makes a failed store usable again; nothing lapses before every lease has run full once more.
+    fn regain_store(&mut self, wait: Duration) -> Result<(), StoreError> {
+        let store = self.store.clone().expect("a store that is away has been open");
+        store.reopen()?;
+        let ahead = store.history(self.state.snapshot.revision, 1)?;
+        if !ahead.changes.is_empty() {
+            let loaded = store.load()?;
+            self.publisher.set_stale(false);
+            self.adopt_loaded(loaded, wait);
+            return Ok(());
+        }
+        self.publisher.set_stale(false);
+        self.out.clear();
+        self.shared.leases.restart();
+        self.be_writable(wait);
+        if self.statics_pending {
+            let bases = self.publisher.reload(&self.state.snapshot);
+            if let Err(error) = self.commit_statics(bases, &statics_at_start()) {
+                self.publisher.discard();
+                self.lose_store(&error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes what a store holds the current state and publishes it. Leases and timers start full.
+    fn adopt_loaded(&mut self, mut loaded: Loaded, wait: Duration) {
+        let zones = std::mem::take(&mut loaded.zones);
+        self.state = State::build(loaded);
+        self.shared.leases.reset(self.state.subjects());
+        self.out.clear();
+        let now = self.shared.clock.monotonic();
+        self.timers = timers_of(&self.state).map(|timer| (now + HOUR, timer)).collect();
+        self.prune_at = now + FIRST_PRUNE;
+        let bases = self.publisher.load(&self.state.snapshot, &zones);
+        self.zones = zones.into_iter().collect::<BTreeMap<Name, _>>();
+        self.shared.snapshot.store(Arc::new(self.state.snapshot.clone()));
+        self.shared.census.store(Arc::new(self.state.census(0)));
+        self.be_writable(wait);
+        if let Err(error) = self.commit_statics(bases, &statics_at_start()) {
+            self.statics_pending = true;
+            self.publisher.publish();
+            self.lose_store(&error);
+        }
+    }
+
+    fn be_writable(&mut self, wait: Duration) {
+        self.standing = Standing::Writable(wait);
+        self.tell_health(true, None);
+    }
+
+    /// The store took a batch: the next failure is tried again soon.
+    pub(super) fn praise_store(&mut self) {
+        self.standing = Standing::Writable(FIRST_RETRY);
+    }
+
+    /// The store did not take a batch: from now on nothing lapses and nothing changes.
+    pub(super) fn lose_store(&mut self, error: &StoreError) {
+        let wait = match self.standing {
+            Standing::Writable(wait) => wait,
+            Standing::NotLoaded(_) | Standing::Away(_) => FIRST_RETRY,
+        };
+        let tried = Some(self.shared.clock.monotonic());
+        self.standing = Standing::Away(Retry { trouble: error.to_string(), tried, wait });
+        self.publisher.set_stale(true);
+        self.shared.observer.commit_failed();
+        self.tell_health(true, Some(error.to_string()));
+    }
+
+    /// What a change is refused with while the store is away.
+    pub(super) fn unavailable(&self) -> Refusal {
+        let trouble = match &self.standing {
+            Standing::Away(retry) | Standing::NotLoaded(retry) => retry.trouble.as_str(),
+            Standing::Writable(_) => "it failed a moment ago",
+        };
+        let detail = format!("nothing has changed, because the store takes no writes: {trouble}; try again later");
+        Refusal::new(Word::StoreUnavailable, detail)
+    }
+
+    fn tell_health(&self, loaded: bool, trouble: Option<String>) {
+        let writable = loaded && trouble.is_none();
+        self.shared.health.store(Arc::new(Health { loaded, writable, trouble }));
+    }
+}
+
+fn statics_at_start() -> Author {
+    Author::server("static records or their configuration differ from when they were last loaded")
+}
+
+/// The timers of what a store holds: lapsed records and remembered names.
+fn timers_of(state: &State) -> impl Iterator<Item = Timer> {
+    state.snapshot.services.values().flat_map(|service| {
+        let lapsed = service.instances.iter().filter(|instance| !instance.is_serving());
+        let reaps = lapsed.map(|instance| Timer::Reap {
+            service: service.name.clone(),
+            id: instance.id.clone(),
+            revision: instance.revision,
+        });
+        let remembered = service.row.remembered.iter();
+        let forgets =
+            remembered.map(|(key, at)| Timer::Forget { service: service.name.clone(), key: key.clone(), at: *at });
+        reaps.chain(forgets)
+    })
+}

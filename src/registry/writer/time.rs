@@ -1,0 +1,139 @@
+//! What the writer does as time passes: lapses, timers of an hour, pruning of history.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::apply::{forget, lapse, reap};
+use super::super::draft::{Draft, Timer};
+use super::super::lease::{Key, Subject};
+use super::Writer;
+use super::batch::NotCommitted;
+use super::standing::Standing;
+use crate::model::Timestamp;
+
+/// How long the record of a lapsed instance and an emptied name are kept.
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+/// When history is pruned after a start.
+pub(super) const FIRST_PRUNE: Duration = Duration::from_secs(60);
+/// Lapses, timers and pruned changes of one tick.
+const MOST: usize = 1000;
+
+impl Writer {
+    /// Moves time ahead to what the clock says: opens or regains the store, turns the wheel, commits lapses and timers.
+    /// Meant to be called every 100 ms; when it comes late, leases wait as long.
+    pub fn tick(&mut self) {
+        self.shared.leases.advance(self.shared.clock.monotonic());
+        self.retry();
+        if !self.is_writable() {
+            return;
+        }
+        self.out.extend(self.shared.leases.turn());
+        let busy = self.commit_lapses() || (self.is_writable() && self.commit_timers());
+        if !busy {
+            self.prune();
+        }
+    }
+
+    /// Whether a tick is wanted at once, because the last one could not do everything.
+    pub fn is_behind(&self) -> bool {
+        self.is_writable() && !self.out.is_empty()
+    }
+
+    fn is_writable(&self) -> bool {
+        matches!(self.standing, Standing::Writable(_))
+    }
+
+    /// The place of the guard. Every lapse passes here after its lease has run out and before anything of it is
+    /// applied; what is not returned does not lapse. There is no guard yet: everything lapses.
+    fn admit(&self, out: Vec<(Key, Subject)>) -> Vec<(Key, Subject)> {
+        out
+    }
+
+    /// Commits the lapses of leases that ran out; a lease that is renewed until the commit stays. Says whether there
+    /// were any.
+    fn commit_lapses(&mut self) -> bool {
+        let count = self.out.len().min(MOST);
+        let keys: Vec<Key> = self.out.drain(..count).collect();
+        let mut due = self.shared.leases.still_out(&keys);
+        self.put_back_beyond_a_batch(&mut due);
+        let mut due = self.admit(due);
+        let any = !due.is_empty();
+        while !due.is_empty() {
+            match self.commit_lapses_of(&due) {
+                Err(NotCommitted::Renewed(renewed)) => due.retain(|(key, _)| !renewed.contains(key)),
+                Ok(()) | Err(NotCommitted::Store) => break,
+            }
+        }
+        any
+    }
+
+    /// Leaves for the next tick what would make the batch too large: a session may have many instances.
+    fn put_back_beyond_a_batch(&mut self, due: &mut Vec<(Key, Subject)>) {
+        let mut changes = 0;
+        let fits = due.iter().take_while(|(_, subject)| {
+            let room = changes < MOST;
+            changes += subject.instances();
+            room
+        });
+        let fits = fits.count();
+        for (key, _) in due.drain(fits..).rev() {
+            self.out.push_front(key);
+        }
+    }
+
+    fn commit_lapses_of(&mut self, due: &[(Key, Subject)]) -> Result<(), NotCommitted> {
+        let mut draft = self.draft();
+        due.iter().for_each(|(_, subject)| lapse(&mut draft, subject));
+        if draft.changes.is_empty() {
+            self.adopt_beats(draft.state, draft.effects);
+            return Ok(());
+        }
+        let keys: Vec<Key> = due.iter().map(|(key, _)| *key).collect();
+        self.commit(draft.into(), &keys)
+    }
+
+    /// Commits what an hour has brought about; says whether there was anything.
+    fn commit_timers(&mut self) -> bool {
+        let now = self.shared.clock.monotonic();
+        let due: Vec<Timer> =
+            self.timers.iter().take(MOST).take_while(|(at, _)| *at <= now).map(|(_, timer)| timer.clone()).collect();
+        if due.is_empty() {
+            return false;
+        }
+        let mut draft = self.draft();
+        expire(&mut draft, &due);
+        if draft.changes.is_empty() || self.commit(draft.into(), &[]).is_ok() {
+            self.timers.drain(..due.len());
+        }
+        true
+    }
+
+    /// Forgets the oldest history. A store that does not take it shows with the next commit, so its error is dropped.
+    fn prune(&mut self) {
+        let now = self.shared.clock.monotonic();
+        if now < self.prune_at {
+            return;
+        }
+        let age = self.shared.options.history.as_millis() as u64;
+        let before = Timestamp(self.shared.clock.wall().0.saturating_sub(age));
+        let pruned = self.store.as_ref().map(|store| store.prune(before, MOST));
+        if !matches!(pruned, Some(Ok(MOST))) {
+            self.prune_at = now + HOUR;
+        }
+    }
+}
+
+/// Removes records first, so that a service of which nothing is left is dropped with its last name.
+fn expire(draft: &mut Draft, due: &[Timer]) {
+    let mut forgotten: BTreeMap<&Arc<str>, Vec<(Box<str>, Timestamp)>> = BTreeMap::new();
+    for timer in due {
+        match timer {
+            Timer::Reap { service, id, revision } => reap(draft, service, id, *revision),
+            Timer::Forget { service, key, at } => forgotten.entry(service).or_default().push((key.clone(), *at)),
+        }
+    }
+    for (service, keys) in forgotten {
+        forget(draft, service, &keys);
+    }
+}

@@ -1,0 +1,163 @@
+//! May this principal do this?
+//!
+//! While no token exists, a caller on this machine may do everything, and its first token must be an admin one. From
+//! then on every write needs a token. An admin token may do everything. Another token may write what its scope covers
+//! and no other token owns.
+
+use std::sync::Arc;
+
+use rpds::RedBlackTreeMapSync;
+
+use super::scope::{check_place, check_service, forbidden};
+use crate::model::{Instance, Principal, Refusal, Scope, Token, Word};
+
+/// Tokens by id, as a snapshot of the registry has them.
+pub type Tokens = RedBlackTreeMapSync<Arc<str>, Arc<Token>>;
+
+/// What a principal wants to do.
+#[derive(Debug, Clone, Copy)]
+pub enum Want<'a> {
+    /// Write something that belongs to nobody in particular, such as a beat: any valid writer may.
+    Write,
+    /// Write a service or its declaration.
+    Service {
+        /// Its label.
+        service: &'a str,
+        /// Id of the token that owns it.
+        owned_by: Option<&'a str>,
+    },
+    /// Write an instance, as it is or as it would be.
+    Instance {
+        /// Its service.
+        service: &'a str,
+        /// Id of the token that owns the service.
+        owned_by: Option<&'a str>,
+        /// The instance.
+        instance: &'a Instance,
+    },
+    /// Create a token with this scope.
+    CreateToken(&'a Scope),
+    /// Revoke tokens, reload zone files.
+    Administer,
+}
+
+/// Decides; a refusal says what would be accepted.
+pub fn authorize(tokens: &Tokens, principal: &Principal, want: Want<'_>) -> Result<(), Refusal> {
+    let token = match principal {
+        Principal::Server => return Ok(()),
+        Principal::Anonymous(peer) => return anonymous(tokens, peer.ip().to_canonical().is_loopback(), want),
+        Principal::Token { token, .. } => tokens.get(&token.id).ok_or_else(|| revoked(token))?,
+    };
+    if token.scope.admin {
+        return Ok(());
+    }
+    match want {
+        Want::Write => Ok(()),
+        Want::Service { service, owned_by } => may_write(tokens, token, service, owned_by),
+        Want::Instance { service, owned_by, instance } => {
+            may_write(tokens, token, service, owned_by)?;
+            check_place(&token.name, &token.scope, instance.site.as_deref(), &instance.endpoint)
+        }
+        Want::CreateToken(_) | Want::Administer => {
+            Err(forbidden(format!("token {} may not administer; use a token whose scope has admin", token.name)))
+        }
+    }
+}
+
+fn anonymous(tokens: &Tokens, loopback: bool, want: Want<'_>) -> Result<(), Refusal> {
+    let refuse = |detail: &str| Err(Refusal::new(Word::Unauthorized, detail));
+    if !tokens.is_empty() {
+        return refuse("this write needs a token; send it as \"Authorization: Bearer zb_...\"");
+    }
+    if !loopback {
+        return refuse(
+            "without a token only callers on the server's own machine may write; create one there with \
+             \"zonebeat token create\" and send it as \"Authorization: Bearer zb_...\"",
+        );
+    }
+    match want {
+        Want::CreateToken(scope) if !scope.admin => Err(Refusal::new(
+            Word::BadValue,
+            "the first token must be an admin token (scope.admin true): from then on every write needs a token, and \
+             with only a scoped one nobody could create or revoke tokens any more",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn may_write(tokens: &Tokens, token: &Token, service: &str, owned_by: Option<&str>) -> Result<(), Refusal> {
+    check_service(&token.name, &token.scope, service)?;
+    match owned_by {
+        Some(owner) if *owner != *token.id => {
+            let owner = tokens.get(owner).map_or(owner, |owner| &owner.name);
+            let detail = format!("service {service} belongs to token {owner}; use that token or an admin token");
+            Err(Refusal::new(Word::NameOwned, detail))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn revoked(token: &Token) -> Refusal {
+    Refusal::new(Word::Unauthorized, format!("token {} has been revoked; use another one", token.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+
+    fn token(id: &str, scope: Scope) -> Arc<Token> {
+        let name = format!("squad-{id}");
+        Arc::new(Token { id: id.into(), name, hash: String::new(), scope, created: Timestamp(0) })
+    }
+
+    fn known(tokens: &[&Arc<Token>]) -> Tokens {
+        tokens.iter().map(|&token| (token.id.clone(), token.clone())).collect()
+    }
+
+    fn with(token: &Arc<Token>) -> Principal {
+        Principal::Token { token: token.clone(), peer: "192.0.2.1:4000".parse().expect("address") }
+    }
+
+    fn word(result: Result<(), Refusal>) -> Option<Word> {
+        result.err().map(|refusal| refusal.word)
+    }
+
+    const SEARCH: Want<'static> = Want::Service { service: "search", owned_by: None };
+
+    #[test]
+    fn without_tokens_only_this_machine_writes() {
+        let none = Tokens::new_sync();
+        for peer in ["127.0.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+            let caller = Principal::Anonymous(peer.parse().expect("address"));
+            assert_eq!(word(authorize(&none, &caller, SEARCH)), None, "{peer}");
+            assert_eq!(word(authorize(&none, &caller, Want::CreateToken(&Scope::default()))), Some(Word::BadValue));
+            let admin = Scope { admin: true, ..Scope::default() };
+            assert_eq!(word(authorize(&none, &caller, Want::CreateToken(&admin))), None);
+        }
+        let stranger = Principal::Anonymous("192.0.2.7:1".parse().expect("address"));
+        assert_eq!(word(authorize(&none, &stranger, SEARCH)), Some(Word::Unauthorized));
+    }
+
+    #[test]
+    fn with_a_token_nobody_writes_without_one() {
+        let admin = token("a", Scope { admin: true, ..Scope::default() });
+        let tokens = known(&[&admin]);
+        let caller = Principal::Anonymous("127.0.0.1:1".parse().expect("address"));
+        assert_eq!(word(authorize(&tokens, &caller, SEARCH)), Some(Word::Unauthorized));
+        assert_eq!(word(authorize(&tokens, &with(&admin), Want::Administer)), None);
+        assert_eq!(word(authorize(&Tokens::new_sync(), &with(&admin), SEARCH)), Some(Word::Unauthorized));
+    }
+
+    #[test]
+    fn a_name_of_another_token_is_refused_by_the_owners_name() {
+        let (first, second) = (token("1", Scope::default()), token("2", Scope::default()));
+        let tokens = known(&[&first, &second]);
+        let owned = Want::Service { service: "search", owned_by: Some("1") };
+        assert_eq!(word(authorize(&tokens, &with(&first), owned)), None);
+        let refusal = authorize(&tokens, &with(&second), owned).expect_err("owned");
+        assert_eq!(refusal.word, Word::NameOwned);
+        assert!(refusal.detail.contains("squad-1"), "{}", refusal.detail);
+        assert_eq!(word(authorize(&tokens, &with(&second), Want::Administer)), Some(Word::Forbidden));
+    }
+}
