@@ -39,9 +39,17 @@ pub(super) struct Caller {
     pub(super) principal: Principal,
     /// Why.
     pub(super) reason: String,
+    /// The state in which the caller was let in.
+    pub(super) snapshot: Arc<Snapshot>,
 }
 
 impl Caller {
+    /// Whether it may beat for an instance of this service: a beat is no command, so the registry does not ask.
+    pub(super) fn may_beat(&self, service: &str) -> Result<(), Refusal> {
+        let owned_by = self.snapshot.service(service).and_then(|service| service.row.owned_by.as_deref());
+        authorize(&self.snapshot.tokens, &self.principal, Want::Service { service, owned_by })
+    }
+
     /// The command of this caller.
     pub(super) fn command(self, action: Action) -> Command {
         Command { principal: self.principal, reason: self.reason, action }
@@ -54,8 +62,9 @@ impl FromRequestParts<Arc<ApiState>> for Caller {
     async fn from_request_parts(parts: &mut Parts, state: &Arc<ApiState>) -> Result<Self, Refusal> {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| canonical(*peer));
         let peer = peer.ok_or_else(|| Refusal::new(Word::Internal, "the connection has no peer address"))?;
-        match identify(&state.registry.snapshot(), &parts.headers, peer) {
-            Ok(principal) => Ok(Self { principal, reason: reason(&parts.headers)? }),
+        let snapshot = state.registry.snapshot();
+        match identify(&snapshot, &parts.headers, peer) {
+            Ok(principal) => Ok(Self { principal, reason: reason(&parts.headers)?, snapshot }),
             Err(refusal) => {
                 state.loaded()?;
                 Err(refusal)
@@ -98,12 +107,6 @@ fn reason(headers: &HeaderMap) -> Result<String, Refusal> {
         Ok(text) if text.len() > MAX_REASON => refuse(&format!("has {} octets", text.len())),
         Ok(text) => Ok(text.trim().to_owned()),
     }
-}
-
-/// Whether a caller may beat for an instance of this service. A beat is no command, so the registry does not ask.
-pub(super) fn may_beat(snapshot: &Snapshot, principal: &Principal, service: &str) -> Result<(), Refusal> {
-    let owned_by = snapshot.service(service).and_then(|service| service.row.owned_by.as_deref());
-    authorize(&snapshot.tokens, principal, Want::Service { service, owned_by })
 }
 
 #[cfg(test)]

@@ -121,7 +121,8 @@ impl<T: DeserializeOwned + Default> FromRequest<Arc<ApiState>> for OptionalBody<
 async fn read(request: Request, limits: &Limits) -> Result<Vec<u8>, Refusal> {
     if let Some(encoding) = request.headers().get(CONTENT_ENCODING).filter(|encoding| *encoding != "identity") {
         let encoding = String::from_utf8_lossy(encoding.as_bytes()).into_owned();
-        let detail = format!("Content-Encoding \"{}\" is not understood; send the body as it is", encoding.escape_debug());
+        let detail =
+            format!("Content-Encoding \"{}\" is not understood; send the body as it is", encoding.escape_debug());
         return Err(Refusal::new(Word::BadRequest, detail));
     }
     let body = request.into_body();

@@ -7,13 +7,13 @@ use axum::response::IntoResponse;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::{Caller, ReasonHeader, may_beat};
+use super::auth::{Caller, ReasonHeader};
 use super::extract::{Body, InstancePath, OptionalBody, PageQuery, Segments, ServicePath, fold};
 use super::query::{MAX_REVISION, Pairs, Parameters, Query};
 use super::{Answer, ApiState, Shared, json, show, unexpected};
 use crate::model::api::{Applied, Beat, Beaten as BeatenBody, InstanceInfo, InstanceList, Registered, Registration};
 use crate::model::{Refusal, Revision, Word};
-use crate::registry::{Action, Beaten, Outcome};
+use crate::registry::{Action, Beaten, Outcome, Snapshot};
 
 use std::sync::Arc;
 
@@ -97,7 +97,7 @@ async fn beat(
     OptionalBody(body): OptionalBody<Beat>,
 ) -> Answer {
     let (service, id) = (fold(&at.service), fold(&at.id));
-    may_beat(&state.registry.snapshot(), &caller.principal, &service)?;
+    caller.may_beat(&service)?;
     match state.registry.beat(&service, &id, body.incarnation) {
         Beaten::Renewed { lease_seconds } => Ok(beaten(&state, lease_seconds, false)),
         Beaten::Lapsed { lease_seconds } => {
@@ -108,7 +108,7 @@ async fn beat(
         Beaten::OldIncarnation { current } => Err(old_incarnation(&service, &id, current)),
         Beaten::Unknown | Beaten::OutOfSync => {
             state.loaded()?;
-            Err(unknown_instance(&service, &id))
+            Err(unknown_beat(&caller.snapshot, &service, &id))
         }
     }
 }
@@ -117,7 +117,7 @@ async fn beat(
 pub(super) fn beaten(state: &ApiState, lease_seconds: u32, returned: bool) -> axum::response::Response {
     let body = BeatenBody {
         lease_seconds,
-        heartbeat_seconds: show::heartbeat_seconds(&state.registry, lease_seconds),
+        heartbeat_seconds: state.registry.heartbeat_seconds(lease_seconds),
         servers: state.registry.options().servers.clone(),
         returned,
     };
@@ -130,11 +130,7 @@ pub(super) fn beaten(state: &ApiState, lease_seconds: u32, returned: bool) -> ax
     params(InstancePath),
     responses((status = 200, description = "The instance", body = InstanceInfo)),
 )]
-async fn show_instance(
-    State(state): Shared,
-    Segments(at): Segments<InstancePath>,
-    Query(()): Query<()>,
-) -> Answer {
+async fn show_instance(State(state): Shared, Segments(at): Segments<InstancePath>, Query(()): Query<()>) -> Answer {
     let (service, id) = (fold(&at.service), fold(&at.id));
     let snapshot = state.snapshot()?;
     match snapshot.service(&service).and_then(|found| found.instance(&id)) {
@@ -205,6 +201,21 @@ fn unknown_instance(service: &str, id: &str) -> Refusal {
         "service \"{service}\" has no instance \"{id}\"; register it with PUT /v1/services/{service}/instances/{id}"
     );
     Refusal::new(Word::UnknownInstance, detail)
+}
+
+/// The refusal of a beat: an instance of a session is known, but does not beat for itself.
+fn unknown_beat(snapshot: &Snapshot, service: &str, id: &str) -> Refusal {
+    let found = snapshot.service(service).and_then(|found| found.instance(id));
+    match found.and_then(|found| found.session.as_deref()) {
+        Some(session) => {
+            let detail = format!(
+                "session \"{session}\" beats for instance \"{id}\" of service \"{service}\"; beat with POST \
+                 /v1/sessions/{session}/heartbeat, or register the instance to beat for it alone"
+            );
+            Refusal::new(Word::UnknownInstance, detail)
+        }
+        None => unknown_instance(service, id),
+    }
 }
 
 fn old_incarnation(service: &str, id: &str, current: Revision) -> Refusal {

@@ -12,9 +12,7 @@ use crate::model::{Refusal, Word};
 /// Answers with a body.
 pub(super) fn reply<T: Serialize>(status: StatusCode, body: &T) -> Response {
     match serde_json::to_vec(body) {
-        Ok(octets) => {
-            (status, [(CONTENT_TYPE, HeaderValue::from_static("application/json"))], octets).into_response()
-        }
+        Ok(octets) => (status, [(CONTENT_TYPE, HeaderValue::from_static("application/json"))], octets).into_response(),
         Err(error) => Refusal::new(Word::Internal, format!("the reply does not serialize: {error}")).into_response(),
     }
 }
@@ -163,7 +161,11 @@ mod tests {
             (r#"{"port": 1, "tags": "canary"}"#, Word::BadValue, "field \"tags\" is string \"canary\"; a list"),
             (r#"{"port": 1, "metadata": {"a": 1}}"#, Word::BadValue, "field \"metadata.a\" is integer 1; a string"),
             (r#"{"port": 1, "addresses": [7]}"#, Word::BadValue, "field \"addresses[0]\" is integer 7; a string"),
-            (r#"{"port": 1, "incarnation": -1}"#, Word::BadValue, "field \"incarnation\" is integer -1; a whole number"),
+            (
+                r#"{"port": 1, "incarnation": -1}"#,
+                Word::BadValue,
+                "field \"incarnation\" is integer -1; a whole number",
+            ),
             (r#"{"port": 1, "lease_seconds": "15s"}"#, Word::BadLease, "field \"lease_seconds\" is string \"15s\";"),
             (r#"{"proto": "tcp"}"#, Word::BadValue, "field \"port\" is missing"),
             (r#"{"port": 1, "port": 2}"#, Word::BadRequest, "field \"port\" is given twice"),

@@ -142,9 +142,15 @@ fn add_problems(operation: &mut Operation) {
                 "detail": "what was wrong, with which value, and what would be accepted",
             })))
             .build();
-        let response = ResponseBuilder::new().description(lines.join("; ")).content(MEDIA_TYPE, content).build();
-        let known = &mut operation.responses.responses;
-        known.entry(status.as_str().to_owned()).or_insert(RefOr::T(response));
+        let known = operation.responses.responses.entry(status.as_str().to_owned());
+        match known.or_insert_with(|| RefOr::T(ResponseBuilder::new().build())) {
+            RefOr::T(response) => {
+                let before = (!response.description.is_empty()).then(|| std::mem::take(&mut response.description));
+                response.description = before.into_iter().chain(lines).collect::<Vec<_>>().join("; ");
+                response.content.insert(MEDIA_TYPE.to_owned(), content.into());
+            }
+            RefOr::Ref(_) => {}
+        }
     }
 }
 
@@ -199,8 +205,8 @@ fn words(operation: &str) -> Vec<Word> {
         "list_tokens" => &[CALLER, READ, &[Word::Forbidden]],
         "show_instance" => &[PATH, READ, &[Word::UnknownInstance]],
         "list_instances" => &[PATH, NUMBERS, READ, &[Word::UnknownService]],
-        "list_services" => &[NUMBERS, READ, &[Word::StoreUnavailable]],
-        "show_service" => &[PATH, READ, &[Word::UnknownService, Word::StoreUnavailable]],
+        "list_services" => &[NUMBERS, READ],
+        "show_service" => &[PATH, READ, &[Word::UnknownService]],
         "list_changes" => &[NUMBERS, READ, &[Word::UnknownRevision, Word::StoreUnavailable]],
         "stream_events" => &[NUMBERS, READ, &[Word::BadRequest, Word::UnknownRevision, Word::StoreUnavailable]],
         _ => &[],

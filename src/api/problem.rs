@@ -51,12 +51,9 @@ pub const WORDS: [Word; 28] = [
 /// The HTTP status of a word. [`Word::UnknownCall`] is 405 instead when the path exists with another method.
 pub fn status(word: Word) -> StatusCode {
     match word {
-        Word::BadRequest
-        | Word::UnknownField
-        | Word::BadLabel
-        | Word::BadPort
-        | Word::BadLease
-        | Word::BadValue => StatusCode::BAD_REQUEST,
+        Word::BadRequest | Word::UnknownField | Word::BadLabel | Word::BadPort | Word::BadLease | Word::BadValue => {
+            StatusCode::BAD_REQUEST
+        }
         Word::Unauthorized => StatusCode::UNAUTHORIZED,
         Word::Forbidden | Word::NameOwned => StatusCode::FORBIDDEN,
         Word::UnknownInstance

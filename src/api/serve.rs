@@ -62,9 +62,8 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdo
         }
     }
     // What waits in the listen queue would be reset with the socket.
-    let mut context = Context::from_waker(Waker::noop());
     while let Ok(slot) = slots.clone().try_acquire_owned()
-        && let Poll::Ready(Ok(accepted)) = listener.poll_accept(&mut context)
+        && let Some(accepted) = accept_waiting(&listener)
     {
         start(accepted, slot);
     }
@@ -72,6 +71,14 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdo
     if tokio::time::timeout(limits.drain_time, connections.shutdown()).await.is_err() {
         tracing::warn!("HTTP connections were cut that did not end in time");
         cut.cancel();
+    }
+}
+
+/// A connection that is in the listen queue already.
+fn accept_waiting(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
+    match listener.poll_accept(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Ok(accepted)) => Some(accepted),
+        Poll::Ready(Err(_)) | Poll::Pending => None,
     }
 }
 

@@ -36,7 +36,7 @@ async fn list_services(State(state): Shared, Query(page): Query<PageQuery>) -> A
     let mut following = snapshot.services.range::<str, _>((after, Bound::Unbounded)).map(|(_, service)| service);
     let mut services = Vec::new();
     for service in following.by_ref().take(page.limit) {
-        services.push(info(&state, &snapshot, service).await?);
+        services.push(info(&state, &snapshot, service).await);
     }
     let next = services.last().filter(|_| following.next().is_some()).map(|last| last.service.clone());
     Ok(json::reply(StatusCode::OK, &ServiceList { revision: snapshot.revision, services, next }))
@@ -48,15 +48,11 @@ async fn list_services(State(state): Shared, Query(page): Query<PageQuery>) -> A
     params(ServicePath),
     responses((status = 200, description = "The service", body = ServiceInfo)),
 )]
-async fn show_service(
-    State(state): Shared,
-    Segments(at): Segments<ServicePath>,
-    Query(()): Query<()>,
-) -> Answer {
+async fn show_service(State(state): Shared, Segments(at): Segments<ServicePath>, Query(()): Query<()>) -> Answer {
     let snapshot = state.snapshot()?;
     let label = fold(&at.service);
     let service = snapshot.service(&label).ok_or_else(|| unknown_service(&label))?;
-    Ok(json::reply(StatusCode::OK, &info(&state, &snapshot, service).await?))
+    Ok(json::reply(StatusCode::OK, &info(&state, &snapshot, service).await))
 }
 
 /// Declare a service.
@@ -101,10 +97,11 @@ async fn undeclare(
     Ok(json::reply(StatusCode::OK, &show::applied(outcome)?))
 }
 
-async fn info(state: &ApiState, snapshot: &Snapshot, service: &Service) -> Result<ServiceInfo, Refusal> {
+/// The last change is left out when history does not have it, or cannot be read: the rest is known without the store.
+async fn info(state: &ApiState, snapshot: &Snapshot, service: &Service) -> ServiceInfo {
     let owner = service.row.owned_by.as_ref().and_then(|id| snapshot.tokens.get(id)).map(|token| token.name.clone());
-    let change = state.registry.change(service.row.revision).await?;
-    Ok(show::service(service, owner, change.as_ref().map(show::last_change)))
+    let change = state.registry.change(service.row.revision).await.ok().flatten();
+    show::service(service, owner, change.as_ref().map(show::last_change))
 }
 
 /// The refusal of a service that DNS does not know.

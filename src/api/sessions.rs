@@ -47,7 +47,7 @@ async fn set_session(
                 epoch,
                 hash,
                 lease_seconds,
-                heartbeat_seconds: show::heartbeat_seconds(&state.registry, lease_seconds),
+                heartbeat_seconds: state.registry.heartbeat_seconds(lease_seconds),
                 instances: instances.iter().map(|(of, found)| show::registered(&state.registry, of, found)).collect(),
             };
             Ok(json::reply(StatusCode::OK, &body))

@@ -14,14 +14,9 @@ pub(super) fn registered(registry: &Registry, service: &str, instance: &Instance
         incarnation: instance.incarnation.0,
         revision: instance.revision,
         lease_seconds: instance.lease_seconds,
-        heartbeat_seconds: heartbeat_seconds(registry, instance.lease_seconds),
+        heartbeat_seconds: registry.heartbeat_seconds(instance.lease_seconds),
         names: names(registry, service, instance),
     }
-}
-
-/// When to beat next, to the millisecond.
-pub(super) fn heartbeat_seconds(registry: &Registry, lease_seconds: u32) -> f64 {
-    (registry.heartbeat_seconds(lease_seconds) * 1000.0).round() / 1000.0
 }
 
 /// Reply to a write that only moves the registry on.
