@@ -55,6 +55,8 @@ pub struct Registration {
 
 /// Reply to a registration: 201 when the instance is new, else 200.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"service": "search", "id": "a1", "incarnation": 1838, "revision": 1838, "lease_seconds": 15,
+    "heartbeat_seconds": 4.871, "names": ["_search._tcp.sd.example.org.", "a1.search.sd.example.org."]}))]
 pub struct Registered {
     /// Service label as stored.
     pub service: String,
@@ -75,6 +77,7 @@ pub struct Registered {
 /// Body of a beat; may be empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schema(example = json!({"incarnation": 1838}))]
 pub struct Beat {
     /// The incarnation that beats; refused if it has been replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,6 +86,7 @@ pub struct Beat {
 
 /// Reply to a beat.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"lease_seconds": 15, "heartbeat_seconds": 5.102, "servers": ["http://192.0.2.53:8053"], "returned": false}))]
 pub struct Beaten {
     /// How long it may be silent from now on.
     pub lease_seconds: u32,
@@ -97,6 +101,8 @@ pub struct Beaten {
 /// Body of `PUT /v1/sessions/{session}`: everything that the session beats for, replacing what it had.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"epoch": "7c2f", "lease_seconds": 15, "instances": [{"service": "search", "id": "a1",
+    "registration": {"port": 8080, "addresses": ["192.0.2.7"]}}]}))]
 pub struct SessionSet {
     /// Chosen anew by the agent at each start.
     #[schema(min_length = 1, max_length = 64)]
@@ -111,6 +117,7 @@ pub struct SessionSet {
 /// One instance of a session's set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"service": "search", "id": "a1", "registration": {"port": 8080}}))]
 pub struct SessionInstance {
     /// Service label.
     pub service: String,
@@ -140,6 +147,7 @@ pub struct SessionStored {
 /// Body of `POST /v1/sessions/{session}/heartbeat`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"epoch": "7c2f", "hash": "0f343b0931126a20f133d67c2b018a3b"}))]
 pub struct SessionBeat {
     /// The epoch of the set; another one is answered `out-of-sync`.
     pub epoch: String,
@@ -247,6 +255,9 @@ pub struct ServiceList {
     pub revision: Revision,
     /// Sorted by label.
     pub services: Vec<ServiceInfo>,
+    /// Pass it as `after` for the next page; missing on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// Reply to `GET /v1/services/{service}/instances`.
@@ -256,10 +267,14 @@ pub struct InstanceList {
     pub revision: Revision,
     /// Sorted by label.
     pub instances: Vec<InstanceInfo>,
+    /// Pass it as `after` for the next page; missing on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// Reply to a write that only moves the registry on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"revision": 1842, "changed": true}))]
 pub struct Applied {
     /// The revision of the change, or the current one if nothing changed.
     pub revision: Revision,
@@ -271,7 +286,6 @@ pub struct Applied {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ChangeList {
     /// Changes after `since`, oldest first.
-    #[schema(value_type = Vec<Object>)]
     pub changes: Vec<Change>,
     /// Pass it as `since` to go on.
     pub next: Revision,
@@ -284,6 +298,8 @@ pub struct ChangeList {
 /// Body of `POST /v1/tokens`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "squad-search", "scope": {"services": ["search", "search-*"],
+    "addresses": ["192.0.2.0/24"]}}))]
 pub struct TokenRequest {
     /// What people call it; the author in history.
     pub name: String,
@@ -328,8 +344,42 @@ pub struct TokenList {
     pub tokens: Vec<TokenInfo>,
 }
 
+/// Reply to `GET /healthz`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Alive {
+    /// Version of the server.
+    pub version: String,
+}
+
+/// Reply to `GET /readyz`: 200 when ready, else 503.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Readiness {
+    /// The data are loaded and the answers fresh.
+    pub ready: bool,
+    /// The store has been read.
+    pub loaded: bool,
+    /// The store takes writes; false does not make the server unready.
+    pub writable: bool,
+    /// What is wrong with the store, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// The last change of the registry.
+    pub revision: Revision,
+    /// The last change that the answers contain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view_revision: Option<Revision>,
+    /// How long ago the answers were published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view_age_seconds: Option<f64>,
+    /// Why it is not ready.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+}
+
 /// An error: a problem document (RFC 9457), `application/problem+json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"type": "https://zonebeat.example.org/problems/unknown-instance", "title": "Not Found", "status": 404,
+    "detail": "service \"search\" has no instance \"a9\"; register it with PUT /v1/services/search/instances/a9"}))]
 pub struct Problem {
     /// Ends in a stable word, as `.../unknown-instance`.
     #[serde(rename = "type")]

@@ -58,7 +58,7 @@ impl Transition {
 }
 
 /// What changed, before or after.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Item {
     /// An instance.
@@ -68,6 +68,7 @@ pub enum Item {
     /// A token without its hash.
     Token {
         /// Public id.
+        #[schema(value_type = String)]
         id: Arc<str>,
         /// What people call it.
         name: String,
@@ -82,11 +83,12 @@ pub enum Item {
 }
 
 /// One committed change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Change {
     /// Its number.
     pub revision: Revision,
     /// When it was committed.
+    #[schema(value_type = String, format = DateTime)]
     pub time: Timestamp,
     /// Who: a token's name, `anonymous`, or `zonebeat` itself.
     pub author: String,
@@ -98,9 +100,11 @@ pub struct Change {
     /// What happened.
     pub transition: Transition,
     /// The service, token or zone it happened to.
+    #[schema(value_type = String)]
     pub subject: Arc<str>,
     /// The instance, when it happened to one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub instance: Option<Box<str>>,
     /// How it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]

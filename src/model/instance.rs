@@ -8,17 +8,19 @@ use serde::{Deserialize, Serialize};
 use super::{Name, Revision, Timestamp};
 
 /// Where an instance is reached.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Endpoint {
     /// Its own addresses; it gets its own host name. Sorted, without repetition, never empty.
+    #[schema(value_type = Vec<String>)]
     Addresses(Box<[IpAddr]>),
     /// An existing host, which becomes the SRV target.
+    #[schema(value_type = String)]
     Host(Name),
 }
 
 /// What an instance's session does, and so whether it is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Its lease runs: it is in the answers.
@@ -38,11 +40,13 @@ impl State {
 }
 
 /// One running endpoint of a service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Instance {
     /// Its label, unique within the service.
+    #[schema(value_type = String)]
     pub id: Box<str>,
     /// Protocol label without the underscore: `tcp`, `udp`.
+    #[schema(value_type = String)]
     pub proto: Arc<str>,
     /// Port, 1 to 65535.
     pub port: u16,
@@ -52,25 +56,30 @@ pub struct Instance {
     pub weight: u16,
     /// Data centre or region label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub site: Option<Arc<str>>,
     /// Where it is reached.
     pub endpoint: Endpoint,
     /// Labels that select subsets; sorted, without repetition.
     #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<String>)]
     pub tags: Box<[Box<str>]>,
     /// Facts for the DNS-SD TXT record; sorted by key.
     #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<Vec<String>>)]
     pub metadata: Box<[(Box<str>, Box<str>)]>,
     /// How long it may be silent, in seconds.
     pub lease_seconds: u32,
     /// The session that beats for it; `None` for a lone instance, which beats for itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub session: Option<Arc<str>>,
     /// Which life of this id it is: the revision of the registration that began it.
     pub incarnation: Revision,
     /// Serving or lapsed.
     pub state: State,
     /// Since when it is in that state.
+    #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
     /// The last change of it.
     pub revision: Revision,

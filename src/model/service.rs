@@ -10,6 +10,8 @@ use super::{Instance, Revision, Timestamp};
 /// What the owner says of a service. Everything is optional.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schema(example = json!({"owner": "squad-search", "contact": "#search", "dependencies": ["index"], "min": 2,
+    "tiers": [["lon"], ["sto", "ash"]]}))]
 pub struct Declaration {
     /// Protocol label under which it is known even before an instance registers; `tcp` if missing.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,7 +51,7 @@ pub struct Service {
 }
 
 /// What the store keeps of a service besides its instances.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default)]
 pub struct ServiceRow {
     /// Present when somebody declared it.
@@ -57,10 +59,12 @@ pub struct ServiceRow {
     pub declaration: Option<Declaration>,
     /// Id of the token that owns the name; `None` while only registrations without a token were made.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub owned_by: Option<Arc<str>>,
     /// Protocols and sites (`None`: the name without a site) under which it was published less than an hour ago,
     /// with the last time: those names answer NODATA, not NXDOMAIN.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, String>)]
     pub remembered: BTreeMap<Box<str>, Timestamp>,
     /// Why nobody serves, in words, for EDE; kept with the last transition that emptied it.
     #[serde(skip_serializing_if = "Option::is_none")]

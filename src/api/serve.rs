@@ -1,0 +1,191 @@
+//! Connections: accept, bound, serve, end.
+//!
+//! One task per connection, at most `Limits::connections` of them; more callers wait in the listen queue. A head must
+//! arrive within `Limits::head_time`, which also ends idle connections. At shutdown what is in the listen queue is
+//! still accepted, calls in flight are finished, streams of events end, and what is left after `Limits::drain_time` is
+//! cut.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tower_service::Service;
+
+use super::Limits;
+
+/// How long accepting rests after it failed, for want of descriptors.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// Serves a router until `shutdown`; returns when every connection has ended.
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdown: CancellationToken) {
+    let slots = Arc::new(Semaphore::new(limits.connections));
+    let connections = GracefulShutdown::new();
+    let cut = CancellationToken::new();
+    let start = |(stream, peer), slot| {
+        let connection = connections.watcher().watch(connect(stream, peer, router.clone(), limits.head_time));
+        let cut = cut.clone();
+        tokio::spawn(async move {
+            // How a connection ends is the client's business: broken, slow or malformed, nothing is to be done.
+            tokio::select! {
+                _ = connection => {}
+                () = cut.cancelled() => {}
+            }
+            drop::<OwnedSemaphorePermit>(slot);
+        });
+    };
+    loop {
+        let slot = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            slot = slots.clone().acquire_owned() => slot.expect("the semaphore is never closed"),
+        };
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok(accepted) => start(accepted, slot),
+            Err(error) => rest(&error).await,
+        }
+    }
+    // What waits in the listen queue would be reset with the socket.
+    while let Ok(slot) = slots.clone().try_acquire_owned()
+        && let Some(accepted) = accept_waiting(&listener)
+    {
+        start(accepted, slot);
+    }
+    drop(listener);
+    if tokio::time::timeout(limits.drain_time, connections.shutdown()).await.is_err() {
+        tracing::warn!("HTTP connections were cut that did not end in time");
+        cut.cancel();
+    }
+}
+
+/// A connection that is in the listen queue already.
+fn accept_waiting(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
+    match listener.poll_accept(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Ok(accepted)) => Some(accepted),
+        Poll::Ready(Err(_)) | Poll::Pending => None,
+    }
+}
+
+/// A connection whose requests know where they come from.
+fn connect(stream: TcpStream, peer: SocketAddr, router: Router, head_time: Duration) -> impl GracefulConnection {
+    // Replies are small and whole: they should not wait for the client's acknowledgement. If it fails, they do.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let mut router = router.clone();
+        async move { router.call(request).await }
+    });
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head_time)
+        .serve_connection(TokioIo::new(stream), service)
+}
+
+async fn rest(error: &io::Error) {
+    if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+        return;
+    }
+    tracing::warn!(%error, "cannot accept an HTTP connection");
+    tokio::time::sleep(ACCEPT_REST).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    const SLOW: Duration = Duration::from_millis(300);
+
+    async fn server(limits: Limits) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let address = listener.local_addr().expect("address");
+        let slow = || async {
+            tokio::time::sleep(SLOW).await;
+            "done"
+        };
+        let peer = |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.ip().to_string() };
+        let router = Router::new().route("/slow", get(slow)).route("/peer", get(peer));
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(serve(listener, router, limits, shutdown.clone()));
+        (address, shutdown, task)
+    }
+
+    async fn ask(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.expect("connect");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("write");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("read");
+        answer
+    }
+
+    #[tokio::test]
+    async fn calls_in_flight_are_finished() {
+        let (address, shutdown, task) = server(Limits::default()).await;
+        assert!(ask(address, "/peer").await.ends_with("127.0.0.1"));
+        let calls: Vec<_> = (0..10).map(|_| tokio::spawn(ask(address, "/slow"))).collect();
+        tokio::time::sleep(SLOW / 3).await;
+        shutdown.cancel();
+        for call in calls {
+            assert!(call.await.expect("task").ends_with("done"));
+        }
+        task.await.expect("server");
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn idle_and_slow_heads_are_ended() {
+        let limits = Limits { head_time: Duration::from_millis(100), ..Limits::default() };
+        let (address, _shutdown, _task) = server(limits).await;
+        let mut stream = TcpStream::connect(address).await.expect("connect");
+        stream.write_all(b"GET /peer HTTP/1.1\r\nHost").await.expect("write");
+        let started = Instant::now();
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+        assert!(started.elapsed() < Duration::from_secs(5));
+    }
+
+    #[tokio::test]
+    async fn more_connections_than_allowed_wait() {
+        let limits = Limits { connections: 1, head_time: Duration::from_millis(200), ..Limits::default() };
+        let (address, _shutdown, _task) = server(limits).await;
+        let holder = TcpStream::connect(address).await.expect("connect");
+        let waiting = tokio::spawn(ask(address, "/peer"));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!waiting.is_finished());
+        drop(holder);
+        assert!(waiting.await.expect("task").ends_with("127.0.0.1"));
+    }
+
+    #[tokio::test]
+    async fn the_end_does_not_wait_for_ever() {
+        let limits = Limits { drain_time: Duration::from_millis(50), ..Limits::default() };
+        let (address, shutdown, task) = server(limits).await;
+        let call = tokio::spawn(ask(address, "/slow"));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        shutdown.cancel();
+        tokio::time::timeout(Duration::from_secs(5), task).await.expect("in time").expect("server");
+        call.abort();
+    }
+}

@@ -1,0 +1,113 @@
+//! Rows of the registry as bodies.
+
+use crate::model::api::{Applied, InstanceInfo, LastChange, Registered, ServiceInfo};
+use crate::model::{Change, Endpoint, Instance, Refusal, Service, Timestamp, Transition};
+use crate::registry::{Outcome, Registry};
+
+use super::unexpected;
+
+/// Reply to a registration.
+pub(super) fn registered(registry: &Registry, service: &str, instance: &Instance) -> Registered {
+    Registered {
+        service: service.to_owned(),
+        id: instance.id.to_string(),
+        incarnation: instance.incarnation.0,
+        revision: instance.revision,
+        lease_seconds: instance.lease_seconds,
+        heartbeat_seconds: registry.heartbeat_seconds(instance.lease_seconds),
+        names: names(registry, service, instance),
+    }
+}
+
+/// Reply to a write that only moves the registry on.
+pub(super) fn applied(outcome: Outcome) -> Result<Applied, Refusal> {
+    match outcome {
+        Outcome::Applied { revision, changed } => Ok(Applied { revision, changed }),
+        Outcome::Instance { instance, changed, .. } => Ok(Applied { revision: instance.revision, changed }),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// One instance in a list.
+pub(super) fn instance(registry: &Registry, now: Timestamp, service: &str, instance: &Instance) -> InstanceInfo {
+    let (addresses, target) = match &instance.endpoint {
+        Endpoint::Addresses(addresses) => (addresses.iter().map(ToString::to_string).collect(), None),
+        Endpoint::Host(host) => (Vec::new(), Some(host.to_string())),
+    };
+    InstanceInfo {
+        service: service.to_owned(),
+        id: instance.id.to_string(),
+        state: instance.state.as_str().to_owned(),
+        since: instance.since,
+        age_seconds: instance.since.age(now).as_secs_f64(),
+        beat_age_seconds: registry.beat_age(service, &instance.id).map(|age| age.as_secs_f64()),
+        proto: instance.proto.to_string(),
+        port: instance.port,
+        priority: instance.priority,
+        weight: instance.weight,
+        site: instance.site.as_deref().map(str::to_owned),
+        addresses,
+        target,
+        tags: instance.tags.iter().map(ToString::to_string).collect(),
+        metadata: instance.metadata.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
+        lease_seconds: instance.lease_seconds,
+        session: instance.session.as_deref().map(str::to_owned),
+        incarnation: instance.incarnation.0,
+        revision: instance.revision,
+        names: names(registry, service, instance),
+    }
+}
+
+/// One service in a list. `owner` is the name of the token that owns it.
+pub(super) fn service(service: &Service, owner: Option<String>, last_change: Option<LastChange>) -> ServiceInfo {
+    let serving = service.serving().count();
+    ServiceInfo {
+        service: service.name.to_string(),
+        protos: distinct(service.instances.iter().map(|instance| &*instance.proto)),
+        serving,
+        held: 0,
+        out: service.instances.len() - serving,
+        sites: distinct(service.instances.iter().filter_map(|instance| instance.site.as_deref())),
+        declaration: service.row.declaration.clone(),
+        owned_by: owner,
+        revision: service.row.revision,
+        last_change,
+    }
+}
+
+/// A change in one line: `a4 lapsed`.
+pub(super) fn last_change(change: &Change) -> LastChange {
+    let what = past(change.transition);
+    let text = match &change.instance {
+        Some(id) => format!("{id} {what}"),
+        None => what.to_owned(),
+    };
+    LastChange { time: change.time, text }
+}
+
+fn past(transition: Transition) -> &'static str {
+    match transition {
+        Transition::Register => "registered",
+        Transition::Update => "updated",
+        Transition::Deregister => "left",
+        Transition::Lapse => "lapsed",
+        Transition::Return => "returned",
+        Transition::Reap => "reaped",
+        Transition::Declare => "declared",
+        Transition::Undeclare => "undeclared",
+        Transition::Forget => "forgotten",
+        Transition::TokenCreate => "token created",
+        Transition::TokenRevoke => "token revoked",
+        Transition::Static => "static records changed",
+    }
+}
+
+fn distinct<'a>(words: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let set: std::collections::BTreeSet<&str> = words.collect();
+    set.into_iter().map(str::to_owned).collect()
+}
+
+fn names(registry: &Registry, service: &str, instance: &Instance) -> Vec<String> {
+    let names = crate::registry::names::names_of(registry.options(), service, instance);
+    names.iter().map(ToString::to_string).collect()
+}
