@@ -69,7 +69,7 @@ const IMPURE: &[(&str, Option<&str>)] = &[
     ("std::net::TcpStream", None),
     ("std::net::TcpListener", None),
     ("std::net::UdpSocket", None),
-    ("std::sync::Mutex", None),
+    ("std::sync::Mutex", Some("view::publish")),
     ("std::sync::RwLock", None),
     ("std::sync::Condvar", None),
     ("std::sync::mpsc", None),

@@ -68,7 +68,8 @@ pub(super) fn undeclare(draft: &mut Draft, caller: &Caller<'_>, service: &str) -
 
 /// Checks a declaration and folds its labels.
 fn parse(draft: &Draft, service: &str, declaration: &Declaration) -> Result<Declaration, Refusal> {
-    let Declaration { owner, contact, runbook, dependencies, min, ttl, tiers } = declaration;
+    let Declaration { proto, owner, contact, runbook, dependencies, min, ttl, tiers } = declaration;
+    let proto = proto.as_deref().map(|proto| label(LabelKind::Proto, proto)).transpose()?;
     for (field, text) in [("owner", owner), ("contact", contact), ("runbook", runbook)] {
         text.as_deref().map_or(Ok(()), |text| check_text(field, text))?;
     }
@@ -81,7 +82,7 @@ fn parse(draft: &Draft, service: &str, declaration: &Declaration) -> Result<Decl
     let (owner, contact, runbook) = (owner.clone(), contact.clone(), runbook.clone());
     let dependencies = dependencies.into_iter().collect();
     let tiers = parse_tiers(draft, service, tiers)?;
-    Ok(Declaration { owner, contact, runbook, dependencies, min: *min, ttl: *ttl, tiers })
+    Ok(Declaration { proto, owner, contact, runbook, dependencies, min: *min, ttl: *ttl, tiers })
 }
 
 fn parse_tiers(draft: &Draft, service: &str, tiers: &[Vec<String>]) -> Result<Vec<Vec<String>>, Refusal> {
