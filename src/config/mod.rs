@@ -1,1 +1,29 @@
-//! config
+//! The configuration: one TOML file, its defaults, and the flags over it.
+//!
+//! ```text
+//! defaults <-- file (load) <-- flags (Overrides) --> validate --> plan_zones
+//! ```
+//!
+//! Every key has a default, so that `serve` works without a file; `config/zonebeat.toml` lists them all, and a test
+//! proves that it says what the code does. Unknown keys are errors. Nothing binds before `validate` has passed. What is
+//! wrong is said with file, line, column and a caret. Relative paths are relative to the working directory.
+//!
+//! A support: imports only `model`. The part that touches files is [`load`](Config::load) and [`zones`].
+
+mod load;
+mod locate;
+mod plan;
+mod reverse;
+mod settings;
+mod validate;
+mod value;
+pub mod zones;
+
+pub use load::{ConfigError, Overrides};
+pub use plan::{DEFAULT_ZONE, ZonePlan, ZonePlanEntry};
+pub use reverse::zone_of_prefix;
+pub use settings::{
+    Config, Dns, Http, Level, Log, LogFormat, NamingSettings, PolicySettings, Server, StoreKind, StoreSettings, Tcp,
+    TsigKey, UdpMaxFor, ZoneSettings,
+};
+pub use validate::{UDP_LARGEST, UDP_SMALLEST};

@@ -1,0 +1,112 @@
+//! The file becomes a configuration, flags are laid over it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Config;
+use super::locate::{Source, at_span};
+use crate::model::finding::render_all;
+use crate::model::{Finding, Name};
+
+/// Why a configuration is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file or directory cannot be read.
+    #[error("cannot read \"{}\": {source}", path.display())]
+    Read {
+        /// What was to be read.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// What it says is wrong.
+    #[error("{}", render_all(.0, false).trim_end())]
+    Wrong(Vec<Finding>),
+}
+
+/// What flags say; laid over the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// Zones to declare beside those of the file.
+    pub zones: Vec<Name>,
+    /// In place of `zones_dir`.
+    pub zones_dir: Option<PathBuf>,
+    /// In place of `dns.listen`, if any.
+    pub listen: Vec<SocketAddr>,
+    /// In place of `http.listen`.
+    pub http: Option<SocketAddr>,
+    /// In place of `data_dir`.
+    pub data_dir: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads a file. What keys mean together is checked by [`Config::validate`], after the flags.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let read = |source| ConfigError::Read { path: path.to_owned(), source };
+        let text = std::fs::read_to_string(path).map_err(read)?;
+        Self::parse(&path.to_string_lossy(), &text)
+    }
+
+    /// Reads a text; `file` is its name in messages.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
+        match toml::from_str::<Self>(text) {
+            Ok(config) => {
+                let source = Source { file: Some((file.into(), Arc::from(text))), replaced: Vec::new() };
+                Ok(Self { source, ..config })
+            }
+            Err(error) => Err(ConfigError::Wrong(vec![explain(file, text, &error)])),
+        }
+    }
+
+    /// Lays flags over the configuration.
+    pub fn apply(&mut self, flags: Overrides) {
+        let Overrides { zones, zones_dir, listen, http, data_dir } = flags;
+        for name in zones {
+            if !self.zone.iter().any(|zone| zone.name == name) {
+                self.zone.push(super::ZoneSettings::new(name));
+            }
+        }
+        if !listen.is_empty() {
+            self.dns.listen = listen;
+            self.source.replaced.push("dns.listen");
+        }
+        if let Some(address) = http {
+            self.http.listen = vec![address];
+            self.source.replaced.push("http.listen");
+        }
+        if let Some(folder) = data_dir {
+            self.data_dir = folder;
+            self.source.replaced.push("data_dir");
+        }
+        if zones_dir.is_some() {
+            self.zones_dir = zones_dir;
+            self.source.replaced.push("zones_dir");
+        }
+    }
+}
+
+/// A message of the TOML reader with its place, and for an unknown key what was probably meant.
+fn explain(file: &str, text: &str, error: &toml::de::Error) -> Finding {
+    let span = error.span().unwrap_or(0..0);
+    let message = error.message().replace('`', "\"").replace('\n', "; ");
+    let quoted: Vec<&str> = message.split('"').skip(1).step_by(2).collect();
+    match (message.starts_with("unknown field"), quoted.as_slice()) {
+        (true, [unknown, known @ ..]) => {
+            let help = match nearest(unknown, known) {
+                Some(near) => format!("did you mean \"{near}\"?"),
+                None => format!("keys that are known here: {}", known.join(", ")),
+            };
+            at_span(file, text, span, format!("unknown key \"{unknown}\"")).with_help(help)
+        }
+        _ => at_span(file, text, span, message),
+    }
+}
+
+/// The known word that is most like `word`, if one is like it.
+fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    const ALIKE: f64 = 0.75;
+    let scored = known.iter().map(|known| (strsim::jaro_winkler(word, known), *known));
+    let (score, near) = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (score >= ALIKE).then_some(near)
+}
