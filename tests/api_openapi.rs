@@ -62,6 +62,7 @@ fn registration() -> Registration {
 
 fn declaration() -> Declaration {
     Declaration {
+        proto: Some("tcp".into()),
         owner: Some("squad-search".into()),
         contact: Some("#search".into()),
         runbook: Some("https://runbooks.example.org/search".into()),
