@@ -1,0 +1,190 @@
+//! The configuration and the zone files become options of the parts.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+
+use super::statics::Holders;
+use crate::config::{Config, ConfigError, ZonePlan, ZonePlanEntry, ZoneSettings, zones};
+use crate::model::naming::Naming;
+use crate::model::{Finding, Name, Place, Record, Rtype};
+use crate::registry::Options;
+use crate::security::Policy;
+use crate::view::{Compiler, ServerFacts, ZoneSource};
+use crate::wire::{TcpLimits, UdpLimits, WireOptions};
+use crate::zone::{self, Loaded, StaticRecord, StaticZone};
+
+/// The zones of this server, with the records that people wrote or that the configuration gives them.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    zones: ZonePlan,
+    /// Every zone whose records are known, in no order.
+    pub(super) statics: Vec<StaticZone>,
+}
+
+impl Plan {
+    /// Reads the zone files. A file with an error leaves its zone without content; the findings are logged.
+    pub(super) fn read(config: &Config) -> Result<Self, ConfigError> {
+        let loaded = read_files(config)?;
+        tell(&loaded.findings);
+        let broken = loaded.broken.iter().filter_map(|broken| broken.origin.clone());
+        let names: Vec<Name> = loaded.zones.iter().map(|zone| zone.origin.clone()).chain(broken).collect();
+        let zones = config.plan_zones(&names);
+        Ok(Self::of(zones, loaded.zones))
+    }
+
+    /// The same zones with other files; which of them take registrations stays as it was.
+    pub(super) fn reread(&self, config: &Config, files: Vec<StaticZone>) -> Self {
+        let mut zones = config.plan_zones(files.iter().map(|zone| &zone.origin));
+        for zone in &mut zones.zones {
+            zone.registrations = self.zones.registering().any(|before| before.name == zone.name);
+        }
+        let kept = self.zones.registering().filter(|before| zones.zones.iter().all(|zone| zone.name != before.name));
+        let kept: Vec<_> = kept.map(|zone| ZonePlanEntry { has_file: false, ..zone.clone() }).collect();
+        zones.zones.extend(kept);
+        Self::of(zones, files)
+    }
+
+    fn of(zones: ZonePlan, mut files: Vec<StaticZone>) -> Self {
+        for zone in zones.zones.iter().filter(|zone| !zone.has_file) {
+            files.push(made(&zone.settings));
+        }
+        Self { zones, statics: files }
+    }
+
+    /// The names of zones that registrations are published in.
+    pub(super) fn registering(&self) -> Vec<Name> {
+        self.zones.registering().map(|zone| zone.name.clone()).collect()
+    }
+
+    /// Whether the server has a zone to register itself in.
+    pub(super) fn registers_itself(&self) -> bool {
+        self.zones.zones.iter().any(|zone| zone.self_register)
+    }
+
+    /// Which static record holds which name.
+    pub(super) fn holders(&self) -> Holders {
+        Holders::of(&self.statics)
+    }
+
+    /// The compiler of views with these zones.
+    pub(super) fn compiler(&self, config: &Config, identity: &str) -> Compiler {
+        let naming = naming(config);
+        let shown = |text: &str| config.dns.identity.then(|| Box::from(text));
+        let version = concat!("zonebeat ", env!("CARGO_PKG_VERSION"));
+        let server = ServerFacts { identity: shown(identity), version: shown(version), udp_size: config.dns.udp_max };
+        let sources = self.zones.zones.iter().map(|zone| self.source(zone)).collect();
+        Compiler::new(sources, naming, server, rand_seed())
+    }
+
+    fn source(&self, zone: &ZonePlanEntry) -> ZoneSource {
+        let known = self.statics.iter().find(|known| known.origin == zone.name);
+        let records = known.map_or_else(|| made(&zone.settings).records, |known| known.records.clone());
+        ZoneSource {
+            apex: zone.name.clone(),
+            records: records.into_iter().map(|entry| entry.record).collect(),
+            registrations: zone.registrations,
+            reverse: zone.reverse,
+            ttl: zone.settings.ttl,
+            readable: known.is_some(),
+        }
+    }
+}
+
+/// Reads and parses every zone file of the configured directory.
+pub(super) fn read_files(config: &Config) -> Result<Loaded, ConfigError> {
+    let files = config.zones_dir.as_deref().map(zones::zone_files).transpose()?.unwrap_or_default();
+    Ok(zone::load(&zones::read_file, &files))
+}
+
+/// Logs what was found in zone files, with the line and a caret.
+pub(super) fn tell(findings: &[Finding]) {
+    for finding in findings {
+        let text = finding.render(false);
+        match finding.is_error() {
+            true => tracing::error!(place = %finding.place, "zone file refused\n{}", text.trim_end()),
+            false => tracing::warn!(place = %finding.place, "zone file\n{}", text.trim_end()),
+        }
+    }
+}
+
+/// The records that the configuration gives a zone without a file: SOA, NS and the addresses of its own name servers.
+fn made(settings: &ZoneSettings) -> StaticZone {
+    let place = Place::whole(&format!("the configuration of zone {}", settings.name));
+    let mut records = vec![soa(settings)];
+    for ns in &settings.ns {
+        records.push(record(&settings.name, Rtype::NS, settings.ns_ttl, ns.as_wire()));
+        let ours = ns.is_within(&settings.name) && *ns != settings.name;
+        let addresses = settings.ns_addresses.iter().filter(|_| ours || *ns == settings.name);
+        records.extend(addresses.map(|address| match address {
+            std::net::IpAddr::V4(v4) => record(ns, Rtype::A, settings.ns_ttl, &v4.octets()),
+            std::net::IpAddr::V6(v6) => record(ns, Rtype::AAAA, settings.ns_ttl, &v6.octets()),
+        }));
+    }
+    let records = records.into_iter().map(|record| StaticRecord { record, place: place.clone() });
+    StaticZone { origin: settings.name.clone(), records: records.collect() }
+}
+
+fn soa(settings: &ZoneSettings) -> Record {
+    let primary = settings.ns.first().unwrap_or(&settings.name);
+    let mut rdata = [primary.as_wire(), settings.hostmaster().as_wire()].concat();
+    let serial = 0;
+    for number in [serial, settings.refresh, settings.retry, settings.expire, settings.negative_ttl] {
+        rdata.extend_from_slice(&number.to_be_bytes());
+    }
+    record(&settings.name, Rtype::SOA, settings.soa_ttl, &rdata)
+}
+
+fn record(owner: &Name, rtype: Rtype, ttl: u32, rdata: &[u8]) -> Record {
+    Record { owner: owner.clone(), rtype, ttl, rdata: rdata.into() }
+}
+
+fn naming(config: &Config) -> Naming {
+    Naming::new(&config.naming.presets, &config.naming.template).expect("validated before anything started")
+}
+
+/// A seed that nobody outside can know, so that nobody can choose names that collide.
+fn rand_seed() -> u64 {
+    getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()))
+}
+
+/// What the DNS side is told.
+pub(super) fn wire_options(config: &Config) -> WireOptions {
+    let (dns, tcp) = (&config.dns, &config.dns.tcp);
+    let by_prefix = dns.udp_max_for.iter().map(|row| (row.prefix, usize::from(row.size)));
+    let defaults = TcpLimits::default();
+    WireOptions {
+        listen: dns.listen.clone(),
+        workers: NonZeroUsize::new(dns.workers),
+        udp: UdpLimits { max: usize::from(dns.udp_max), by_prefix: by_prefix.collect() },
+        tcp: TcpLimits {
+            connections: if tcp.connections == 0 { defaults.connections } else { tcp.connections },
+            connections_per_client: tcp.per_client,
+            first_query: tcp.first_query,
+            idle: tcp.idle,
+            in_flight: tcp.in_flight,
+            lifetime: tcp.lifetime,
+            ..defaults
+        },
+        transfer_from: dns.transfer_from.clone(),
+    }
+}
+
+/// What the registry is told.
+pub(super) fn registry_options(config: &Config, plan: &Plan, http: &[SocketAddr]) -> Options {
+    let servers = match config.server.advertise.as_slice() {
+        [] => http.iter().filter(|at| !at.ip().is_unspecified()).map(|at| format!("http://{at}")).collect(),
+        named => named.to_vec(),
+    };
+    let policy = &config.policy;
+    Options {
+        zones: plan.registering(),
+        naming: naming(config),
+        policy: Policy {
+            allow_addresses: policy.allow_addresses.clone(),
+            allow_labels: policy.allow_labels.clone(),
+            sites: policy.sites.clone(),
+        },
+        history: config.store.history,
+        servers,
+    }
+}

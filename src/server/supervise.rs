@@ -1,0 +1,87 @@
+//! The service manager and signals: ready, reloading, stopping, watchdog.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::registry::Registry;
+
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Waits until the store has been read, or until it is known that it cannot be.
+pub(super) async fn first_load(registry: &Registry, longest: Duration) {
+    let settled = async {
+        loop {
+            let health = registry.health();
+            if health.loaded || health.trouble.is_some() {
+                return health;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    match tokio::time::timeout(longest, settled).await {
+        Ok(health) if health.loaded => {}
+        Ok(health) => tracing::error!(trouble = health.trouble, "the registry is not loaded; registered names answer SERVFAIL"),
+        Err(_) => tracing::warn!("the registry is still being loaded; registered names answer SERVFAIL until then"),
+    }
+}
+
+/// Says that the server answers: in the log, with the addresses, and to the service manager.
+pub(super) fn ready(dns: &[SocketAddr], http: &[SocketAddr]) {
+    tracing::info!(dns = list(dns), http = list(http), "ready");
+    notify(&[NotifyState::Ready]);
+}
+
+/// Says that the server drains.
+pub(super) fn stopping() {
+    tracing::info!("stopping: finishing what is in flight");
+    notify(&[NotifyState::Stopping]);
+}
+
+/// Says that a reload begins.
+pub(super) fn reloading() {
+    let monotonic = NotifyState::monotonic_usec_now();
+    match monotonic {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(_) => notify(&[NotifyState::Reloading]),
+    }
+}
+
+/// Says that a reload has ended.
+pub(super) fn reloaded() {
+    notify(&[NotifyState::Ready]);
+}
+
+/// Tells the service manager's watchdog that the runtime still gets round, as often as it wants.
+pub(super) async fn watchdog(stop: CancellationToken) {
+    let Some(interval) = sd_notify::watchdog_enabled() else { return };
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(interval / 2) => notify(&[NotifyState::Watchdog]),
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Returns at the first SIGTERM or SIGINT.
+pub(super) async fn until_told_to_stop() -> std::io::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "the service manager was not told");
+    }
+}
+
+fn list(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(",")
+}

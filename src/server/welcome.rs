@@ -1,0 +1,39 @@
+//! What a person who has just started the server can try; not for service managers.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::SocketAddr;
+
+use super::plan::Plan;
+
+/// Prints the first commands to try, with the real addresses.
+pub(super) fn print(plan: &Plan, dns: &[SocketAddr], http: &[SocketAddr]) {
+    if std::env::var_os("NOTIFY_SOCKET").is_some() {
+        return;
+    }
+    let (Some(zone), [dns, ..], [http, ..]) = (plan.registering().into_iter().next(), dns, http) else { return };
+    let text = text(zone.to_string().trim_end_matches('.'), dns, http, plan.registers_itself());
+    // Nobody may be reading: a closed standard output is no reason to stop.
+    drop(std::io::stdout().lock().write_all(text.as_bytes()));
+}
+
+fn text(zone: &str, dns: &SocketAddr, http: &SocketAddr, registers_itself: bool) -> String {
+    let program = std::env::args().next().unwrap_or_else(|| "zonebeat".to_owned());
+    let dig = format!("dig @{} -p {}", dns.ip(), dns.port());
+    let mut text = format!("\nzonebeat answers DNS on {dns} and HTTP on http://{http}, zone {zone}.\nTry in another terminal:\n\n");
+    if registers_itself {
+        line(&mut text, "the server itself:", &format!("{dig} _zonebeat._tcp.{zone} SRV"));
+    }
+    let body = "{\"port\": 8080, \"addresses\": [\"192.0.2.7\"]}";
+    line(&mut text, "register an instance:", &format!("curl -X PUT http://{http}/v1/services/search/instances/a1 -d '{body}'"));
+    line(&mut text, "see it, for 15 s or as long as it beats:", &format!("{dig} _search._tcp.{zone} SRV"));
+    let server = if http.port() == 8053 { String::new() } else { format!(" --server http://{http}") };
+    line(&mut text, "register and beat until Ctrl-C:", &format!("{program} register web --port 8000 --address 192.0.2.8 --wait{server}"));
+    line(&mut text, "what is registered:", &format!("{program} services{server}"));
+    text.push('\n');
+    text
+}
+
+fn line(text: &mut String, what: &str, command: &str) {
+    writeln!(text, "  # {what}\n  {command}").expect("writing to a string");
+}
