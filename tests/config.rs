@@ -183,7 +183,7 @@ secret = "?"
         "12:8 dns.tcp.idle: must be more than 0",
         "4:6 server.id: instance label \"no spaces\" has the character",
         "5:14 server.advertise[0]: \"ns1:8053\" is not a base URL such as",
-        "21:1 naming: no naming preset \"nomad\"",
+        "21:11 naming.presets: no naming preset \"nomad\"",
         "15:17 zone[0].ns_addresses[0]: 0.0.0.0 is not the address of a host",
         "17:8 zone[1].name: a.example. is declared twice",
         "18:1 zone[2].name: is missing, or the root",

@@ -24,6 +24,9 @@ pub enum Failure {
     /// Something on this machine failed.
     #[error("{0}")]
     Failed(String),
+    /// What is wrong has been written already.
+    #[error("see above")]
+    Reported,
     /// Writing the output failed.
     #[error("cannot write the output: {0}")]
     Output(io::Error),
@@ -36,13 +39,14 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::Refused(refused) if refused.is_policy() => 3,
             Self::TakenOver(_) => 3,
-            Self::Refused(_) | Self::Unreachable(_) | Self::Failed(_) | Self::Output(_) => 1,
+            Self::Refused(_) | Self::Unreachable(_) | Self::Failed(_) | Self::Reported | Self::Output(_) => 1,
         }
     }
 
     /// Says it to people, on standard error. A reader that went away (`| head`) needs no message.
     pub fn report(&self) {
         match self {
+            Self::Reported => {}
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             failure => eprint(&format!("zonebeat: {failure}")),
         }

@@ -4,6 +4,7 @@
 //! and `server` (`serve`). What people read goes to standard output, why something failed to standard error; `--json`
 //! makes the output the server's own JSON. Exit codes are decided in one place, [`failure`].
 
+pub mod check; // check: configuration and zone files without a server
 pub mod completion; // completion, man: made from the same definitions that parse
 pub mod connection; // --server, --token, --json
 pub mod deregister;
@@ -15,7 +16,6 @@ pub mod serve;
 pub mod show;
 pub mod token;
 pub mod values; // argument values with a grammar of their own
-// LEAD: `pub mod check; // check: configuration and zone files without a server` comes from the zone part.
 
 pub use failure::Failure;
 
@@ -55,7 +55,7 @@ enum Command {
     Instances(list::InstancesArgs),
     Show(show::ShowArgs),
     Token(token::TokenArgs),
-    // LEAD: `Check(check::CheckArgs),`
+    Check(check::CheckArgs),
     Completion(completion::CompletionArgs),
     Man(completion::ManArgs),
 }
@@ -71,7 +71,7 @@ impl Cli {
             Command::Instances(args) => client(list::instances(&args)),
             Command::Show(args) => client(show::run(&args)),
             Command::Token(args) => client(token::run(&args)),
-            // LEAD: `Command::Check(args) => check::run(args)...,`
+            Command::Check(args) => check::run(&args),
             Command::Completion(args) => completion::completion(&args),
             Command::Man(args) => completion::man(&args),
         }

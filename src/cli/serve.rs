@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Failure, examples, values};
+use crate::config::Overrides;
 use crate::model::Name;
+use crate::server::{self, ServeOptions};
 
 /// Run the server
 ///
@@ -47,7 +49,7 @@ pub struct ServeArgs {
 
 /// Runs the server until it is told to stop.
 pub fn run(args: ServeArgs) -> Result<(), Failure> {
-    // LEAD: the one line to wire: `crate::server::run(crate::server::ServeOptions { .. })` with the fields of
-    // `ServeArgs` (empty lists and `None` mean: not given), its error through `Failure::Failed(error.to_string())`.
-    Err(Failure::Failed(format!("the server is not part of this build ({args:?})")))
+    let ServeArgs { config, zones, zones_dir, listen, http, data_dir } = args;
+    let overrides = Overrides { zones, zones_dir, listen, http, data_dir };
+    server::run(ServeOptions { config, overrides }).map_err(|error| Failure::Failed(error.to_string()))
 }

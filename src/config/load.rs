@@ -35,7 +35,7 @@ pub struct Overrides {
     /// In place of `dns.listen`, if any.
     pub listen: Vec<SocketAddr>,
     /// In place of `http.listen`.
-    pub http: Option<SocketAddr>,
+    pub http: Vec<SocketAddr>,
     /// In place of `data_dir`.
     pub data_dir: Option<PathBuf>,
 }
@@ -71,8 +71,8 @@ impl Config {
             self.dns.listen = listen;
             self.source.replaced.push("dns.listen");
         }
-        if let Some(address) = http {
-            self.http.listen = vec![address];
+        if !http.is_empty() {
+            self.http.listen = http;
             self.source.replaced.push("http.listen");
         }
         if let Some(folder) = data_dir {

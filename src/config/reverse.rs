@@ -17,7 +17,7 @@ pub fn zone_of_prefix(prefix: IpNet) -> Result<Name, String> {
         return Err(format!("{prefix} has bits behind its length; did you mean {}?", prefix.trunc()));
     }
     let labels = usize::from(prefix.prefix_len() / step);
-    if prefix.prefix_len() == 0 || prefix.prefix_len() % step != 0 {
+    if prefix.prefix_len() == 0 || !prefix.prefix_len().is_multiple_of(step) {
         return Err(format!("the length of {prefix} is not a multiple of {step}; name the zones one by one"));
     }
     let mut name = digits[..labels].iter().rev().map(|label| format!("{label}.")).collect::<String>();

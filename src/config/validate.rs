@@ -6,7 +6,7 @@ use data_encoding::BASE64;
 
 use super::{Config, ConfigError, StoreKind, TsigKey, reverse};
 use crate::model::label::{LabelKind, parse_label};
-use crate::model::naming::Naming;
+use crate::model::naming::{Naming, NamingError};
 use crate::model::{Finding, Name};
 
 /// The smallest maximum of a UDP answer (RFC 1035 section 4.2.1).
@@ -134,7 +134,11 @@ impl Check<'_> {
         }
         let naming = &self.config.naming;
         if let Err(error) = Naming::new(&naming.presets, &naming.template) {
-            self.wrong("naming", error.to_string());
+            let key = match error {
+                NamingError::UnknownPreset(_) | NamingError::NoHost => "naming.presets",
+                _ => "naming.template",
+            };
+            self.wrong(key, error.to_string());
         }
     }
 

@@ -30,7 +30,7 @@ pub type Parsed = Result<(StaticZone, Vec<Finding>), Vec<Finding>>;
 const MAX_DEPTH: usize = 16;
 /// How many files one zone may include.
 const MAX_INCLUDES: usize = 10_000;
-/// After so many findings the rest of the zone is not read.
+/// After so many findings the rest of the zone is not read; of the checks no more are shown, errors first.
 const MAX_FINDINGS: usize = 1000;
 
 /// Reads and checks the zone in the file `path`. Names are relative to `default_origin` until the file says otherwise.
@@ -107,7 +107,11 @@ impl<'p> Parser<'p> {
     fn zone(mut self, file: File, text: Vec<u8>, default_origin: &Name) -> Parsed {
         self.file(Arc::clone(&file), text, default_origin.as_wire().to_vec(), &[]);
         let broken = self.findings.iter().any(Finding::is_error);
-        let outcome = check::check(&file, self.drafts, default_origin, broken);
+        let mut outcome = check::check(&file, self.drafts, default_origin, broken);
+        if outcome.remarks.len() > MAX_FINDINGS {
+            outcome.remarks.sort_by_key(|remark| !remark.is_error());
+            outcome.remarks.truncate(MAX_FINDINGS);
+        }
         self.findings.extend(check::show(outcome.remarks, &self.texts));
         self.findings.sort_by(|a, b| {
             let key = |finding: &Finding| (finding.place.file != file, finding.place.clone());

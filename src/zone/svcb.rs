@@ -55,13 +55,13 @@ pub(super) fn is_valid(key: u16, value: &[u8]) -> bool {
     match key {
         MANDATORY => {
             let keys: Vec<&[u8]> = value.chunks(2).collect();
-            !value.is_empty() && value.len() % 2 == 0 && keys.is_sorted_by(|a, b| a < b) && keys[0] != [0, 0]
+            !value.is_empty() && value.len().is_multiple_of(2) && keys.is_sorted_by(|a, b| a < b) && keys[0] != [0, 0]
         }
         ALPN => fields::strings(value).is_some_and(|ids| ids.iter().all(|id| !id.is_empty())),
         NO_DEFAULT_ALPN => value.is_empty(),
         PORT => value.len() == 2,
-        IPV4_HINT => !value.is_empty() && value.len() % 4 == 0,
-        IPV6_HINT => !value.is_empty() && value.len() % 16 == 0,
+        IPV4_HINT => !value.is_empty() && value.len().is_multiple_of(4),
+        IPV6_HINT => !value.is_empty() && value.len().is_multiple_of(16),
         u16::MAX => false,
         _ => true,
     }
