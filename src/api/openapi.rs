@@ -191,7 +191,7 @@ fn words(operation: &str) -> Vec<Word> {
         "deregister" => {
             &[PATH, CALLER, NUMBERS, COMMIT, &[Word::UnknownInstance, Word::OldIncarnation, Word::NameOwned]]
         }
-        "end_session" => &[PATH, CALLER, COMMIT, &[Word::UnknownSession, Word::NameOwned]],
+        "end_session" => &[PATH, CALLER, COMMIT, &[Word::BadValue, Word::UnknownSession, Word::NameOwned]],
         "declare" => &[
             PATH,
             CALLER,
@@ -200,8 +200,8 @@ fn words(operation: &str) -> Vec<Word> {
             &[Word::NameOwned, Word::StaticName, Word::SiteLabel, Word::ReservedName, Word::NoZone],
         ],
         "undeclare" => &[PATH, CALLER, COMMIT, &[Word::UnknownService, Word::InUse, Word::NameOwned]],
-        "create_token" => &[CALLER, BODY, COMMIT],
-        "revoke_token" => &[PATH, CALLER, COMMIT, &[Word::UnknownToken]],
+        "create_token" => &[CALLER, BODY, COMMIT, &[Word::BadLabel]],
+        "revoke_token" => &[PATH, CALLER, COMMIT, &[Word::UnknownToken, Word::InUse]],
         "list_tokens" => &[CALLER, READ, &[Word::Forbidden]],
         "show_instance" => &[PATH, READ, &[Word::UnknownInstance]],
         "list_instances" => &[PATH, NUMBERS, READ, &[Word::UnknownService]],

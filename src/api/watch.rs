@@ -101,7 +101,7 @@ mod tests {
         let mut router: Router = Router::new()
             .route("/healthz", get(|| async { "ok" }))
             .route("/panics", get(panics))
-            .route("/slow", get(|| std::future::pending::<()>()))
+            .route("/slow", get(std::future::pending::<()>))
             .layer(axum::middleware::from_fn_with_state(state, watch));
         for (path, status) in [("/healthz", 200), ("/panics", 500), ("/slow", 503), ("/none", 404)] {
             let request = Request::builder().uri(path).body(Body::empty()).expect("request");
