@@ -35,6 +35,7 @@ use crate::view::Published;
 use crate::wire::{self, BindError};
 use plan::Plan;
 use publisher::{Slot, ViewPublisher};
+use reload::Reload;
 use statics::SharedHolders;
 
 /// How long the first look at the store may take before the server says that it is ready all the same.
@@ -101,12 +102,13 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let metrics = Metrics::new();
     let counters = Arc::new(DnsCounters::default());
     register_dns_metrics(&metrics, &counters);
-    let compiler = plan.compiler(&config, &hostname_of(&config));
+    let identity = config.server_id(hostname().as_deref());
+    let compiler = plan.compiler(&config, &identity);
     let published = Published::new(compiler.unready());
     let holders = SharedHolders::new(plan.holders());
     let slot = Slot::default();
     let freshness = Arc::new(health::Freshness::new(published.clone(), Arc::clone(&clock)));
-    let publisher = ViewPublisher::new(compiler, Arc::clone(&slot), Arc::clone(&freshness), metrics.clone());
+    let publisher = ViewPublisher::new(compiler, slot.clone(), Arc::clone(&freshness), Arc::clone(&clock), metrics.clone());
 
     let (dns_stop, http_stop) = (CancellationToken::new(), CancellationToken::new());
     let dns = wire.serve(published.clone(), counters, dns_stop.clone())?;
@@ -119,30 +121,38 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         Arc::clone(&clock),
         Arc::new(health::Observer::new(metrics.clone())),
     );
-    freshness.watch(registry.clone());
 
     let tasks = TaskTracker::new();
     let state = api::ApiState {
         registry: registry.clone(),
-        metrics: Arc::new(health::Exposition::new(metrics, registry.clone())),
-        freshness: Arc::clone(&freshness) as _,
-        observer: freshness.observer(),
+        metrics: Arc::new(health::Exposition::new(metrics.clone(), registry.clone())),
+        freshness,
+        observer: Arc::new(health::Calls(metrics)),
         clock,
         shutdown: http_stop.clone(),
         limits: api::Limits { body: config.http.body_limit, ..api::Limits::default() },
         dns: dns_addresses.clone().into(),
     };
+    let limits = state.limits.clone();
     let router = api::router(state);
     for listener in http {
-        tasks.spawn(api::serve(listener, router.clone(), api::Limits::default(), http_stop.clone()));
+        tasks.spawn(api::serve(listener, router.clone(), limits.clone(), http_stop.clone()));
     }
-    tasks.spawn(reload::on_hangup(reload::Reload::new(config.clone(), plan.registering(), slot, holders, registry.clone()), http_stop.clone())?);
+    let reload = Reload {
+        config,
+        identity: identity.clone(),
+        plan: plan.clone(),
+        slot,
+        holders,
+        registry: registry.clone(),
+    };
+    tasks.spawn(reload::on_hangup(reload, http_stop.clone())?);
     tasks.spawn(supervise::watchdog(http_stop.clone()));
 
     supervise::first_load(&registry, FIRST_LOAD).await;
     if plan.registers_itself() {
-        let id = config.server_id(hostname().as_deref());
-        own::register_soon(&tasks, &registry, id, http_addresses[0], http_stop.clone()).await;
+        let kept = own::keep_registered(registry.clone(), identity, http_addresses.clone(), http_stop.clone());
+        tasks.spawn(kept);
     }
     supervise::ready(&dns_addresses, &http_addresses);
     welcome::print(&plan, &dns_addresses, &http_addresses);
@@ -165,10 +175,6 @@ async fn serve(config: Config) -> Result<(), ServeError> {
 fn register_dns_metrics(metrics: &Metrics, counters: &Arc<DnsCounters>) {
     let registered = DnsCollector::new(Arc::clone(counters)).and_then(|collector| metrics.register(Box::new(collector)));
     registered.expect("the names of the DNS metrics are constants and nobody else has them");
-}
-
-fn hostname_of(config: &Config) -> String {
-    config.server_id(hostname().as_deref())
 }
 
 async fn listen_http(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ServeError> {

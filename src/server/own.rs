@@ -17,7 +17,12 @@ pub(super) const SERVICE: &str = "zonebeat";
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Registers and beats until the server stops. It does not leave then: a restart goes on where it was.
-pub(super) async fn keep_registered(registry: Registry, id: String, http: SocketAddr, stop: CancellationToken) {
+pub(super) async fn keep_registered(registry: Registry, id: String, http: Vec<SocketAddr>, stop: CancellationToken) {
+    let allowed = |address: &&SocketAddr| registry.options().policy.check_address(address.ip()).is_ok();
+    let Some(http) = http.iter().find(allowed).copied() else {
+        tracing::info!("policy lets no HTTP address of this server into DNS, so it does not register itself");
+        return;
+    };
     let mut told = None;
     while !stop.is_cancelled() {
         let wait = match beat(&registry, &id, http).await {

@@ -4,21 +4,36 @@
 //! from a slot that a reload fills: the next `reload` takes them, so they are never half applied.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::Duration;
 
+use super::health::Freshness;
 use crate::metrics::Metrics;
-use crate::model::{Name, Revision};
+use crate::model::{Clock, Name, Revision};
 use crate::registry::{Publisher, Snapshot, Touched, ZoneRow};
-use crate::view::{Compiler, Published, View};
+use crate::view::{Compiler, View};
 
 /// Where a reload leaves the compiler made from new zone files.
-pub(super) type Slot = Arc<Mutex<Option<Compiler>>>;
+#[derive(Debug, Clone, Default)]
+pub(super) struct Slot(Arc<Mutex<Option<Compiler>>>);
+
+impl Slot {
+    /// Leaves a compiler for the next reload.
+    pub(super) fn put(&self, compiler: Compiler) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(compiler);
+    }
+
+    /// Takes what was left.
+    pub(super) fn take(&self) -> Option<Compiler> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
 
 /// Compiles and publishes.
 pub(super) struct ViewPublisher {
     compiler: Compiler,
     slot: Slot,
-    published: Published,
+    freshness: Arc<Freshness>,
+    clock: Arc<dyn Clock>,
     metrics: Metrics,
     shown: Snapshot,
     prepared: Option<Prepared>,
@@ -32,21 +47,31 @@ struct Prepared {
 }
 
 impl ViewPublisher {
-    pub(super) fn new(compiler: Compiler, slot: Slot, published: Published, metrics: Metrics) -> Self {
-        Self { compiler, slot, published, metrics, shown: Snapshot::default(), prepared: None }
+    pub(super) fn new(
+        compiler: Compiler,
+        slot: Slot,
+        freshness: Arc<Freshness>,
+        clock: Arc<dyn Clock>,
+        metrics: Metrics,
+    ) -> Self {
+        Self { compiler, slot, freshness, clock, metrics, shown: Snapshot::default(), prepared: None }
+    }
+
+    fn compiled(&self, started: Duration) {
+        self.metrics.view().compiled(self.clock.monotonic().saturating_sub(started));
     }
 
     /// Zones of the published view with the last change of their content.
     fn changed(&self) -> Vec<(Name, Revision)> {
-        let view = self.published.load();
+        let view = self.freshness.published().load();
         view.zones.iter().filter(|zone| zone.dynamic).map(|zone| (zone.apex.clone(), zone.changed())).collect()
     }
 
     fn prepare_full(&mut self, snapshot: &Snapshot, changed: &[(Name, Revision)], compiler: Option<Compiler>) {
-        let started = Instant::now();
+        let started = self.clock.monotonic();
         let mut view = compiler.as_ref().unwrap_or(&self.compiler).full(snapshot, changed);
-        view.stale = self.published.load().stale;
-        self.metrics.view_compiled(started.elapsed());
+        view.stale = self.freshness.published().load().stale;
+        self.compiled(started);
         self.prepared = Some(Prepared { view, shows: snapshot.clone(), compiler });
     }
 }
@@ -59,8 +84,7 @@ impl Publisher for ViewPublisher {
     }
 
     fn reload(&mut self, snapshot: &Snapshot) -> Vec<(Name, String)> {
-        let waiting = self.slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let compiler = waiting.unwrap_or_else(|| self.compiler.clone());
+        let compiler = self.slot.take().unwrap_or_else(|| self.compiler.clone());
         let bases = compiler.bases();
         self.prepare_full(snapshot, &self.changed(), Some(compiler));
         bases
@@ -73,10 +97,10 @@ impl Publisher for ViewPublisher {
     }
 
     fn prepare(&mut self, after: &Snapshot, touched: &[Touched]) -> Vec<(Name, Revision)> {
-        let started = Instant::now();
-        let current = self.published.load();
+        let started = self.clock.monotonic();
+        let current = self.freshness.published().load_full();
         let (view, moved) = self.compiler.update(&current, &self.shown, after, touched);
-        self.metrics.view_compiled(started.elapsed());
+        self.compiled(started);
         self.prepared = Some(Prepared { view, shows: after.clone(), compiler: None });
         moved
     }
@@ -87,9 +111,10 @@ impl Publisher for ViewPublisher {
             self.compiler = compiler;
         }
         self.shown = prepared.shows;
-        let zones = prepared.view.zones.iter().map(|zone| (zone.apex.to_string(), zone.serial.0));
-        self.metrics.view_published(prepared.view.revision.0, prepared.view.table.names(), zones);
-        self.published.publish(Arc::new(prepared.view));
+        let metrics = self.metrics.view();
+        prepared.view.zones.iter().for_each(|zone| metrics.set_serial(&zone.apex, zone.serial));
+        metrics.published(prepared.view.revision, prepared.view.table.names());
+        self.freshness.publish(Arc::new(prepared.view));
     }
 
     fn discard(&mut self) {
@@ -97,9 +122,9 @@ impl Publisher for ViewPublisher {
     }
 
     fn set_stale(&mut self, stale: bool) {
-        let current = self.published.load_full();
+        let current = self.freshness.published().load_full();
         if current.stale != stale {
-            self.published.publish(Arc::new(View { stale, ..(*current).clone() }));
+            self.freshness.publish(Arc::new(View { stale, ..(*current).clone() }));
         }
         if let Some(prepared) = &mut self.prepared {
             prepared.view.stale = stale;

@@ -18,7 +18,7 @@ pub(super) struct Holders {
 }
 
 /// The holders of the zone files that are in force.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct SharedHolders(Arc<ArcSwap<Holders>>);
 
 impl Holders {
@@ -28,7 +28,10 @@ impl Holders {
         for zone in zones {
             for entry in &zone.records {
                 let owner = &entry.record.owner;
-                let place = format!("{}:{}", entry.place.file, entry.place.line);
+                let place = match entry.place.line {
+                    0 => entry.place.file.to_string(),
+                    line => format!("{}:{line}", entry.place.file),
+                };
                 let ends_zone = entry.record.rtype == Rtype::DNAME || entry.record.rtype == Rtype::NS;
                 if ends_zone && *owner != zone.origin {
                     holders.cuts.entry(owner.clone()).or_insert_with(|| place.clone());
@@ -55,6 +58,10 @@ impl Holders {
 }
 
 impl SharedHolders {
+    pub(super) fn new(holders: Holders) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(holders)))
+    }
+
     /// Puts other zone files in force.
     pub(super) fn replace(&self, holders: Holders) {
         self.0.store(Arc::new(holders));
