@@ -3,6 +3,8 @@
 //! The model knows which instances there are, with their port and the tick of their last beat. After every step the
 //! registry must agree with it; the published state, the snapshot and what a restart would find must be the same.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 #[path = "registry_cases/support.rs"]
 #[allow(dead_code)]
 mod support;
@@ -215,7 +217,7 @@ impl Play {
             self.model.members(session).into_iter().filter(|member| !members.contains(member)).collect();
         let wanted = Known { port: 1, site: 0, session: Some(session), serving: true };
         let mut after = self.model.clone();
-        leaving.iter().for_each(|key| drop(after.instances.remove(key)));
+        after.instances.retain(|key, _| !leaving.contains(key));
         let blocked = members.iter().any(|(service, id)| {
             let same =
                 after.instances.get(&(*service, *id)).is_some_and(|b| Known { serving: true, ..b.clone() } == wanted);
@@ -310,7 +312,7 @@ impl Play {
         if self.model.failing {
             self.world.wait(seconds as f64 + 0.3);
             self.model.away |= !self.world.registry.health().writable;
-            self.model.all_silences_start_anew();
+            self.beat_for_all();
             return;
         }
         if self.model.away {
@@ -328,7 +330,7 @@ impl Play {
     fn forget_little_waits(&mut self) {
         let alive: Vec<Who> = self.model.silence.keys().copied().collect();
         for who in alive {
-            if self.model.silence[&who] >= 10 {
+            if self.model.silence[&who] >= 5 {
                 self.beat_as(who);
             }
         }
@@ -391,7 +393,7 @@ impl Play {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_registry_does_what_the_model_says(moves in prop::collection::vec(moves(), 1..60)) {

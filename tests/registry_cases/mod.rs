@@ -7,5 +7,5 @@ mod running;
 mod services;
 mod sessions;
 mod stores;
-pub mod support;
+pub(crate) mod support;
 mod tokens;

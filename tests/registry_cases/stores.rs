@@ -185,3 +185,19 @@ fn zone_files_are_reloaded_as_a_batch_of_their_own() {
     assert_eq!(calls(&world)[12..], ["reload", "discard", "stale true"]);
     assert_eq!(world.store.zone().static_hash, "basis-2");
 }
+
+#[test]
+fn a_store_that_somebody_else_wrote_to_is_read_again() {
+    let mut world = World::new();
+    world.register("search", "a1", facts());
+    let mut other = world.restart();
+    other.register("search", "a2", facts());
+    let refusal = world.run(register("search", "a3", facts())).expect_err("conflict");
+    assert_eq!(refusal.word, Word::StoreUnavailable);
+    assert!(world.instance("search", "a2").is_none());
+    world.wait(1.1);
+    assert!(world.is_serving("search", "a2"));
+    world.register("search", "a3", facts());
+    assert!(!world.stage.lock().unwrap().stale);
+    world.assert_consistent();
+}

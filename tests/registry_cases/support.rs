@@ -18,18 +18,18 @@ use zonebeat::registry::writer::Writer;
 use zonebeat::registry::{Action, Beaten, Command, Options, Outcome, Publisher, Registry, StaticNames};
 use zonebeat::security::Policy;
 
-pub const ZONE: &str = "sd.example.org";
+pub(crate) const ZONE: &str = "sd.example.org";
 
-pub type Hook = Box<dyn FnMut() + Send>;
+pub(crate) type Hook = Box<dyn FnMut() + Send>;
 
 /// A store in memory: what a real one keeps, and a switch that makes it fail.
 #[derive(Default)]
-pub struct MemoryStore {
+pub(crate) struct MemoryStore {
     rows: Mutex<Rows>,
-    pub failing: AtomicBool,
-    pub commits: AtomicUsize,
-    pub reopened: AtomicUsize,
-    pub during_commit: Mutex<Option<Hook>>,
+    pub(crate) failing: AtomicBool,
+    pub(crate) commits: AtomicUsize,
+    pub(crate) reopened: AtomicUsize,
+    pub(crate) during_commit: Mutex<Option<Hook>>,
 }
 
 #[derive(Default)]
@@ -43,7 +43,7 @@ struct Rows {
 }
 
 impl MemoryStore {
-    pub fn fail(&self, failing: bool) {
+    pub(crate) fn fail(&self, failing: bool) {
         self.failing.store(failing, Ordering::SeqCst);
     }
 
@@ -54,11 +54,11 @@ impl MemoryStore {
         }
     }
 
-    pub fn history_now(&self) -> Vec<Change> {
+    pub(crate) fn history_now(&self) -> Vec<Change> {
         self.rows.lock().unwrap().history.clone()
     }
 
-    pub fn zone(&self) -> ZoneRow {
+    pub(crate) fn zone(&self) -> ZoneRow {
         self.rows.lock().unwrap().zones.get(&zone()).cloned().unwrap_or_default()
     }
 }
@@ -134,16 +134,16 @@ impl Store for MemoryStore {
 
 /// What the publisher was told, in words.
 #[derive(Default)]
-pub struct Stage {
-    pub calls: Vec<String>,
-    pub published: Option<Snapshot>,
-    pub stale: bool,
-    pub hash: String,
-    pub during_prepare: Option<Hook>,
+pub(crate) struct Stage {
+    pub(crate) calls: Vec<String>,
+    pub(crate) published: Option<Snapshot>,
+    pub(crate) stale: bool,
+    pub(crate) hash: String,
+    pub(crate) during_prepare: Option<Hook>,
     compiled: Option<Snapshot>,
 }
 
-pub struct Recorder(pub Arc<Mutex<Stage>>);
+pub(crate) struct Recorder(pub(crate) Arc<Mutex<Stage>>);
 
 impl Publisher for Recorder {
     fn load(&mut self, snapshot: &Snapshot, _zones: &[(Name, ZoneRow)]) -> Vec<(Name, String)> {
@@ -201,7 +201,7 @@ impl Publisher for Recorder {
 
 /// Static names: a name and where it stands.
 #[derive(Default)]
-pub struct Statics(pub Mutex<BTreeMap<Name, String>>);
+pub(crate) struct Statics(pub(crate) Mutex<BTreeMap<Name, String>>);
 
 impl StaticNames for Statics {
     fn holder(&self, name: &Name) -> Option<String> {
@@ -210,22 +210,22 @@ impl StaticNames for Statics {
 }
 
 /// A registry, not started: the test is its thread.
-pub struct World {
-    pub clock: Arc<ManualClock>,
-    pub store: Arc<MemoryStore>,
-    pub stage: Arc<Mutex<Stage>>,
-    pub statics: Arc<Statics>,
-    pub openable: Arc<AtomicBool>,
-    pub registry: Registry,
-    pub writer: Writer,
-    pub options: Options,
+pub(crate) struct World {
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) stage: Arc<Mutex<Stage>>,
+    pub(crate) statics: Arc<Statics>,
+    pub(crate) openable: Arc<AtomicBool>,
+    pub(crate) registry: Registry,
+    pub(crate) writer: Writer,
+    pub(crate) options: Options,
 }
 
-pub fn zone() -> Name {
+pub(crate) fn zone() -> Name {
     ZONE.parse().unwrap()
 }
 
-pub fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options {
         zones: vec![zone()],
         naming: Naming::plain(),
@@ -236,53 +236,53 @@ pub fn options() -> Options {
 }
 
 /// A caller on the server's own machine.
-pub fn anonymous() -> Principal {
+pub(crate) fn anonymous() -> Principal {
     Principal::Anonymous("127.0.0.1:4000".parse().unwrap())
 }
 
-pub fn with(token: &Arc<Token>) -> Principal {
+pub(crate) fn with(token: &Arc<Token>) -> Principal {
     Principal::Token { token: token.clone(), peer: "192.0.2.77:4000".parse().unwrap() }
 }
 
-pub fn token(id: &str, scope: Scope) -> Arc<Token> {
+pub(crate) fn token(id: &str, scope: Scope) -> Arc<Token> {
     Arc::new(Token { id: id.into(), name: format!("squad-{id}"), hash: "00".into(), scope, created: Timestamp(0) })
 }
 
-pub fn admin() -> Scope {
+pub(crate) fn admin() -> Scope {
     Scope { admin: true, ..Scope::default() }
 }
 
 /// The registration that most tests use.
-pub fn facts() -> Registration {
+pub(crate) fn facts() -> Registration {
     Registration { port: 8080, addresses: Some(vec!["192.0.2.7".into()]), ..Registration::default() }
 }
 
-pub fn at_site(site: &str) -> Registration {
+pub(crate) fn at_site(site: &str) -> Registration {
     Registration { site: Some(site.into()), ..facts() }
 }
 
-pub fn command(principal: &Principal, action: Action) -> Command {
+pub(crate) fn command(principal: &Principal, action: Action) -> Command {
     Command { principal: principal.clone(), reason: String::new(), action }
 }
 
-pub fn register(service: &str, id: &str, registration: Registration) -> Action {
+pub(crate) fn register(service: &str, id: &str, registration: Registration) -> Action {
     Action::Register { service: service.into(), id: id.into(), registration }
 }
 
-pub fn deregister(service: &str, id: &str, incarnation: Option<u64>) -> Action {
+pub(crate) fn deregister(service: &str, id: &str, incarnation: Option<u64>) -> Action {
     Action::Deregister { service: service.into(), id: id.into(), incarnation }
 }
 
-pub fn bring_back(service: &str, id: &str, incarnation: Option<u64>) -> Action {
+pub(crate) fn bring_back(service: &str, id: &str, incarnation: Option<u64>) -> Action {
     Action::Return { service: service.into(), id: id.into(), incarnation }
 }
 
-pub fn declare(service: &str) -> Action {
+pub(crate) fn declare(service: &str) -> Action {
     let declaration = Declaration { owner: Some("squad-search".into()), ..Declaration::default() };
     Action::Declare { service: service.into(), declaration }
 }
 
-pub fn session_set(session: &str, epoch: &str, members: &[(&str, &str, Registration)]) -> Action {
+pub(crate) fn session_set(session: &str, epoch: &str, members: &[(&str, &str, Registration)]) -> Action {
     let instances = members.iter().map(|(service, id, registration)| SessionInstance {
         service: (*service).into(),
         id: (*id).into(),
@@ -293,25 +293,25 @@ pub fn session_set(session: &str, epoch: &str, members: &[(&str, &str, Registrat
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(options())
     }
 
-    pub fn with(options: Options) -> Self {
+    pub(crate) fn with(options: Options) -> Self {
         let mut world = Self::unopened(options, Arc::default());
         world.writer.tick();
         world
     }
 
     /// Another server life on the same store.
-    pub fn restart(&self) -> Self {
+    pub(crate) fn restart(&self) -> Self {
         let mut world = Self::unopened(self.options.clone(), self.store.clone());
         world.clock.advance(Duration::from_secs(10));
         world.writer.tick();
         world
     }
 
-    pub fn unopened(options: Options, store: Arc<MemoryStore>) -> Self {
+    pub(crate) fn unopened(options: Options, store: Arc<MemoryStore>) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp(1_790_000_000_000)));
         let stage = Arc::new(Mutex::new(Stage { hash: "basis-1".into(), ..Stage::default() }));
         let statics = Arc::new(Statics::default());
@@ -330,22 +330,22 @@ impl World {
     }
 
     /// One command of a caller on the server's own machine.
-    pub fn run(&mut self, action: Action) -> Result<Outcome, Refusal> {
+    pub(crate) fn run(&mut self, action: Action) -> Result<Outcome, Refusal> {
         self.run_as(&anonymous(), action)
     }
 
-    pub fn run_as(&mut self, principal: &Principal, action: Action) -> Result<Outcome, Refusal> {
+    pub(crate) fn run_as(&mut self, principal: &Principal, action: Action) -> Result<Outcome, Refusal> {
         let mut answers = self.writer.run_batch(&[command(principal, action)]);
         assert_eq!(answers.len(), 1);
         answers.remove(0)
     }
 
     /// Registers and returns the instance.
-    pub fn register(&mut self, service: &str, id: &str, registration: Registration) -> Arc<Instance> {
+    pub(crate) fn register(&mut self, service: &str, id: &str, registration: Registration) -> Arc<Instance> {
         instance_of(self.run(register(service, id, registration)).expect("registered"))
     }
 
-    pub fn refused(&mut self, action: Action) -> Word {
+    pub(crate) fn refused(&mut self, action: Action) -> Word {
         let before = self.registry.snapshot().revision;
         let refusal = self.run(action).expect_err("refused");
         assert_eq!(self.registry.snapshot().revision, before, "a refused command changes nothing");
@@ -354,12 +354,12 @@ impl World {
     }
 
     /// Lets time pass in ticks of 100 ms.
-    pub fn wait(&mut self, seconds: f64) {
+    pub(crate) fn wait(&mut self, seconds: f64) {
         self.wait_beating(seconds, &[]);
     }
 
     /// Lets time pass while these lone instances beat with every second.
-    pub fn wait_beating(&mut self, seconds: f64, alive: &[(&str, &str)]) {
+    pub(crate) fn wait_beating(&mut self, seconds: f64, alive: &[(&str, &str)]) {
         for tick in 0..(seconds * 10.0).round() as usize {
             self.clock.advance(Duration::from_millis(100));
             self.writer.tick();
@@ -370,27 +370,27 @@ impl World {
     }
 
     /// Lets hours pass in ticks of half a second, which is the most that the lease clock moves at once.
-    pub fn wait_long(&mut self, seconds: u64) {
+    pub(crate) fn wait_long(&mut self, seconds: u64) {
         for _ in 0..seconds * 2 {
             self.clock.advance(Duration::from_millis(500));
             self.writer.tick();
         }
     }
 
-    pub fn service(&self, name: &str) -> Option<Arc<Service>> {
+    pub(crate) fn service(&self, name: &str) -> Option<Arc<Service>> {
         self.registry.snapshot().service(name).cloned()
     }
 
-    pub fn instance(&self, service: &str, id: &str) -> Option<Arc<Instance>> {
+    pub(crate) fn instance(&self, service: &str, id: &str) -> Option<Arc<Instance>> {
         self.service(service)?.instance(id).cloned()
     }
 
-    pub fn is_serving(&self, service: &str, id: &str) -> bool {
+    pub(crate) fn is_serving(&self, service: &str, id: &str) -> bool {
         self.instance(service, id).is_some_and(|instance| instance.is_serving())
     }
 
     /// The words of history, as `register search/a1`.
-    pub fn story(&self) -> Vec<String> {
+    pub(crate) fn story(&self) -> Vec<String> {
         let changes = self.store.history_now();
         let words = changes.iter().map(|change| match &change.instance {
             Some(id) => format!("{} {}/{id}", change.transition.as_str(), change.subject),
@@ -399,12 +399,12 @@ impl World {
         words.filter(|word| !word.starts_with("static")).collect()
     }
 
-    pub fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.clock.wall()
     }
 
     /// What readers see, what is published and what a restart finds must be the same.
-    pub fn assert_consistent(&self) {
+    pub(crate) fn assert_consistent(&self) {
         let snapshot = self.registry.snapshot();
         let stage = self.stage.lock().unwrap();
         let published = stage.published.as_ref().expect("published");
@@ -422,14 +422,14 @@ impl World {
     }
 }
 
-pub fn instance_of(outcome: Outcome) -> Arc<Instance> {
+pub(crate) fn instance_of(outcome: Outcome) -> Arc<Instance> {
     match outcome {
         Outcome::Instance { instance, .. } => instance,
         other => panic!("not an instance: {other:?}"),
     }
 }
 
-pub fn changed(outcome: &Outcome) -> bool {
+pub(crate) fn changed(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Instance { changed, .. } | Outcome::Applied { changed, .. } => *changed,
         Outcome::Session { .. } => panic!("a session's set does not say"),
