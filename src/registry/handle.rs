@@ -71,15 +71,23 @@ impl Registry {
     /// Asks for a change; answers when it is durable and published.
     pub async fn submit(&self, command: Command) -> Result<Outcome, Refusal> {
         if self.shared.stopping.load(Ordering::Acquire) {
-            return Err(stopping());
+            return Err(self.gone());
         }
         let (answer, answered) = oneshot::channel();
         match self.queue.try_send(Request { command, answer }) {
-            Ok(()) => answered.await.unwrap_or_else(|_| Err(stopping())),
+            Ok(()) => answered.await.unwrap_or_else(|_| Err(self.gone())),
             Err(TrySendError::Full(_)) => {
                 Err(Refusal::new(Word::Busy, format!("{QUEUE} requests are waiting already; try again in a second")))
             }
-            Err(TrySendError::Disconnected(_)) => Err(stopping()),
+            Err(TrySendError::Disconnected(_)) => Err(self.gone()),
+        }
+    }
+
+    /// Why nobody answers.
+    fn gone(&self) -> Refusal {
+        match self.shared.stopping.load(Ordering::Acquire) {
+            true => Refusal::new(Word::NotReady, "the server is stopping; try another one"),
+            false => Refusal::new(Word::Internal, "the registry's writer has ended by a fault; the log says why"),
         }
     }
 
@@ -168,10 +176,6 @@ impl Registry {
     pub fn stop(&self) {
         self.shared.stopping.store(true, Ordering::Release);
     }
-}
-
-fn stopping() -> Refusal {
-    Refusal::new(Word::NotReady, "the server is stopping; try another one")
 }
 
 /// The writer's thread: batches as commands come, ticks as time passes, until it is told to stop.

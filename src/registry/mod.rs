@@ -5,11 +5,12 @@
 //! store.
 //!
 //! **Who changes it.** One thread, the [`writer`]. Edges send a [`Command`] through a bounded queue
-//! ([`Registry::submit`]; full: `busy`). The writer takes what waits, validates and [applies](apply) it to a working
-//! copy ([`draft`]), has the publisher compile the names of what was touched, commits rows and history in one batch,
+//! ([`Registry::submit`]; full: `busy`). The writer takes what waits, validates and applies it to a working copy
+//! (`apply`, `draft`), has the publisher compile the names of what was touched, commits rows and history in one batch,
 //! then publishes, swaps the snapshot, updates the leases and answers: an answer means durable and published. Each
-//! change has a revision of its own. Beats do not take this way ([`lease`]): they write a deadline and come to the
-//! writer only when they bring something back.
+//! change has a revision of its own. Beats do not take this way (`lease`): they write a deadline and come to the
+//! writer only when they bring something back. Beats carry no principal, so an edge asks
+//! [`authorize()`](crate::security::authorize()) itself before it beats.
 //!
 //! **Time.** Every 100 ms the writer turns the timer wheel and commits the lapses of leases that ran out. All of them
 //! pass through one function, `Writer::admit`, which is where the guard will stand. A lapsed instance keeps its record

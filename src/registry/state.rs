@@ -11,6 +11,7 @@ use super::lease::Subject;
 use super::session::Session;
 use super::store::Loaded;
 use super::{Census, Snapshot};
+use crate::model::service::ServiceRow;
 use crate::model::{Instance, Service};
 
 /// The registry with its indexes, at one revision.
@@ -32,15 +33,19 @@ impl State {
     pub(super) fn build(loaded: Loaded) -> Self {
         let mut state = Self::default();
         state.snapshot.revision = loaded.revision;
-        for (name, row) in loaded.services {
-            state.change_service(&name, |service| service.row = row);
-        }
         for (name, instance) in loaded.instances {
             let instance = Arc::new(instance);
             state.relocate(&name, None, Some(&instance));
             state.change_service(&name, |service| {
                 service.row.revision = service.row.revision.max(instance.revision);
                 put(service, instance);
+            });
+        }
+        // After the instances: a row of which nothing else is left would be dropped.
+        for (name, row) in loaded.services {
+            state.change_service(&name, |service| {
+                let revision = row.revision.max(service.row.revision);
+                service.row = ServiceRow { revision, ..row };
             });
         }
         for token in loaded.tokens {

@@ -16,6 +16,9 @@ use crate::model::label::LabelKind;
 use crate::model::{Instance, Refusal, Word};
 use crate::security::Want;
 
+/// An instance with the service it belongs to.
+type Member = (Arc<str>, Arc<Instance>);
+
 const MOST_INSTANCES: usize = 1000;
 const LONGEST_EPOCH: usize = 64;
 
@@ -166,11 +169,7 @@ fn find(draft: &Draft, session: &str) -> Result<Arc<str>, Refusal> {
 }
 
 /// The instances of a session, if the caller may write all of them.
-fn writable_members(
-    draft: &Draft,
-    caller: &Caller<'_>,
-    name: &Arc<str>,
-) -> Result<Vec<(Arc<str>, Arc<Instance>)>, Refusal> {
+fn writable_members(draft: &Draft, caller: &Caller<'_>, name: &Arc<str>) -> Result<Vec<Member>, Refusal> {
     let session = draft.state.sessions.get(name);
     let mut members = Vec::new();
     for (service, id) in session.into_iter().flat_map(|session| session.members.keys()) {

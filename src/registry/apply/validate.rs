@@ -20,6 +20,9 @@ const LONGEST_PAIR: usize = 255;
 const LONGEST_METADATA: usize = 4096;
 const LONGEST_SESSION: usize = 128;
 
+/// Keys and values, sorted by key.
+type Pairs = Box<[(Box<str>, Box<str>)]>;
+
 /// What a registration says, checked and with the defaults filled in.
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
@@ -30,7 +33,7 @@ pub(super) struct Facts {
     pub(super) site: Option<Arc<str>>,
     pub(super) endpoint: Endpoint,
     pub(super) tags: Box<[Box<str>]>,
-    pub(super) metadata: Box<[(Box<str>, Box<str>)]>,
+    pub(super) metadata: Pairs,
     pub(super) lease_seconds: u32,
 }
 
@@ -180,7 +183,7 @@ fn tags(texts: &[String]) -> Result<Box<[Box<str>]>, Refusal> {
 }
 
 /// Checks what becomes the TXT record of the instance (RFC 6763 section 6).
-fn metadata(pairs: &BTreeMap<String, String>) -> Result<Box<[(Box<str>, Box<str>)]>, Refusal> {
+fn metadata(pairs: &BTreeMap<String, String>) -> Result<Pairs, Refusal> {
     if pairs.len() > MOST_METADATA {
         return bad(format!("metadata has {} entries; at most {MOST_METADATA} are allowed", pairs.len()));
     }

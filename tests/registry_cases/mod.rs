@@ -1,0 +1,11 @@
+//! Stories about the registry. `support` has the registry that they play in.
+
+mod instances;
+mod leases;
+mod policy;
+mod running;
+mod services;
+mod sessions;
+mod stores;
+pub(crate) mod support;
+mod tokens;
