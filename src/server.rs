@@ -28,7 +28,8 @@ use crate::api;
 use crate::config::{Config, ConfigError, Overrides, zones::hostname};
 use crate::metrics::Metrics;
 use crate::metrics::dns::{DnsCollector, DnsCounters};
-use crate::model::{Clock, SystemClock};
+use crate::model::Clock;
+use crate::model::clock::SystemClock;
 use crate::registry::store::embedded::EmbeddedStore;
 use crate::registry::{Registry, Store};
 use crate::view::Published;
@@ -108,7 +109,8 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let holders = SharedHolders::new(plan.holders());
     let slot = Slot::default();
     let freshness = Arc::new(health::Freshness::new(published.clone(), Arc::clone(&clock)));
-    let publisher = ViewPublisher::new(compiler, slot.clone(), Arc::clone(&freshness), Arc::clone(&clock), metrics.clone());
+    let publisher =
+        ViewPublisher::new(compiler, slot.clone(), Arc::clone(&freshness), Arc::clone(&clock), metrics.clone());
 
     let (dns_stop, http_stop) = (CancellationToken::new(), CancellationToken::new());
     let dns = wire.serve(published.clone(), counters, dns_stop.clone())?;
@@ -138,14 +140,8 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     for listener in http {
         tasks.spawn(api::serve(listener, router.clone(), limits.clone(), http_stop.clone()));
     }
-    let reload = Reload {
-        config,
-        identity: identity.clone(),
-        plan: plan.clone(),
-        slot,
-        holders,
-        registry: registry.clone(),
-    };
+    let reload =
+        Reload { config, identity: identity.clone(), plan: plan.clone(), slot, holders, registry: registry.clone() };
     tasks.spawn(reload::on_hangup(reload, http_stop.clone())?);
     tasks.spawn(supervise::watchdog(http_stop.clone()));
 
@@ -173,7 +169,8 @@ async fn serve(config: Config) -> Result<(), ServeError> {
 }
 
 fn register_dns_metrics(metrics: &Metrics, counters: &Arc<DnsCounters>) {
-    let registered = DnsCollector::new(Arc::clone(counters)).and_then(|collector| metrics.register(Box::new(collector)));
+    let registered =
+        DnsCollector::new(Arc::clone(counters)).and_then(|collector| metrics.register(Box::new(collector)));
     registered.expect("the names of the DNS metrics are constants and nobody else has them");
 }
 
@@ -189,4 +186,3 @@ async fn listen_http(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, Serve
 fn open_store(data_dir: &std::path::Path) -> Result<Arc<dyn Store>, crate::registry::StoreError> {
     Ok(Arc::new(EmbeddedStore::open(data_dir)?))
 }
-

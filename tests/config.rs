@@ -221,7 +221,7 @@ fn flags_override_the_file() {
         zones: vec![name("a.example"), name("b.example")],
         zones_dir: Some("z".into()),
         listen: vec!["127.0.0.1:0".parse().expect("address")],
-        http: Some("[::1]:0".parse().expect("address")),
+        http: vec!["[::1]:0".parse().expect("address")],
         data_dir: Some("b".into()),
     });
     config.validate().expect("it is right");

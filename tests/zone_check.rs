@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use zonebeat::cli::check::{CheckArgs, RIGHT, USAGE, WRONG, check};
+use zonebeat::cli::check::{CheckArgs, Verdict, check};
 
-/// Exit code, standard output, standard error.
-fn run(args: &CheckArgs) -> (i32, String, String) {
+/// Verdict, standard output, standard error.
+fn run(args: &CheckArgs) -> (Verdict, String, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let code = check(args, &mut out, &mut err, false);
     (code, String::from_utf8(out).expect("UTF-8"), String::from_utf8(err).expect("UTF-8"))
@@ -23,7 +23,7 @@ fn a_broken_file_is_shown_with_carets_and_exit_1() {
     let file = folder.path().join("a.example.zone");
     std::fs::write(&file, format!("{GOOD}www  A 300.1.1.1\nb CNAME c\nb A 192.0.2.1\n")).expect("written");
     let (code, out, err) = run(&files(&[&file]));
-    assert_eq!(code, WRONG);
+    assert_eq!(code, Verdict::Wrong);
     let caret = "5 | www  A 300.1.1.1\n  |        ^^^^^^^^^\n";
     assert!(err.contains(&format!("{}:5:8", file.display())) && err.contains(caret), "{err}");
     assert!(err.contains("has a CNAME record at"), "every error is shown: {err}");
@@ -36,7 +36,7 @@ fn warnings_exit_0() {
     let file = folder.path().join("a.example.zone");
     std::fs::write(&file, format!("{GOOD}m MX 10 nowhere\n")).expect("written");
     let (code, out, err) = run(&files(&[folder.path()]));
-    assert_eq!((code, err.matches("warning:").count()), (RIGHT, 1), "{err}");
+    assert_eq!((code, err.matches("warning:").count()), (Verdict::Right, 1), "{err}");
     assert!(out.contains("ok, zone a.example. with 4 records"), "{out}");
 }
 
@@ -48,7 +48,7 @@ fn json_has_every_finding_with_its_place() {
     let config = folder.path().join("bad.toml");
     std::fs::write(&config, "[dns]\nudp_max = 1\n").expect("written");
     let (code, out, err) = run(&CheckArgs { json: true, ..files(&[&zone, &config]) });
-    assert_eq!((code, err.as_str()), (WRONG, ""));
+    assert_eq!((code, err.as_str()), (Verdict::Wrong, ""));
     let report: serde_json::Value = serde_json::from_str(&out).expect("JSON");
     assert_eq!(report["errors"], 2);
     assert_eq!(report["findings"][0]["line"], 2, "{out}");
@@ -63,21 +63,21 @@ fn a_configuration_brings_its_zone_files() {
     let config = folder.path().join("c.toml");
     std::fs::write(&config, format!("zones_dir = {:?}\n", folder.path())).expect("written");
     let with = CheckArgs { config: Some(config.clone()), ..CheckArgs::default() };
-    assert_eq!(run(&with).0, WRONG);
-    assert_eq!(run(&files(&[&config])).0, RIGHT, "a file that is only named is checked alone");
+    assert_eq!(run(&with).0, Verdict::Wrong);
+    assert_eq!(run(&files(&[&config])).0, Verdict::Right, "a file that is only named is checked alone");
     let elsewhere = tempfile::tempdir().expect("a directory");
     let args = CheckArgs { zones_dir: Some(elsewhere.path().to_owned()), ..with };
     let (code, _, err) = run(&args);
-    assert_eq!(code, RIGHT);
+    assert_eq!(code, Verdict::Right);
     assert!(err.contains("there is no file NAME.zone here"), "{err}");
 }
 
 #[test]
 fn files_that_cannot_be_read_are_errors_and_others_wrong_usage() {
     let (code, _, err) = run(&files(&["missing.example.zone".as_ref(), "missing.toml".as_ref()]));
-    assert_eq!((code, err.matches("cannot").count()), (WRONG, 2), "{err}");
+    assert_eq!((code, err.matches("cannot").count()), (Verdict::Wrong, 2), "{err}");
     let (code, _, err) = run(&files(&["README.md".as_ref()]));
-    assert_eq!(code, USAGE);
+    assert!(matches!(&code, Verdict::Usage(_)), "{code:?}");
     assert!(err.contains("README.md"), "{err}");
 }
 
@@ -86,5 +86,5 @@ fn the_files_of_this_package_are_right() {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let args = files(&[&root.join("config/zonebeat.toml"), &root.join("config/quickstart.toml"), &root.join("zones")]);
     let (code, out, err) = run(&args);
-    assert_eq!((code, err.as_str()), (RIGHT, ""), "{out}");
+    assert_eq!((code, err.as_str()), (Verdict::Right, ""), "{out}");
 }

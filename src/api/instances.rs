@@ -1,8 +1,11 @@
 //! Instances: register, beat, look, leave.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::header::LOCATION;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::IntoResponse;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -14,8 +17,6 @@ use super::{Answer, ApiState, Shared, json, show, unexpected};
 use crate::model::api::{Applied, Beat, Beaten as BeatenBody, InstanceInfo, InstanceList, Registered, Registration};
 use crate::model::{Refusal, Revision, Word};
 use crate::registry::{Action, Beaten, Outcome, Snapshot};
-
-use std::sync::Arc;
 
 /// The calls of this file.
 pub(super) fn routes() -> OpenApiRouter<Arc<ApiState>> {
@@ -67,15 +68,24 @@ async fn register(
     match state.registry.submit(caller.command(action)).await? {
         Outcome::Instance { service, instance, new, .. } => {
             let body = show::registered(&state.registry, &service, &instance);
+            let dns = [(DNS, dns_addresses(&state.dns))];
             if !new {
-                return Ok(json::reply(StatusCode::OK, &body));
+                return Ok((dns, json::reply(StatusCode::OK, &body)).into_response());
             }
             let place = HeaderValue::from_str(&format!("/v1/services/{service}/instances/{}", instance.id));
             let place = place.expect("labels are letters, digits and hyphens");
-            Ok(([(LOCATION, place)], json::reply(StatusCode::CREATED, &body)).into_response())
+            Ok((dns, [(LOCATION, place)], json::reply(StatusCode::CREATED, &body)).into_response())
         }
         other => Err(unexpected(&other)),
     }
+}
+
+/// The header that says where this server answers DNS: `ip:port`, separated by commas.
+const DNS: HeaderName = HeaderName::from_static("x-zonebeat-dns");
+
+fn dns_addresses(addresses: &[SocketAddr]) -> HeaderValue {
+    let list: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+    HeaderValue::from_str(&list.join(",")).expect("addresses are printable ASCII")
 }
 
 /// Beat for an instance.

@@ -34,6 +34,7 @@ mod show;
 mod tokens;
 mod watch;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,6 +96,8 @@ pub struct ApiState {
     pub shutdown: CancellationToken,
     /// Bounds.
     pub limits: Limits,
+    /// Where this server answers DNS: registration replies name it, so that a client can wait until it is answered.
+    pub dns: Arc<[SocketAddr]>,
 }
 
 impl ApiState {

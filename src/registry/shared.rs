@@ -33,7 +33,7 @@ pub(super) struct Shared {
 impl Shared {
     /// Nothing loaded yet.
     pub(super) fn new(options: Options, clock: Arc<dyn Clock>, observer: Arc<dyn Observer>) -> Self {
-        let trouble = Some("the store has not been opened yet".to_owned());
+        let trouble = None;
         let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
         Self {
             options,

@@ -100,7 +100,7 @@ impl Exposition {
 }
 
 impl api::Exposition for Exposition {
-    fn encode(&self) -> String {
+    fn exposition(&self) -> String {
         let (census, health) = (self.registry.census(), self.registry.health());
         let registry = self.metrics.registry();
         registry.set_instances(State::Serving, census.serving);

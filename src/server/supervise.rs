@@ -24,7 +24,9 @@ pub(super) async fn first_load(registry: &Registry, longest: Duration) {
     };
     match tokio::time::timeout(longest, settled).await {
         Ok(health) if health.loaded => {}
-        Ok(health) => tracing::error!(trouble = health.trouble, "the registry is not loaded; registered names answer SERVFAIL"),
+        Ok(health) => {
+            tracing::error!(trouble = health.trouble, "the registry is not loaded; registered names answer SERVFAIL")
+        }
         Err(_) => tracing::warn!("the registry is still being loaded; registered names answer SERVFAIL until then"),
     }
 }

@@ -20,15 +20,25 @@ pub(super) fn print(plan: &Plan, dns: &[SocketAddr], http: &[SocketAddr]) {
 fn text(zone: &str, dns: &SocketAddr, http: &SocketAddr, registers_itself: bool) -> String {
     let program = std::env::args().next().unwrap_or_else(|| "zonebeat".to_owned());
     let dig = format!("dig @{} -p {}", dns.ip(), dns.port());
-    let mut text = format!("\nzonebeat answers DNS on {dns} and HTTP on http://{http}, zone {zone}.\nTry in another terminal:\n\n");
+    let mut text = format!(
+        "\nzonebeat answers DNS on {dns} and HTTP on http://{http}, zone {zone}.\nTry in another terminal:\n\n"
+    );
     if registers_itself {
         line(&mut text, "the server itself:", &format!("{dig} _zonebeat._tcp.{zone} SRV"));
     }
     let body = "{\"port\": 8080, \"addresses\": [\"192.0.2.7\"]}";
-    line(&mut text, "register an instance:", &format!("curl -X PUT http://{http}/v1/services/search/instances/a1 -d '{body}'"));
+    line(
+        &mut text,
+        "register an instance:",
+        &format!("curl -X PUT http://{http}/v1/services/search/instances/a1 -d '{body}'"),
+    );
     line(&mut text, "see it, for 15 s or as long as it beats:", &format!("{dig} _search._tcp.{zone} SRV"));
     let server = if http.port() == 8053 { String::new() } else { format!(" --server http://{http}") };
-    line(&mut text, "register and beat until Ctrl-C:", &format!("{program} register web --port 8000 --address 192.0.2.8 --wait{server}"));
+    line(
+        &mut text,
+        "register and beat until Ctrl-C:",
+        &format!("{program} register web --port 8000 --address 192.0.2.8 --wait{server}"),
+    );
     line(&mut text, "what is registered:", &format!("{program} services{server}"));
     text.push('\n');
     text

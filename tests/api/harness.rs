@@ -128,6 +128,7 @@ impl Server {
             Registry::start(options(), open, Box::new(Silent), parts.clone(), clock.clone(), Arc::new(()));
         let shutdown = CancellationToken::new();
         let state = ApiState {
+            dns: Arc::from([std::net::SocketAddr::from(([127, 0, 0, 1], 5300))]),
             registry: registry.clone(),
             metrics: parts.clone(),
             freshness: parts.clone(),
