@@ -1,4 +1,5 @@
 //! The service over real loopback connections, with a responder that needs no view.
+#![allow(clippy::disallowed_methods)] // because these tests measure real connections and own their tasks
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

@@ -40,6 +40,7 @@ pub(crate) enum Fault {
 ///
 /// The socket's receive timeout is [`NOTICE`]; `with_destination` says whether it listens on the wildcard address and
 /// tells which address each datagram was sent to.
+#[allow(clippy::disallowed_methods)] // because a plain thread waits here, for the network or the end of the process
 pub(crate) fn serve(socket: &UdpSocket, with_destination: bool, stop: &AtomicBool, handler: &mut impl HandleBatch) {
     let mut received = Received::new(with_destination);
     let mut replies = Replies::new();

@@ -1,3 +1,5 @@
+#![allow(clippy::disallowed_methods)] // because these tests measure and slow down real threads
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
