@@ -2,6 +2,7 @@
 //! connections) is tested beside its code; what needs the whole server, in the tests that start one.
 
 #![allow(clippy::disallowed_methods)] // real sockets live in real time
+#![allow(clippy::unwrap_used)] // the helpers of a test fail it where they stand
 
 #[path = "wire/server.rs"]
 mod server;
