@@ -10,11 +10,10 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
-use std::time::Instant;
 
 use ipnet::IpNet;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::limits::{TcpLimits, UdpLimits};
@@ -197,7 +196,7 @@ impl Bound {
                 listen: listen.clone(),
                 counters: counters.block("udp"),
                 rotation: index as u32,
-                started: Instant::now(),
+                started: None,
                 failing: false,
             };
             udp.push(spawn_worker(index, address, socket, answerer, stop.0.clone())?);
@@ -211,12 +210,13 @@ impl Bound {
             rotation: AtomicU32::new(0),
         };
         let service = tcp::Service::new(responder, options.tcp, counters, shutdown.clone());
-        let tcp = tokio::spawn(tcp::serve(tcp_listeners, Arc::new(service)));
-        let signal = tokio::spawn(async move {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(tcp::serve(tcp_listeners, Arc::new(service)));
+        tasks.spawn(async move {
             shutdown.cancelled().await;
             drop(stop);
         });
-        Ok(Serving { udp, tcp, signal })
+        Ok(Serving { udp, tasks })
     }
 }
 
@@ -242,12 +242,11 @@ fn spawn_worker(
         .spawn(move || udp::worker::serve(&socket, with_destination, &stop, &mut answerer))
 }
 
-/// Everything that serves.
+/// Everything that serves. Dropping it cuts TCP off and lets the UDP threads answer what they have.
 #[derive(Debug)]
 pub struct Serving {
     udp: Vec<thread::JoinHandle<()>>,
-    tcp: JoinHandle<()>,
-    signal: JoinHandle<()>,
+    tasks: JoinSet<()>,
 }
 
 impl Serving {
@@ -255,13 +254,13 @@ impl Serving {
     ///
     /// Fails if one of them panicked, which is a bug of ours.
     pub async fn join(self) -> Result<(), String> {
-        let Self { udp, tcp, signal } = self;
-        let threads =
-            tokio::task::spawn_blocking(move || udp.into_iter().map(thread::JoinHandle::join).all(|end| end.is_ok()));
-        let (threads, tcp, signal) = tokio::join!(threads, tcp, signal);
-        match (threads, tcp, signal) {
-            (Ok(true), Ok(()), Ok(())) => Ok(()),
-            (Ok(true), ..) => Err("the DNS service over TCP panicked".to_owned()),
+        let Self { udp, mut tasks } = self;
+        while let Some(ended) = tasks.join_next().await {
+            ended.map_err(|error| format!("the DNS service over TCP panicked: {error}"))?;
+        }
+        let all_well = move || udp.into_iter().map(thread::JoinHandle::join).all(|ended| ended.is_ok());
+        match tokio::task::spawn_blocking(all_well).await {
+            Ok(true) => Ok(()),
             _ => Err("a DNS worker over UDP panicked".to_owned()),
         }
     }

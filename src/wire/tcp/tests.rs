@@ -1,1 +1,312 @@
+//! The service over real loopback connections, with a responder that needs no view.
+#![allow(clippy::disallowed_methods)] // because these tests measure real connections and own their tasks
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::writer::framed;
+use super::*;
+use crate::metrics::dns::DnsCounters;
+use crate::wire::limits::TcpLimits;
+
+/// Sends messages back; some words mean something else.
+#[derive(Default)]
+struct Stub {
+    streamed: Arc<AtomicUsize>,
+}
+
+impl Respond for Stub {
+    fn respond(&self, message: &[u8], _client: IpAddr, out: &mut [u8]) -> Action {
+        match message {
+            b"bye" => Action::Close,
+            b"stream" => Action::Stream(Box::new(Counting { made: self.streamed.clone(), left: 200 })),
+            b"broken" => Action::Stream(Box::new(Broken)),
+            b"large" => Action::Reply(out.len()),
+            echoed => {
+                out[..echoed.len()].copy_from_slice(echoed);
+                Action::Reply(echoed.len())
+            }
+        }
+    }
+}
+
+/// Messages of 60,000 octets.
+struct Counting {
+    made: Arc<AtomicUsize>,
+    left: usize,
+}
+
+impl MakeMessages for Counting {
+    fn next_message(&mut self, message: &mut Vec<u8>) -> bool {
+        if self.left == 0 {
+            return false;
+        }
+        self.left -= 1;
+        self.made.fetch_add(1, Ordering::Relaxed);
+        message.clear();
+        message.resize(60_000, b's');
+        true
+    }
+}
+
+struct Broken;
+
+impl MakeMessages for Broken {
+    fn next_message(&mut self, _message: &mut Vec<u8>) -> bool {
+        panic!("a bug in a transfer");
+    }
+}
+
+struct Server {
+    address: SocketAddr,
+    stop: CancellationToken,
+    served: JoinHandle<()>,
+    streamed: Arc<AtomicUsize>,
+}
+
+impl Server {
+    async fn start(limits: TcpLimits) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let stub = Stub::default();
+        let streamed = stub.streamed.clone();
+        let service = Service::new(stub, limits, Arc::new(DnsCounters::default()), stop.clone());
+        let served = tokio::spawn(serve(vec![listener], Arc::new(service)));
+        Self { address, stop, served, streamed }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// Stops, and says how long that took.
+    async fn stop(self) -> Duration {
+        let asked = Instant::now();
+        self.stop.cancel();
+        self.served.await.unwrap();
+        asked.elapsed()
+    }
+}
+
+async fn send(stream: &mut TcpStream, message: &[u8]) {
+    stream.write_all(&framed(message)).await.unwrap();
+}
+
+/// The next message; `None` when the server has ended the connection.
+async fn receive(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let read = async {
+        let len = stream.read_u16().await.ok()?;
+        let mut message = vec![0; usize::from(len)];
+        stream.read_exact(&mut message).await.ok()?;
+        Some(message)
+    };
+    timeout(Duration::from_secs(10), read).await.expect("an answer or the end within 10 s")
+}
+
+#[tokio::test]
+async fn rfc7766_6_2_1_1_pipelined_queries_are_all_answered() {
+    let server = Server::start(TcpLimits::default()).await;
+    let mut client = server.connect().await;
+    let queries: Vec<Vec<u8>> = (0..500u16).map(|number| number.to_be_bytes().to_vec()).collect();
+    let octets: Vec<u8> = queries.iter().flat_map(|query| framed(query)).collect();
+    client.write_all(&octets).await.unwrap();
+    let mut answers = BTreeSet::new();
+    for _ in 0..500 {
+        answers.insert(receive(&mut client).await.unwrap());
+    }
+    assert_eq!(answers, queries.into_iter().collect());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_query_is_answered_after_the_client_has_closed_its_half() {
+    let server = Server::start(TcpLimits::default()).await;
+    let mut client = server.connect().await;
+    send(&mut client, b"last").await;
+    client.shutdown().await.unwrap();
+    assert_eq!(receive(&mut client).await.unwrap(), b"last");
+    assert_eq!(receive(&mut client).await, None);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_speak_dns_gets_its_earlier_answers_and_the_end() {
+    let server = Server::start(TcpLimits::default()).await;
+    let mut client = server.connect().await;
+    send(&mut client, b"one").await;
+    send(&mut client, b"bye").await;
+    send(&mut client, b"two").await;
+    assert_eq!(receive(&mut client).await.unwrap(), b"one");
+    assert_eq!(receive(&mut client).await, None);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn silence_ends_a_connection_sooner_before_the_first_query() {
+    let (first_query, idle) = (Duration::from_millis(100), Duration::from_millis(400));
+    let server = Server::start(TcpLimits { first_query, idle, ..TcpLimits::default() }).await;
+    let mut silent = server.connect().await;
+    let started = Instant::now();
+    silent.write_all(&[0, 9, 1]).await.unwrap(); // not a whole query
+    assert_eq!(receive(&mut silent).await, None);
+    assert!((first_query..idle).contains(&started.elapsed()), "{:?}", started.elapsed());
+    let mut client = server.connect().await;
+    send(&mut client, b"one").await;
+    assert!(receive(&mut client).await.is_some());
+    let started = Instant::now();
+    assert_eq!(receive(&mut client).await, None);
+    assert!((idle - first_query..4 * idle).contains(&started.elapsed()), "{:?}", started.elapsed());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_ends_with_its_lifetime_but_not_in_the_middle_of_a_transfer() {
+    let lifetime = Duration::from_millis(300);
+    let server = Server::start(TcpLimits { lifetime, ..TcpLimits::default() }).await;
+    let mut busy = server.connect().await;
+    let started = Instant::now();
+    while started.elapsed() < 10 * lifetime {
+        if busy.write_all(&framed(b"more")).await.is_err() || receive(&mut busy).await.is_none() {
+            break;
+        }
+    }
+    assert!((lifetime..3 * lifetime).contains(&started.elapsed()), "{:?}", started.elapsed());
+    let mut slow = server.connect().await;
+    send(&mut slow, b"stream").await;
+    for _ in 0..200 {
+        sleep(Duration::from_millis(3)).await;
+        assert_eq!(receive(&mut slow).await.expect("the whole transfer").len(), 60_000);
+    }
+    assert_eq!(receive(&mut slow).await, None);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn rfc7766_7_a_query_overtakes_a_transfer() {
+    let server = Server::start(TcpLimits::default()).await;
+    let mut client = server.connect().await;
+    send(&mut client, b"stream").await;
+    assert_eq!(receive(&mut client).await.unwrap().len(), 60_000);
+    send(&mut client, b"quick").await;
+    let mut before = 1;
+    while receive(&mut client).await.unwrap() != b"quick" {
+        before += 1;
+    }
+    assert!(before < 200, "the answer came behind the whole transfer");
+    for _ in before..200 {
+        assert_eq!(receive(&mut client).await.unwrap().len(), 60_000);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_transfer_is_made_as_fast_as_it_is_read_and_ends_when_it_is_not() {
+    let write_stall = Duration::from_millis(300);
+    let server = Server::start(TcpLimits { write_stall, ..TcpLimits::default() }).await;
+    let mut client = server.connect().await;
+    send(&mut client, b"stream").await;
+    sleep(write_stall / 3).await;
+    let made = server.streamed.load(Ordering::Relaxed);
+    assert!(made < 200, "all {made} messages lie in memory");
+    sleep(3 * write_stall).await;
+    let mut received = 0;
+    while receive(&mut client).await.is_some() {
+        received += 1;
+    }
+    assert!(received < 200, "the transfer went on although nobody read it");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn answers_that_are_not_read_stop_the_reading_of_queries() {
+    let write_stall = Duration::from_millis(300);
+    let server = Server::start(TcpLimits { write_stall, ..TcpLimits::default() }).await;
+    let mut client = server.connect().await;
+    let queries = framed(b"large").repeat(100);
+    let flood = async { while client.write_all(&queries).await.is_ok() {} };
+    // 64 KiB for each 7 octets: without a bound this would take gigabytes, with one the connection ends.
+    timeout(Duration::from_secs(20), flood).await.expect("the server ends the connection");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn one_connection_more_than_a_client_may_have_ends_its_oldest_idle_one() {
+    let server = Server::start(TcpLimits { connections_per_client: 2, ..TcpLimits::default() }).await;
+    let (mut one, mut two) = (server.connect().await, server.connect().await);
+    for client in [&mut one, &mut two] {
+        send(client, b"hello").await;
+        assert!(receive(client).await.is_some());
+    }
+    let mut three = server.connect().await;
+    send(&mut three, b"hello").await;
+    assert_eq!(receive(&mut three).await.unwrap(), b"hello");
+    assert_eq!(receive(&mut one).await, None, "the oldest makes room");
+    send(&mut two, b"hello").await;
+    assert_eq!(receive(&mut two).await.unwrap(), b"hello");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn more_connections_than_allowed_are_refused_at_once() {
+    let server = Server::start(TcpLimits { connections: 1, ..TcpLimits::default() }).await;
+    let mut one = server.connect().await;
+    send(&mut one, b"hello").await;
+    assert!(receive(&mut one).await.is_some());
+    assert_eq!(receive(&mut server.connect().await).await, None);
+    drop(one);
+    sleep(Duration::from_millis(50)).await;
+    let mut two = server.connect().await;
+    send(&mut two, b"hello").await;
+    assert_eq!(receive(&mut two).await.unwrap(), b"hello");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_transfer_that_panics_ends_its_connection_and_nothing_else() {
+    let server = Server::start(TcpLimits::default()).await;
+    let (mut broken, mut other) = (server.connect().await, server.connect().await);
+    send(&mut broken, b"broken").await;
+    let started = Instant::now();
+    assert_eq!(receive(&mut broken).await, None);
+    assert!(started.elapsed() < Duration::from_secs(1));
+    send(&mut other, b"hello").await;
+    assert!(receive(&mut other).await.is_some());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_has_arrived_when_the_server_stops_is_answered_and_idle_clients_do_not_delay_it() {
+    let server = Server::start(TcpLimits::default()).await;
+    let mut client = server.connect().await;
+    let _idle = server.connect().await;
+    for number in 0..100u8 {
+        send(&mut client, &[number]).await;
+    }
+    let stopped = tokio::spawn(server.stop());
+    for number in 0..100u8 {
+        assert_eq!(receive(&mut client).await.unwrap(), [number]);
+    }
+    assert_eq!(receive(&mut client).await, None);
+    let took = stopped.await.unwrap();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_transfer_that_runs_when_the_server_stops_is_cut_off_after_the_drain_time() {
+    let drain = Duration::from_millis(300);
+    let server = Server::start(TcpLimits { drain, ..TcpLimits::default() }).await;
+    let mut client = server.connect().await;
+    send(&mut client, b"stream").await;
+    assert!(receive(&mut client).await.is_some());
+    let took = server.stop().await;
+    assert!((drain..4 * drain).contains(&took), "{took:?}");
+}

@@ -25,16 +25,17 @@ pub(in crate::wire) struct Answerer {
     pub counters: Arc<Block>,
     /// Where the sets of the next answer start.
     pub rotation: u32,
-    /// When the batch that is being answered was received.
-    pub started: Instant,
+    /// When the batch that is being answered was received; before the first one, never.
+    pub started: Option<Instant>,
     /// Whether the last receive call failed, so that a lasting failure is logged once.
     pub failing: bool,
 }
 
 impl HandleBatch for Answerer {
     /// Two passes: the first decodes every query and lets the processor fetch what the second will read.
+    #[allow(clippy::disallowed_methods)] // because latency is measured, not decided on
     fn handle(&mut self, received: &Received, count: usize, replies: &mut Replies) {
-        self.started = Instant::now();
+        self.started = Some(Instant::now());
         let view = self.published.load();
         let mut decoded = [const { None }; BATCH];
         for (index, slot) in decoded[..count].iter_mut().enumerate() {
@@ -57,7 +58,9 @@ impl HandleBatch for Answerer {
 
     fn sent(&mut self, sent: Sent) {
         self.failing = false;
-        self.counters.observe(self.started.elapsed(), sent.replies as u64);
+        if let Some(started) = self.started {
+            self.counters.observe(started.elapsed(), sent.replies as u64);
+        }
         self.counters.dropped(Dropped::Send, sent.failed as u64);
     }
 

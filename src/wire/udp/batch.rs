@@ -30,7 +30,7 @@ use libc::{
 use super::super::encode::MAX_UDP;
 
 /// Datagrams per call.
-pub const BATCH: usize = 64;
+pub(crate) const BATCH: usize = 64;
 
 /// Octets of a datagram that are read: any query, and updates of some dozen records. What is cut off is malformed. Not
 /// a multiple of 4,096, so that the buffers do not compete for the same cache lines.
@@ -49,7 +49,7 @@ struct Control([u8; 64]);
 
 /// Whether [`Received::receive`] waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wait {
+pub(crate) enum Wait {
     /// For the first datagram, as long as the socket's receive timeout says.
     ForOne,
     /// Not at all.
@@ -57,7 +57,7 @@ pub enum Wait {
 }
 
 /// The datagrams of one batch.
-pub struct Received {
+pub(crate) struct Received {
     octets: Vec<u8>,
     lengths: [usize; BATCH],
     names: [sockaddr_storage; BATCH],
@@ -69,7 +69,7 @@ pub struct Received {
 
 impl Received {
     /// Buffers for a socket; `with_destination` if it has been given to [`ask_for_destination`].
-    pub fn new(with_destination: bool) -> Self {
+    pub(crate) fn new(with_destination: bool) -> Self {
         Self {
             octets: vec![0; BATCH * RECEIVE_SIZE],
             lengths: [0; BATCH],
@@ -83,7 +83,7 @@ impl Received {
     }
 
     /// Receives up to [`BATCH`] datagrams and returns how many; 0 when none came in time.
-    pub fn receive(&mut self, socket: &UdpSocket, wait: Wait) -> io::Result<usize> {
+    pub(crate) fn receive(&mut self, socket: &UdpSocket, wait: Wait) -> io::Result<usize> {
         let mut vectors = [EMPTY_VECTOR; BATCH];
         let mut headers = [EMPTY_HEADER; BATCH];
         for (vector, buffer) in vectors.iter_mut().zip(self.octets.chunks_exact_mut(RECEIVE_SIZE)) {
@@ -116,17 +116,17 @@ impl Received {
     }
 
     /// The octets of a datagram.
-    pub fn packet(&self, index: usize) -> &[u8] {
+    pub(crate) fn packet(&self, index: usize) -> &[u8] {
         &self.octets[index * RECEIVE_SIZE..][..self.lengths[index]]
     }
 
     /// Who sent it; `None` for an address that is not IP.
-    pub fn source(&self, index: usize) -> Option<SocketAddr> {
+    pub(crate) fn source(&self, index: usize) -> Option<SocketAddr> {
         self.sources[index]
     }
 
     /// Which of our addresses it was sent to, if the socket tells.
-    pub fn destination(&self, index: usize) -> Option<IpAddr> {
+    pub(crate) fn destination(&self, index: usize) -> Option<IpAddr> {
         self.destinations[index]
     }
 }
@@ -158,17 +158,17 @@ struct Group {
 
 /// What became of the replies of a batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Sent {
+pub(crate) struct Sent {
     /// Replies that the kernel took.
-    pub replies: usize,
+    pub(crate) replies: usize,
     /// Messages in which it took them; fewer than replies where they were grouped.
-    pub messages: usize,
+    pub(crate) messages: usize,
     /// Replies that it refused, say for want of a route.
-    pub failed: usize,
+    pub(crate) failed: usize,
 }
 
 /// The replies to one batch.
-pub struct Replies {
+pub(crate) struct Replies {
     arena: Vec<u8>,
     end: usize,
     replies: [Reply; BATCH],
@@ -178,8 +178,7 @@ pub struct Replies {
 
 impl Replies {
     /// An empty arena.
-    #[expect(clippy::new_without_default, reason = "half a megabyte is not a default")]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             arena: vec![0; BATCH * MAX_UDP],
             end: 0,
@@ -190,19 +189,19 @@ impl Replies {
     }
 
     /// Where the next reply is written: [`MAX_UDP`] octets, whose content is arbitrary.
-    pub fn buffer(&mut self) -> &mut [u8] {
+    pub(crate) fn buffer(&mut self) -> &mut [u8] {
         &mut self.arena[self.end..][..MAX_UDP]
     }
 
     /// Takes the first `len` octets of [`Replies::buffer`] as the reply to datagram `to`. At most one per datagram.
-    pub fn push(&mut self, to: usize, len: usize) {
+    pub(crate) fn push(&mut self, to: usize, len: usize) {
         self.replies[self.count] = Reply { to, offset: self.end, len: len.min(MAX_UDP), next: None };
         self.end += len.min(MAX_UDP);
         self.count += 1;
     }
 
     /// Sends all replies, and forgets them.
-    pub fn send(&mut self, socket: &UdpSocket, received: &mut Received) -> Sent {
+    pub(crate) fn send(&mut self, socket: &UdpSocket, received: &mut Received) -> Sent {
         let grouped = self.grouping_pause == 0;
         let (groups, count) = self.group(received, grouped);
         let (mut sent, refused) = self.send_groups(socket, received, &groups[..count]);
@@ -435,7 +434,7 @@ fn destination(header: &libc::msghdr) -> Option<IpAddr> {
 }
 
 /// Lets the socket tell which of our addresses each datagram was sent to: for sockets on the wildcard address.
-pub fn ask_for_destination(socket: &impl AsFd, v6: bool) -> io::Result<()> {
+pub(crate) fn ask_for_destination(socket: &impl AsFd, v6: bool) -> io::Result<()> {
     match v6 {
         true => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1),
         false => set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1),
@@ -443,7 +442,7 @@ pub fn ask_for_destination(socket: &impl AsFd, v6: bool) -> io::Result<()> {
 }
 
 /// Sends without regard to what ICMP says about the path's MTU, which anybody can forge to make us send fragments.
-pub fn ignore_path_mtu(socket: &impl AsFd, v6: bool) -> io::Result<()> {
+pub(crate) fn ignore_path_mtu(socket: &impl AsFd, v6: bool) -> io::Result<()> {
     match v6 {
         true => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT),
         false => set_option(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT),
@@ -451,7 +450,7 @@ pub fn ignore_path_mtu(socket: &impl AsFd, v6: bool) -> io::Result<()> {
 }
 
 /// Sets the buffers of a socket beyond the limit of the system, which needs CAP_NET_ADMIN.
-pub fn force_buffers(socket: &impl AsFd, octets: usize) -> io::Result<()> {
+pub(crate) fn force_buffers(socket: &impl AsFd, octets: usize) -> io::Result<()> {
     let octets = c_int::try_from(octets).unwrap_or(c_int::MAX);
     set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, octets)?;
     set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, octets)

@@ -6,17 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use super::batch::{BATCH, Received, Replies, Sent, Wait};
+pub(crate) use super::batch::{BATCH, Received, Replies, Sent, Wait};
 
 /// How long a worker may take to notice that it has to stop: the receive timeout of its socket.
-pub const NOTICE: Duration = Duration::from_millis(100);
+pub(crate) const NOTICE: Duration = Duration::from_millis(100);
 /// How long a stopping worker answers at most: what was queued when it stopped takes milliseconds, the rest is new.
 const DRAIN: Duration = Duration::from_secs(1);
 /// The pause after a receive call that failed, so that a lasting failure does not take the core.
 const FAILURE_PAUSE: Duration = Duration::from_millis(20);
 
 /// What a worker does with the datagrams it receives.
-pub trait HandleBatch {
+pub(crate) trait HandleBatch {
     /// Writes the replies to the `count` datagrams in `received`. Runs between two system calls and must not wait.
     fn handle(&mut self, received: &Received, count: usize, replies: &mut Replies);
 
@@ -29,7 +29,7 @@ pub trait HandleBatch {
 
 /// What went wrong with a whole batch.
 #[derive(Debug)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// The kernel did not hand out datagrams.
     Receive(std::io::Error),
     /// Handling panicked; the replies of the batch are lost.
@@ -40,7 +40,8 @@ pub enum Fault {
 ///
 /// The socket's receive timeout is [`NOTICE`]; `with_destination` says whether it listens on the wildcard address and
 /// tells which address each datagram was sent to.
-pub fn serve(socket: &UdpSocket, with_destination: bool, stop: &AtomicBool, handler: &mut impl HandleBatch) {
+#[allow(clippy::disallowed_methods)] // because a plain thread waits here, for the network or the end of the process
+pub(crate) fn serve(socket: &UdpSocket, with_destination: bool, stop: &AtomicBool, handler: &mut impl HandleBatch) {
     let mut received = Received::new(with_destination);
     let mut replies = Replies::new();
     let mut drain_until = None;
@@ -77,3 +78,6 @@ fn turn(
     }
     handler.sent(replies.send(socket, received));
 }
+
+#[cfg(test)]
+mod tests;
