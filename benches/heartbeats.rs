@@ -5,7 +5,6 @@
 //! to the store: the revision afterwards is the revision before.
 
 #![allow(missing_docs, clippy::print_stdout)] // a program that prints a table
-#![allow(clippy::disallowed_methods)] // and measures real time
 
 #[path = "../tests/support/mod.rs"]
 mod support;
