@@ -67,7 +67,7 @@ fuzz-briefly:
 bench: ## measure against NSD, beats per second, time to the first answer (benches/README.md)
 	@scripts/packages.sh bench
 	cargo build --release --locked
-	benches/queries.sh
+	benches/queries.py
 	cargo bench --locked --bench heartbeats
 	benches/visible.py
 
