@@ -27,17 +27,17 @@
 //! only `model`. Only `server` sees everything. The pure core (`model`, `zone`, `view`, `answer`, `transfer`) has no
 //! async, no I/O, no logging, no locks (except `view::publish`) and no clock (except `model::clock`).
 
-pub mod agent; // the client side: register, beat, leave
-pub mod answer; // a query against a view: pure
-pub mod api; // HTTP: one file per resource; OpenAPI; health; metrics exposition
-pub mod cli; // one file per group of subcommands
-pub mod config; // the file, its defaults, the merge with flags
-pub mod metrics; // the metrics and their names
 pub mod model; // words everyone shares: names, records, services, instances, naming, changes, clock
 pub mod registry; // who is alive: the single writer, leases, history, snapshots, and the stores below it
-pub mod security; // decisions: tokens and scopes, address and name policy
-pub mod server;
-pub mod transfer; // AXFR against a view: pure
+pub mod zone; // static zones: parse and check zone files
 pub mod view; // compile registry and static records into immutable data that queries read
+pub mod answer; // a query against a view: pure
+pub mod transfer; // AXFR against a view: pure
 pub mod wire; // DNS bytes in and out: decode, encode, udp, tcp, limits
-pub mod zone; // static zones: parse and check zone files // composition root: builds the parts, owns every task, stops them in order
+pub mod api; // HTTP: one file per resource; OpenAPI; health; metrics exposition
+pub mod agent; // the client side: register, beat, leave
+pub mod cli; // one file per group of subcommands
+pub mod security; // decisions: tokens and scopes, address and name policy
+pub mod config; // the file, its defaults, the merge with flags
+pub mod metrics; // the metrics and their names
+pub mod server; // composition root: builds the parts, owns every task, stops them in order

@@ -18,6 +18,7 @@ mod welcome;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -32,8 +33,10 @@ use crate::model::Clock;
 use crate::model::clock::SystemClock;
 use crate::registry::store::embedded::EmbeddedStore;
 use crate::registry::{Registry, Store};
-use crate::view::Published;
+use crate::view::{Compiler, Published};
 use crate::wire::{self, BindError};
+use health::Freshness;
+use own::OwnRegistration;
 use plan::Plan;
 use publisher::{Slot, ViewPublisher};
 use reload::Reload;
@@ -92,72 +95,44 @@ fn read_config(options: ServeOptions) -> Result<Config, ServeError> {
     Ok(config)
 }
 
+/// Builds the parts upstream first, runs them, and stops them downstream last.
 async fn serve(config: Config) -> Result<(), ServeError> {
     let plan = Plan::read(&config)?;
     let wire = wire::bind(plan::wire_options(&config))?;
-    let http = listen_http(&config.http.listen).await?;
+    let http = HttpListeners::bind(&config.http.listen).await?;
     let dns_addresses = wire.local_addrs();
-    let http_addresses = http.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
 
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let metrics = Metrics::new();
-    let counters = Arc::new(DnsCounters::default());
-    register_dns_metrics(&metrics, &counters);
-    let identity = config.server_id(hostname().as_deref());
-    let compiler = plan.compiler(&config, &identity);
-    let published = Published::new(compiler.unready());
-    let holders = SharedHolders::new(plan.holders());
-    let slot = Slot::default();
-    let freshness = Arc::new(health::Freshness::new(published.clone(), Arc::clone(&clock)));
-    let publisher =
-        ViewPublisher::new(compiler, slot.clone(), Arc::clone(&freshness), Arc::clone(&clock), metrics.clone());
+    let parts = Parts::new(&config, &plan);
+    let dns_stop = CancellationToken::new();
+    let dns = wire.serve(parts.freshness.published().clone(), Arc::clone(&parts.counters), dns_stop.clone())?;
+    let (registry, writer) = parts.start_registry(&config, &plan, &http.addresses);
 
-    let (dns_stop, http_stop) = (CancellationToken::new(), CancellationToken::new());
-    let dns = wire.serve(published.clone(), counters, dns_stop.clone())?;
-    let data_dir = config.data_dir.clone();
-    let (registry, writer) = Registry::start(
-        plan::registry_options(&config, &plan, &http_addresses),
-        Box::new(move || open_store(&data_dir)),
-        Box::new(publisher),
-        Arc::new(holders.clone()),
-        Arc::clone(&clock),
-        Arc::new(health::Observer::new(metrics.clone())),
-    );
-
-    let tasks = TaskTracker::new();
-    let state = api::ApiState {
-        registry: registry.clone(),
-        metrics: Arc::new(health::Exposition::new(metrics.clone(), registry.clone())),
-        freshness,
-        observer: Arc::new(health::Calls(metrics)),
-        clock,
-        shutdown: http_stop.clone(),
-        limits: api::Limits { body: config.http.body_limit, ..api::Limits::default() },
-        dns: dns_addresses.clone().into(),
-    };
-    let limits = state.limits.clone();
-    let router = api::router(state);
-    for listener in http {
-        tasks.spawn(api::serve(listener, router.clone(), limits.clone(), http_stop.clone()));
+    let (edges, edges_stop) = (TaskTracker::new(), CancellationToken::new());
+    let router = api::router(parts.api_state(&config, &registry, &dns_addresses, &edges_stop));
+    let limits = http_limits(&config);
+    for listener in http.listeners {
+        edges.spawn(api::serve(listener, router.clone(), limits.clone(), edges_stop.clone()));
     }
-    let reload =
-        Reload { config, identity: identity.clone(), plan: plan.clone(), slot, holders, registry: registry.clone() };
-    tasks.spawn(reload::on_hangup(reload, http_stop.clone())?);
-    tasks.spawn(supervise::watchdog(http_stop.clone()));
+    let reload = parts.reload(config, plan.clone(), registry.clone());
+    edges.spawn(reload::on_hangup(reload, edges_stop.clone())?);
+    edges.spawn(supervise::watchdog(edges_stop.clone()));
 
     supervise::first_load(&registry, FIRST_LOAD).await;
     if plan.registers_itself() {
-        let kept = own::keep_registered(registry.clone(), identity, http_addresses.clone(), http_stop.clone());
-        tasks.spawn(kept);
+        let own = OwnRegistration::new(registry.clone(), parts.identity.clone(), &http.addresses);
+        if let Some(own) = own {
+            own.first_beat().await;
+            edges.spawn(own.keep(edges_stop.clone()));
+        }
     }
-    supervise::ready(&dns_addresses, &http_addresses);
-    welcome::print(&plan, &dns_addresses, &http_addresses);
+    supervise::ready(&dns_addresses, &http.addresses);
+    welcome::print(&plan, &dns_addresses, &http.addresses);
 
-    supervise::until_told_to_stop().await?;
+    supervise::until_told_to_stop(&writer).await?;
     supervise::stopping();
-    http_stop.cancel();
-    tasks.close();
-    tasks.wait().await;
+    edges_stop.cancel();
+    edges.close();
+    edges.wait().await;
     registry.stop();
     let written = tokio::task::spawn_blocking(move || writer.join()).await;
     dns_stop.cancel();
@@ -168,19 +143,97 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     }
 }
 
+/// What several parts share.
+struct Parts {
+    identity: String,
+    clock: Arc<dyn Clock>,
+    metrics: Metrics,
+    counters: Arc<DnsCounters>,
+    compiler: Compiler,
+    slot: Slot,
+    freshness: Arc<Freshness>,
+    holders: SharedHolders,
+}
+
+impl Parts {
+    fn new(config: &Config, plan: &Plan) -> Self {
+        let identity = config.server_id(hostname().as_deref());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let metrics = Metrics::new();
+        let counters = Arc::new(DnsCounters::default());
+        register_dns_metrics(&metrics, &counters);
+        let compiler = plan.compiler(config, &identity);
+        let freshness = Arc::new(Freshness::new(Published::new(compiler.unready()), Arc::clone(&clock)));
+        let holders = SharedHolders::new(plan.holders());
+        Self { identity, clock, metrics, counters, compiler, slot: Slot::default(), freshness, holders }
+    }
+
+    fn start_registry(&self, config: &Config, plan: &Plan, http: &[SocketAddr]) -> (Registry, JoinHandle<()>) {
+        let data_dir = config.data_dir.clone();
+        let (freshness, clock) = (Arc::clone(&self.freshness), Arc::clone(&self.clock));
+        let compiler = self.compiler.clone();
+        let publisher = ViewPublisher::new(compiler, self.slot.clone(), freshness, clock, self.metrics.clone());
+        Registry::start(
+            plan::registry_options(config, plan, http),
+            Box::new(move || open_store(&data_dir)),
+            Box::new(publisher),
+            Arc::new(self.holders.clone()),
+            Arc::clone(&self.clock),
+            Arc::new(health::Observer::new(self.metrics.clone())),
+        )
+    }
+
+    fn api_state(
+        &self,
+        config: &Config,
+        registry: &Registry,
+        dns: &[SocketAddr],
+        shutdown: &CancellationToken,
+    ) -> api::ApiState {
+        api::ApiState {
+            registry: registry.clone(),
+            metrics: Arc::new(health::Exposition::new(self.metrics.clone(), registry.clone())),
+            freshness: Arc::clone(&self.freshness) as Arc<dyn api::Freshness>,
+            observer: Arc::new(health::Calls(self.metrics.clone())),
+            clock: Arc::clone(&self.clock),
+            shutdown: shutdown.clone(),
+            limits: http_limits(config),
+            dns: dns.into(),
+        }
+    }
+
+    fn reload(&self, config: Config, plan: Plan, registry: Registry) -> Reload {
+        let (slot, holders) = (self.slot.clone(), self.holders.clone());
+        Reload { config, identity: self.identity.clone(), plan, slot, holders, registry }
+    }
+}
+
+/// Open HTTP sockets, with the ports that 0 became.
+struct HttpListeners {
+    listeners: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl HttpListeners {
+    async fn bind(addresses: &[SocketAddr]) -> Result<Self, ServeError> {
+        let mut bound = Self { listeners: Vec::new(), addresses: Vec::new() };
+        for &address in addresses {
+            let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Http { address, source })?;
+            bound.addresses.push(listener.local_addr()?);
+            bound.listeners.push(listener);
+        }
+        Ok(bound)
+    }
+}
+
+fn http_limits(config: &Config) -> api::Limits {
+    api::Limits { body: config.http.body_limit, ..api::Limits::default() }
+}
+
 fn register_dns_metrics(metrics: &Metrics, counters: &Arc<DnsCounters>) {
     let registered =
         DnsCollector::new(Arc::clone(counters)).and_then(|collector| metrics.register(Box::new(collector)));
     registered.expect("the names of the DNS metrics are constants and nobody else has them");
-}
-
-async fn listen_http(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ServeError> {
-    let mut listeners = Vec::with_capacity(addresses.len());
-    for &address in addresses {
-        let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Http { address, source })?;
-        listeners.push(listener);
-    }
-    Ok(listeners)
 }
 
 fn open_store(data_dir: &std::path::Path) -> Result<Arc<dyn Store>, crate::registry::StoreError> {

@@ -4,6 +4,7 @@
 //! embedded store are here. Two of them run this binary again: `child_*` are those other processes, and do nothing
 //! unless their parent asks them to.
 
+#![allow(clippy::disallowed_methods)] // processes and clocks of the machine take their time
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 #[path = "support/battery.rs"]

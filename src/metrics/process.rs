@@ -122,7 +122,8 @@ mod tests {
         assert!(value("process_resident_memory_bytes") > 1e6);
         assert!(value("process_virtual_memory_bytes") >= value("process_resident_memory_bytes"));
         assert!((3.0..=value("process_max_fds")).contains(&value("process_open_fds")));
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let now = crate::model::clock::SystemClock::new();
+        let now = crate::model::Clock::wall(&now).0 as f64 / 1000.0;
         assert!((now - 3600.0..now + 5.0).contains(&value("process_start_time_seconds")));
         assert!((0.0..3600.0).contains(&value("process_cpu_seconds_total")));
     }

@@ -16,48 +16,75 @@ use crate::registry::{Action, Beaten, Command, Registry};
 pub(super) const SERVICE: &str = "zonebeat";
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Registers and beats until the server stops. It does not leave then: a restart goes on where it was.
-pub(super) async fn keep_registered(registry: Registry, id: String, http: Vec<SocketAddr>, stop: CancellationToken) {
-    let allowed = |address: &&SocketAddr| registry.options().policy.check_address(address.ip()).is_ok();
-    let Some(http) = http.iter().find(allowed).copied() else {
-        tracing::info!("policy lets no HTTP address of this server into DNS, so it does not register itself");
-        return;
-    };
-    let mut told = None;
-    while !stop.is_cancelled() {
-        let wait = match beat(&registry, &id, http).await {
-            Ok(seconds) => {
-                told = None;
-                Duration::from_secs_f64(seconds)
-            }
-            Err(refusal) => {
-                if told.as_ref() != Some(&refusal) {
-                    tracing::warn!(service = SERVICE, id, %refusal, "the server's own registration was refused");
-                    told = Some(refusal);
-                }
-                RETRY
-            }
-        };
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = stop.cancelled() => {}
-        }
-    }
+/// The server as an instance of its own registry.
+pub(super) struct OwnRegistration {
+    registry: Registry,
+    id: String,
+    http: SocketAddr,
+    told: Option<Refusal>,
 }
 
-/// One beat, or a registration where a beat is not enough; says when the next one is due, in seconds.
-async fn beat(registry: &Registry, id: &str, http: SocketAddr) -> Result<f64, Refusal> {
-    if let Beaten::Renewed { lease_seconds } = registry.beat(SERVICE, id, None) {
-        return Ok(registry.heartbeat_seconds(lease_seconds));
+impl OwnRegistration {
+    /// `None`, and a line in the log, when policy lets none of the HTTP addresses into DNS.
+    pub(super) fn new(registry: Registry, id: String, http: &[SocketAddr]) -> Option<Self> {
+        let allowed = |address: &&SocketAddr| registry.options().policy.check_address(address.ip()).is_ok();
+        let Some(http) = http.iter().find(allowed).copied() else {
+            tracing::info!("policy lets no HTTP address of this server into DNS, so it does not register itself");
+            return None;
+        };
+        Some(Self { registry, id, http, told: None })
     }
-    let registration = Registration {
-        port: i64::from(http.port()),
-        addresses: Some(vec![http.ip().to_string()]),
-        metadata: [("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned())].into(),
-        ..Registration::default()
-    };
-    let action = Action::Register { service: SERVICE.into(), id: id.into(), registration };
-    let reason = "the server registers itself".to_owned();
-    registry.submit(Command { principal: Principal::Server, reason, action }).await?;
-    Ok(RETRY.as_secs_f64())
+
+    /// Registers, so that the very first query has an answer.
+    pub(super) async fn first_beat(&self) {
+        if self.registry.health().loaded {
+            drop(self.register().await);
+        }
+    }
+
+    /// Beats until the server stops. It does not leave then: a restart goes on where it was.
+    pub(super) async fn keep(mut self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let wait = match self.beat().await {
+                Ok(seconds) => Duration::from_secs_f64(seconds),
+                Err(refusal) => {
+                    self.tell(refusal);
+                    RETRY
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// One beat, or a registration where a beat is not enough; says when the next one is due, in seconds.
+    async fn beat(&self) -> Result<f64, Refusal> {
+        if let Beaten::Renewed { lease_seconds } = self.registry.beat(SERVICE, &self.id, None) {
+            return Ok(self.registry.heartbeat_seconds(lease_seconds));
+        }
+        self.register().await?;
+        Ok(RETRY.as_secs_f64())
+    }
+
+    async fn register(&self) -> Result<(), Refusal> {
+        let registration = Registration {
+            port: i64::from(self.http.port()),
+            addresses: Some(vec![self.http.ip().to_string()]),
+            metadata: [("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned())].into(),
+            ..Registration::default()
+        };
+        let action = Action::Register { service: SERVICE.into(), id: self.id.clone(), registration };
+        let reason = "the server registers itself".to_owned();
+        self.registry.submit(Command { principal: Principal::Server, reason, action }).await.map(drop)
+    }
+
+    /// Logs a refusal once, not every second.
+    fn tell(&mut self, refusal: Refusal) {
+        if self.told.as_ref() != Some(&refusal) {
+            tracing::warn!(service = SERVICE, id = self.id, %refusal, "the server's own registration was refused");
+            self.told = Some(refusal);
+        }
+    }
 }

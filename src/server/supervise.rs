@@ -1,6 +1,7 @@
 //! The service manager and signals: ready, reloading, stopping, watchdog.
 
 use std::net::SocketAddr;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -10,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 use crate::registry::Registry;
 
 const LOOK: Duration = Duration::from_millis(10);
+/// How often the writer's thread is looked at.
+const WRITER_LOOK: Duration = Duration::from_secs(1);
 
 /// Waits until the store has been read, or until it is known that it cannot be.
 pub(super) async fn first_load(registry: &Registry, longest: Duration) {
@@ -68,14 +71,17 @@ pub(super) async fn watchdog(stop: CancellationToken) {
     }
 }
 
-/// Returns at the first SIGTERM or SIGINT.
-pub(super) async fn until_told_to_stop() -> std::io::Result<()> {
+/// Returns at the first SIGTERM or SIGINT, or when the registry's writer has ended by itself, which is a bug of ours.
+pub(super) async fn until_told_to_stop(writer: &JoinHandle<()>) -> std::io::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let mut looks = tokio::time::interval(WRITER_LOOK);
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = looks.tick() => if writer.is_finished() { return Ok(()) },
+        }
     }
-    Ok(())
 }
 
 fn notify(states: &[NotifyState<'_>]) {

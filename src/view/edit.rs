@@ -19,6 +19,9 @@ pub(crate) struct Editor<'t> {
     pending: HashMap<Box<[u8]>, Pending>,
 }
 
+/// A name and what is pending for it.
+type Edit = (Box<[u8]>, Pending);
+
 struct Pending {
     slot: Slot,
     content: Content,
@@ -79,7 +82,7 @@ impl<'t> Editor<'t> {
         self.pending.values_mut().for_each(Pending::merge_members);
         self.settle();
         let mut zones = BTreeMap::new();
-        let mut shards: HashMap<u16, Vec<(Box<[u8]>, Pending)>> = HashMap::new();
+        let mut shards: HashMap<u16, Vec<Edit>> = HashMap::new();
         let mut grown = 0isize;
         for (name, pending) in std::mem::take(&mut self.pending) {
             let base = self.base.shard(pending.slot).find(pending.slot.tag, &name);
@@ -98,7 +101,7 @@ impl<'t> Editor<'t> {
         Edited { table: self.base.with_shards(rebuilt, grown), zones }
     }
 
-    fn rebuild(&self, edits: Vec<(Box<[u8]>, Pending)>) -> super::shard::Shard {
+    fn rebuild(&self, edits: Vec<Edit>) -> super::shard::Shard {
         let mut builder = ShardBuilder::default();
         if let Some((_, first)) = edits.first() {
             for (tag, _, entry) in self.base.shard(first.slot).entries() {

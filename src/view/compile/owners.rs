@@ -98,7 +98,7 @@ impl<'c> Owners<'c> {
         content
     }
 
-    fn add_shared<'s>(&self, content: &mut Content, service: &'s Service, template: &Template) {
+    fn add_shared(&self, content: &mut Content, service: &Service, template: &Template) {
         for (key, instances) in self.groups(service, template) {
             let tiered = key.1.is_none().then(|| preferred(service, &instances)).flatten();
             self.add_group(content, service, template, &self.source.apex, key, tiered.as_deref().unwrap_or(&instances));
