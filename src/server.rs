@@ -118,15 +118,9 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     edges.spawn(supervise::watchdog(edges_stop.clone()));
 
     supervise::first_load(&registry, FIRST_LOAD).await;
-    if plan.registers_itself() {
-        let own = OwnRegistration::new(registry.clone(), parts.identity.clone(), &http.addresses);
-        if let Some(own) = own {
-            own.first_beat().await;
-            edges.spawn(own.keep(edges_stop.clone()));
-        }
-    }
+    let registers_itself = parts.register_itself(&plan, &registry, &http.addresses, &edges, &edges_stop).await;
     supervise::ready(&dns_addresses, &http.addresses);
-    welcome::print(&plan, &dns_addresses, &http.addresses);
+    welcome::print(&plan.registering(), &dns_addresses, &http.addresses, registers_itself);
 
     supervise::until_told_to_stop(&writer).await?;
     supervise::stopping();
@@ -200,6 +194,24 @@ impl Parts {
             limits: http_limits(config),
             dns: dns.into(),
         }
+    }
+
+    /// Registers the server itself where configuration and policy let it; says whether it does.
+    async fn register_itself(
+        &self,
+        plan: &Plan,
+        registry: &Registry,
+        http: &[SocketAddr],
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> bool {
+        if !plan.registers_itself() {
+            return false;
+        }
+        let Some(own) = OwnRegistration::new(registry.clone(), self.identity.clone(), http) else { return false };
+        own.first_beat().await;
+        tasks.spawn(own.keep(stop.clone()));
+        true
     }
 
     fn reload(&self, config: Config, plan: Plan, registry: Registry) -> Reload {

@@ -4,15 +4,15 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::SocketAddr;
 
-use super::plan::Plan;
+use crate::model::Name;
 
 /// Prints the first commands to try, with the real addresses.
-pub(super) fn print(plan: &Plan, dns: &[SocketAddr], http: &[SocketAddr]) {
+pub(super) fn print(zones: &[Name], dns: &[SocketAddr], http: &[SocketAddr], registers_itself: bool) {
     if std::env::var_os("NOTIFY_SOCKET").is_some() {
         return;
     }
-    let (Some(zone), [dns, ..], [http, ..]) = (plan.registering().into_iter().next(), dns, http) else { return };
-    let text = text(zone.to_string().trim_end_matches('.'), dns, http, plan.registers_itself());
+    let ([zone, ..], [dns, ..], [http, ..]) = (zones, dns, http) else { return };
+    let text = text(zone.to_string().trim_end_matches('.'), dns, http, registers_itself);
     // Nobody may be reading: a closed standard output is no reason to stop.
     drop(std::io::stdout().lock().write_all(text.as_bytes()));
 }
