@@ -9,6 +9,8 @@ mod calls;
 mod docs;
 #[path = "cli/help.rs"]
 mod help;
+#[path = "cli/offline.rs"]
+mod offline;
 #[path = "cli/program.rs"]
 mod program;
 #[path = "cli/register.rs"]

@@ -1,5 +1,9 @@
 //! `zonebeat token`: create, list, revoke.
 
+mod offline;
+
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use ipnet::IpNet;
 
@@ -48,6 +52,7 @@ enum TokenCommand {
     "zonebeat token create ops --admin > ops.token",
     "zonebeat token create squad-search --service search --service 'search-*'",
     "zonebeat token create rack7 --site lon --address 192.0.2.0/24 --address 2001:db8:7::/48",
+    "zonebeat token create rescue --admin --data-dir /var/lib/zonebeat",
 ])]
 struct CreateArgs {
     /// What people call it; history names it as author
@@ -68,6 +73,10 @@ struct CreateArgs {
     /// May create and revoke tokens, and write names that others own
     #[arg(long)]
     admin: bool,
+
+    /// Data directory of a stopped server, to make the token there: the way back when every admin token is lost
+    #[arg(long, value_name = "DIR", conflicts_with = "server")]
+    data_dir: Option<PathBuf>,
 
     #[command(flatten)]
     connection: ConnectionArgs,
@@ -110,13 +119,16 @@ pub async fn run(args: &TokenArgs) -> Result<(), Failure> {
 }
 
 async fn create(args: &CreateArgs) -> Result<(), Failure> {
-    let client = args.connection.client()?;
     let scope = Scope {
         services: args.services.clone(),
         sites: args.sites.clone(),
         addresses: args.addresses.clone(),
         admin: args.admin,
     };
+    if let Some(data_dir) = &args.data_dir {
+        return tell(args, &offline::create(data_dir, &args.name, scope)?);
+    }
+    let client = args.connection.client()?;
     let first = scope == Scope::default() && is_first(&client).await?;
     let scope = Scope { admin: scope.admin || first, ..scope };
     let reply = client.create_token(&TokenRequest { name: args.name.clone(), scope }).await?;
@@ -125,6 +137,17 @@ async fn create(args: &CreateArgs) -> Result<(), Failure> {
     }
     print(&reply.body.secret)?;
     eprint(&explanation(&reply.body, first));
+    Ok(())
+}
+
+/// Shows a token that was made without a server.
+fn tell(args: &CreateArgs, created: &TokenCreated) -> Result<(), Failure> {
+    if args.connection.json {
+        let text = serde_json::to_string(created).map_err(|error| Failure::Failed(error.to_string()))?;
+        return Ok(print(&text)?);
+    }
+    print(&created.secret)?;
+    eprint(&explanation(created, false));
     Ok(())
 }
 

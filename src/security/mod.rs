@@ -12,4 +12,4 @@ pub mod tokens;
 
 pub use authorize::{Tokens, Want, authorize};
 pub use policy::Policy;
-pub use tokens::{authenticate, create_token};
+pub use tokens::{authenticate, check_token_name, create_token};

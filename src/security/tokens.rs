@@ -14,6 +14,7 @@ use crate::model::{Refusal, Scope, Timestamp, Token, Word};
 const PREFIX: &str = "zb_";
 const ID_OCTETS: usize = 4;
 const SECRET_OCTETS: usize = 32;
+const LONGEST_NAME: usize = 64;
 
 /// Makes a token and its secret text, which is shown once and kept nowhere.
 ///
@@ -28,6 +29,17 @@ pub fn create_token(name: &str, scope: Scope, created: Timestamp) -> Result<(Tok
     let text = format!("{PREFIX}{id}_{}", hex(secret));
     let token = Token { id: id.into(), name: name.to_owned(), hash: hash_of(&text), scope, created };
     Ok((token, text))
+}
+
+/// Refuses a name of a token that would not read well in history or on a command line.
+pub fn check_token_name(name: &str) -> Result<(), Refusal> {
+    let right = |octet: u8| octet.is_ascii_alphanumeric() || b"-_.@".contains(&octet);
+    if (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(right) {
+        return Ok(());
+    }
+    let shown = name.escape_debug();
+    let detail = format!("token name \"{shown}\" is not 1 to {LONGEST_NAME} letters, digits or characters of \"-_.@\"");
+    Err(Refusal::new(Word::BadValue, detail))
 }
 
 /// Finds the token that an `Authorization` header shows.

@@ -9,13 +9,13 @@ use super::Caller;
 use super::validate::label;
 use crate::model::label::LabelKind;
 use crate::model::{Item, Refusal, Scope, Token, Transition, Word};
+use crate::security::check_token_name;
 
-const LONGEST_NAME: usize = 64;
 const MOST_LIMITS: usize = 64;
 
 /// Stores a token whose secret the caller has made.
 pub(super) fn create(draft: &mut Draft, caller: &Caller<'_>, token: &Token) -> Result<Outcome, Refusal> {
-    check_name(&token.name)?;
+    check_token_name(&token.name)?;
     let tokens = &draft.state.snapshot.tokens;
     if tokens.values().any(|known| known.name == token.name || *known.id == *token.name) {
         return Err(bad(format!("there is a token {} already; choose another name or revoke that one", token.name)));
@@ -76,15 +76,6 @@ fn subject(token: &Token) -> Arc<str> {
 
 fn item(token: &Token) -> Item {
     Item::Token { id: token.id.clone(), name: token.name.clone(), scope: token.scope.clone() }
-}
-
-fn check_name(name: &str) -> Result<(), Refusal> {
-    let right = |octet: u8| octet.is_ascii_alphanumeric() || b"-_.@".contains(&octet);
-    if (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(right) {
-        return Ok(());
-    }
-    let shown = name.escape_debug();
-    Err(bad(format!("token name \"{shown}\" is not 1 to {LONGEST_NAME} letters, digits or characters of \"-_.@\"")))
 }
 
 /// Checks a scope and folds its labels.

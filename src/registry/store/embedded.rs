@@ -36,6 +36,8 @@ mod rows;
 mod tests;
 mod undo;
 
+pub use file::FILE;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 

@@ -14,8 +14,8 @@ use super::rows::{Meta, SCHEMA, Tables};
 use super::undo::{Undo, settle};
 use crate::model::Revision;
 
-/// Name of the file in the data directory.
-const FILE: &str = "registry.redb";
+/// The file of the store in its data directory.
+pub const FILE: &str = "registry.redb";
 /// Where a new file is prepared, so that one that was not finished never has the real name.
 const UNFINISHED: &str = "registry.redb.new";
 /// Memory for pages of the file. The registry lives in memory anyway, so this serves history and the paths to rows.
