@@ -193,7 +193,7 @@ impl Store for EmbeddedStore {
     }
 
     fn trouble(&self) -> Option<String> {
-        self.writer().trouble.clone()
+        self.writer().trouble.as_ref().map(|trouble| format!("{}: {trouble}", self.path.display()))
     }
 }
 
