@@ -79,6 +79,9 @@ impl registry::Observer for Observer {
 
     fn health_changed(&self, before: &Health, after: &Health) {
         match &after.trouble {
+            Some(trouble) if before.loaded && before.trouble.is_some() => {
+                tracing::warn!(trouble, "the store still takes no writes, for another reason")
+            }
             Some(trouble) if after.loaded => {
                 tracing::error!(trouble, "the store takes no writes: changes are refused, answers go on")
             }

@@ -166,7 +166,8 @@ pub fn own_mounts(test: &str) -> bool {
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);
     let hint = "this test needs a mount namespace: run it as root, in a container with CAP_SYS_ADMIN";
-    assert!(output.status.success() && text.contains("1 passed"), "{hint}\n{text}");
+    assert!(text.contains("running 1 test"), "{hint}\n{text}");
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
     false
 }
 
@@ -177,10 +178,11 @@ pub fn mount(arguments: &[&str], place: &Path) {
     assert!(output.status.success(), "mount is not permitted here, run the tests as root: {text}");
 }
 
-/// Fills a disk to its last octet; removing the returned file makes room again.
+/// Fills a disk to its last octet; removing the returned file makes room again. May be called again for what has come
+/// free since.
 pub fn fill(directory: &Path) -> PathBuf {
     let path = directory.join("ballast");
-    let mut file = std::fs::File::create(&path).expect("the disk takes an empty file");
+    let mut file = std::fs::File::options().create(true).append(true).open(&path).expect("an empty file fits");
     while file.write_all(&[1; 4096]).is_ok() {}
     while file.write_all(&[1]).is_ok() {}
     path

@@ -144,7 +144,7 @@ impl Writer {
             self.publisher.publish();
             self.lose_store(&error);
         } else if let Some(trouble) = trouble {
-            self.be_away(format!("it can be read and not written: {trouble}"));
+            self.be_away(trouble);
         }
     }
 
