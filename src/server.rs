@@ -1,7 +1,9 @@
 //! Composition root: builds the parts, owns every task, stops them in order.
 //!
 //! Start: configuration and zone files are read and checked, all sockets are bound, zones that need no registry answer
-//! at once (the others with SERVFAIL until the store has been read), then the registry and HTTP start. Stop (SIGTERM,
+//! at once (the others with SERVFAIL until the store has been read), then the registry and HTTP start. A store that does
+//! not open is tried again for ever, except one that another process has: then the server ends, since two on one store
+//! are a mistake that nobody would see in answers of SERVFAIL. Stop (SIGTERM,
 //! SIGINT): HTTP finishes what is in flight, the registry commits what is queued, and DNS, which answered all the
 //! while, drains last. SIGHUP loads the zone files again.
 
@@ -16,8 +18,8 @@ mod supervise;
 mod welcome;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -32,7 +34,7 @@ use crate::metrics::dns::{DnsCollector, DnsCounters};
 use crate::model::Clock;
 use crate::model::clock::SystemClock;
 use crate::registry::store::embedded::EmbeddedStore;
-use crate::registry::{Registry, Store};
+use crate::registry::{Registry, Store, StoreError};
 use crate::view::{Compiler, Published};
 use crate::wire::{self, BindError};
 use health::Freshness;
@@ -41,6 +43,7 @@ use plan::Plan;
 use publisher::{Slot, ViewPublisher};
 use reload::Reload;
 use statics::SharedHolders;
+use supervise::StopSignals;
 
 /// How long the first look at the store may take before the server says that it is ready all the same.
 const FIRST_LOAD: Duration = Duration::from_secs(60);
@@ -71,6 +74,9 @@ pub enum ServeError {
         /// The system's word.
         source: std::io::Error,
     },
+    /// Another server has the store.
+    #[error("{0}")]
+    Store(String),
     /// The system refuses threads, signals or the like.
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
@@ -117,12 +123,16 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     edges.spawn(reload::on_hangup(reload, edges_stop.clone())?);
     edges.spawn(supervise::watchdog(edges_stop.clone()));
 
+    let stop_signals = StopSignals::new()?;
     supervise::first_load(&registry, FIRST_LOAD).await;
+    if let Some(error) = parts.store_in_use.get() {
+        return Err(ServeError::Store(error.clone()));
+    }
     let registers_itself = parts.register_itself(&plan, &registry, &http.addresses, &edges, &edges_stop).await;
     supervise::ready(&dns_addresses, &http.addresses);
     welcome::print(&plan.registering(), &dns_addresses, &http.addresses, registers_itself);
 
-    supervise::until_told_to_stop(&writer).await?;
+    stop_signals.told(&writer).await;
     supervise::stopping();
     edges_stop.cancel();
     edges.close();
@@ -147,6 +157,8 @@ struct Parts {
     slot: Slot,
     freshness: Arc<Freshness>,
     holders: SharedHolders,
+    /// Set when another process has the store.
+    store_in_use: Arc<OnceLock<String>>,
 }
 
 impl Parts {
@@ -159,17 +171,18 @@ impl Parts {
         let compiler = plan.compiler(config, &identity);
         let freshness = Arc::new(Freshness::new(Published::new(compiler.unready()), Arc::clone(&clock)));
         let holders = SharedHolders::new(plan.holders());
-        Self { identity, clock, metrics, counters, compiler, slot: Slot::default(), freshness, holders }
+        let (slot, store_in_use) = (Slot::default(), Arc::default());
+        Self { identity, clock, metrics, counters, compiler, slot, freshness, holders, store_in_use }
     }
 
     fn start_registry(&self, config: &Config, plan: &Plan, http: &[SocketAddr]) -> (Registry, JoinHandle<()>) {
-        let data_dir = config.data_dir.clone();
+        let (data_dir, store_in_use) = (config.data_dir.clone(), Arc::clone(&self.store_in_use));
         let (freshness, clock) = (Arc::clone(&self.freshness), Arc::clone(&self.clock));
         let compiler = self.compiler.clone();
         let publisher = ViewPublisher::new(compiler, self.slot.clone(), freshness, clock, self.metrics.clone());
         Registry::start(
             plan::registry_options(config, plan, http),
-            Box::new(move || open_store(&data_dir)),
+            Box::new(move || open_store(&data_dir, &store_in_use)),
             Box::new(publisher),
             Arc::new(self.holders.clone()),
             Arc::clone(&self.clock),
@@ -248,6 +261,10 @@ fn register_dns_metrics(metrics: &Metrics, counters: &Arc<DnsCounters>) {
     registered.expect("the names of the DNS metrics are constants and nobody else has them");
 }
 
-fn open_store(data_dir: &std::path::Path) -> Result<Arc<dyn Store>, crate::registry::StoreError> {
-    Ok(Arc::new(EmbeddedStore::open(data_dir)?))
+fn open_store(data_dir: &Path, in_use: &OnceLock<String>) -> Result<Arc<dyn Store>, StoreError> {
+    let opened = EmbeddedStore::open(data_dir);
+    if let Err(error @ StoreError::Locked(_)) = &opened {
+        let _ = in_use.set(error.to_string()); // the first time is what counts
+    }
+    Ok(Arc::new(opened?))
 }

@@ -2,9 +2,10 @@
 //!
 //! One task per connection, at most `Limits::connections` of them; more callers wait in the listen queue. A head must
 //! arrive within `Limits::head_time`, which also ends idle connections. At shutdown what is in the listen queue is
-//! still accepted, calls in flight are finished, streams of events end, and what is left after `Limits::drain_time` is
-//! cut.
+//! still accepted and what was sent before is still read, for a moment in which every reply says `Connection: close`.
+//! Calls in flight are finished, streams of events end, and what is left after `Limits::drain_time` is cut.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -25,6 +28,10 @@ use tower_service::Service;
 
 use super::Limits;
 
+/// How long connections are read as before when the server stops: a request that was sent before lies in the kernel, and
+/// closing its connection at once would lose it.
+const LAST_CALLS: Duration = Duration::from_millis(250);
+
 /// How long accepting rests after it failed, for want of descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
@@ -34,7 +41,8 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdo
     let connections = GracefulShutdown::new();
     let cut = CancellationToken::new();
     let start = |(stream, peer), slot| {
-        let connection = connections.watcher().watch(connect(stream, peer, router.clone(), limits.head_time));
+        let connection = connect(stream, peer, router.clone(), limits.head_time, shutdown.clone());
+        let connection = connections.watcher().watch(connection);
         let cut = cut.clone();
         tokio::spawn(async move {
             // How a connection ends is the client's business: broken, slow or malformed, nothing is to be done.
@@ -68,6 +76,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdo
         start(accepted, slot);
     }
     drop(listener);
+    tokio::time::sleep(LAST_CALLS).await;
     if tokio::time::timeout(limits.drain_time, connections.shutdown()).await.is_err() {
         tracing::warn!("HTTP connections were cut that did not end in time");
         cut.cancel();
@@ -83,13 +92,25 @@ fn accept_waiting(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
 }
 
 /// A connection whose requests know where they come from.
-fn connect(stream: TcpStream, peer: SocketAddr, router: Router, head_time: Duration) -> impl GracefulConnection {
+fn connect(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    head_time: Duration,
+    shutdown: CancellationToken,
+) -> impl GracefulConnection {
     // Replies are small and whole: they should not wait for the client's acknowledgement. If it fails, they do.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        let mut router = router.clone();
-        async move { router.call(request).await }
+        let (mut router, shutdown) = (router.clone(), shutdown.clone());
+        async move {
+            let mut response = router.call(request).await?;
+            if shutdown.is_cancelled() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())

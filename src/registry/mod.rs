@@ -18,7 +18,8 @@
 //! clock from the commit, or from our own start: after a restart they are full again.
 //!
 //! **Without a store.** If it cannot be opened at start there is no data: commands are refused with `not-ready`, and
-//! opening is tried again after 1 to 10 s. If a commit fails, nothing of its batch has happened: the changes are
+//! opening is tried again after 1 to 10 s. If a commit fails, or the store says at start that it
+//! reads and does not write, nothing of a batch has happened: the changes are
 //! refused with `store-unavailable`, the answers go on and say that they may be stale, and reopening is tried again
 //! in the same way and with a command at most once a second. A command that changes nothing is a beat and needs no
 //! store. Until the store is back nothing lapses, and then every lease runs full once more.
@@ -68,7 +69,7 @@ pub const DEFAULT_LEASE_SECONDS: i64 = 15;
 /// Opens the store; called again while it fails.
 pub type Opener = Box<dyn FnMut() -> Result<Arc<dyn Store>, StoreError> + Send>;
 
-/// Hears what the registry does, for metrics. Called on the writer's thread and on those that beat: must not block.
+/// Hears what the registry does, for metrics and the log. Called on the writer's thread and on those that beat: must not block.
 pub trait Observer: Send + Sync + 'static {
     /// A batch is durable and published; `took` is the time in the store.
     fn committed(&self, _changes: &[Arc<Change>], _took: Duration) {}
@@ -78,6 +79,9 @@ pub trait Observer: Send + Sync + 'static {
 
     /// Somebody beat.
     fn beat(&self, _beaten: Beaten) {}
+
+    /// The store was opened, lost or regained, or its trouble is another one.
+    fn health_changed(&self, _before: &Health, _after: &Health) {}
 }
 
 /// Nobody listens.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::api::{self, ViewStatus};
 use crate::metrics::Metrics;
 use crate::model::{Change, Clock, State};
-use crate::registry::{self, Beaten, Registry};
+use crate::registry::{self, Beaten, Health, Registry};
 use crate::view::{Published, View};
 
 /// The published view and when it was published.
@@ -45,7 +45,7 @@ impl api::Freshness for Freshness {
     }
 }
 
-/// Counts what the registry does.
+/// Counts what the registry does, and logs what becomes of its store: once per change, not once per try.
 pub(super) struct Observer {
     metrics: Metrics,
 }
@@ -74,6 +74,22 @@ impl registry::Observer for Observer {
             Beaten::Unknown => beats.unknown.inc(),
             Beaten::OldIncarnation { .. } => beats.old_incarnation.inc(),
             Beaten::OutOfSync => beats.out_of_sync.inc(),
+        }
+    }
+
+    fn health_changed(&self, before: &Health, after: &Health) {
+        match &after.trouble {
+            Some(trouble) if before.loaded && before.trouble.is_some() => {
+                tracing::warn!(trouble, "the store still takes no writes, for another reason")
+            }
+            Some(trouble) if after.loaded => {
+                tracing::error!(trouble, "the store takes no writes: changes are refused, answers go on")
+            }
+            Some(trouble) => {
+                tracing::error!(trouble, "the registry is not loaded: registered names answer SERVFAIL")
+            }
+            None if before.trouble.is_some() => tracing::info!("the store takes writes again"),
+            None => {}
         }
     }
 }

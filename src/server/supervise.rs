@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::registry::Registry;
@@ -20,17 +20,13 @@ pub(super) async fn first_load(registry: &Registry, longest: Duration) {
         loop {
             let health = registry.health();
             if health.loaded || health.trouble.is_some() {
-                return health;
+                return;
             }
             tokio::time::sleep(LOOK).await;
         }
     };
-    match tokio::time::timeout(longest, settled).await {
-        Ok(health) if health.loaded => {}
-        Ok(health) => {
-            tracing::error!(trouble = health.trouble, "the registry is not loaded; registered names answer SERVFAIL")
-        }
-        Err(_) => tracing::warn!("the registry is still being loaded; registered names answer SERVFAIL until then"),
+    if tokio::time::timeout(longest, settled).await.is_err() {
+        tracing::warn!("the registry is still being loaded; registered names answer SERVFAIL until then");
     }
 }
 
@@ -71,15 +67,26 @@ pub(super) async fn watchdog(stop: CancellationToken) {
     }
 }
 
-/// Returns at the first SIGTERM or SIGINT, or when the registry's writer has ended by itself, which is a bug of ours.
-pub(super) async fn until_told_to_stop(writer: &JoinHandle<()>) -> std::io::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let mut looks = tokio::time::interval(WRITER_LOOK);
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = looks.tick() => if writer.is_finished() { return Ok(()) },
+/// The signals that end the server. From when it is made they no longer kill the process.
+pub(super) struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    pub(super) fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Returns at the first signal, or when the registry's writer has ended by itself, which is a bug of ours.
+    pub(super) async fn told(mut self, writer: &JoinHandle<()>) {
+        let mut looks = tokio::time::interval(WRITER_LOOK);
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = looks.tick() => if writer.is_finished() { return },
+            }
         }
     }
 }

@@ -9,6 +9,7 @@
 #![allow(clippy::print_stderr)] // the test runner shows the server's output with the failed test
 
 pub mod dns;
+pub mod faults;
 pub mod http;
 
 use std::io::{BufRead, BufReader};

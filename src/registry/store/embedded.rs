@@ -13,8 +13,8 @@
 //! `load`, `history` and `change` read a snapshot of the file and wait for nobody but `reopen`.
 //!
 //! **Failure.** After an I/O error redb refuses everything until the file is opened again, and so does this store.
-//! A commit whose fsync failed may nevertheless have reached the disk. Therefore `reopen` writes the file's content over
-//! itself and syncs it, opens the file (redb repairs it), takes the failed batch back if it is in there (`undo`), and
+//! A commit whose fsync failed may nevertheless have reached the disk. Therefore `reopen` makes sure of 1 MiB of room, writes
+//! the file's content over itself and syncs it, opens the file (redb repairs it), takes the failed batch back if it is in there (`undo`), and
 //! proves with a commit that the disk takes writes. The caller need not know: after `reopen` the store is where the last
 //! acknowledged commit left it, or it says that it is not. A failed batch can be found later only if this
 //! process dies before a `reopen` worked; then it was neither acknowledged nor published.
@@ -103,7 +103,7 @@ impl EmbeddedStore {
     fn write<T>(&self, work: impl FnOnce(&Database, &mut Writer) -> Internal<T>) -> Result<T, StoreError> {
         let mut writer = self.writer();
         if let Some(trouble) = &writer.trouble {
-            return Err(StoreError::Write { path: self.path.display().to_string(), source: trouble.as_str().into() });
+            return Err(self.refused(trouble));
         }
         self.with(|database| work(database, &mut writer)).map_err(|fault| {
             if !matches!(fault, Fault::Conflict { .. }) {
@@ -111,6 +111,11 @@ impl EmbeddedStore {
             }
             fault.writing(&self.path)
         })
+    }
+
+    /// What a write is refused with while there is trouble.
+    fn refused(&self, trouble: &str) -> StoreError {
+        StoreError::Write { path: self.path.display().to_string(), source: trouble.into() }
     }
 
     /// Opens the file again and checks that it is still the store that this process knows.
@@ -169,9 +174,7 @@ impl Store for EmbeddedStore {
         *database = Some(opened.database);
         writer.trouble = opened.trouble;
         match &writer.trouble {
-            Some(trouble) => {
-                Err(StoreError::Write { path: self.path.display().to_string(), source: trouble.as_str().into() })
-            }
+            Some(trouble) => Err(self.refused(trouble)),
             None => {
                 writer.failed = None;
                 Ok(())
@@ -195,7 +198,7 @@ impl Store for EmbeddedStore {
     }
 
     fn trouble(&self) -> Option<String> {
-        self.writer().trouble.clone()
+        self.writer().trouble.as_deref().map(|trouble| self.refused(trouble).to_string())
     }
 }
 

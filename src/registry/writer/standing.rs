@@ -90,9 +90,10 @@ impl Writer {
     fn open_store(&mut self) -> Result<(), StoreError> {
         let store = (self.open)()?;
         let loaded = store.load()?;
+        let trouble = store.trouble();
         self.shared.set_store(store.clone());
         self.store = Some(store);
-        self.adopt_loaded(loaded, FIRST_RETRY);
+        self.adopt_loaded(loaded, FIRST_RETRY, trouble);
         Ok(())
     }
 
@@ -104,7 +105,7 @@ impl Writer {
         if !ahead.changes.is_empty() {
             let loaded = store.load()?;
             self.publisher.set_stale(false);
-            self.adopt_loaded(loaded, wait);
+            self.adopt_loaded(loaded, wait, None);
             return Ok(());
         }
         self.publisher.set_stale(false);
@@ -121,8 +122,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes what a store holds the current state and publishes it. Leases and timers start full.
-    fn adopt_loaded(&mut self, mut loaded: Loaded, wait: Duration) {
+    /// Makes what a store holds the current state and publishes it. Leases and timers start full. With `trouble` the
+    /// store reads and does not write: it is away from the start.
+    fn adopt_loaded(&mut self, mut loaded: Loaded, wait: Duration, trouble: Option<String>) {
         let zones = std::mem::take(&mut loaded.zones);
         self.state = State::build(loaded);
         self.shared.leases.reset(self.state.subjects());
@@ -134,11 +136,15 @@ impl Writer {
         self.zones = zones.into_iter().collect::<BTreeMap<Name, _>>();
         self.shared.snapshot.store(Arc::new(self.state.snapshot.clone()));
         self.shared.census.store(Arc::new(self.state.census(0)));
-        self.be_writable(wait);
+        if trouble.is_none() {
+            self.be_writable(wait);
+        }
         if let Err(error) = self.commit_statics(bases, &statics_at_start()) {
             self.statics_pending = true;
             self.publisher.publish();
             self.lose_store(&error);
+        } else if let Some(trouble) = trouble {
+            self.be_away(trouble);
         }
     }
 
@@ -154,15 +160,19 @@ impl Writer {
 
     /// The store did not take a batch: from now on nothing lapses and nothing changes.
     pub(super) fn lose_store(&mut self, error: &StoreError) {
+        self.shared.observer.commit_failed();
+        self.be_away(error.to_string());
+    }
+
+    fn be_away(&mut self, trouble: String) {
         let wait = match self.standing {
             Standing::Writable(wait) => wait,
             Standing::NotLoaded(_) | Standing::Away(_) => FIRST_RETRY,
         };
         let tried = Some(self.shared.clock.monotonic());
-        self.standing = Standing::Away(Retry { trouble: error.to_string(), tried, wait });
+        self.standing = Standing::Away(Retry { trouble: trouble.clone(), tried, wait });
         self.publisher.set_stale(true);
-        self.shared.observer.commit_failed();
-        self.tell_health(true, Some(error.to_string()));
+        self.tell_health(true, Some(trouble));
     }
 
     /// What a change is refused with while the store is away.
@@ -177,7 +187,11 @@ impl Writer {
 
     fn tell_health(&self, loaded: bool, trouble: Option<String>) {
         let writable = loaded && trouble.is_none();
-        self.shared.health.store(Arc::new(Health { loaded, writable, trouble }));
+        let health = Health { loaded, writable, trouble };
+        let before = self.shared.health.swap(Arc::new(health.clone()));
+        if *before != health {
+            self.shared.observer.health_changed(&before, &health);
+        }
     }
 }
 

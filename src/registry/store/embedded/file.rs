@@ -1,7 +1,7 @@
 //! The data directory and the file in it: created whole, opened for writing, or read where nothing can be written.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,10 @@ use crate::model::Revision;
 pub const FILE: &str = "registry.redb";
 /// Where a new file is prepared, so that one that was not finished never has the real name.
 const UNFINISHED: &str = "registry.redb.new";
+/// Name of the file that proves that there is room again; it lives for a moment.
+const PROBE: &str = "registry.redb.room";
+/// Room that a store has to find before it takes writes again after a failed one.
+const ROOM: usize = 1 << 20;
 /// Memory for pages of the file. The registry lives in memory anyway, so this serves history and the paths to rows.
 const CACHE: usize = 64 << 20;
 
@@ -62,6 +66,7 @@ pub(super) fn open(path: &Path, failed: Option<&Undo>) -> Result<Opened> {
 
 fn open_writable(path: &Path, failed: Option<&Undo>) -> Result<Opened> {
     if failed.is_some() {
+        prove_room(path)?;
         write_again(path)?;
     }
     settled(builder().open(path)?, failed)
@@ -83,6 +88,19 @@ fn builder() -> Builder {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
     builder
+}
+
+/// Fails unless the disk has room for [`ROOM`] more octets. After a full disk the file itself often has a little room
+/// for some commits; without this the store would come and go with every other write.
+fn prove_room(path: &Path) -> Result<()> {
+    let probe = path.with_file_name(PROBE);
+    let written = File::create(&probe).and_then(|mut file| {
+        file.write_all(&vec![1; ROOM])?;
+        file.sync_all()
+    });
+    let removed = fs::remove_file(&probe);
+    written?;
+    Ok(removed?)
 }
 
 /// Writes the file's own content over itself and syncs it. After an fsync that failed, Linux may hold in memory, as if
