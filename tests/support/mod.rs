@@ -15,7 +15,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -341,6 +341,30 @@ pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     while !done() {
         assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A server that the tests of one binary share: the first that wants it starts it, the last that has it stops it. (What
+/// stands in a `static` is never dropped, so its process would outlive the tests.)
+pub struct Shared {
+    make: fn() -> Server,
+    running: Mutex<Weak<Server>>,
+}
+
+impl Shared {
+    /// A server that `make` starts when somebody wants it.
+    pub const fn new(make: fn() -> Server) -> Self {
+        Self { make, running: Mutex::new(Weak::new()) }
+    }
+
+    /// The running server.
+    pub fn get(&self) -> Arc<Server> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.upgrade().unwrap_or_else(|| {
+            let server = Arc::new((self.make)());
+            *running = Arc::downgrade(&server);
+            server
+        })
     }
 }
 
