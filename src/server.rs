@@ -118,15 +118,14 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     edges.spawn(supervise::watchdog(edges_stop.clone()));
 
     supervise::first_load(&registry, FIRST_LOAD).await;
-    if plan.registers_itself() {
-        let own = OwnRegistration::new(registry.clone(), parts.identity.clone(), &http.addresses);
-        if let Some(own) = own {
-            own.first_beat().await;
-            edges.spawn(own.keep(edges_stop.clone()));
-        }
+    let own = plan.registers_itself().then(|| parts.own_registration(&registry, &http.addresses)).flatten();
+    let is_registered = own.is_some();
+    if let Some(own) = own {
+        own.first_beat().await;
+        edges.spawn(own.keep(edges_stop.clone()));
     }
     supervise::ready(&dns_addresses, &http.addresses);
-    welcome::print(&plan, &dns_addresses, &http.addresses);
+    welcome::print(&plan, &dns_addresses, &http.addresses, is_registered);
 
     supervise::until_told_to_stop(&writer).await?;
     supervise::stopping();
@@ -200,6 +199,10 @@ impl Parts {
             limits: http_limits(config),
             dns: dns.into(),
         }
+    }
+
+    fn own_registration(&self, registry: &Registry, http: &[SocketAddr]) -> Option<OwnRegistration> {
+        OwnRegistration::new(registry.clone(), self.identity.clone(), http)
     }
 
     fn reload(&self, config: Config, plan: Plan, registry: Registry) -> Reload {

@@ -6,24 +6,24 @@ use std::net::SocketAddr;
 
 use super::plan::Plan;
 
-/// Prints the first commands to try, with the real addresses.
-pub(super) fn print(plan: &Plan, dns: &[SocketAddr], http: &[SocketAddr]) {
+/// Prints the first commands to try, with the real addresses. `is_registered` says that the server registers itself.
+pub(super) fn print(plan: &Plan, dns: &[SocketAddr], http: &[SocketAddr], is_registered: bool) {
     if std::env::var_os("NOTIFY_SOCKET").is_some() {
         return;
     }
     let (Some(zone), [dns, ..], [http, ..]) = (plan.registering().into_iter().next(), dns, http) else { return };
-    let text = text(zone.to_string().trim_end_matches('.'), dns, http, plan.registers_itself());
+    let text = text(zone.to_string().trim_end_matches('.'), dns, http, is_registered);
     // Nobody may be reading: a closed standard output is no reason to stop.
     drop(std::io::stdout().lock().write_all(text.as_bytes()));
 }
 
-fn text(zone: &str, dns: &SocketAddr, http: &SocketAddr, registers_itself: bool) -> String {
+fn text(zone: &str, dns: &SocketAddr, http: &SocketAddr, is_registered: bool) -> String {
     let program = std::env::args().next().unwrap_or_else(|| "zonebeat".to_owned());
     let dig = format!("dig @{} -p {}", dns.ip(), dns.port());
     let mut text = format!(
         "\nzonebeat answers DNS on {dns} and HTTP on http://{http}, zone {zone}.\nTry in another terminal:\n\n"
     );
-    if registers_itself {
+    if is_registered {
         line(&mut text, "the server itself:", &format!("{dig} _zonebeat._tcp.{zone} SRV"));
     }
     let body = "{\"port\": 8080, \"addresses\": [\"192.0.2.7\"]}";

@@ -287,6 +287,61 @@ impl Drop for Server {
     }
 }
 
+/// A client command that stays, such as `zonebeat register`, with what it prints.
+pub struct Staying {
+    child: Child,
+    log: Log,
+}
+
+impl Staying {
+    /// Starts it; `servers` are the URLs that it may try.
+    pub fn start(servers: &[&str], args: &[&str]) -> Self {
+        let mut command = zonebeat();
+        command.args(args).env("ZONEBEAT_SERVER", servers.join(",")).stdin(Stdio::null());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let log = Log::default();
+        log.follow(child.stdout.take().expect("standard output is piped"));
+        log.follow(child.stderr.take().expect("standard error is piped"));
+        Self { child, log }
+    }
+
+    /// Waits for a line of its output that contains `part`.
+    pub fn await_log(&self, part: &str) -> String {
+        let found = self.log.await_line(PATIENCE, |line| line.contains(part));
+        found.unwrap_or_else(|| panic!("no line with {part:?} within {PATIENCE:?} in:\n{}", self.log.text()))
+    }
+
+    /// Everything that it has printed.
+    pub fn log(&self) -> String {
+        self.log.text()
+    }
+
+    /// Sends a signal by its name.
+    pub fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut ended = None;
+        eventually("the command ends", || {
+            ended = self.child.try_wait().expect("the child can be waited for");
+            ended.is_some()
+        });
+        ended.expect("it has ended")
+    }
+}
+
+impl Drop for Staying {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- the command's output ---\n{}", self.log.text());
+        }
+    }
+}
+
 /// The addresses in the log line that says `ready`: `dns` and `http`, each a list of `ip:port` separated by commas.
 fn ready(line: &str) -> Option<(Vec<SocketAddr>, Vec<SocketAddr>)> {
     let event: serde_json::Value = serde_json::from_str(line).ok()?;
