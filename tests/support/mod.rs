@@ -16,7 +16,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -288,6 +288,61 @@ impl Drop for Server {
     }
 }
 
+/// A client command that stays, such as `zonebeat register`, with what it prints.
+pub struct Staying {
+    child: Child,
+    log: Log,
+}
+
+impl Staying {
+    /// Starts it; `servers` are the URLs that it may try.
+    pub fn start(servers: &[&str], args: &[&str]) -> Self {
+        let mut command = zonebeat();
+        command.args(args).env("ZONEBEAT_SERVER", servers.join(",")).stdin(Stdio::null());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let log = Log::default();
+        log.follow(child.stdout.take().expect("standard output is piped"));
+        log.follow(child.stderr.take().expect("standard error is piped"));
+        Self { child, log }
+    }
+
+    /// Waits for a line of its output that contains `part`.
+    pub fn await_log(&self, part: &str) -> String {
+        let found = self.log.await_line(PATIENCE, |line| line.contains(part));
+        found.unwrap_or_else(|| panic!("no line with {part:?} within {PATIENCE:?} in:\n{}", self.log.text()))
+    }
+
+    /// Everything that it has printed.
+    pub fn log(&self) -> String {
+        self.log.text()
+    }
+
+    /// Sends a signal by its name.
+    pub fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut ended = None;
+        eventually("the command ends", || {
+            ended = self.child.try_wait().expect("the child can be waited for");
+            ended.is_some()
+        });
+        ended.expect("it has ended")
+    }
+}
+
+impl Drop for Staying {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- the command's output ---\n{}", self.log.text());
+        }
+    }
+}
+
 /// The addresses in the log line that says `ready`: `dns` and `http`, each a list of `ip:port` separated by commas.
 fn ready(line: &str) -> Option<(Vec<SocketAddr>, Vec<SocketAddr>)> {
     let event: serde_json::Value = serde_json::from_str(line).ok()?;
@@ -342,6 +397,30 @@ pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     while !done() {
         assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A server that the tests of one binary share: the first that wants it starts it, the last that has it stops it. (What
+/// stands in a `static` is never dropped, so its process would outlive the tests.)
+pub struct Shared {
+    make: fn() -> Server,
+    running: Mutex<Weak<Server>>,
+}
+
+impl Shared {
+    /// A server that `make` starts when somebody wants it.
+    pub const fn new(make: fn() -> Server) -> Self {
+        Self { make, running: Mutex::new(Weak::new()) }
+    }
+
+    /// The running server.
+    pub fn get(&self) -> Arc<Server> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.upgrade().unwrap_or_else(|| {
+            let server = Arc::new((self.make)());
+            *running = Arc::downgrade(&server);
+            server
+        })
     }
 }
 
