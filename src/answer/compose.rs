@@ -90,7 +90,7 @@ pub(super) fn chain<'v>(view: &'v View, query: &Query<'_>) -> Answer<'v> {
 }
 
 fn follow_alias<'v>(composed: &mut Composed<'v>, owner: &Name, set: RrSet<'v>) -> Option<Name> {
-    let target = set.records().next().and_then(|record| Name::from_wire(&set.expand(record.rdata)).ok());
+    let target = set.records().next().and_then(|record| Name::from_wire(record.rdata).ok());
     composed.answer.push(Part::Set { owner: owner.clone(), set });
     target
 }
@@ -138,6 +138,7 @@ fn is_answered(composed: &Composed<'_>, target: &Name) -> bool {
 
 /// The addresses of a set's targets, glue included; those that are not ours are left to the resolver.
 fn add_targets<'v>(view: &'v View, set: &RrSet<'v>, additional: &mut Vec<RrSet<'v>>) {
+    additional.reserve(2 * MAX_TARGETS.min(set.count as usize));
     for record in set.records().take(MAX_TARGETS) {
         let Some(target) = set.target(record.rdata).filter(|target| target.len() <= MAX_NAME) else { continue };
         let target = QueryName::new(target);

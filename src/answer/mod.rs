@@ -54,6 +54,8 @@ impl Ede<'_> {
     pub const STALE_ANSWER: u16 = 3;
     /// The registry has not been loaded.
     pub const NOT_READY: u16 = 14;
+    /// Not for this client.
+    pub const PROHIBITED: u16 = 18;
     /// No zone of ours.
     pub const NOT_AUTHORITATIVE: u16 = 20;
 }

@@ -103,9 +103,13 @@ pub enum TransferOutcome {
     Refused,
     /// The zone is not ours.
     NotAuthoritative,
+    /// The zone's content is not known yet.
+    NotReady,
+    /// A record of the zone does not fit a message.
+    TooLong,
 }
 
-const OUTCOMES: [&str; 4] = ["done", "aborted", "refused", "not-authoritative"];
+const OUTCOMES: [&str; 6] = ["done", "aborted", "refused", "not-authoritative", "not-ready", "too-long"];
 
 /// The numbers of one worker.
 #[derive(Debug)]

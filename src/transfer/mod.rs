@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use crate::answer::Query;
-use crate::model::name::canonical_cmp;
+use crate::answer::{CLASS_IN, Query};
+use crate::model::name::{MAX_NAME, canonical_cmp};
 use crate::model::{Name, Rtype};
 use crate::view::table::Position;
 use crate::view::{View, Zone};
@@ -27,8 +27,34 @@ pub struct Transfer {
     zone: Arc<Zone>,
     head: Vec<u8>,
     names: std::vec::IntoIter<Position>,
-    waiting: std::collections::VecDeque<Vec<u8>>,
+    waiting: std::collections::VecDeque<Ready>,
     stage: Stage,
+}
+
+/// What a transfer begins with.
+pub enum Start {
+    /// The zone is here.
+    Transfer(Transfer),
+    /// The zone is ours, but its content is not known yet.
+    NotReady,
+    /// There is no such zone here.
+    NotOurs,
+}
+
+/// What became of the next message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// It has been written.
+    Message,
+    /// The one before was the last.
+    End,
+    /// A record does not fit any message: the zone cannot be transferred, and the client must not believe that it was.
+    TooLong {
+        /// Whose record it is.
+        owner: Name,
+        /// Its type.
+        rtype: Rtype,
+    },
 }
 
 /// What comes next.
@@ -41,13 +67,15 @@ enum Stage {
 }
 
 impl Transfer {
-    /// Starts a transfer of the zone whose apex is the query's name; `None` if there is no such zone here, or if its
-    /// content is not known yet.
-    pub fn start(view: Arc<View>, query: &Query<'_>) -> Option<Self> {
-        let number = view.zones.iter().position(|zone| zone.apex.as_wire() == query.name.as_wire())?;
+    /// Starts a transfer of the zone whose apex is the query's name.
+    ///
+    /// Sorts all names of the zone: with a million of them that takes about a second.
+    pub fn start(view: Arc<View>, query: &Query<'_>) -> Start {
+        let is_asked = |zone: &Arc<Zone>| query.class == CLASS_IN && zone.apex.as_wire() == query.name.as_wire();
+        let Some(number) = view.zones.iter().position(is_asked) else { return Start::NotOurs };
         let zone = Arc::clone(&view.zones[number]);
         if !zone.ready {
-            return None;
+            return Start::NotReady;
         }
         let mut names: Vec<Position> = view
             .table
@@ -62,7 +90,7 @@ impl Transfer {
         head[5] = 1;
         head.extend_from_slice(query.question);
         let waiting = std::collections::VecDeque::new();
-        Some(Self { view, zone, head, names: names.into_iter(), waiting, stage: Stage::FirstSoa })
+        Start::Transfer(Self { view, zone, head, names: names.into_iter(), waiting, stage: Stage::FirstSoa })
     }
 
     /// The zone that is transferred.
@@ -70,25 +98,28 @@ impl Transfer {
         &self.zone.apex
     }
 
-    /// Writes the next message (without the TCP length) into `message`, which it clears; `false` after the last one.
-    pub fn next_message(&mut self, message: &mut Vec<u8>) -> bool {
+    /// Writes the next message (without the TCP length) into `message`, which it clears.
+    pub fn next_message(&mut self, message: &mut Vec<u8>) -> Next {
         message.clear();
         message.extend_from_slice(&self.head);
         let mut count = 0u16;
         while let Some(record) = self.next_record() {
-            let full = count > 0 && message.len() + record.len() > MESSAGE;
-            if full || message.len() + record.len() > MAX_MESSAGE {
+            let length = message.len() + record.octets.len();
+            if count == 0 && length > MAX_MESSAGE {
+                return Next::TooLong { owner: record.owner(&self.zone), rtype: record.rtype };
+            }
+            if count > 0 && length > MESSAGE {
                 self.waiting.push_front(record);
                 break;
             }
-            message.extend_from_slice(&record);
+            message.extend_from_slice(&record.octets);
             count += 1;
         }
         message[6..8].copy_from_slice(&count.to_be_bytes());
-        count > 0
+        if count > 0 { Next::Message } else { Next::End }
     }
 
-    fn next_record(&mut self) -> Option<Vec<u8>> {
+    fn next_record(&mut self) -> Option<Ready> {
         loop {
             if let Some(record) = self.waiting.pop_front() {
                 return Some(record);
@@ -106,7 +137,7 @@ impl Transfer {
     }
 
     fn push_soa(&mut self, next: Stage) {
-        self.waiting.push_back(record(&APEX, Rtype::SOA, self.zone.soa_ttl, &self.zone.soa));
+        self.waiting.push_back(Ready::new(&APEX, Rtype::SOA, self.zone.soa_ttl, &self.zone.soa));
         self.stage = next;
     }
 
@@ -115,20 +146,37 @@ impl Transfer {
         let apex = self.zone.apex.as_wire().len();
         let mut owner = entry.name()[..entry.name().len() - apex].to_vec();
         owner.extend_from_slice(&APEX);
+        let mut room = [0; MAX_NAME];
         for set in entry.sets() {
-            let records = set.records();
-            self.waiting.extend(records.map(|data| record(&owner, set.rtype, data.ttl, &set.expand(data.rdata))));
+            for data in set.records() {
+                self.waiting.push_back(Ready::new(&owner, set.rtype, data.ttl, set.expand(data.rdata, &mut room)));
+            }
         }
     }
 }
 
-fn record(owner: &[u8], rtype: Rtype, ttl: u32, rdata: &[u8]) -> Vec<u8> {
-    let mut octets = Vec::with_capacity(owner.len() + 10 + rdata.len());
-    octets.extend_from_slice(owner);
-    octets.extend_from_slice(&rtype.0.to_be_bytes());
-    octets.extend_from_slice(&1u16.to_be_bytes());
-    octets.extend_from_slice(&ttl.to_be_bytes());
-    octets.extend_from_slice(&(rdata.len() as u16).to_be_bytes());
-    octets.extend_from_slice(rdata);
-    octets
+/// One record as it goes into a message.
+struct Ready {
+    octets: Vec<u8>,
+    rtype: Rtype,
+    /// Octets of the owner, the pointer to the apex included.
+    owner: usize,
+}
+
+impl Ready {
+    fn new(owner: &[u8], rtype: Rtype, ttl: u32, rdata: &[u8]) -> Self {
+        let mut octets = Vec::with_capacity(owner.len() + 10 + rdata.len());
+        octets.extend_from_slice(owner);
+        octets.extend_from_slice(&rtype.0.to_be_bytes());
+        octets.extend_from_slice(&1u16.to_be_bytes());
+        octets.extend_from_slice(&ttl.to_be_bytes());
+        octets.extend_from_slice(&(rdata.len() as u16).to_be_bytes());
+        octets.extend_from_slice(rdata);
+        Self { octets, rtype, owner: owner.len() }
+    }
+
+    /// The whole owner name.
+    fn owner(&self, zone: &Zone) -> Name {
+        Name::from_trusted(&[&self.octets[..self.owner - APEX.len()], zone.apex.as_wire()].concat())
+    }
 }

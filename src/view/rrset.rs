@@ -16,6 +16,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use crate::model::name::MAX_NAME;
 use crate::model::{Name, Rtype};
 
 /// Octets of a record before its RDATA, when its owner is a pointer.
@@ -74,20 +75,24 @@ impl<'v> RrSet<'v> {
         })
     }
 
-    /// RDATA without pointers into the owner name. Only types whose data is one name are ever stored with one.
-    pub fn expand(&self, rdata: &'v [u8]) -> std::borrow::Cow<'v, [u8]> {
+    /// RDATA without pointers into the owner name, written into `room` if there was one. Only types whose data is one
+    /// name are ever stored with one.
+    pub fn expand<'r>(&self, rdata: &'r [u8], room: &'r mut [u8; MAX_NAME]) -> &'r [u8] {
         if self.rtype != Rtype::PTR {
-            return rdata.into();
+            return rdata;
         }
         let mut at = 0;
         while let Some(&len) = rdata.get(at).filter(|&&len| len != 0) {
             if len & 0xC0 == 0xC0 {
                 let target = (u16_at(rdata, at) as usize & MAX_POINTER) - QNAME_AT;
-                return [&rdata[..at], &self.owner[target..]].concat().into();
+                let rest = &self.owner[target..];
+                room[..at].copy_from_slice(&rdata[..at]);
+                room[at..at + rest.len()].copy_from_slice(rest);
+                return &room[..at + rest.len()];
             }
             at += 1 + len as usize;
         }
-        rdata.into()
+        rdata
     }
 
     /// The name in each record's RDATA whose addresses belong into the additional section, if the type has one.
@@ -327,7 +332,9 @@ mod tests {
         };
         let stored: Vec<_> = read.records().map(|record| record.rdata.len()).collect();
         assert_eq!(stored, [5, 10, targets[2].as_wire().len()]);
-        let expanded: Vec<_> = read.records().map(|r| Name::from_wire(&read.expand(r.rdata)).expect("name")).collect();
+        let expand =
+            |record: RecordRef<'_>| Name::from_wire(read.expand(record.rdata, &mut [0; MAX_NAME])).expect("name");
+        let expanded: Vec<_> = read.records().map(expand).collect();
         assert_eq!(expanded, targets);
     }
 

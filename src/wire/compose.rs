@@ -3,6 +3,7 @@
 use super::message::{Message, Section};
 use crate::answer::{Composed, Part, Query};
 use crate::model::Rtype;
+use crate::model::name::{MAX_NAME, is_within};
 use crate::view::rrset::QNAME_AT;
 use crate::view::{RrSet, Zone};
 
@@ -28,12 +29,12 @@ fn write_part(asked: &[u8], part: &Part<'_>, rotation: u32, message: &mut Messag
     match part {
         Part::Set { owner, set } => write_set(asked, owner.as_wire(), set, rotation, Section::Answer, message),
         Part::Synthesized { owner, target, ttl } => {
-            let owner = owner_octets(asked, owner.as_wire());
-            message.record(Section::Answer, &owner, Rtype::CNAME, 1, *ttl, target.as_wire())
+            let owner = Owner::of(asked, owner.as_wire());
+            message.record(Section::Answer, owner.octets(), Rtype::CNAME, 1, *ttl, target.as_wire())
         }
         Part::Soa(zone) => {
-            let owner = owner_octets(asked, zone.apex.as_wire());
-            message.record(Section::Answer, &owner, Rtype::SOA, 1, zone.soa_ttl, &zone.soa)
+            let owner = Owner::of(asked, zone.apex.as_wire());
+            message.record(Section::Answer, owner.octets(), Rtype::SOA, 1, zone.soa_ttl, &zone.soa)
         }
     }
 }
@@ -47,27 +48,42 @@ fn write_set(
     section: Section,
     message: &mut Message<'_>,
 ) -> bool {
-    let owner = owner_octets(asked, owner);
+    let owner = Owner::of(asked, owner);
     let spread = rotation.wrapping_mul(0x9E37_79B9);
     let first = ((u64::from(spread) * u64::from(set.count)) >> 32) as usize;
     let records = set.records().skip(first).chain(set.records().take(first));
-    records
-        .into_iter()
-        .all(|record| message.record(section, &owner, set.rtype, 1, record.ttl, &set.expand(record.rdata)))
+    let mut room = [0; MAX_NAME];
+    records.into_iter().all(|record| {
+        let rdata = set.expand(record.rdata, &mut room);
+        message.record(section, owner.octets(), set.rtype, 1, record.ttl, rdata)
+    })
 }
 
 fn write_negative(asked: &[u8], zone: &Zone, message: &mut Message<'_>) -> bool {
-    let owner = owner_octets(asked, zone.apex.as_wire());
-    message.record(Section::Authority, &owner, Rtype::SOA, 1, zone.negative_ttl, &zone.soa)
+    let owner = Owner::of(asked, zone.apex.as_wire());
+    message.record(Section::Authority, owner.octets(), Rtype::SOA, 1, zone.negative_ttl, &zone.soa)
 }
 
-/// An owner name as it goes into the message: a pointer into the question where it is the end of it.
-fn owner_octets<'n>(asked: &[u8], owner: &'n [u8]) -> std::borrow::Cow<'n, [u8]> {
-    match crate::model::name::is_within(asked, owner) && owner.len() > 1 {
-        true => {
+/// An owner name as it goes into the message.
+enum Owner<'n> {
+    /// Into the question, whose end the name is.
+    Pointer([u8; 2]),
+    Whole(&'n [u8]),
+}
+
+impl<'n> Owner<'n> {
+    fn of(asked: &[u8], owner: &'n [u8]) -> Self {
+        if is_within(asked, owner) && owner.len() > 1 {
             let pointer = 0xC000 | (QNAME_AT + asked.len() - owner.len()) as u16;
-            pointer.to_be_bytes().to_vec().into()
+            return Self::Pointer(pointer.to_be_bytes());
         }
-        false => owner.into(),
+        Self::Whole(owner)
+    }
+
+    fn octets(&self) -> &[u8] {
+        match self {
+            Self::Pointer(pointer) => pointer,
+            Self::Whole(name) => name,
+        }
     }
 }

@@ -5,9 +5,10 @@
 //! record by record in [`super::compose`].
 
 use super::compose;
+use super::decode::{FLAG_QR, HEADER};
 use super::message::{Message, Section};
 use super::opt::Opt;
-use crate::answer::{Answer, Content, Query};
+use crate::answer::{Answer, Content, Ede, Query, Rcode, Transport};
 use crate::model::Rtype;
 use crate::view::rrset::{MAX_POINTER, QNAME_AT, RECORD_HEAD};
 use crate::view::{RrSet, View, Zone};
@@ -15,9 +16,6 @@ use crate::view::{RrSet, View, Zone};
 /// The largest message over UDP that this server is ever configured to send.
 pub const MAX_UDP: usize = 8192;
 
-/// Octets of a DNS header.
-const HEADER: usize = 12;
-const QR: u16 = 0x8000;
 const AA: u16 = 0x0400;
 const TC: u16 = 0x0200;
 /// Opcode, RD and CD are copied from the query.
@@ -26,12 +24,23 @@ const COPIED: u16 = 0x7910;
 /// Writes the whole response message into `out` and returns its length.
 ///
 /// `limit` is the largest message that the client takes (see `wire::limits`); `out` has at least that room. What does
-/// not fit: the additional section goes first, then TC is set and the answer section stays empty.
+/// not fit: the additional section goes first, then TC is set and the answer section stays empty. Over TCP there is
+/// nothing larger to come back for, and a part of a set would be taken for the whole: that is SERVFAIL.
 pub fn encode(view: &View, query: &Query<'_>, answer: &Answer<'_>, limit: usize, out: &mut [u8]) -> usize {
+    let length = write(view, query, answer, limit, out);
+    if query.transport == Transport::Tcp && is_truncated(&out[..length]) {
+        let text = "the answer is longer than a DNS message can be; ask for a part of it, such as one site";
+        let too_long = Answer::error(Rcode::SERVFAIL, Some(Ede { code: Ede::OTHER, text }));
+        return write(view, query, &too_long, limit, out);
+    }
+    length
+}
+
+fn write(view: &View, query: &Query<'_>, answer: &Answer<'_>, limit: usize, out: &mut [u8]) -> usize {
     let limit = limit.min(out.len());
     let opt = Opt::of(view, query, answer, limit.saturating_sub(HEADER + query.question.len()));
     let mut message = Message::new(out, limit.saturating_sub(opt.length()));
-    let mut flags = QR | query.flags & COPIED | answer.rcode.0 & 0xF;
+    let mut flags = FLAG_QR | query.flags & COPIED | answer.rcode.0 & 0xF;
     if answer.authoritative {
         flags |= AA;
     }

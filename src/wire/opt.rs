@@ -1,8 +1,9 @@
-//! The OPT record of an answer (RFC 6891): what it will hold is settled before the sections are written, because it
+//! The OPT record of a response (RFC 6891): what it will hold is settled before the sections are written, because it
 //! takes room from them.
 
+use super::decode::ErrorReply;
 use super::message::{Message, Section};
-use crate::answer::{Answer, Ede, Query};
+use crate::answer::{Answer, Ede, Edns, Query, Rcode};
 use crate::model::Rtype;
 use crate::view::View;
 
@@ -13,32 +14,42 @@ const EDE: u16 = 15;
 /// The most octets of text in an extended error, so that it rarely is what makes an answer too long.
 const EDE_TEXT: usize = 200;
 
-/// The OPT record that an answer ends in; empty when the query had none.
+/// The OPT record that a response ends in; empty when the query had none.
 pub(super) struct Opt<'a> {
     present: bool,
     udp_size: u16,
     extended_rcode: u8,
     dnssec_ok: bool,
     nsid: Option<&'a str>,
-    ede: Option<(u16, &'a str)>,
+    ede: Option<Ede<'a>>,
 }
 
 impl<'a> Opt<'a> {
     /// What the answer says in OPT, at most `room` octets of it: an extended error that does not fit is left out.
     pub(super) fn of(view: &'a View, query: &Query<'_>, answer: &Answer<'a>, room: usize) -> Self {
-        let edns = query.edns.unwrap_or_default();
-        let mut opt = Self {
-            present: query.edns.is_some(),
-            udp_size: view.server.udp_size,
-            extended_rcode: (answer.rcode.0 >> 4) as u8,
-            dnssec_ok: edns.dnssec_ok,
-            nsid: view.server.identity.as_deref().filter(|_| edns.nsid),
-            ede: answer.ede.map(|Ede { code, text }| (code, &text[..text.floor_char_boundary(EDE_TEXT)])),
-        };
+        let mut opt = Self::new(query.edns, view.server.udp_size, answer.rcode, answer.ede);
+        opt.nsid = view.server.identity.as_deref().filter(|_| query.edns.is_some_and(|edns| edns.nsid));
         if opt.length() > room {
             opt.ede = None;
         }
         opt
+    }
+
+    /// What an error says in OPT.
+    pub(super) fn of_error(reply: &ErrorReply<'_>, udp_size: u16) -> Self {
+        Self::new(reply.edns, udp_size, reply.rcode, reply.extended)
+    }
+
+    fn new(edns: Option<Edns>, udp_size: u16, rcode: Rcode, ede: Option<Ede<'a>>) -> Self {
+        let short = |Ede { code, text }: Ede<'a>| Ede { code, text: &text[..text.floor_char_boundary(EDE_TEXT)] };
+        Self {
+            present: edns.is_some(),
+            udp_size,
+            extended_rcode: (rcode.0 >> 4) as u8,
+            dnssec_ok: edns.is_some_and(|edns| edns.dnssec_ok),
+            nsid: None,
+            ede: ede.map(short),
+        }
     }
 
     /// Octets of the record.
@@ -48,7 +59,7 @@ impl<'a> Opt<'a> {
 
     fn options(&self) -> usize {
         let nsid = self.nsid.map_or(0, |nsid| OPTION_HEAD + nsid.len());
-        nsid + self.ede.map_or(0, |(_, text)| OPTION_HEAD + 2 + text.len())
+        nsid + self.ede.map_or(0, |ede| OPTION_HEAD + 2 + ede.text.len())
     }
 
     /// Writes the record.
@@ -66,7 +77,7 @@ impl<'a> Opt<'a> {
         if let Some(nsid) = self.nsid {
             message.copy(Section::Additional, 0, &option_head(NSID, nsid.len()), nsid.as_bytes());
         }
-        if let Some((code, text)) = self.ede {
+        if let Some(Ede { code, text }) = self.ede {
             message.copy(Section::Additional, 0, &option_head(EDE, 2 + text.len()), &code.to_be_bytes());
             message.copy(Section::Additional, 0, text.as_bytes(), &[]);
         }

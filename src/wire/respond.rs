@@ -5,13 +5,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use hickory_proto::op::ResponseCode;
-
 use super::decode::{Decoded, DropReason, ErrorReply};
 use super::encode::encode;
 use super::error::write_error;
 use super::limits::UdpLimits;
-use crate::answer::{Query, Transport, answer};
+use crate::answer::{Query, Rcode, Transport, answer};
 use crate::model::Rtype;
 use crate::view::View;
 
@@ -37,19 +35,19 @@ pub struct Reply {
 pub fn respond(view: &View, decoded: &Decoded<'_>, limits: &UdpLimits, out: &mut [u8]) -> Result<Reply, DropReason> {
     match decoded {
         Decoded::Drop(reason) => Err(*reason),
-        Decoded::Error(error) => Ok(refuse(error, out)),
+        Decoded::Error(error) => Ok(refuse(view, error, out)),
         Decoded::Query(query) => Ok(solve(view, query, limits, out)),
     }
 }
 
 /// Writes an error response.
-fn refuse(error: &ErrorReply<'_>, out: &mut [u8]) -> Reply {
-    let len = write_error(error, out);
+fn refuse(view: &View, error: &ErrorReply<'_>, out: &mut [u8]) -> Reply {
+    let len = write_error(error, view.server.udp_size, out);
     let rtype = match *error.question {
         [.., t0, t1, _, _] => Rtype(u16::from_be_bytes([t0, t1])),
         _ => Rtype(0),
     };
-    Reply { len, rcode: error.rcode.into(), rtype, truncated: false, panicked: false }
+    Reply { len, rcode: error.rcode.0, rtype, truncated: false, panicked: false }
 }
 
 /// Answers a query from the view. A panic costs this query only: it is answered with SERVFAIL.
@@ -64,6 +62,6 @@ fn solve(view: &View, query: &Query<'_>, limits: &UdpLimits, out: &mut [u8]) -> 
             let (rcode, truncated) = (u16::from(out[3] & 15), out[2] & 2 != 0);
             Reply { len, rcode, rtype: query.rtype, truncated, panicked: false }
         }
-        Err(_) => Reply { panicked: true, ..refuse(&ErrorReply::new(query, ResponseCode::ServFail), out) },
+        Err(_) => Reply { panicked: true, ..refuse(view, &ErrorReply::new(query, Rcode::SERVFAIL), out) },
     }
 }

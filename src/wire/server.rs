@@ -207,6 +207,7 @@ impl Bound {
             transfer_from: options.transfer_from,
             block: counters.block("tcp"),
             counters: counters.clone(),
+            unsendable: tcp::Unsendable::default(),
             rotation: AtomicU32::new(0),
         };
         let service = tcp::Service::new(responder, options.tcp, counters, shutdown.clone());

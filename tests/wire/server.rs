@@ -26,26 +26,36 @@ fn name(text: &str) -> Name {
     Name::parse_absolute(text).expect("test name")
 }
 
-fn record(owner: &str, rtype: Rtype, rdata: &[u8]) -> Record {
+pub(crate) fn record(owner: &str, rtype: Rtype, rdata: &[u8]) -> Record {
     Record { owner: name(owner), rtype, ttl: 300, rdata: rdata.into() }
 }
 
-static VIEW: LazyLock<View> = LazyLock::new(|| {
+/// SOA and NS.
+pub(crate) fn apex_records(apex: &str) -> Vec<Record> {
     let mut soa = [name("ns1.sd.example.org").as_wire(), name("hostmaster.example.org").as_wire()].concat();
     soa.extend([0u32, 3600, 600, 86400, 5].iter().flat_map(|number| number.to_be_bytes()));
-    let mut records = vec![
-        record("sd.example.org", Rtype::SOA, &soa),
-        record("sd.example.org", Rtype::NS, name("ns1.sd.example.org").as_wire()),
-    ];
+    vec![record(apex, Rtype::SOA, &soa), record(apex, Rtype::NS, name("ns1.sd.example.org").as_wire())]
+}
+
+static VIEW: LazyLock<View> = LazyLock::new(|| {
+    let mut records = apex_records("sd.example.org");
     let host = |number: usize| format!("host{number}.sd.example.org");
     records.extend((0..HOSTS).map(|n| record(&host(n), Rtype::A, &[192, 0, 2, n as u8])));
     records.extend((0..BIG).map(|n| record("big.sd.example.org", Rtype::A, &[198, 51, 100, n as u8])));
-    let apex = name("sd.example.org");
-    let source = ZoneSource { apex, records, registrations: false, reverse: false, ttl: 30, readable: true };
-    let server = ServerFacts { identity: Some("ns".into()), version: None, udp_size: 1232 };
-    Compiler::new(vec![source], Naming::new(&["plain".into()], &[]).expect("a preset"), server, 7)
-        .full(&Snapshot::default(), &[])
+    compile(vec![source("sd.example.org", records)])
 });
+
+/// A zone of these records alone.
+pub(crate) fn source(apex: &str, records: Vec<Record>) -> ZoneSource {
+    ZoneSource { apex: name(apex), records, registrations: false, reverse: false, ttl: 30, readable: true }
+}
+
+/// A view of these zones.
+pub(crate) fn compile(sources: Vec<ZoneSource>) -> View {
+    let server = ServerFacts { identity: Some("ns".into()), version: None, udp_size: 1232 };
+    Compiler::new(sources, Naming::new(&["plain".into()], &[]).expect("a preset"), server, 7)
+        .full(&Snapshot::default(), &[])
+}
 
 /// The zone `sd.example.org`.
 pub(crate) fn view() -> View {
@@ -63,7 +73,12 @@ pub(crate) struct Server {
 
 impl Server {
     /// Serves with these options, on a loopback address unless they name another.
-    pub(crate) fn start(mut options: WireOptions) -> Self {
+    pub(crate) fn start(options: WireOptions) -> Self {
+        Self::serve(options, view())
+    }
+
+    /// Serves this view.
+    pub(crate) fn serve(mut options: WireOptions, view: View) -> Self {
         if options.listen.is_empty() {
             options.listen = vec!["127.0.0.1:0".parse().unwrap()];
         }
@@ -72,7 +87,7 @@ impl Server {
         let (address, counters) = (bound.local_addrs()[0], Arc::new(DnsCounters::default()));
         let shutdown = CancellationToken::new();
         let guard = runtime.enter();
-        let serving = bound.serve(Published::new(view()), counters.clone(), shutdown.clone()).unwrap();
+        let serving = bound.serve(Published::new(view), counters.clone(), shutdown.clone()).unwrap();
         drop(guard);
         Self { address, shutdown, counters, serving: Some(serving), runtime }
     }

@@ -4,9 +4,11 @@ use std::net::TcpStream;
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
+use hickory_proto::rr::rdata::opt::EdnsCode;
+use zonebeat::model::Rtype;
 use zonebeat::wire::WireOptions;
 
-use super::server::{BIG, RECORDS, Server, query};
+use super::server::{BIG, RECORDS, Server, apex_records, compile, query, record, source};
 
 fn send(stream: &mut TcpStream, packet: &[u8]) {
     let length = (packet.len() as u16).to_be_bytes();
@@ -20,6 +22,11 @@ fn receive(stream: &mut TcpStream) -> Option<Message> {
     let mut octets = vec![0; usize::from(u16::from_be_bytes(length))];
     stream.read_exact(&mut octets).unwrap();
     Some(Message::from_vec(&octets).unwrap())
+}
+
+/// Info code and text of the extended error (RFC 8914).
+fn ede(message: &Message) -> Option<Vec<u8>> {
+    message.edns.as_ref()?.option(EdnsCode::Unknown(15)).map(|option| Vec::<u8>::try_from(option).unwrap())
 }
 
 fn transfers() -> WireOptions {
@@ -86,6 +93,63 @@ fn a_transfer_from_an_address_that_is_not_listed_is_refused_with_a_reason() {
     let metrics = server.metrics();
     assert!(metrics.contains(r#"zonebeat_dns_transfers_total{outcome="refused"} 1"#), "{metrics}");
     assert!(metrics.contains(r#"{rcode="REFUSED",transport="tcp",type="AXFR"} 1"#), "{metrics}");
+}
+
+#[test]
+fn rfc8914_4_15_a_transfer_of_a_zone_that_is_not_known_yet_is_a_failure_of_ours() {
+    let mut unread = source("sd.example.org", apex_records("sd.example.org"));
+    unread.readable = false;
+    let server = Server::serve(transfers(), compile(vec![unread]));
+    let mut stream = server.tcp();
+    send(&mut stream, &query(5, "sd.example.org", 252, Some(1232)));
+    let message = receive(&mut stream).unwrap();
+    assert_eq!(message.metadata.response_code, ResponseCode::ServFail);
+    assert!(!message.metadata.authoritative && message.answers.is_empty());
+    assert!(ede(&message).is_some_and(|option| option.starts_with(&[0, 14])), "{:?}", message.edns);
+    send(&mut stream, &query(6, "sd.example.org", 6, None));
+    assert_eq!(receive(&mut stream).unwrap().metadata.id, 6, "the connection goes on");
+    let metrics = server.metrics();
+    assert!(metrics.contains(r#"zonebeat_dns_transfers_total{outcome="not-ready"} 1"#), "{metrics}");
+}
+
+/// A zone with a record that leaves no room for anything else in a message.
+fn with_a_giant() -> Server {
+    let mut records = apex_records("sd.example.org");
+    records.push(record("giant.sd.example.org", Rtype(65_280), &vec![7; 65_500]));
+    records.push(record("host.sd.example.org", Rtype::A, &[192, 0, 2, 1]));
+    Server::serve(transfers(), compile(vec![source("sd.example.org", records)]))
+}
+
+#[test]
+fn rfc5936_2_2_a_transfer_that_cannot_be_whole_ends_with_the_connection() {
+    let server = with_a_giant();
+    for _ in 0..2 {
+        let mut stream = server.tcp();
+        send(&mut stream, &query(5, "sd.example.org", 252, None));
+        let mut soas = 0;
+        while let Some(message) = receive(&mut stream) {
+            soas += message.answers.iter().filter(|record| record.record_type() == RecordType::SOA).count();
+        }
+        assert_eq!(soas, 1, "the client sees that the transfer is not complete");
+    }
+    let metrics = server.metrics();
+    assert!(metrics.contains(r#"zonebeat_dns_transfers_total{outcome="too-long"} 2"#), "{metrics}");
+}
+
+#[test]
+fn rfc2181_9_what_no_message_can_hold_is_a_failure_not_a_truncation() {
+    let server = with_a_giant();
+    let mut stream = server.tcp();
+    send(&mut stream, &query(5, "giant.sd.example.org", 65_280, Some(1232)));
+    let message = receive(&mut stream).unwrap();
+    assert_eq!(message.metadata.response_code, ResponseCode::ServFail);
+    assert!(!message.metadata.truncation && !message.metadata.authoritative && message.answers.is_empty());
+    assert!(ede(&message).is_some_and(|option| option.starts_with(&[0, 0])), "{:?}", message.edns);
+    let over_udp = server.udp();
+    over_udp.send(&query(6, "giant.sd.example.org", 65_280, Some(1232))).unwrap();
+    let mut answer = [0; 512];
+    over_udp.recv(&mut answer).unwrap();
+    assert!(answer[2] & 2 != 0 && answer[3] & 15 == 0, "over UDP nobody can know: truncated");
 }
 
 #[test]

@@ -12,9 +12,7 @@ mod records;
 
 use std::net::IpAddr;
 
-use hickory_proto::op::ResponseCode;
-
-use crate::answer::{Edns, Query, QueryName, Transport};
+use crate::answer::{Ede, Edns, Query, QueryName, Rcode, Transport};
 use crate::model::Rtype;
 use crate::model::name::{MAX_LABEL, MAX_NAME};
 
@@ -65,9 +63,6 @@ pub enum DropReason {
     Source,
 }
 
-/// An info code of RFC 8914 and the text beside it.
-pub type ExtendedError = (u16, &'static str);
-
 /// A response that needs nothing but the query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ErrorReply<'p> {
@@ -76,18 +71,18 @@ pub struct ErrorReply<'p> {
     /// The second header word of the query.
     pub flags: u16,
     /// What is wrong.
-    pub rcode: ResponseCode,
+    pub rcode: Rcode,
     /// The question section as sent; empty if it could not be read.
     pub question: &'p [u8],
     /// EDNS of the query, if there was a sound OPT record: the response then has one too (RFC 6891 section 7).
     pub edns: Option<Edns>,
-    /// An extended error (RFC 8914) and its text, sent only to clients that use EDNS.
-    pub extended: Option<ExtendedError>,
+    /// An extended error (RFC 8914), sent only to clients that use EDNS.
+    pub extended: Option<Ede<'static>>,
 }
 
 impl<'p> ErrorReply<'p> {
     /// The error `rcode` as the response to `query`.
-    pub fn new(query: &Query<'p>, rcode: ResponseCode) -> Self {
+    pub fn new(query: &Query<'p>, rcode: Rcode) -> Self {
         let Query { id, flags, question, edns, .. } = *query;
         Self { id, flags, rcode, question, edns, extended: None }
     }
@@ -101,9 +96,9 @@ pub fn decode(packet: &[u8], origin: Origin) -> Decoded<'_> {
     if flags & FLAG_QR != 0 {
         return Decoded::Drop(DropReason::Response);
     }
-    let mut reply = ErrorReply { id, flags, rcode: ResponseCode::FormErr, question: &[], edns: None, extended: None };
+    let mut reply = ErrorReply { id, flags, rcode: Rcode::FORMERR, question: &[], edns: None, extended: None };
     if opcode(flags) != 0 {
-        reply.rcode = ResponseCode::NotImp;
+        reply.rcode = Rcode::NOTIMP;
         return Decoded::Error(reply);
     }
     let question = if word(4) == 1 { Question::read(packet) } else { None };
@@ -129,21 +124,24 @@ fn refusal(
     question: &Question<'_>,
     extras: &records::Extras,
     transport: Transport,
-) -> Option<(ResponseCode, Option<ExtendedError>)> {
+) -> Option<(Rcode, Option<Ede<'static>>)> {
     if extras.edns.is_some_and(|edns| edns.version > 0) {
-        return Some((ResponseCode::BADVERS, None));
+        return Some((Rcode::BADVERS, None));
     }
     if extras.signed {
-        return Some((ResponseCode::NotAuth, Some((0, "no TSIG key of this name is known"))));
+        return Some((Rcode::NOTAUTH, Some(other("no TSIG key of this name is known"))));
     }
     match question.rtype {
-        Rtype::OPT | Rtype::TSIG => Some((ResponseCode::FormErr, None)),
-        Rtype::MAILA | Rtype::MAILB | TKEY => Some((ResponseCode::NotImp, None)),
-        Rtype::AXFR if transport == Transport::Udp => {
-            Some((ResponseCode::FormErr, Some((0, "a zone transfer needs TCP"))))
-        }
+        Rtype::OPT | Rtype::TSIG => Some((Rcode::FORMERR, None)),
+        Rtype::MAILA | Rtype::MAILB | TKEY => Some((Rcode::NOTIMP, None)),
+        Rtype::AXFR if transport == Transport::Udp => Some((Rcode::FORMERR, Some(other("a zone transfer needs TCP")))),
         _ => None,
     }
+}
+
+/// An extended error whose text says everything.
+fn other(text: &'static str) -> Ede<'static> {
+    Ede { code: Ede::OTHER, text }
 }
 
 /// The question section (RFC 1035 section 4.1.2).

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use hickory_proto::op::ResponseCode;
 use ipnet::IpNet;
 
-use super::transfer::ZoneStream;
+use super::transfer::{Unsendable, ZoneStream};
 use super::{Action, Respond};
-use crate::answer::{Query, Transport};
+use crate::answer::{Ede, Query, Rcode, Transport};
 use crate::metrics::dns::{Block, DnsCounters, TransferOutcome};
 use crate::model::Rtype;
 use crate::view::Published;
@@ -31,6 +30,8 @@ pub(in crate::wire) struct Answerer {
     pub counters: Arc<DnsCounters>,
     /// The counters of answers.
     pub block: Arc<Block>,
+    /// The record for which a transfer failed last.
+    pub unsendable: Unsendable,
     /// Where the sets of the next answer start.
     pub rotation: AtomicU32,
 }
@@ -68,11 +69,10 @@ impl Answerer {
     fn transfer<'p>(&self, query: &Query<'p>, message: &[u8]) -> Result<Action, ErrorReply<'p>> {
         if !self.transfer_from.iter().any(|prefix| prefix.contains(&query.client)) {
             self.counters.transferred(TransferOutcome::Refused);
-            let extended = Some((18, "zone transfers are not allowed from this address")); // RFC 8914: prohibited
-            return Err(ErrorReply { extended, ..ErrorReply::new(query, ResponseCode::Refused) });
+            let text = "zone transfers are not allowed from this address";
+            let extended = Some(Ede { code: Ede::PROHIBITED, text });
+            return Err(ErrorReply { extended, ..ErrorReply::new(query, Rcode::REFUSED) });
         }
-        let (counters, block) = (self.counters.clone(), self.block.clone());
-        let stream = ZoneStream::new(self.published.load_full(), message, query, counters, block);
-        Ok(Action::Stream(Box::new(stream)))
+        Ok(Action::Stream(Box::new(ZoneStream::new(self, message, query))))
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::clients::{Admission, Seat};
 use super::frames::Frames;
 use super::writer::{Message, framed, write};
-use super::{Action, MakeMessages, Respond, Service};
+use super::{Action, Made, MakeMessages, Respond, Service};
 use crate::wire::respond::MAX_TCP;
 
 /// How long a connection that has to end waits for octets that are on their way.
@@ -151,8 +151,8 @@ impl<R: Respond> Connection<R> {
         self.answers.send(Message { octets, _permits: [flight, room] }).await.is_ok()
     }
 
-    /// Starts a stream on a thread that may block, once there are few enough of them on the server. One that panics
-    /// ends the connection: the client must not wait for the rest.
+    /// Starts a stream on a thread that may block, once there are few enough of them on the server. One that breaks or
+    /// panics ends the connection: the client must not wait for the rest.
     fn stream(&self, messages: Box<dyn MakeMessages>, flight: OwnedSemaphorePermit) {
         let (queue, running) = (self.streams.clone(), self.service.transfers.clone());
         let seat = self.seat.clone();
@@ -161,7 +161,8 @@ impl<R: Respond> Connection<R> {
                 permit = running.acquire_owned() => permit,
                 () = queue.closed() => return,
             };
-            if tokio::task::spawn_blocking(move || make_all(messages, &queue)).await.is_err() {
+            let made = tokio::task::spawn_blocking(move || make_all(messages, &queue)).await;
+            if !matches!(made, Ok(Made::End)) {
                 seat.leave.notify_one();
             }
             drop(flight);
@@ -174,12 +175,15 @@ impl<R: Respond> Connection<R> {
 }
 
 /// Makes the messages of a stream as fast as the client takes them, until it is gone.
-fn make_all(mut messages: Box<dyn MakeMessages>, queue: &mpsc::Sender<Vec<u8>>) {
+fn make_all(mut messages: Box<dyn MakeMessages>, queue: &mpsc::Sender<Vec<u8>>) -> Made {
     let mut message = Vec::new();
-    while messages.next_message(&mut message) {
-        if queue.blocking_send(framed(&message)).is_err() {
-            return;
+    loop {
+        match messages.next_message(&mut message) {
+            Made::Message if queue.blocking_send(framed(&message)).is_err() => return Made::End,
+            Made::Message => {}
+            Made::End => break messages.all_taken(),
+            Made::Broken => return Made::Broken,
         }
     }
-    messages.all_taken();
+    Made::End
 }

@@ -34,6 +34,7 @@ use std::net::IpAddr;
 
 pub(super) use accept::{Service, serve};
 pub(super) use answer::Answerer;
+pub(super) use transfer::Unsendable;
 
 /// Decides what happens with one message from a client.
 pub(super) trait Respond: Send + Sync + 'static {
@@ -53,11 +54,22 @@ pub(super) enum Action {
 
 /// Makes the messages of a long response, one by one, on a thread that may block.
 pub(super) trait MakeMessages: Send {
-    /// Writes the next message into `message`, which it clears; `false` after the last one.
-    fn next_message(&mut self, message: &mut Vec<u8>) -> bool;
+    /// Writes the next message into `message`, which it clears.
+    fn next_message(&mut self, message: &mut Vec<u8>) -> Made;
 
     /// Hears that all messages were taken.
     fn all_taken(&mut self) {}
+}
+
+/// What became of the next message of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Made {
+    /// It is there.
+    Message,
+    /// The one before was the last.
+    End,
+    /// It cannot be made. The connection ends: the client must not wait for the rest, nor take it for complete.
+    Broken,
 }
 
 #[cfg(test)]

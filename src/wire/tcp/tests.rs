@@ -46,22 +46,22 @@ struct Counting {
 }
 
 impl MakeMessages for Counting {
-    fn next_message(&mut self, message: &mut Vec<u8>) -> bool {
+    fn next_message(&mut self, message: &mut Vec<u8>) -> Made {
         if self.left == 0 {
-            return false;
+            return Made::End;
         }
         self.left -= 1;
         self.made.fetch_add(1, Ordering::Relaxed);
         message.clear();
         message.resize(60_000, b's');
-        true
+        Made::Message
     }
 }
 
 struct Broken;
 
 impl MakeMessages for Broken {
-    fn next_message(&mut self, _message: &mut Vec<u8>) -> bool {
+    fn next_message(&mut self, _message: &mut Vec<u8>) -> Made {
         panic!("a bug in a transfer");
     }
 }

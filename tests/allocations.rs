@@ -1,0 +1,167 @@
+//! The query path allocates nothing: from a packet to its response, for everything that is answered from one set or
+//! none. Answers composed of several sets allocate a few times, however many records they have.
+//!
+//! A binary of its own, because the allocator that counts replaces the one of the whole process.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use allocation_counter::measure;
+use zonebeat::answer::Transport;
+use zonebeat::model::naming::Naming;
+use zonebeat::model::service::ServiceRow;
+use zonebeat::model::{Declaration, Endpoint, Instance, Name, Revision, Rtype, Service, State, Timestamp};
+use zonebeat::registry::Snapshot;
+use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
+use zonebeat::wire::decode::{Origin, decode};
+use zonebeat::wire::limits::UdpLimits;
+use zonebeat::wire::respond::{MAX_TCP, Reply, respond};
+use zonebeat::zone::parse_text;
+
+const ZONE: &str = "sd.example.org";
+/// A composed answer may allocate its parts, not its records.
+const FEW: u64 = 12;
+
+/// Sets of `few` and `many` records whose targets have addresses, behind names and behind aliases.
+fn zone_file() -> String {
+    let mut text = format!(
+        "$ORIGIN {ZONE}.\n$TTL 300\n@ SOA ns1 hostmaster 1 3600 600 86400 5\n@ NS ns1\nns1 A 192.0.2.53\n\
+         www A 192.0.2.80\nto-www CNAME www\nto-nothing CNAME nothing\nto-many CNAME many-srv\nto-hosts CNAME many-ptr\n\
+         *.wild PTR ns1\nold DNAME new\nnew A 192.0.2.81\nwww.new A 192.0.2.82\n"
+    );
+    for (label, count) in [("few", 2), ("many", 60)] {
+        for n in 0..count {
+            text += &format!("{label}-srv SRV 10 60 8080 h{n}\n{label}-mx MX 10 h{n}\n{label} NS h{n}\n");
+            text += &format!("{label}-ptr PTR h{n}\n");
+        }
+    }
+    (0..60).for_each(|n| text += &format!("h{n} A 198.51.100.{n}\nh{n} AAAA 2001:db8::{n}\n"));
+    text
+}
+
+fn instance(number: u8) -> Arc<Instance> {
+    Arc::new(Instance {
+        id: format!("a{number}").into(),
+        proto: "tcp".into(),
+        port: 8080,
+        priority: 10,
+        weight: 100,
+        site: None,
+        endpoint: Endpoint::Addresses([IpAddr::from([192, 0, 2, number])].into()),
+        tags: [].into(),
+        metadata: [].into(),
+        lease_seconds: 15,
+        session: None,
+        incarnation: Revision(1),
+        state: State::Serving,
+        since: Timestamp(0),
+        revision: Revision(1),
+    })
+}
+
+fn service(name: &str, instances: Vec<Arc<Instance>>) -> Arc<Service> {
+    let declaration = Some(Declaration::default());
+    let row =
+        ServiceRow { declaration, empty_reason: Some("nobody has registered yet".into()), ..ServiceRow::default() };
+    Arc::new(Service { name: name.into(), row, instances })
+}
+
+fn view() -> View {
+    let apex = Name::parse_absolute(ZONE).expect("test name");
+    let parsed = parse_text("test.zone", zone_file().as_bytes(), &apex);
+    let (zone, _) = parsed.unwrap_or_else(|findings| panic!("{findings:?}"));
+    let records = zone.records.into_iter().map(|record| record.record).collect();
+    let source = ZoneSource { apex, records, registrations: true, reverse: false, ttl: 30, readable: true };
+    let server = ServerFacts { identity: Some("ns".into()), version: Some("zonebeat".into()), udp_size: 1232 };
+    let mut snapshot = Snapshot { revision: Revision(1), ..Snapshot::default() };
+    for service in [service("search", (1..=12).map(instance).collect()), service("empty", vec![])] {
+        snapshot.services.insert_mut(service.name.clone(), service);
+    }
+    Compiler::new(vec![source], Naming::new(&["plain".into()], &[]).expect("a preset"), server, 7).full(&snapshot, &[])
+}
+
+/// A query with EDNS and the NSID option.
+fn query(name: &str, rtype: Rtype, class: u16) -> Vec<u8> {
+    let mut packet = vec![0x12, 0x34, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
+    for label in name.split('.') {
+        packet.push(label.len() as u8);
+        packet.extend(label.as_bytes());
+    }
+    packet.push(0);
+    packet.extend([rtype.0, class].iter().flat_map(|word| word.to_be_bytes()));
+    packet.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 4, 0, 3, 0, 0]);
+    packet
+}
+
+/// What answering takes: allocations, and the reply.
+fn answer(view: &View, packet: &[u8], transport: Transport) -> (u64, Reply) {
+    let (client, limits) = (Ipv4Addr::LOCALHOST.into(), UdpLimits::default());
+    let mut out = vec![0; MAX_TCP];
+    let mut reply = None;
+    let info = measure(|| {
+        for rotation in 0..3 {
+            let decoded = decode(packet, Origin { transport, client, rotation });
+            reply = respond(view, &decoded, &limits, &mut out).ok();
+        }
+    });
+    let reply = reply.expect("a query is answered");
+    assert!(!reply.panicked && reply.len > 12);
+    (info.count_total.div_ceil(3), reply)
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(measure(|| drop(std::hint::black_box(Box::new(7)))).count_total, 1);
+}
+
+#[test]
+fn plain_answers_allocate_nothing() {
+    let view = view();
+    let cases = [
+        ("_search._tcp.sd.example.org", Rtype::SRV, 1, 0),
+        ("_search._tcp.sd.example.org", Rtype::PTR, 1, 0),
+        ("search.sd.example.org", Rtype::A, 1, 0),
+        ("a1.search.sd.example.org", Rtype::A, 1, 0),
+        ("A1.Search.sd.example.org", Rtype::MX, 1, 0),
+        ("nope.sd.example.org", Rtype::A, 1, 3),
+        ("x.y.z.www.sd.example.org", Rtype::A, 1, 3),
+        ("empty.sd.example.org", Rtype::A, 1, 0), // with an extended error
+        ("www.sd.example.org", Rtype::A, 1, 0),
+        ("www.sd.example.org", Rtype::ANY, 1, 0),
+        ("sd.example.org", Rtype::SOA, 1, 0),
+        ("example.com", Rtype::A, 1, 5),
+        ("id.server", Rtype::TXT, 3, 0),
+        ("sd.example.org", Rtype::AXFR, 1, 1),
+    ];
+    for (name, rtype, class, rcode) in cases {
+        for transport in [Transport::Udp, Transport::Tcp] {
+            if rtype == Rtype::AXFR && transport == Transport::Tcp {
+                continue;
+            }
+            let (allocations, reply) = answer(&view, &query(name, rtype, class), transport);
+            assert_eq!((allocations, reply.rcode), (0, rcode), "{name} {rtype} {transport:?}");
+        }
+    }
+}
+
+#[test]
+fn composed_answers_allocate_per_answer_not_per_record() {
+    let view = view();
+    for (types, name) in [(Rtype::SRV, "srv"), (Rtype::MX, "mx"), (Rtype::PTR, "ptr"), (Rtype::NS, "")] {
+        let counts = ["few", "many"].map(|size| {
+            let name = format!("{size}{}{name}.{ZONE}", if name.is_empty() { "" } else { "-" });
+            let (allocations, reply) = answer(&view, &query(&name, types, 1), Transport::Tcp);
+            assert!(!reply.truncated && reply.rcode == 0);
+            assert!(size == "few" || reply.len > 1000, "{name}: {} octets", reply.len);
+            allocations
+        });
+        assert_eq!(counts[0], counts[1], "{name}: few and many records");
+        assert!(counts[1] <= FEW, "{name}: {counts:?}");
+    }
+    for name in ["to-www", "to-nothing", "to-many", "to-hosts", "x.wild", "www.old", "x.few"] {
+        for rtype in [Rtype::A, Rtype::SRV, Rtype::PTR] {
+            let (allocations, _) = answer(&view, &query(&format!("{name}.{ZONE}"), rtype, 1), Transport::Tcp);
+            assert!(allocations <= FEW, "{name} {rtype}: {allocations}");
+        }
+    }
+}
