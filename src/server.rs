@@ -239,8 +239,11 @@ impl HttpListeners {
     }
 }
 
+/// DNS over TCP may take half of the descriptors, HTTP a quarter: neither can starve the other, nor the store.
 fn http_limits(config: &Config) -> api::Limits {
-    api::Limits { body: config.http.body_limit, ..api::Limits::default() }
+    let defaults = api::Limits::default();
+    let connections = defaults.connections.min(wire::limits::descriptor_limit() / 4).max(1);
+    api::Limits { body: config.http.body_limit, connections, ..defaults }
 }
 
 fn register_dns_metrics(metrics: &Metrics, counters: &Arc<DnsCounters>) {
