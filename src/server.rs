@@ -123,8 +123,8 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     edges.spawn(reload::on_hangup(reload, edges_stop.clone())?);
     edges.spawn(supervise::watchdog(edges_stop.clone()));
 
-    let stop_signals = StopSignals::new()?;
-    supervise::first_load(&registry, FIRST_LOAD).await;
+    let mut stop_signals = StopSignals::new()?;
+    supervise::first_load(&registry, FIRST_LOAD, &mut stop_signals, &writer).await;
     if let Some(error) = parts.store_in_use.get() {
         return Err(ServeError::Store(error.clone()));
     }

@@ -22,6 +22,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
@@ -31,6 +32,9 @@ use super::seats::{Seat, Seats};
 /// How long connections are read as before when the server stops: a request that was sent before lies in the kernel, and
 /// closing its connection at once would lose it.
 const LAST_CALLS: Duration = Duration::from_millis(250);
+
+/// How long the log is spared the next failure to accept: between two of them some often work.
+const QUIET_LOG: Duration = Duration::from_secs(60);
 
 /// How long accepting rests after it failed, for want of descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
@@ -54,19 +58,16 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdo
             }
         });
     };
-    let mut failing = false;
+    let mut warned: Option<Instant> = None;
     while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
         match accepted {
-            Ok(accepted) => {
-                failing = false;
-                start(accepted, seats.take().await);
-            }
+            Ok(accepted) => start(accepted, seats.take().await),
             Err(error) if is_the_clients_fault(&error) => {}
             Err(error) => {
-                if !failing {
+                if warned.is_none_or(|at| at.elapsed() > QUIET_LOG) {
                     tracing::warn!(%error, "cannot accept HTTP connections; trying again");
+                    warned = Some(Instant::now());
                 }
-                failing = true;
                 seats.displace(); // out of descriptors, most likely
                 tokio::time::sleep(ACCEPT_REST).await;
             }
@@ -131,8 +132,6 @@ fn is_the_clients_fault(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::task::JoinHandle;
