@@ -14,6 +14,7 @@ test=(
     drill:ldnsutils             # a second opinion on answers and transfers
     ip:iproute2                 # network namespaces
     jq:jq
+    mount:mount                 # small and read-only disks
     kdig:knot-dnsutils          # shows EDE and NSID in words
     ps:procps
     knotd:knot                  # secondaries that take our zones

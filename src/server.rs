@@ -123,8 +123,8 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     edges.spawn(reload::on_hangup(reload, edges_stop.clone())?);
     edges.spawn(supervise::watchdog(edges_stop.clone()));
 
-    let stop_signals = StopSignals::new()?;
-    supervise::first_load(&registry, FIRST_LOAD).await;
+    let mut stop_signals = StopSignals::new()?;
+    supervise::first_load(&registry, FIRST_LOAD, &mut stop_signals, &writer).await;
     if let Some(error) = parts.store_in_use.get() {
         return Err(ServeError::Store(error.clone()));
     }
@@ -251,8 +251,11 @@ impl HttpListeners {
     }
 }
 
+/// DNS over TCP may take half of the descriptors, HTTP a quarter: neither can starve the other, nor the store.
 fn http_limits(config: &Config) -> api::Limits {
-    api::Limits { body: config.http.body_limit, ..api::Limits::default() }
+    let defaults = api::Limits::default();
+    let connections = defaults.connections.min(wire::limits::descriptor_limit() / 4).max(1);
+    api::Limits { body: config.http.body_limit, connections, ..defaults }
 }
 
 fn register_dns_metrics(metrics: &Metrics, counters: &Arc<DnsCounters>) {

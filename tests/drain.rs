@@ -212,3 +212,17 @@ fn a_slow_request_is_waited_for_and_only_for_a_while() {
     assert!(told.elapsed() < Duration::from_secs(20), "within the unit's TimeoutStopSec: {:?}", told.elapsed());
     eprintln!("a slow head and a slow body delayed the end by {:?}", told.elapsed());
 }
+
+#[test]
+fn a_signal_at_any_moment_of_the_start_ends_it() {
+    use std::os::unix::process::ExitStatusExt;
+    const SIGTERM: i32 = 15;
+    for milliseconds in (0..60).step_by(3) {
+        let mut server = support::Setup::new().spawn();
+        thread::sleep(Duration::from_millis(milliseconds));
+        let told = Instant::now();
+        let status = server.stop();
+        let clean = status.code() == Some(0) || status.signal() == Some(SIGTERM); // before it could catch the signal
+        assert!(clean && told.elapsed() < SOON, "{status} after {:?}:\n{}", told.elapsed(), server.log());
+    }
+}

@@ -1,7 +1,7 @@
 //! The HTTP interface, version 1: one file per resource, `docs/http.md` for people, `/v1/openapi.json` for programs.
 //!
 //! ```text
-//! serve     connections: accept, limits, graceful end
+//! serve     connections: accept, limits, graceful end; seats: who gives way when there are too many
 //! watch     around every call: time limit, panics, counters
 //! auth      who asks
 //! extract   path, query and body, strictly
@@ -27,6 +27,7 @@ mod metrics;
 pub mod openapi;
 pub mod problem;
 mod query;
+mod seats;
 mod serve;
 mod services;
 mod sessions;
@@ -60,7 +61,7 @@ pub struct Limits {
     pub head_time: Duration,
     /// How long a call may take; events excepted.
     pub call_time: Duration,
-    /// Connections at once; more wait to be accepted.
+    /// Connections at once. One more takes the place of the quietest; it waits while all have calls in flight.
     pub connections: usize,
     /// How long calls in flight may take at the end, before their connections are cut.
     pub drain_time: Duration,

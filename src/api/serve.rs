@@ -1,6 +1,6 @@
 //! Connections: accept, bound, serve, end.
 //!
-//! One task per connection, at most `Limits::connections` of them; more callers wait in the listen queue. A head must
+//! One task per connection, at most `Limits::connections` of them; beyond that the quietest gives way. A head must
 //! arrive within `Limits::head_time`, which also ends idle connections. At shutdown what is in the listen queue is
 //! still accepted and what was sent before is still read, for a moment in which every reply says `Connection: close`.
 //! Calls in flight are finished, streams of events end, and what is left after `Limits::drain_time` is cut.
@@ -22,58 +22,62 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
 use super::Limits;
+use super::seats::{Seat, Seats};
 
 /// How long connections are read as before when the server stops: a request that was sent before lies in the kernel, and
 /// closing its connection at once would lose it.
 const LAST_CALLS: Duration = Duration::from_millis(250);
+
+/// How long the log is spared the next failure to accept: between two of them some often work.
+const QUIET_LOG: Duration = Duration::from_secs(60);
 
 /// How long accepting rests after it failed, for want of descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
 /// Serves a router until `shutdown`; returns when every connection has ended.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdown: CancellationToken) {
-    let slots = Arc::new(Semaphore::new(limits.connections));
+    let seats = Seats::new(limits.connections);
     let connections = GracefulShutdown::new();
     let cut = CancellationToken::new();
-    let start = |(stream, peer), slot| {
-        let connection = connect(stream, peer, router.clone(), limits.head_time, shutdown.clone());
+    let start = |(stream, peer), seat: Arc<Seat>| {
+        let connection = connect(stream, peer, router.clone(), limits.head_time, shutdown.clone(), seat.clone());
         let connection = connections.watcher().watch(connection);
         let cut = cut.clone();
         tokio::spawn(async move {
             // How a connection ends is the client's business: broken, slow or malformed, nothing is to be done.
             tokio::select! {
+                biased;
                 _ = connection => {}
+                () = seat.displaced() => {}
                 () = cut.cancelled() => {}
             }
-            drop::<OwnedSemaphorePermit>(slot);
         });
     };
-    loop {
-        let slot = tokio::select! {
-            biased;
-            () = shutdown.cancelled() => break,
-            slot = slots.clone().acquire_owned() => slot.expect("the semaphore is never closed"),
-        };
-        let accepted = tokio::select! {
-            biased;
-            () = shutdown.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
+    let mut warned: Option<Instant> = None;
+    while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
         match accepted {
-            Ok(accepted) => start(accepted, slot),
-            Err(error) => rest(&error).await,
+            Ok(accepted) => start(accepted, seats.take().await),
+            Err(error) if is_the_clients_fault(&error) => {}
+            Err(error) => {
+                if warned.is_none_or(|at| at.elapsed() > QUIET_LOG) {
+                    tracing::warn!(%error, "cannot accept HTTP connections; trying again");
+                    warned = Some(Instant::now());
+                }
+                seats.displace(); // out of descriptors, most likely
+                tokio::time::sleep(ACCEPT_REST).await;
+            }
         }
     }
     // What waits in the listen queue would be reset with the socket.
-    while let Ok(slot) = slots.clone().try_acquire_owned()
+    while let Some(seat) = seats.try_take()
         && let Some(accepted) = accept_waiting(&listener)
     {
-        start(accepted, slot);
+        start(accepted, seat);
     }
     drop(listener);
     tokio::time::sleep(LAST_CALLS).await;
@@ -98,13 +102,16 @@ fn connect(
     router: Router,
     head_time: Duration,
     shutdown: CancellationToken,
+    seat: Arc<Seat>,
 ) -> impl GracefulConnection {
     // Replies are small and whole: they should not wait for the client's acknowledgement. If it fails, they do.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         let (mut router, shutdown) = (router.clone(), shutdown.clone());
+        let call = seat.call();
         async move {
+            let _call = call;
             let mut response = router.call(request).await?;
             if shutdown.is_cancelled() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -118,18 +125,13 @@ fn connect(
         .serve_connection(TokioIo::new(stream), service)
 }
 
-async fn rest(error: &io::Error) {
-    if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
-        return;
-    }
-    tracing::warn!(%error, "cannot accept an HTTP connection");
-    tokio::time::sleep(ACCEPT_REST).await;
+/// Whether a connection ended before it was accepted.
+fn is_the_clients_fault(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::task::JoinHandle;
@@ -188,14 +190,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_connections_than_allowed_wait() {
-        let limits = Limits { connections: 1, head_time: Duration::from_millis(200), ..Limits::default() };
+    async fn one_connection_too_many_displaces_the_quietest() {
+        let limits = Limits { connections: 2, ..Limits::default() };
         let (address, _shutdown, _task) = server(limits).await;
-        let holder = TcpStream::connect(address).await.expect("connect");
-        let waiting = tokio::spawn(ask(address, "/peer"));
+        let mut quiet = TcpStream::connect(address).await.expect("connect");
         tokio::time::sleep(Duration::from_millis(50)).await;
+        let busy = tokio::spawn(ask(address, "/slow"));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(ask(address, "/peer").await.ends_with("127.0.0.1"));
+        let _ = quiet.read_to_end(&mut Vec::new()).await; // closed or reset: it has ended
+        assert!(busy.await.expect("task").ends_with("done"));
+    }
+
+    #[tokio::test]
+    async fn connections_with_a_call_in_flight_keep_their_seats() {
+        let limits = Limits { connections: 1, ..Limits::default() };
+        let (address, _shutdown, _task) = server(limits).await;
+        let busy = tokio::spawn(ask(address, "/slow"));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let waiting = tokio::spawn(ask(address, "/peer"));
+        tokio::time::sleep(SLOW / 3).await;
         assert!(!waiting.is_finished());
-        drop(holder);
+        assert!(busy.await.expect("task").ends_with("done"));
         assert!(waiting.await.expect("task").ends_with("127.0.0.1"));
     }
 

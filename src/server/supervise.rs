@@ -14,8 +14,13 @@ const LOOK: Duration = Duration::from_millis(10);
 /// How often the writer's thread is looked at.
 const WRITER_LOOK: Duration = Duration::from_secs(1);
 
-/// Waits until the store has been read, or until it is known that it cannot be.
-pub(super) async fn first_load(registry: &Registry, longest: Duration) {
+/// Waits until the store has been read, or until it is known that it cannot be, or until the server is told to stop.
+pub(super) async fn first_load(
+    registry: &Registry,
+    longest: Duration,
+    signals: &mut StopSignals,
+    writer: &JoinHandle<()>,
+) {
     let settled = async {
         loop {
             let health = registry.health();
@@ -25,7 +30,12 @@ pub(super) async fn first_load(registry: &Registry, longest: Duration) {
             tokio::time::sleep(LOOK).await;
         }
     };
-    if tokio::time::timeout(longest, settled).await.is_err() {
+    let settled = tokio::time::timeout(longest, settled);
+    let loaded = tokio::select! {
+        in_time = settled => in_time.is_ok(),
+        () = signals.told(writer) => return,
+    };
+    if !loaded {
         tracing::warn!("the registry is still being loaded; registered names answer SERVFAIL until then");
     }
 }
@@ -71,22 +81,25 @@ pub(super) async fn watchdog(stop: CancellationToken) {
 pub(super) struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
+    told: bool,
 }
 
 impl StopSignals {
     pub(super) fn new() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(Self { terminate, interrupt, told: false })
     }
 
-    /// Returns at the first signal, or when the registry's writer has ended by itself, which is a bug of ours.
-    pub(super) async fn told(mut self, writer: &JoinHandle<()>) {
+    /// Returns at the first signal, or when the registry's writer has ended by itself, which is a bug of ours; and at
+    /// once when that has happened before.
+    pub(super) async fn told(&mut self, writer: &JoinHandle<()>) {
         let mut looks = tokio::time::interval(WRITER_LOOK);
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = looks.tick() => if writer.is_finished() { return },
-            }
+        while !self.told {
+            self.told = tokio::select! {
+                _ = self.terminate.recv() => true,
+                _ = self.interrupt.recv() => true,
+                _ = looks.tick() => writer.is_finished(),
+            };
         }
     }
 }

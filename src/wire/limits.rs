@@ -88,7 +88,7 @@ impl Default for TcpLimits {
 }
 
 /// The soft limit of open files (RLIMIT_NOFILE) as the kernel shows it; 1024, its traditional value, if it does not.
-fn descriptor_limit() -> usize {
+pub fn descriptor_limit() -> usize {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
     line.and_then(|fields| fields.split_whitespace().next()?.parse().ok()).unwrap_or(1024)

@@ -201,3 +201,18 @@ fn a_store_that_somebody_else_wrote_to_is_read_again() {
     assert!(!world.stage.lock().unwrap().stale);
     world.assert_consistent();
 }
+
+#[test]
+fn loaded_is_said_only_when_it_is_answered() {
+    let mut world = World::unopened(options(), Arc::default());
+    let (registry, stage) = (world.registry.clone(), world.stage.clone());
+    let seen = Arc::new(std::sync::Mutex::new(None));
+    let note = {
+        let seen = seen.clone();
+        move || *seen.lock().unwrap() = Some((registry.health().loaded, stage.lock().unwrap().published.is_some()))
+    };
+    *world.store.during_commit.lock().unwrap() = Some(Box::new(note));
+    world.writer.tick();
+    assert_eq!(*seen.lock().unwrap(), Some((false, false)), "in the commit that records the static records");
+    assert!(world.registry.health().loaded && world.stage.lock().unwrap().published.is_some());
+}

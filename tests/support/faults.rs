@@ -9,9 +9,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hickory_proto::op::Message;
 use hickory_proto::rr::{Record, RecordType};
+use socket2::{Domain, Socket, Type};
 
 use super::dns::{Packet, Tcp, rtype};
-use super::{PATIENCE, Reply, Server};
+use super::{PATIENCE, Reply, Server, Setup};
 
 /// Set to repeat a run: the number that a failed test printed.
 const SEED: &str = "ZONEBEAT_TEST_SEED";
@@ -195,6 +196,34 @@ pub fn cpu_time(pid: u32) -> Duration {
     let fields: Vec<&str> = after_name.split_whitespace().collect();
     let ticks: u64 = fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime");
     Duration::from_millis(ticks * 10) // USER_HZ is 100 on every Linux
+}
+
+impl Setup {
+    /// Starts a server that may open so many files.
+    pub fn start_with_files(self, limit: usize) -> Server {
+        let plain = self.command();
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--nofile={limit}:{limit}")).arg(plain.get_program()).args(plain.get_args());
+        for (name, value) in plain.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let mut server = self.spawn_by(command);
+        server.await_ready();
+        server
+    }
+}
+
+/// Connects from one of the many addresses of the loopback interface: 127.0.x.y.
+pub fn connect_from(client: [u8; 2], server: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from(([127, 0, client[0], client[1]], 0)).into())?;
+    socket.connect_timeout(&server.into(), Duration::from_secs(2))?;
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
 }
 
 impl Server {

@@ -112,8 +112,13 @@ impl Setup {
 
     /// Starts it without waiting: for servers that are meant to fail.
     pub fn spawn(self) -> Server {
-        let mut child = self
-            .command()
+        let command = self.command();
+        self.spawn_by(command)
+    }
+
+    /// The same by another command, which has to become the server: it is the process that is watched and ended.
+    pub fn spawn_by(self, mut command: Command) -> Server {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -263,7 +268,8 @@ impl Server {
         self.setup.clone().start()
     }
 
-    fn await_ready(&mut self) {
+    /// Waits until it says that it is ready.
+    pub fn await_ready(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(line) = self.log.await_line(Duration::from_millis(100), |line| ready(line).is_some()) {

@@ -137,14 +137,17 @@ impl Writer {
         self.shared.snapshot.store(Arc::new(self.state.snapshot.clone()));
         self.shared.census.store(Arc::new(self.state.census(0)));
         if trouble.is_none() {
-            self.be_writable(wait);
+            self.standing = Standing::Writable(wait);
         }
-        if let Err(error) = self.commit_statics(bases, &statics_at_start()) {
-            self.statics_pending = true;
-            self.publisher.publish();
-            self.lose_store(&error);
-        } else if let Some(trouble) = trouble {
-            self.be_away(trouble);
+        // Loaded is said only when the answers are those of what was loaded.
+        match (self.commit_statics(bases, &statics_at_start()), trouble) {
+            (Ok(()), None) => self.tell_health(true, None),
+            (Ok(()), Some(trouble)) => self.be_away(trouble),
+            (Err(error), _) => {
+                self.statics_pending = true;
+                self.publisher.publish();
+                self.lose_store(&error);
+            }
         }
     }
 
