@@ -134,11 +134,14 @@ impl Writer {
         self.zones = zones.into_iter().collect::<BTreeMap<Name, _>>();
         self.shared.snapshot.store(Arc::new(self.state.snapshot.clone()));
         self.shared.census.store(Arc::new(self.state.census(0)));
-        self.be_writable(wait);
-        if let Err(error) = self.commit_statics(bases, &statics_at_start()) {
-            self.statics_pending = true;
-            self.publisher.publish();
-            self.lose_store(&error);
+        self.standing = Standing::Writable(wait);
+        match self.commit_statics(bases, &statics_at_start()) {
+            Ok(()) => self.tell_health(true, None), // only now: loaded means that the names answer
+            Err(error) => {
+                self.statics_pending = true;
+                self.publisher.publish();
+                self.lose_store(&error);
+            }
         }
     }
 
