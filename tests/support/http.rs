@@ -68,7 +68,7 @@ pub fn request(
 }
 
 /// Events of `GET` on a stream of server-sent events, as they come: the text of each `data:` line.
-pub fn events(server: SocketAddr, path: &str) -> io::Result<impl Iterator<Item = String>> {
+pub fn events(server: SocketAddr, path: &str) -> io::Result<impl Iterator<Item = String> + use<>> {
     let mut reader = open(server, "GET", path, &[("accept", "text/event-stream".to_owned())], None)?;
     let (status, headers) = read_head(&mut reader)?;
     assert_eq!(status, 200, "{headers:?}");
