@@ -12,6 +12,7 @@ test=(
     "${run[@]}"
     c++:build-essential         # libFuzzer
     drill:ldnsutils             # a second opinion on answers and transfers
+    haproxy:haproxy             # finds its servers in our SRV records
     ip:iproute2                 # network namespaces
     jq:jq
     mount:mount                 # small and read-only disks
@@ -25,10 +26,11 @@ test=(
     python3:python3
     shellcheck:shellcheck
     systemd-analyze:systemd     # checks config/zonebeat.service
+    unbound:unbound             # resolves our names
 )
 bench=("${run[@]}" dnsperf:dnsperf nsd:nsd python3:python3 taskset:util-linux)
-servers=(bind9 knot nsd prometheus)
-units=(named knot nsd prometheus)
+# Packages that are servers, and their units.
+declare -A units=([bind9]=named [haproxy]=haproxy [knot]=knot [nsd]=nsd [prometheus]=prometheus [unbound]=unbound)
 
 case "${1:-}" in
     run) wanted=("${run[@]}") ;;
@@ -40,6 +42,10 @@ esac
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 if ! command -v cargo >/dev/null; then
     echo "cargo is missing: install Rust first (https://rustup.rs)" >&2
+    exit 1
+fi
+if [ "$1" = test ] && ! { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1; then
+    echo "cargo fmt or cargo clippy is missing: run \`rustup component add rustfmt clippy\`" >&2
     exit 1
 fi
 
@@ -55,26 +61,36 @@ if ! command -v apt-get >/dev/null; then
     exit 1
 fi
 root=()
-[ "$(id -u)" -eq 0 ] || root=(sudo)
+if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null; then
+        echo "there is no sudo; run as root: apt-get update && apt-get install ${missing[*]}" >&2
+        exit 1
+    fi
+    root=(sudo)
+fi
 echo "installing: ${missing[*]}"
 
+servers=()
+for package in "${missing[@]}"; do
+    [ -z "${units[$package]:-}" ] || servers+=("$package")
+done
+
 policy=/usr/sbin/policy-rc.d
-if printf '%s\n' "${missing[@]}" | grep -qxF -f <(printf '%s\n' "${servers[@]}") && [ ! -e "$policy" ]; then
+if [ ${#servers[@]} -gt 0 ] && [ ! -e "$policy" ]; then
+    trap '"${root[@]}" rm -f "$policy"' EXIT
     # 101 says "forbidden" to whatever a package wants to start.
     printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee "$policy" >/dev/null
     "${root[@]}" chmod 755 "$policy"
-    trap '"${root[@]}" rm -f "$policy"' EXIT
 fi
 
-apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y)
+# A fresh machine may be busy with upgrades of its own.
+apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300)
 "${apt[@]}" update >/dev/null
 "${apt[@]}" install --no-install-recommends "${missing[@]}" </dev/null
 
 if [ -d /run/systemd/system ]; then
-    for index in "${!servers[@]}"; do
-        if printf '%s\n' "${missing[@]}" | grep -qxF "${servers[$index]}"; then
-            "${root[@]}" systemctl disable --quiet "${units[$index]}"
-        fi
+    for package in "${servers[@]}"; do
+        "${root[@]}" systemctl disable --quiet "${units[$package]}"
     done
 fi
 

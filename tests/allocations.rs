@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use allocation_counter::measure;
-use zonebeat::answer::Transport;
+use zonebeat::answer::{Rcode, Transport};
 use zonebeat::model::naming::Naming;
 use zonebeat::model::service::ServiceRow;
 use zonebeat::model::{Declaration, Endpoint, Instance, Name, Revision, Rtype, Service, State, Timestamp};
@@ -139,7 +139,7 @@ fn plain_answers_allocate_nothing() {
                 continue;
             }
             let (allocations, reply) = answer(&view, &query(name, rtype, class), transport);
-            assert_eq!((allocations, reply.rcode), (0, rcode), "{name} {rtype} {transport:?}");
+            assert_eq!((allocations, reply.rcode.0), (0, rcode), "{name} {rtype} {transport:?}");
         }
     }
 }
@@ -151,7 +151,7 @@ fn composed_answers_allocate_per_answer_not_per_record() {
         let counts = ["few", "many"].map(|size| {
             let name = format!("{size}{}{name}.{ZONE}", if name.is_empty() { "" } else { "-" });
             let (allocations, reply) = answer(&view, &query(&name, types, 1), Transport::Tcp);
-            assert!(!reply.truncated && reply.rcode == 0);
+            assert!(!reply.truncated && reply.rcode == Rcode::NOERROR);
             assert!(size == "few" || reply.len > 1000, "{name}: {} octets", reply.len);
             allocations
         });

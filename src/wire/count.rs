@@ -6,7 +6,7 @@ use crate::metrics::dns::{Block, Dropped};
 
 /// Counts a response.
 pub(super) fn count_reply(block: &Block, reply: &Reply) {
-    block.answered(reply.rcode, reply.rtype.0);
+    block.answered(reply.rcode.0, reply.rtype.0);
     if reply.truncated {
         block.truncated();
     }

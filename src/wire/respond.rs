@@ -6,7 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::decode::{Decoded, DropReason, ErrorReply};
-use super::encode::encode;
+use super::encode::{encode, is_truncated};
 use super::error::write_error;
 use super::limits::UdpLimits;
 use crate::answer::{Query, Rcode, Transport, answer};
@@ -22,7 +22,7 @@ pub struct Reply {
     /// Octets of the message.
     pub len: usize,
     /// Its response code, with the upper bits that OPT carries.
-    pub rcode: u16,
+    pub rcode: Rcode,
     /// The type that was asked for; 0 if the question could not be read.
     pub rtype: Rtype,
     /// Whether TC is set: the client has to come back over TCP.
@@ -47,7 +47,7 @@ fn refuse(view: &View, error: &ErrorReply<'_>, out: &mut [u8]) -> Reply {
         [.., t0, t1, _, _] => Rtype(u16::from_be_bytes([t0, t1])),
         _ => Rtype(0),
     };
-    Reply { len, rcode: error.rcode.0, rtype, truncated: false, panicked: false }
+    Reply { len, rcode: error.rcode, rtype, truncated: false, panicked: false }
 }
 
 /// Answers a query from the view. A panic costs this query only: it is answered with SERVFAIL.
@@ -59,7 +59,7 @@ fn solve(view: &View, query: &Query<'_>, limits: &UdpLimits, out: &mut [u8]) -> 
     let written = catch_unwind(AssertUnwindSafe(|| encode(view, query, &answer(view, query), limit, out)));
     match written {
         Ok(len) => {
-            let (rcode, truncated) = (u16::from(out[3] & 15), out[2] & 2 != 0);
+            let (rcode, truncated) = (Rcode(u16::from(out[3] & 15)), is_truncated(&out[..len]));
             Reply { len, rcode, rtype: query.rtype, truncated, panicked: false }
         }
         Err(_) => Reply { panicked: true, ..refuse(view, &ErrorReply::new(query, Rcode::SERVFAIL), out) },

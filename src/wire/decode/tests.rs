@@ -232,6 +232,15 @@ fn rfc8945_5_2_a_signature_is_last_and_whole_and_of_no_key_we_have() {
 }
 
 #[test]
+fn rfc6891_6_2_3_an_error_announces_what_the_server_takes() {
+    let future = query(1, b"\x00\x00\x29\x04\xd0\x00\x01\x80\x00\x00\x00");
+    let Decoded::Error(error) = read(&future, Transport::Udp) else { panic!("version 1 is answered") };
+    let mut out = [0xAA; MAX_ERROR];
+    let len = write_error(&error, 4096, &mut out);
+    assert!(out[..len].ends_with(b"\x00\x00\x29\x10\x00\x01\x00\x80\x00\x00\x00"), "BADVERS: {:02x?}", &out[..len]);
+}
+
+#[test]
 fn rfc6895_3_1_types_that_are_no_questions() {
     assert_eq!(rcode(&ask(41)), FORMERR, "OPT");
     assert_eq!(rcode(&ask(250)), FORMERR, "TSIG");
