@@ -75,12 +75,12 @@ fn time_answers(view: &View, queries: &[Vec<u8>]) -> (Duration, usize) {
         for (index, (packet, slot)) in packets.iter().zip(&mut decoded).enumerate() {
             let rotation = (batch * BATCH + index) as u32;
             let origin = Origin { transport: Transport::Udp, client: Ipv4Addr::LOCALHOST.into(), rotation };
-            let query = decode(packet, origin);
-            if let Decoded::Query(query) = &query {
-                view.prefetch(query.name.as_wire());
-            }
-            *slot = Some(query);
+            *slot = Some(decode(packet, origin));
         }
+        view.prefetch(decoded.iter().filter_map(|slot| match slot {
+            Some(Decoded::Query(query)) => Some(query.name.as_wire()),
+            _ => None,
+        }));
         for decoded in decoded.iter().flatten() {
             octets += respond(view, decoded, &limits, &mut out).expect("every query is answered").len;
         }
