@@ -88,8 +88,11 @@ zone:
     return server
 
 
-def start_zonebeat(directory, zone, core, allow=()):
-    """zonebeat with one worker, because it may use one core; `allow` lists prefixes that are otherwise refused."""
+def start_zonebeat(directory, zone, core, allow=(), probe=0.05):
+    """zonebeat with one worker, because it may use one core; `allow` lists prefixes that are otherwise refused.
+
+    `probe` is how often it is looked whether it is ready, in seconds.
+    """
     if not os.path.exists(ZONEBEAT):
         raise SystemExit("there is no release build: run `cargo build --release --locked` first")
     config = os.path.join(directory, "zonebeat.toml")
@@ -100,13 +103,13 @@ def start_zonebeat(directory, zone, core, allow=()):
     path = os.path.join(directory, "zonebeat.log")
     with open(path, "wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    fields = await_ready(process, path)
+    fields = await_ready(process, path, probe)
     server = Server("zonebeat", process, int(fields["dns"].split(",")[0].rsplit(":", 1)[1]))
     server.http_port = int(fields["http"].split(",")[0].rsplit(":", 1)[1])
     return server
 
 
-def await_ready(process, path):
+def await_ready(process, path, probe):
     """The fields of the log line that says `ready`."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
@@ -115,7 +118,7 @@ def await_ready(process, path):
                 if '"ready"' in line and line.endswith("\n"):
                     event = json.loads(line)
                     return event.get("fields", event)
-        time.sleep(0.05)
+        time.sleep(probe)
     with open(path, encoding="utf-8") as log:
         raise SystemExit(f"zonebeat did not become ready:\n{log.read()}")
 

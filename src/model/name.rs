@@ -55,7 +55,7 @@ impl Name {
         if text == "@" {
             return origin.cloned().ok_or_else(|| NameError::NoOrigin(text.to_owned()));
         }
-        let (mut wire, absolute) = labels_from_text(text)?;
+        let (mut wire, absolute) = labels_from_text(text, origin.map_or(1, |origin| origin.wire.len()))?;
         if absolute {
             wire.push(0);
         } else {
@@ -173,9 +173,9 @@ impl<'a> Iterator for Labels<'a> {
 }
 
 /// Reads labels; the flag says whether the text ended with an unescaped dot.
-fn labels_from_text(text: &str) -> Result<(Vec<u8>, bool), NameError> {
-    let mut wire = Vec::with_capacity(text.len() + 2);
-    let mut label: Vec<u8> = Vec::new();
+fn labels_from_text(text: &str, room: usize) -> Result<(Vec<u8>, bool), NameError> {
+    let mut wire = Vec::with_capacity(text.len() + 1 + room);
+    let mut label: Vec<u8> = Vec::with_capacity(MAX_LABEL);
     let mut octets = text.bytes();
     let mut absolute = false;
     while let Some(octet) = octets.next() {

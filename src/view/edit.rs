@@ -7,8 +7,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use foldhash::fast::FixedState;
+
 use super::rrset::RrSetBuf;
-use super::shard::{APEX, Content, KNOWN, STATIC, ShardBuilder, WILDCARD};
+use super::shard::{APEX, Content, KNOWN, STATIC, Shard, ShardBuilder, WILDCARD};
 use super::table::{Slot, Table};
 use crate::model::name::parent;
 use crate::model::{Name, Revision, Rtype};
@@ -16,7 +18,7 @@ use crate::model::{Name, Revision, Rtype};
 /// Edits on top of a table.
 pub(crate) struct Editor<'t> {
     base: &'t Table,
-    pending: HashMap<Box<[u8]>, Pending>,
+    pending: HashMap<Box<[u8]>, Pending, FixedState>,
 }
 
 /// A name and what is pending for it.
@@ -26,6 +28,8 @@ struct Pending {
     slot: Slot,
     content: Content,
     existed: bool,
+    /// Its parent knows that it came or went.
+    told: bool,
     /// The last change that altered its sets.
     revision: Revision,
     /// PTR records to add or remove, and the last change that asked for it.
@@ -43,7 +47,7 @@ pub(crate) struct Edited {
 
 impl<'t> Editor<'t> {
     pub(crate) fn new(base: &'t Table) -> Self {
-        Self { base, pending: HashMap::new() }
+        Self { base, pending: HashMap::with_hasher(base.hasher()) }
     }
 
     /// Replaces what registrations publish at a name. Where static records stand nothing happens: they win.
@@ -101,14 +105,14 @@ impl<'t> Editor<'t> {
         Edited { table: self.base.with_shards(rebuilt, grown), zones }
     }
 
-    fn rebuild(&self, edits: Vec<Edit>) -> super::shard::Shard {
-        let mut builder = ShardBuilder::default();
-        if let Some((_, first)) = edits.first() {
-            for (tag, _, entry) in self.base.shard(first.slot).entries() {
-                let edited = edits.iter().any(|(name, edit)| edit.slot.tag == tag && **name == *entry.name());
-                if !edited {
-                    builder.copy(tag, &entry);
-                }
+    fn rebuild(&self, edits: Vec<Edit>) -> Shard {
+        let Some((_, first)) = edits.first() else { return Shard::empty() };
+        let base = self.base.shard(first.slot);
+        let mut builder = ShardBuilder::with_room_of(base);
+        for (tag, _, entry) in base.entries() {
+            let edited = edits.iter().any(|(name, edit)| edit.slot.tag == tag && **name == *entry.name());
+            if !edited {
+                builder.copy(tag, &entry);
             }
         }
         for (name, edit) in edits.iter().filter(|(_, edit)| edit.content.exists()) {
@@ -120,35 +124,32 @@ impl<'t> Editor<'t> {
     /// Deepest names first: a name that came or went is told to its parent, which may come or go by that.
     fn settle(&mut self) {
         let mut levels: BTreeMap<usize, Vec<Box<[u8]>>> = BTreeMap::new();
-        for name in self.pending.keys() {
+        for (name, _) in self.pending.iter().filter(|(_, pending)| pending.comes_or_goes()) {
             levels.entry(depth(name)).or_default().push(name.clone());
         }
         while let Some((level, names)) = levels.pop_last() {
-            for name in names {
-                let Some((parent, fresh)) = self.tell_parent(&name) else { continue };
-                if fresh {
-                    levels.entry(level - 1).or_default().push(parent);
-                }
+            let parents: Vec<_> = names.into_iter().filter_map(|name| self.tell_parent(&name)).collect();
+            if !parents.is_empty() {
+                levels.entry(level - 1).or_default().extend(parents);
             }
         }
     }
 
-    /// Corrects the parent of a name that came or went; says the parent and whether it was not being edited before.
-    fn tell_parent(&mut self, name: &[u8]) -> Option<(Box<[u8]>, bool)> {
-        let pending = &self.pending[name];
-        let (existed, exists) = (pending.existed, pending.content.exists());
-        if existed == exists || pending.content.flags & APEX != 0 {
+    /// Corrects the parent of a name that came or went; returns the parent, which may have come or gone by that.
+    fn tell_parent(&mut self, name: &[u8]) -> Option<Box<[u8]>> {
+        let pending = self.pending.get_mut(name)?;
+        if pending.told || !pending.comes_or_goes() || pending.content.flags & APEX != 0 {
             return None;
         }
-        let zone = pending.content.zone;
+        pending.told = true;
+        let (zone, exists) = (pending.content.zone, pending.content.exists());
         let above: Box<[u8]> = parent(name)?.into();
-        let fresh = !self.pending.contains_key(&above);
         let parent = self.pending(zone, &above);
         parent.content.children = if exists { parent.content.children + 1 } else { parent.content.children - 1 };
         if name.starts_with(b"\x01*") {
             parent.content.flags = parent.content.flags & !WILDCARD | if exists { WILDCARD } else { 0 };
         }
-        Some((above, fresh))
+        Some(above)
     }
 
     fn pending(&mut self, zone: u16, name: &[u8]) -> &mut Pending {
@@ -161,6 +162,7 @@ impl<'t> Editor<'t> {
                 slot,
                 content,
                 existed: found.is_some(),
+                told: false,
                 revision: Revision::default(),
                 members: BTreeMap::new(),
                 members_revision: Revision::default(),
@@ -170,6 +172,10 @@ impl<'t> Editor<'t> {
 }
 
 impl Pending {
+    fn comes_or_goes(&self) -> bool {
+        self.existed != self.content.exists()
+    }
+
     fn merge_members(&mut self) {
         let members = std::mem::take(&mut self.members);
         if members.is_empty() {

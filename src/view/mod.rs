@@ -55,9 +55,9 @@ impl View {
         self.table.find(name)
     }
 
-    /// Brings the memory that this name's lookup will read nearer.
-    pub fn prefetch(&self, name: &[u8]) {
-        self.table.prefetch(name);
+    /// Brings the memory that lookups of these names will read nearer: for a batch of queries, before the first answer.
+    pub fn prefetch<'n>(&self, names: impl Iterator<Item = &'n [u8]>) {
+        self.table.prefetch(names);
     }
 
     /// The zone an entry belongs to.

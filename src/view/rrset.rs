@@ -191,6 +191,7 @@ impl RrSetBuf {
         let start = QNAME_AT + owner.as_wire().len() + QUESTION_TAIL;
         let mut rdata = Vec::with_capacity(64);
         let mut targets = Vec::with_capacity(records.len());
+        set.answer.reserve(records.iter().map(|record| RECORD_HEAD + 6 + record.target.as_wire().len()).sum());
         for record in records {
             rdata.clear();
             for field in [record.priority, record.weight, record.port] {

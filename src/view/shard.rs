@@ -14,6 +14,7 @@
 //! so an unchanged entry is copied whole when its shard is rebuilt. A shard has at most half a million octets of
 //! entries in practice: a table has 16,384 of them.
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use super::rrset::{RrSet, RrSetBuf};
@@ -87,13 +88,27 @@ impl Shard {
         }
     }
 
-    /// Touches the memory where the slot of a tag lies, so that it is near when the query is answered.
-    pub(crate) fn touch(&self, tag: u32) -> u8 {
-        let mask = u32_le(&self.octets, 0).wrapping_sub(1);
-        if mask == u32::MAX {
-            return 0;
+    /// Reads what a lookup reads first: how many slots there are.
+    pub(crate) fn touch_head(&self, _tag: u32) {
+        black_box(self.octets[0]);
+    }
+
+    /// Reads the slot that a lookup of the tag tries first.
+    pub(crate) fn touch_slot(&self, tag: u32) {
+        black_box(self.first_offset(tag));
+    }
+
+    /// Reads the entry that a lookup of the tag finds first.
+    pub(crate) fn touch_entry(&self, tag: u32) {
+        if let Some(offset) = self.first_offset(tag) {
+            black_box(self.octets[offset]);
         }
-        self.octets[SHARD_HEAD + (tag & mask) as usize * SLOT]
+    }
+
+    /// What stands in the slot that a lookup of the tag tries first.
+    fn first_offset(&self, tag: u32) -> Option<usize> {
+        let mask = u32_le(&self.octets, 0).checked_sub(1)?;
+        Some(u32_le(&self.octets, SHARD_HEAD + (tag & mask) as usize * SLOT + 4) as usize)
     }
 
     /// Every entry with its tag and offset, in no order.
@@ -240,7 +255,6 @@ impl Content {
 }
 
 /// Builds one shard from copied and new entries.
-#[derive(Default)]
 pub(crate) struct ShardBuilder {
     entries: Vec<u8>,
     slots: Vec<(u32, u32)>,
@@ -248,6 +262,16 @@ pub(crate) struct ShardBuilder {
 }
 
 impl ShardBuilder {
+    /// A builder for a shard that is about as large as `like`.
+    pub(crate) fn with_room_of(like: &Shard) -> Self {
+        let entries = u32_le(&like.octets, 4) as usize;
+        Self {
+            entries: Vec::with_capacity(like.octets.len() + 1024),
+            slots: Vec::with_capacity(entries + 4),
+            large: Vec::new(),
+        }
+    }
+
     /// Takes over an unchanged entry.
     pub(crate) fn copy(&mut self, tag: u32, entry: &Entry<'_>) {
         let start = self.entries.len();
@@ -320,7 +344,8 @@ impl ShardBuilder {
         }
         let count = (self.slots.len() * 4 / 3 + 1).next_power_of_two();
         let base = SHARD_HEAD + count * SLOT;
-        let mut octets = vec![0; base];
+        let mut octets = Vec::with_capacity(base + self.entries.len());
+        octets.resize(base, 0);
         octets[..4].copy_from_slice(&(count as u32).to_le_bytes());
         octets[4..8].copy_from_slice(&(self.slots.len() as u32).to_le_bytes());
         for (tag, offset) in self.slots {

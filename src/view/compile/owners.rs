@@ -16,6 +16,8 @@ pub(super) struct Owners<'c> {
     compiler: &'c Compiler,
     zone: u16,
     source: &'c ZoneSource,
+    /// Sets are left out: of what goes, only the names are asked.
+    names_only: bool,
 }
 
 /// Names and shared records that come from one service or instance.
@@ -46,7 +48,12 @@ impl Content {
 
 impl<'c> Owners<'c> {
     pub(super) fn new(compiler: &'c Compiler, zone: u16, source: &'c ZoneSource) -> Self {
-        Self { compiler, zone, source }
+        Self { compiler, zone, source, names_only: false }
+    }
+
+    /// The same names, without their sets.
+    pub(super) fn names_only(self) -> Self {
+        Self { names_only: true, ..self }
     }
 
     /// The PTR records that lead a DNS-SD browser to the zone (RFC 6763 section 11).
@@ -84,8 +91,12 @@ impl<'c> Owners<'c> {
         let ttl = self.ttl(service);
         let values = self.values(service, instance);
         for template in self.compiler.naming.templates() {
+            if !matches!(template.publishes, Publishes::Host | Publishes::Instance) {
+                continue;
+            }
             let Some(Ok(name)) = template.name(&values) else { continue };
             let sets = match (template.publishes, &instance.endpoint) {
+                (Publishes::Instance, _) | (_, Endpoint::Addresses(_)) if self.names_only => Vec::new(),
                 (Publishes::Host, Endpoint::Addresses(addresses)) => RrSetBuf::addresses(ttl, addresses.iter()),
                 (Publishes::Instance, _) => self.instance_sets(service, instance, &name),
                 _ => continue,
@@ -143,6 +154,10 @@ impl<'c> Owners<'c> {
     ) {
         let values = Values { service: &service.name, proto, site, instance: None, tag, domain };
         let Some(Ok(name)) = template.name(&values) else { return };
+        if self.names_only {
+            content.names.insert(name, Published::default());
+            return;
+        }
         let (ttl, mut sets) = (self.ttl(service), Vec::new());
         if !instances.is_empty() {
             match template.publishes {

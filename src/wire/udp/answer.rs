@@ -40,12 +40,12 @@ impl HandleBatch for Answerer {
         let view = self.published.load();
         let mut decoded = [const { None }; BATCH];
         for (index, slot) in decoded[..count].iter_mut().enumerate() {
-            let query = self.decode(received, index);
-            if let Decoded::Query(query) = &query {
-                view.prefetch(query.name.as_wire());
-            }
-            *slot = Some(query);
+            *slot = Some(self.decode(received, index));
         }
+        view.prefetch(decoded.iter().filter_map(|slot| match slot {
+            Some(Decoded::Query(query)) => Some(query.name.as_wire()),
+            _ => None,
+        }));
         for (index, decoded) in decoded.iter().enumerate().filter_map(|(index, slot)| Some((index, slot.as_ref()?))) {
             match respond(&view, decoded, &self.limits, replies.buffer()) {
                 Ok(reply) => {

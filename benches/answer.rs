@@ -1,0 +1,197 @@
+//! Nanoseconds per query of decode, answer and encode, and microseconds per change of the compiler, without any
+//! network or disk: `cargo bench --bench answer -- [INSTANCES]`.
+//!
+//! The view has INSTANCES instances (20,000 if missing) in services of ten. Queries come in batches of 64, as from the
+//! network: all are decoded and prefetched, then answered. Run it under `valgrind --tool=callgrind` for counts that do
+//! not depend on the machine.
+
+#![allow(missing_docs, clippy::print_stdout)] // a program that prints a table
+#![allow(clippy::disallowed_methods)] // because time is what it measures
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use zonebeat::answer::Transport;
+use zonebeat::model::naming::Naming;
+use zonebeat::model::service::ServiceRow;
+use zonebeat::model::{Endpoint, Instance, Name, Record, Revision, Rtype, Service, State, Timestamp};
+use zonebeat::registry::{Snapshot, Touched};
+use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
+use zonebeat::wire::UdpLimits;
+use zonebeat::wire::decode::{Decoded, Origin, decode};
+use zonebeat::wire::respond::respond;
+
+const PER_SERVICE: usize = 10;
+const BATCH: usize = 64;
+const QUERIES: usize = 64 * 1024;
+const ROUNDS: usize = 5;
+
+fn main() {
+    let count = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(20_000);
+    let services = (count / PER_SERVICE).max(1);
+    let compiler = compiler();
+    let snapshot = snapshot(services);
+    let start = Instant::now();
+    let view = compiler.full(&snapshot, &[]);
+    let took = start.elapsed();
+    let (names, octets) = (view.table.names(), view.table.size());
+    println!("{} instances, {names} names, {octets} octets, compiled in {took:.2?}\n", services * PER_SERVICE);
+    show_answers(&view, services);
+    show_updates(&compiler, &view, &snapshot, services);
+}
+
+fn show_answers(view: &View, services: usize) {
+    println!("{:<26}{:>12}{:>12}", "query", "ns/query", "octets");
+    let mixed = |number: usize| match number % 10 {
+        0..6 => srv(services, number),
+        6..9 => if number.is_multiple_of(2) { host(services, number) } else { addresses(services, number) },
+        _ => missing(number),
+    };
+    let kinds: [(&str, &dyn Fn(usize) -> Vec<u8>); 6] = [
+        ("a  A of an instance", &|number| host(services, number)),
+        ("b  A of a service", &|number| addresses(services, number)),
+        ("c  SRV of a service", &|number| srv(services, number)),
+        ("d  mixed", &mixed),
+        ("no such name", &missing),
+        ("no such type", &|number| question(&format!("svc{}", random(number) % services), 16, false)),
+    ];
+    for (label, make) in kinds {
+        let queries: Vec<Vec<u8>> = (0..QUERIES).map(make).collect();
+        let (best, octets) = (0..ROUNDS).map(|_| time_answers(view, &queries)).min().expect("there are rounds");
+        let (per_query, length) = (best.as_nanos() as f64 / QUERIES as f64, octets / QUERIES);
+        println!("{label:<26}{per_query:>12.0}{length:>12}");
+    }
+}
+
+/// How long all queries take, and how long the answers are together.
+fn time_answers(view: &View, queries: &[Vec<u8>]) -> (Duration, usize) {
+    let limits = UdpLimits::default();
+    let mut out = vec![0; 8192];
+    let mut octets = 0;
+    let start = Instant::now();
+    for (batch, packets) in queries.chunks(BATCH).enumerate() {
+        let mut decoded = [const { None }; BATCH];
+        for (index, (packet, slot)) in packets.iter().zip(&mut decoded).enumerate() {
+            let rotation = (batch * BATCH + index) as u32;
+            let origin = Origin { transport: Transport::Udp, client: Ipv4Addr::LOCALHOST.into(), rotation };
+            *slot = Some(decode(packet, origin));
+        }
+        view.prefetch(decoded.iter().filter_map(|slot| match slot {
+            Some(Decoded::Query(query)) => Some(query.name.as_wire()),
+            _ => None,
+        }));
+        for decoded in decoded.iter().flatten() {
+            octets += respond(view, decoded, &limits, &mut out).expect("every query is answered").len;
+        }
+    }
+    (start.elapsed(), octets)
+}
+
+/// Changes the port of one instance per change, in batches of several sizes.
+fn show_updates(compiler: &Compiler, view: &View, before: &Snapshot, services: usize) {
+    println!("\n{:<26}{:>12}", "changes compiled at once", "us/change");
+    for batch in [1, 10, 100, 1000] {
+        let batch = batch.min(services * PER_SERVICE);
+        let mut after = before.clone();
+        let touched: Vec<_> = (0..batch).map(|number| change(&mut after, random(number) % services, number)).collect();
+        let time = || {
+            let start = Instant::now();
+            std::hint::black_box(compiler.update(view, before, &after, &touched));
+            start.elapsed()
+        };
+        let best = (0..20).map(|_| time()).min().expect("there are rounds");
+        println!("{batch:<26}{:>12.1}", best.as_nanos() as f64 / 1e3 / batch as f64);
+    }
+}
+
+fn change(snapshot: &mut Snapshot, service: usize, number: usize) -> Touched {
+    let name: Arc<str> = label(service).into();
+    let entry = Arc::make_mut(snapshot.services.get_mut(&name).expect("it is there"));
+    let instance = &mut entry.instances[number % PER_SERVICE];
+    Arc::make_mut(instance).port ^= 0x8000;
+    Touched { service: name, instance: Some(instance.id.clone()), revision: Revision(number as u64 + 2) }
+}
+
+fn compiler() -> Compiler {
+    let apex = Name::parse_absolute("sd.test").expect("a name");
+    let mut soa = [apex.as_wire(), apex.as_wire()].concat();
+    soa.extend([0u32, 3600, 600, 86400, 5].iter().flat_map(|number| number.to_be_bytes()));
+    let record = |rtype, rdata: &[u8]| Record { owner: apex.clone(), rtype, ttl: 3600, rdata: rdata.into() };
+    let records = vec![record(Rtype::SOA, &soa), record(Rtype::NS, apex.as_wire())];
+    let source = ZoneSource { apex, records, registrations: true, reverse: false, ttl: 30, readable: true };
+    let server = ServerFacts { udp_size: 1232, ..ServerFacts::default() };
+    Compiler::new(vec![source], Naming::new(&["plain".into()], &[]).expect("a preset"), server, 7)
+}
+
+fn snapshot(services: usize) -> Snapshot {
+    let mut snapshot = Snapshot { revision: Revision(1), ..Snapshot::default() };
+    for number in 0..services {
+        let instances = (0..PER_SERVICE).map(|id| Arc::new(instance(id, number * PER_SERVICE + id))).collect();
+        let service = Service { name: label(number).into(), row: ServiceRow::default(), instances };
+        snapshot.services.insert_mut(service.name.clone(), Arc::new(service));
+    }
+    snapshot
+}
+
+fn instance(id: usize, number: usize) -> Instance {
+    let address = Ipv4Addr::from(0xC612_0000 | (number as u32 & 0x1_FFFF)); // 198.18.0.0/15, for benchmarks (RFC 2544)
+    Instance {
+        id: format!("i{id}").into(),
+        proto: "tcp".into(),
+        port: 20000 + (number % 20000) as u16,
+        priority: 0,
+        weight: 1,
+        site: None,
+        endpoint: Endpoint::Addresses([address.into()].into()),
+        tags: [].into(),
+        metadata: [].into(),
+        lease_seconds: 3600,
+        session: None,
+        incarnation: Revision(1),
+        state: State::Serving,
+        since: Timestamp(0),
+        revision: Revision(1),
+    }
+}
+
+fn label(service: usize) -> String {
+    format!("svc{service}")
+}
+
+fn host(services: usize, number: usize) -> Vec<u8> {
+    let random = random(number);
+    question(&format!("i{}.svc{}", random % PER_SERVICE, random / PER_SERVICE % services), 1, false)
+}
+
+fn addresses(services: usize, number: usize) -> Vec<u8> {
+    question(&format!("svc{}", random(number) % services), 1, false)
+}
+
+fn srv(services: usize, number: usize) -> Vec<u8> {
+    question(&format!("_svc{}._tcp", random(number) % services), 33, true)
+}
+
+fn missing(number: usize) -> Vec<u8> {
+    question(&format!("nope{}", random(number)), 1, false)
+}
+
+/// A query for a name in the zone.
+fn question(name: &str, rtype: u16, edns: bool) -> Vec<u8> {
+    let name = Name::parse_absolute(&format!("{name}.sd.test")).expect("a name");
+    let mut packet = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(edns)];
+    packet.extend_from_slice(name.as_wire());
+    packet.extend([rtype, 1].iter().flat_map(|word: &u16| word.to_be_bytes()));
+    if edns {
+        packet.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
+    }
+    packet
+}
+
+/// Numbers in an order that no cache foresees, the same in every run (splitmix64).
+fn random(number: usize) -> usize {
+    let mut bits = (number as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    ((bits ^ (bits >> 31)) >> 8) as usize
+}
