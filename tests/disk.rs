@@ -2,6 +2,9 @@
 //!
 //! Mounts are made in a mount namespace of the test's own; that needs root.
 
+#![allow(clippy::unwrap_used)] // a file of the test's own
+#![allow(clippy::disallowed_methods)] // real processes live in real time
+
 mod support;
 
 use std::fs;
@@ -14,6 +17,9 @@ use serde_json::{Value, json};
 use support::dns::rtype;
 use support::faults::{ede, fill, mount, own_mounts, srv_in};
 use support::{Reply, Server, Setup, ZONE, eventually};
+
+/// What is done to a store's file.
+type Damage = fn(&Path);
 
 const STALE: u16 = 3;
 const NOT_READY: u16 = 14;
@@ -142,7 +148,7 @@ fn used_store(setup: &Setup) -> PathBuf {
 
 #[test]
 fn a_damaged_store_is_no_empty_registry() {
-    let damages: [(&str, fn(&Path)); 4] = [
+    let damages: [(&str, Damage); 4] = [
         ("truncated", |file| truncate(file, 3)),
         ("noise", |file| fs::write(file, noise(100_000)).unwrap()),
         ("text", |file| fs::write(file, "this is not a store\n").unwrap()),
