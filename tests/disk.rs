@@ -2,6 +2,9 @@
 //!
 //! Mounts are made in a mount namespace of the test's own; that needs root.
 
+#![allow(clippy::disallowed_methods)] // real processes live in real time
+#![allow(clippy::unwrap_used)] // a test helper may stop the test
+
 mod support;
 
 use std::fs;
@@ -142,7 +145,7 @@ fn used_store(setup: &Setup) -> PathBuf {
 
 #[test]
 fn a_damaged_store_is_no_empty_registry() {
-    let damages: [(&str, fn(&Path)); 4] = [
+    let damages: [Damage; 4] = [
         ("truncated", |file| truncate(file, 3)),
         ("noise", |file| fs::write(file, noise(100_000)).unwrap()),
         ("text", |file| fs::write(file, "this is not a store\n").unwrap()),
@@ -155,6 +158,9 @@ fn a_damaged_store_is_no_empty_registry() {
         assert_damage_is_told(setup, &file, kind);
     }
 }
+
+/// What is done to a store file.
+type Damage = (&'static str, fn(&Path));
 
 fn truncate(file: &Path, divisor: u64) {
     let file = fs::OpenOptions::new().write(true).open(file).unwrap();
