@@ -2,8 +2,8 @@
 //!
 //! Mounts are made in a mount namespace of the test's own; that needs root.
 
-#![allow(clippy::unwrap_used)] // a file of the test's own
 #![allow(clippy::disallowed_methods)] // real processes live in real time
+#![allow(clippy::unwrap_used)] // a test helper may stop the test
 
 mod support;
 
@@ -17,9 +17,6 @@ use serde_json::{Value, json};
 use support::dns::rtype;
 use support::faults::{ede, fill, mount, own_mounts, srv_in};
 use support::{Reply, Server, Setup, ZONE, eventually};
-
-/// What is done to a store's file.
-type Damage = fn(&Path);
 
 const STALE: u16 = 3;
 const NOT_READY: u16 = 14;
@@ -148,7 +145,7 @@ fn used_store(setup: &Setup) -> PathBuf {
 
 #[test]
 fn a_damaged_store_is_no_empty_registry() {
-    let damages: [(&str, Damage); 4] = [
+    let damages: [Damage; 4] = [
         ("truncated", |file| truncate(file, 3)),
         ("noise", |file| fs::write(file, noise(100_000)).unwrap()),
         ("text", |file| fs::write(file, "this is not a store\n").unwrap()),
@@ -161,6 +158,9 @@ fn a_damaged_store_is_no_empty_registry() {
         assert_damage_is_told(setup, &file, kind);
     }
 }
+
+/// What is done to a store file.
+type Damage = (&'static str, fn(&Path));
 
 fn truncate(file: &Path, divisor: u64) {
     let file = fs::OpenOptions::new().write(true).open(file).unwrap();
@@ -266,4 +266,45 @@ fn a_second_server_on_the_same_directory_ends_and_does_no_harm() {
     assert_answered(&first, &["a1", "a2"], false);
     let first = first.restart();
     assert_answered(&first, &["a1", "a2"], false);
+}
+
+#[test]
+fn a_disk_without_room_for_a_store_is_told_and_tried_again() {
+    if !own_mounts("a_disk_without_room_for_a_store_is_told_and_tried_again") {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    mount(&["-t", "tmpfs", "-o", "size=64k", "tmpfs"], place.path());
+    fill(place.path());
+    let server = Setup::new().data_dir(&place.path().join("data")).start();
+    assert_eq!(search(&server).metadata.response_code, ResponseCode::ServFail);
+    assert_refused(&put(&server, "a1", 300), "not-ready");
+    let reason = server.readiness()["reasons"][0].to_string();
+    assert!(reason.contains("registry.redb") && reason.contains("No space left"), "{reason}");
+    mount(&["-o", "remount,size=16m"], place.path());
+    eventually("it is ready without a restart", || server.http_json("GET", "/readyz", None).0 == 200);
+    assert_eq!(put(&server, "a1", 300).status, 201);
+    assert_answered(&server, &["a1"], false);
+}
+
+#[test]
+fn a_store_that_is_moved_away_takes_no_writes_that_would_be_lost() {
+    let server = Server::start();
+    assert_eq!(put(&server, "a1", 2).status, 201);
+    let file = server.setup().data_path().join("registry.redb");
+    let aside = file.with_extension("aside");
+    fs::rename(&file, &aside).unwrap();
+    let until = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < until {
+        assert_refused(&put(&server, "a2", 300), "store-unavailable");
+        assert_eq!(beat(&server, "a1").0, 200);
+        assert_answered(&server, &["a1"], true);
+        thread::sleep(Duration::from_millis(200));
+    }
+    assert!(!file.exists(), "no empty store takes its place");
+    fs::rename(&aside, &file).unwrap();
+    eventually("writes are taken again", || put(&server, "a2", 300).status == 201);
+    assert_answered(&server, &["a1", "a2"], false);
+    let server = server.restart();
+    assert_answered(&server, &["a1", "a2"], false);
 }

@@ -1,5 +1,8 @@
 //! SIGTERM under load: what was asked is answered, what was acknowledged is kept, and the end comes soon.
 
+#![allow(clippy::disallowed_methods)] // real processes live in real time
+#![allow(clippy::unwrap_used)] // a test helper may stop the test
+
 mod support;
 
 use std::io::{ErrorKind, Read, Write};

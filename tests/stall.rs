@@ -1,5 +1,8 @@
 //! Time that the server itself lost is nobody else's silence: stalls and restarts.
 
+#![allow(clippy::disallowed_methods)] // real processes live in real time
+#![allow(clippy::unwrap_used)] // a test helper may stop the test
+
 mod support;
 
 use std::thread;

@@ -19,6 +19,9 @@
 //! acknowledged commit left it, or it says that it is not. A failed batch can be found later only if this
 //! process dies before a `reopen` worked; then it was neither acknowledged nor published.
 //!
+//! A file that is removed or replaced while it is open would take commits that nobody finds again, so each commit looks
+//! whether the path still names it, and fails if not.
+//!
 //! **Disks that take no writes.** If the file can be read but not written (read-only disk, missing permission, full
 //! disk), it is opened for reading with the repair kept in memory (`overlay`): `load` and `history` work, writes fail,
 //! [`Store::trouble`] says why, and `reopen` tries to write again.
@@ -62,6 +65,8 @@ pub struct EmbeddedStore {
 struct Writer {
     /// The last acknowledged revision.
     revision: Revision,
+    /// Which file it is, among all that the path may name.
+    file: file::Identity,
     /// Why no writes are taken.
     trouble: Option<String>,
     /// The batch whose commit failed, until it is certain that it is not in the file.
@@ -73,7 +78,8 @@ impl EmbeddedStore {
     pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
         let path = file::prepare(data_dir).map_err(|(path, fault)| fault.reading(&path))?;
         let opened = file::open(&path, None).map_err(|fault| fault.reading(&path))?;
-        let writer = Writer { revision: opened.meta.revision, trouble: opened.trouble, failed: None };
+        let revision = opened.meta.revision;
+        let writer = Writer { revision, file: opened.identity, trouble: opened.trouble, failed: None };
         Ok(Self { path, id: opened.meta.id, database: RwLock::new(Some(opened.database)), writer: Mutex::new(writer) })
     }
 
@@ -142,6 +148,7 @@ impl Store for EmbeddedStore {
 
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
         self.write(|database, writer| {
+            file::check_still(&self.path, writer.file)?;
             let transaction = database.begin_write()?;
             let mut tables = Tables::open(&transaction)?;
             let undo = undo::apply(&mut tables, batch)?;
@@ -172,6 +179,7 @@ impl Store for EmbeddedStore {
             fault.reading(&self.path)
         })?;
         *database = Some(opened.database);
+        writer.file = opened.identity;
         writer.trouble = opened.trouble;
         match &writer.trouble {
             Some(trouble) => Err(self.refused(trouble)),

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use redb::backends::FileBackend;
@@ -29,8 +29,28 @@ const CACHE: usize = 64 << 20;
 pub(super) struct Opened {
     pub(super) database: Database,
     pub(super) meta: Meta,
+    pub(super) identity: Identity,
     /// Why it can only be read.
     pub(super) trouble: Option<String>,
+}
+
+/// Device and inode: which file a path names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity(u64, u64);
+
+impl Identity {
+    fn of(path: &Path) -> io::Result<Self> {
+        fs::metadata(path).map(|found| Self(found.dev(), found.ino()))
+    }
+}
+
+/// Fails unless the path still names the file that was opened.
+pub(super) fn check_still(path: &Path, opened: Identity) -> Result<()> {
+    match Identity::of(path) {
+        Ok(found) if found == opened => Ok(()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+        _ => Err(io::Error::other("the file was removed or replaced while it was open; put it back").into()),
+    }
 }
 
 /// Makes sure that the directory and the file exist; returns the file's path.
@@ -69,19 +89,21 @@ fn open_writable(path: &Path, failed: Option<&Undo>) -> Result<Opened> {
         prove_room(path)?;
         write_again(path)?;
     }
-    settled(builder().open(path)?, failed)
+    let identity = Identity::of(path)?;
+    settled(builder().open(path)?, identity, failed)
 }
 
 fn open_overlay(path: &Path, failed: Option<&Undo>) -> Result<Opened> {
-    settled(builder().create_with_backend(Overlay::new(File::open(path)?)?)?, failed)
+    let identity = Identity::of(path)?;
+    settled(builder().create_with_backend(Overlay::new(File::open(path)?)?)?, identity, failed)
 }
 
 /// Checks that it is a store of ours before anything is written into it.
-fn settled(database: Database, failed: Option<&Undo>) -> Result<Opened> {
+fn settled(database: Database, identity: Identity, failed: Option<&Undo>) -> Result<Opened> {
     Meta::read(&database.begin_read()?)?;
     settle(&database, failed)?;
     let meta = Meta::read(&database.begin_read()?)?;
-    Ok(Opened { database, meta, trouble: None })
+    Ok(Opened { database, meta, identity, trouble: None })
 }
 
 fn builder() -> Builder {
