@@ -15,6 +15,7 @@ const ZONE_FILE: &str = "$TTL 300
 ns1  A   192.0.2.53
 mail A   192.0.2.25
 lab  NS  ns.example.net.
+www  CNAME mail
 ";
 
 /// A server with a static zone, an instance of somebody, a site, and no token.
@@ -183,6 +184,8 @@ fn addresses() {
         with("\"addresses\":null,\"target\":\"localhost\"", 422, "address-refused", &["localhost"]),
         with("\"addresses\":null,\"target\":\"192.0.2.7\"", 400, "bad-value", &["addresses"]),
     ]);
+    let alias = "\"addresses\":null,\"target\":\"WWW.sd.example.org.\"";
+    cases.push(with(alias, 422, "address-refused", &["sd.example.org.zone:7", "CNAME"]));
     check(&OPEN.get(), &cases);
 }
 

@@ -115,10 +115,15 @@ pub trait Publisher: Send + 'static {
     fn set_stale(&mut self, stale: bool);
 }
 
-/// Names that a registration may not take because a static record has them.
+/// What static records keep from registrations: the names that they have, and aliases as targets.
 pub trait StaticNames: Send + Sync + 'static {
     /// Where the static record stands that keeps `name` from being registered (`file:line`), if any.
     fn holder(&self, name: &Name) -> Option<String>;
+
+    /// Where the CNAME stands that `name` is an alias by, if it is one in a zone of ours.
+    fn alias(&self, _name: &Name) -> Option<String> {
+        None
+    }
 }
 
 /// What the registry has to know of the configuration.

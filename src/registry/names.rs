@@ -26,6 +26,9 @@ pub(super) fn check_names(
     service: &str,
     instance: &Instance,
 ) -> Result<(), Refusal> {
+    if let Endpoint::Host(target) = &instance.endpoint {
+        check_target(statics, target)?;
+    }
     for zone in zones(options)? {
         for template in templates(options, instance) {
             for name in fill(template, zone, service, instance) {
@@ -48,6 +51,13 @@ pub(super) fn check_service_names(options: &Options, statics: &dyn StaticNames, 
         }
     }
     Ok(())
+}
+
+/// The target of an SRV record must not be an alias (RFC 2782).
+fn check_target(statics: &dyn StaticNames, target: &Name) -> Result<(), Refusal> {
+    let Some(place) = statics.alias(target) else { return Ok(()) };
+    let detail = format!("target {target} is an alias: {place} has its CNAME; name the host that it leads to");
+    Err(Refusal::new(Word::AddressRefused, detail))
 }
 
 fn zones(options: &Options) -> Result<&[Name], Refusal> {

@@ -15,6 +15,7 @@ pub(super) struct Holders {
     apexes: Vec<Name>,
     names: HashMap<Name, String>,
     cuts: HashMap<Name, String>,
+    aliases: HashMap<Name, String>,
 }
 
 /// The holders of the zone files that are in force.
@@ -35,6 +36,9 @@ impl Holders {
                 let ends_zone = entry.record.rtype == Rtype::DNAME || entry.record.rtype == Rtype::NS;
                 if ends_zone && *owner != zone.origin {
                     holders.cuts.entry(owner.clone()).or_insert_with(|| place.clone());
+                }
+                if entry.record.rtype == Rtype::CNAME {
+                    holders.aliases.insert(owner.clone(), place.clone());
                 }
                 holders.names.entry(owner.clone()).or_insert(place);
             }
@@ -71,5 +75,9 @@ impl SharedHolders {
 impl StaticNames for SharedHolders {
     fn holder(&self, name: &Name) -> Option<String> {
         self.0.load().holder(name)
+    }
+
+    fn alias(&self, name: &Name) -> Option<String> {
+        self.0.load().aliases.get(name).cloned()
     }
 }

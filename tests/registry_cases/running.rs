@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods)] // a disk that is slow
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use zonebeat::model::clock::SystemClock;
@@ -11,6 +11,8 @@ use zonebeat::model::{Change, Revision, Transition, Word};
 use zonebeat::registry::{Beaten, Observer, Outcome, Registry, Store};
 
 use super::support::*;
+
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 struct Counter {
@@ -36,13 +38,17 @@ struct Started {
 }
 
 fn start() -> Started {
+    start_with(Stage::default())
+}
+
+fn start_with(stage: Stage) -> Started {
     let store: Arc<MemoryStore> = Arc::default();
     let counter: Arc<Counter> = Arc::default();
     let opened = store.clone();
     let (registry, thread) = Registry::start(
         options(),
         Box::new(move || Ok(opened.clone() as Arc<dyn Store>)),
-        Box::new(Recorder(Arc::new(Mutex::new(Stage::default())))),
+        Box::new(Recorder(Arc::new(Mutex::new(stage)))),
         Arc::new(Statics::default()),
         Arc::new(SystemClock::new()),
         counter.clone(),
@@ -52,6 +58,26 @@ fn start() -> Started {
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+#[test]
+fn it_is_loaded_only_when_its_names_answer() {
+    let registry: Arc<OnceLock<Registry>> = Arc::default();
+    let (seen, seen_before) = std::sync::mpsc::sync_channel(1);
+    let asked = registry.clone();
+    let look = move || seen.send(asked.wait().health().loaded).unwrap();
+    let mut stage = Stage::default();
+    stage.before_publish = Some(Box::new(look));
+    let started = start_with(stage);
+    registry.set(started.registry.clone()).ok().unwrap();
+    assert!(!seen_before.recv_timeout(PATIENCE).unwrap(), "loaded, but nothing was published yet");
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !started.registry.health().loaded {
+        assert!(std::time::Instant::now() < deadline, "it is never loaded");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    started.registry.stop();
+    started.thread.join().unwrap();
 }
 
 #[test]

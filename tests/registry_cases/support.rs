@@ -140,6 +140,7 @@ pub(crate) struct Stage {
     pub(crate) stale: bool,
     pub(crate) hash: String,
     pub(crate) during_prepare: Option<Hook>,
+    pub(crate) before_publish: Option<Hook>,
     compiled: Option<Snapshot>,
 }
 
@@ -180,6 +181,10 @@ impl Publisher for Recorder {
     }
 
     fn publish(&mut self) {
+        let hook = self.0.lock().unwrap().before_publish.take();
+        if let Some(mut hook) = hook {
+            hook();
+        }
         let mut stage = self.0.lock().unwrap();
         let compiled = stage.compiled.take().expect("publish needs something compiled");
         stage.published = Some(compiled);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::SRV;
-use super::support::{Server, Setup, eventually};
+use super::support::{Server, Setup, eventually, pass};
 
 const A1: &str = "/v1/services/search/instances/a1";
 const A2: &str = "/v1/services/search/instances/a2";
@@ -71,7 +71,7 @@ fn a_beat_keeps_an_instance_and_brings_it_back() {
     while began.elapsed() < LEASE * 3 / 2 {
         let (status, beat) = server.http_json("POST", &format!("{A1}/heartbeat"), None);
         assert_eq!((status, &beat["returned"]), (200, &json!(false)), "{beat}");
-        std::thread::sleep(LEASE / 8);
+        pass(LEASE / 8);
     }
     assert_eq!(server.dig_short(&[SRV, "SRV"]).len(), 2);
     assert_eq!(serial(&server), before, "heartbeats do not move the serial");
@@ -101,7 +101,7 @@ fn a_session_beats_for_all_its_instances() {
     let began = Instant::now();
     while began.elapsed() < LEASE * 5 / 4 {
         assert_eq!(server.http_json("POST", "/v1/sessions/host-17/heartbeat", Some(beat.clone())).0, 200);
-        std::thread::sleep(LEASE / 8);
+        pass(LEASE / 8);
     }
     assert_eq!(server.dig_short(&[SRV, "SRV"]).len(), 1);
     let other = json!({"epoch": "another"});
@@ -119,7 +119,7 @@ fn a_restart_loses_nothing_and_gives_everybody_a_full_lease() {
     let server = Server::start();
     two_instances(&server);
     let before = serial(&server);
-    std::thread::sleep(LEASE * 3 / 4);
+    pass(LEASE * 3 / 4);
     let server = server.restart();
     let began = Instant::now();
     assert_eq!(serial(&server), before, "the serial stays");

@@ -1,11 +1,15 @@
 //! `zonebeat register`: in the foreground, through restarts and lost servers.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use super::SRV;
-use super::support::{Server, Setup, Staying, eventually};
+use super::support::{Server, Setup, Staying, eventually, pass};
 
 const ARGS: [&str; 9] = ["register", "search", "--port", "8080", "--id", "a1", "--address", "192.0.2.7", "--lease=2s"];
+
+/// The lease of [`ARGS`].
+const LEASE: Duration = Duration::from_secs(2);
 
 fn register(servers: &[&str], more: &[&str]) -> Staying {
     Staying::start(servers, &[&ARGS[..], more].concat())
@@ -29,7 +33,7 @@ fn it_waits_for_the_answer_beats_and_leaves() {
     assert!(line.contains("_search._tcp.sd.example.org."), "{line}");
     assert!(is_answered(&server), "when the line comes, dig has it");
     assert_eq!(server.dig_short(&["search.lon.sd.example.org", "A"]), ["192.0.2.7"]);
-    std::thread::sleep(std::time::Duration::from_millis(2600));
+    pass(LEASE * 13 / 10);
     assert!(is_answered(&server), "it beats");
     let (_, changes) = server.http_json("GET", "/v1/changes?limit=1000", None);
     let changes = changes["changes"].as_array().expect("a list");
@@ -81,7 +85,7 @@ fn it_survives_a_restart_and_the_loss_of_all_data() {
     let before = incarnation(&server);
 
     let server = server.kill().start();
-    std::thread::sleep(std::time::Duration::from_millis(2600));
+    pass(LEASE * 13 / 10);
     assert!(is_answered(&server), "it went on beating: {}", running.log());
     assert_eq!(incarnation(&server), before, "the restarted server knew it");
 

@@ -397,6 +397,11 @@ pub fn signal(pid: u32, name: &str) {
     assert!(status.success(), "kill -s {name} {pid} failed");
 }
 
+/// Lets real time pass: for leases of other processes, and for what must not happen meanwhile.
+pub fn pass(time: Duration) {
+    std::thread::sleep(time);
+}
+
 /// Asks until `done` is true; panics with `what` when it takes too long.
 pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
