@@ -2,7 +2,7 @@
 //!
 //! The plain case copies: header, the client's question, the ready sections of one set, OPT. Rotating a set is copying
 //! its tail before its head and adding the difference to each additional owner pointer. Composed answers are written
-//! record by record in [`super::compose`].
+//! record by record in `wire::compose`.
 
 use super::compose;
 use super::decode::{FLAG_QR, HEADER};

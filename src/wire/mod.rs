@@ -1,7 +1,7 @@
 //! DNS bytes in and out: the edge between the network and the pure core.
 //!
 //! A packet passes [`decode`] (what is asked), `answer` (what the view says), [`encode`] (the response); [`respond`]
-//! holds the three together and is the same for every transport. [`udp`] and [`tcp`] bring packets and take responses;
+//! holds the three together and is the same for every transport. `udp` and `tcp` bring packets and take responses;
 //! [`error`] writes what needs no view; [`limits`] says how much a client gets. [`server`] opens the sockets and runs it
 //! all.
 
