@@ -45,7 +45,13 @@ fn show_answers(view: &View, services: usize) {
     println!("{:<26}{:>12}{:>12}", "query", "ns/query", "octets");
     let mixed = |number: usize| match number % 10 {
         0..6 => srv(services, number),
-        6..9 => if number.is_multiple_of(2) { host(services, number) } else { addresses(services, number) },
+        6..9 => {
+            if number.is_multiple_of(2) {
+                host(services, number)
+            } else {
+                addresses(services, number)
+            }
+        }
         _ => missing(number),
     };
     let kinds: [(&str, &dyn Fn(usize) -> Vec<u8>); 6] = [
