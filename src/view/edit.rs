@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use foldhash::fast::FixedState;
 
 use super::rrset::RrSetBuf;
-use super::shard::{APEX, Content, KNOWN, STATIC, Shard, ShardBuilder, WILDCARD};
+use super::shard::{APEX, Content, Entry, KNOWN, STATIC, Shard, ShardBuilder, WILDCARD};
 use super::table::{Slot, Table};
 use crate::model::name::parent;
 use crate::model::{Name, Revision, Rtype};
@@ -18,16 +18,17 @@ use crate::model::{Name, Revision, Rtype};
 /// Edits on top of a table.
 pub(crate) struct Editor<'t> {
     base: &'t Table,
-    pending: HashMap<Box<[u8]>, Pending, FixedState>,
+    pending: HashMap<Box<[u8]>, Pending<'t>, FixedState>,
 }
 
 /// A name and what is pending for it.
-type Edit = (Box<[u8]>, Pending);
+type Edit<'t> = (Box<[u8]>, Pending<'t>);
 
-struct Pending {
+struct Pending<'t> {
     slot: Slot,
+    /// As it is in the base.
+    before: Option<Entry<'t>>,
     content: Content,
-    existed: bool,
     /// Its parent knows that it came or went.
     told: bool,
     /// The last change that altered its sets.
@@ -83,14 +84,13 @@ impl<'t> Editor<'t> {
 
     /// Settles which names exist and rebuilds the touched shards.
     pub(crate) fn finish(mut self) -> Edited {
-        self.pending.values_mut().for_each(Pending::merge_members);
+        self.pending.values_mut().for_each(|pending| pending.merge_members());
         self.settle();
         let mut zones = BTreeMap::new();
-        let mut shards: HashMap<u16, Vec<Edit>> = HashMap::new();
+        let mut shards: HashMap<u16, Vec<Edit<'t>>> = HashMap::new();
         let mut grown = 0isize;
         for (name, pending) in std::mem::take(&mut self.pending) {
-            let base = self.base.shard(pending.slot).find(pending.slot.tag, &name);
-            let before = base.as_ref().map(Content::of).unwrap_or_default();
+            let before = pending.before.as_ref().map(Content::of).unwrap_or_default();
             if before == pending.content {
                 continue;
             }
@@ -98,14 +98,14 @@ impl<'t> Editor<'t> {
                 let revision = zones.entry(pending.content.zone).or_insert(Revision::default());
                 *revision = (*revision).max(pending.revision);
             }
-            grown += isize::from(pending.content.exists()) - isize::from(pending.existed);
+            grown += isize::from(pending.content.exists()) - isize::from(pending.before.is_some());
             shards.entry(pending.slot.shard).or_default().push((name, pending));
         }
         let rebuilt = shards.into_iter().map(|(number, edits)| (number, self.rebuild(edits)));
         Edited { table: self.base.with_shards(rebuilt, grown), zones }
     }
 
-    fn rebuild(&self, edits: Vec<Edit>) -> Shard {
+    fn rebuild(&self, edits: Vec<Edit<'t>>) -> Shard {
         let Some((_, first)) = edits.first() else { return Shard::empty() };
         let base = self.base.shard(first.slot);
         let mut builder = ShardBuilder::with_room_of(base);
@@ -152,16 +152,16 @@ impl<'t> Editor<'t> {
         Some(above)
     }
 
-    fn pending(&mut self, zone: u16, name: &[u8]) -> &mut Pending {
+    fn pending(&mut self, zone: u16, name: &[u8]) -> &mut Pending<'t> {
         let base = self.base;
         self.pending.entry(name.into()).or_insert_with(|| {
             let slot = base.slot(name);
-            let found = base.shard(slot).find(slot.tag, name);
-            let content = found.as_ref().map(Content::of).unwrap_or(Content { zone, ..Content::default() });
+            let before = base.shard(slot).find(slot.tag, name);
+            let content = before.as_ref().map(Content::of).unwrap_or(Content { zone, ..Content::default() });
             Pending {
                 slot,
+                before,
                 content,
-                existed: found.is_some(),
                 told: false,
                 revision: Revision::default(),
                 members: BTreeMap::new(),
@@ -171,9 +171,9 @@ impl<'t> Editor<'t> {
     }
 }
 
-impl Pending {
+impl Pending<'_> {
     fn comes_or_goes(&self) -> bool {
-        self.existed != self.content.exists()
+        self.before.is_some() != self.content.exists()
     }
 
     fn merge_members(&mut self) {

@@ -1,6 +1,6 @@
 //! The table of all names: a seeded hash picks a shard, the shard has the entry.
 //!
-//! 128 chunks of 128 shards, each behind an `Arc`. A change copies the list of chunks, the chunks it touches and the
+//! 512 chunks of 32 shards, each behind an `Arc`. A change copies the list of chunks, the chunks it touches and the
 //! shards it touches; everything else is shared with the table before it. Readers hold a table through its view and
 //! see it whole for as long as they do. The seed is drawn when the first table is made, so that nobody can choose
 //! names that fall into one shard.
@@ -12,8 +12,8 @@ use foldhash::fast::FixedState;
 
 use super::shard::{Entry, Shard};
 
-const CHUNKS: usize = 128;
-const SHARDS: usize = 128;
+const CHUNKS: usize = 512;
+const SHARDS: usize = 32;
 /// Names that [`Table::prefetch`] looks at: a batch of queries.
 const PREFETCHED: usize = 64;
 
