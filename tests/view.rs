@@ -336,6 +336,34 @@ fn static_records_win_and_aliases_wildcards_and_delegations_answer() {
 }
 
 #[test]
+fn a_zone_beside_its_parent_keeps_its_names() {
+    let delegation = vec![record(ZONE, Rtype::NS, name(&format!("ns1.{ZONE}")).as_wire())];
+    let deep = "a.b.example.org";
+    let sources =
+        vec![source("example.org", delegation, false), source(ZONE, vec![], true), source(deep, vec![], false)];
+    let compiler = Compiler::new(sources, Naming::plain(), ServerFacts::default(), 7);
+    let view = compiler.full(&snapshot(9, [search()]), &[]);
+    assert_eq!(answers(&ask(&view, "search.sd.example.org", Rtype::A)).len(), 3, "the delegation is the parent's");
+    let above = ask(&view, "b.example.org", Rtype::A);
+    assert_eq!(above.metadata.response_code, ResponseCode::NoError, "a.b.example.org exists, so b.example.org does");
+}
+
+#[test]
+fn another_ttl_reaches_every_name_of_the_service() {
+    let compiler = compiler(&["plain"], vec![]);
+    let before = snapshot(5, [search()]);
+    let view = compiler.full(&before, &[]);
+    let mut slower = search();
+    slower.row.declaration = Some(Declaration { ttl: Some(77), ..Declaration::default() });
+    let after = snapshot(6, [slower]);
+    let touched = [Touched { service: "search".into(), instance: None, revision: Revision(6) }];
+    let (view, moved) = compiler.update(&view, &before, &after, &touched);
+    assert_eq!(dump(&view), dump(&compiler.full(&after, &[])));
+    assert_eq!(moved.len(), 2, "the zone and its reverse zone");
+    assert_eq!(ask(&view, "a1.search.sd.example.org", Rtype::A).answers[0].ttl, 77);
+}
+
+#[test]
 fn before_the_store_is_read_nothing_is_an_authoritative_no() {
     let compiler = compiler(&["plain"], vec![]);
     let view = compiler.unready();
@@ -397,7 +425,7 @@ struct Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    (0u8..3, 0u8..6, 0u8..3, 1u8..9, 0u8..5).prop_map(|(service, id, site, last, action)| Step {
+    (0u8..3, 0u8..6, 0u8..3, 1u8..9, 0u8..7).prop_map(|(service, id, site, last, action)| Step {
         service,
         id,
         site,
@@ -413,6 +441,13 @@ fn apply(snapshot: &Snapshot, step: &Step) -> (Snapshot, Touched) {
     let mut service = after.service(&label).map_or_else(|| Service::new(Arc::clone(&label)), |s| (**s).clone());
     let id = format!("i{}", step.id);
     let site = ["lon", "sto"].get(step.site as usize).copied();
+    if step.action >= 5 {
+        let ttl = (step.action == 5).then_some(u32::from(step.last));
+        let (min, tiers) = (Some(2), vec![vec!["lon".to_owned()]]);
+        service.row.declaration = Some(Declaration { ttl, min, tiers, ..Declaration::default() });
+        after.services.insert_mut(Arc::clone(&label), Arc::new(service));
+        return (after.clone(), Touched { service: label, instance: None, revision: after.revision });
+    }
     match (service.position(&id), step.action) {
         (Ok(at), 0) => drop(service.instances.remove(at)),
         (Ok(at), 1) => Arc::make_mut(&mut service.instances[at]).state = State::Lapsed,
@@ -422,7 +457,7 @@ fn apply(snapshot: &Snapshot, step: &Step) -> (Snapshot, Touched) {
             service.instances.insert(at, Arc::new(instance(&id, 80, site, &[v4(step.last), v6(step.last.into())])))
         }
     }
-    match service.instances.is_empty() {
+    match service.instances.is_empty() && service.row.declaration.is_none() {
         true => drop(after.services.remove_mut(&label)),
         false => after.services.insert_mut(Arc::clone(&label), Arc::new(service)),
     }

@@ -1,15 +1,17 @@
 //! Answers of several sets: aliases followed inside our zones, delegations, targets with their addresses.
 
 use super::lookup::{Found, find};
-use super::{Answer, Content, Query, QueryName, Rcode};
+use super::{Answer, Content, Query, QueryName, Rcode, Transport};
 use crate::model::name::{MAX_NAME, is_within};
 use crate::model::{Name, Rtype};
-use crate::view::{RrSet, View, Zone};
+use crate::view::{Entry, RrSet, View, Zone};
 
 /// How many aliases are followed before the client has to go on itself.
 const MAX_ALIASES: usize = 16;
-/// For how many targets addresses are added.
-const MAX_TARGETS: usize = 64;
+/// A longer answer goes over UDP without additional section, or not at all.
+const MOST_OVER_UDP: usize = 8192;
+/// For how many targets addresses are added: no message holds more SRV records.
+const MAX_TARGETS: usize = 2048;
 
 /// Sections put together from several sets.
 #[derive(Debug, Default)]
@@ -50,9 +52,11 @@ pub enum Part<'v> {
 }
 
 /// A set whose targets' addresses belong into the additional section.
-pub(super) fn with_targets<'v>(view: &'v View, set: RrSet<'v>) -> Answer<'v> {
+pub(super) fn with_targets<'v>(view: &'v View, query: &Query<'_>, set: RrSet<'v>) -> Answer<'v> {
     let mut composed = Composed::default();
-    add_targets(view, &set, &mut composed.additional);
+    if query.transport != Transport::Udp || set.answer.len() <= MOST_OVER_UDP {
+        add_targets(view, &set, &mut composed.additional);
+    }
     let owner = Name::from_trusted(set.owner);
     composed.answer.push(Part::Set { owner, set });
     Answer::yes(Content::Composed(Box::new(composed)))
@@ -143,9 +147,8 @@ fn add_targets<'v>(view: &'v View, set: &RrSet<'v>, additional: &mut Vec<RrSet<'
         let Some(target) = set.target(record.rdata).filter(|target| target.len() <= MAX_NAME) else { continue };
         let target = QueryName::new(target);
         let entry = view.find(target.as_wire()).filter(|entry| view.zone_of(entry).ready);
-        let Some(entry) = entry.filter(|entry| additional.iter().all(|set| set.owner != entry.name())) else {
-            continue;
-        };
+        let is_new = |entry: &Entry<'_>| additional.iter().all(|set| !std::ptr::eq(set.owner, entry.name()));
+        let Some(entry) = entry.filter(is_new) else { continue };
         additional.extend([Rtype::A, Rtype::AAAA].iter().filter_map(|rtype| entry.set(*rtype)));
     }
 }

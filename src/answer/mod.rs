@@ -100,7 +100,7 @@ pub fn answer<'v>(view: &'v View, query: &Query<'_>) -> Answer<'v> {
         _ => return refused("zonebeat serves the classes IN and CH"),
     }
     let mut answer = match find(view, query.name.as_wire(), query.rtype) {
-        Found::Set(set) if set.follows_targets() => compose::with_targets(view, set),
+        Found::Set(set) if set.follows_targets() => compose::with_targets(view, query, set),
         Found::Set(set) => Answer::yes(Content::Set(set)),
         Found::Soa(zone) => Answer::yes(Content::Soa(zone)),
         Found::Any => Answer::yes(Content::Any),

@@ -75,6 +75,11 @@ impl<'t> Editor<'t> {
         }
     }
 
+    /// Notes that another zone of ours begins right below a name, which therefore exists (RFC 8020).
+    pub(crate) fn nest(&mut self, zone: u16, name: &Name) {
+        self.pending(zone, name.as_wire()).content.children += 1;
+    }
+
     /// Puts static records at a name.
     pub(crate) fn put_static(&mut self, zone: u16, name: &Name, sets: Vec<RrSetBuf>, flags: u8) {
         let pending = self.pending(zone, name.as_wire());

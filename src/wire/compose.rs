@@ -1,5 +1,6 @@
 //! Composed answers, record by record: aliases, delegations, targets that were looked up.
 
+use super::encode::first_record;
 use super::message::{Message, Section};
 use crate::answer::{Composed, Part, Query};
 use crate::model::Rtype;
@@ -39,7 +40,7 @@ fn write_part(asked: &[u8], part: &Part<'_>, rotation: u32, message: &mut Messag
     }
 }
 
-/// Writes a set at `owner`, starting at a record that the rotation chooses (0: the first).
+/// Writes a set at `owner`, starting at a record that the rotation chooses.
 fn write_set(
     asked: &[u8],
     owner: &[u8],
@@ -49,8 +50,7 @@ fn write_set(
     message: &mut Message<'_>,
 ) -> bool {
     let owner = Owner::of(asked, owner);
-    let spread = rotation.wrapping_mul(0x9E37_79B9);
-    let first = ((u64::from(spread) * u64::from(set.count)) >> 32) as usize;
+    let first = first_record(rotation, set);
     let records = set.records().skip(first).chain(set.records().take(first));
     let mut room = [0; MAX_NAME];
     records.into_iter().all(|record| {

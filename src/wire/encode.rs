@@ -71,30 +71,31 @@ fn write_content(query: &Query<'_>, answer: &Answer<'_>, message: &mut Message<'
 
 /// Copies a ready set, starting at a record that the rotation chooses.
 fn copy_set(query: &Query<'_>, set: &RrSet<'_>, message: &mut Message<'_>) -> bool {
-    let start = if rotates(set) { rotation_offset(query.rotation, set) } else { 0 };
+    let start = offset_of(first_record(query.rotation, set), set);
     let (head, tail) = set.answer.split_at(start);
     if !message.copy(Section::Answer, set.count, tail, head) {
         return false;
     }
     let additional = message.len();
     if message.copy(Section::Additional, set.additional_count, set.additional, &[]) {
-        let answer_at = HEADER + query.question.len();
-        let shift = (QNAME_AT + query.name.as_wire().len()).wrapping_sub(QNAME_AT + set.owner.len());
-        move_pointers(message.written(additional), answer_at, start, set.answer.len(), shift);
+        move_pointers(message.written(additional), HEADER + query.question.len(), start, set.answer.len());
     }
     true
 }
 
-/// Sets of addresses and services rotate; the order of others means nothing to clients.
-fn rotates(set: &RrSet<'_>) -> bool {
-    set.count > 1 && matches!(set.rtype, Rtype::A | Rtype::AAAA | Rtype::SRV)
+/// Which record an answer starts with. Sets of addresses and services rotate; the order of others means nothing to
+/// clients. Successive numbers step by the golden ratio, so that every start comes up equally often, also for a client
+/// that asks two names in turn.
+pub(super) fn first_record(rotation: u32, set: &RrSet<'_>) -> usize {
+    if !matches!(set.rtype, Rtype::A | Rtype::AAAA | Rtype::SRV) {
+        return 0;
+    }
+    let spread = rotation.wrapping_mul(0x9E37_79B9);
+    ((u64::from(spread) * u64::from(set.count)) >> 32) as usize
 }
 
-/// Where the first record of a rotated answer starts. Successive numbers step by the golden ratio, so that every start
-/// comes up equally often, also for a client that asks two names in turn.
-pub(super) fn rotation_offset(rotation: u32, set: &RrSet<'_>) -> usize {
-    let spread = rotation.wrapping_mul(0x9E37_79B9);
-    let first = (u64::from(spread) * u64::from(set.count)) >> 32;
+/// Where a record of a set starts.
+fn offset_of(first: usize, set: &RrSet<'_>) -> usize {
     let mut at = 0;
     for _ in 0..first {
         at += RECORD_HEAD + usize::from(u16::from_be_bytes([set.answer[at + 10], set.answer[at + 11]]));
@@ -103,9 +104,10 @@ pub(super) fn rotation_offset(rotation: u32, set: &RrSet<'_>) -> usize {
 }
 
 /// Corrects the owner pointers of copied additional records: they point into the answer section, whose first `start`
-/// octets went to its end, and which begins `shift` octets later than the set was built for.
-fn move_pointers(additional: &mut [u8], answer_at: usize, start: usize, length: usize, shift: usize) {
-    if start == 0 && shift == 0 {
+/// octets went to its end. (Only sets of registered names have any, and they are answered at their own name, so the
+/// answer begins where they expect it.)
+fn move_pointers(additional: &mut [u8], answer_at: usize, start: usize, length: usize) {
+    if start == 0 {
         return;
     }
     let mut at = 0;
@@ -114,7 +116,7 @@ fn move_pointers(additional: &mut [u8], answer_at: usize, start: usize, length: 
             return;
         }
         let stored = usize::from(u16::from_be_bytes([additional[at], additional[at + 1]])) & MAX_POINTER;
-        let offset = stored.wrapping_add(shift).wrapping_sub(answer_at);
+        let offset = stored.wrapping_sub(answer_at);
         let moved = if offset >= start { offset - start } else { offset + length - start };
         let pointer = 0xC000 | (answer_at + moved) as u16;
         additional[at..at + 2].copy_from_slice(&pointer.to_be_bytes());

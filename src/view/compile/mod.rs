@@ -29,7 +29,8 @@ pub struct Compiler {
     naming: Naming,
     server: Arc<ServerFacts>,
     seed: u64,
-    cuts: Vec<Name>,
+    /// Where zones end inside themselves: the number of the zone, and the owner of a delegation or DNAME.
+    cuts: Vec<(u16, Name)>,
 }
 
 impl Compiler {
@@ -38,7 +39,9 @@ impl Compiler {
         sources.retain(|source| Zone::new(source, Revision::default(), false).is_some());
         sources.sort_by(|a, b| a.apex.cmp(&b.apex));
         sources.dedup_by(|a, b| a.apex == b.apex);
-        let cuts = sources.iter().flat_map(statics::cuts).collect();
+        let numbered = sources.iter().enumerate();
+        let cuts = numbered.flat_map(|(number, source)| statics::cuts(source).map(move |cut| (number as u16, cut)));
+        let cuts = cuts.collect();
         Self { sources: sources.into(), naming, server: Arc::new(server), seed, cuts }
     }
 
@@ -81,6 +84,7 @@ impl Compiler {
         let mut editor = Editor::new(&view.table);
         for (name, (revision, ids)) in services {
             let (old, new) = (before.service(name).map(Arc::as_ref), after.service(name).map(Arc::as_ref));
+            let ids = if declared_ttl(old) == declared_ttl(new) { ids } else { all_ids(old, new) };
             let instance = |service: Option<&'_ Service>, id| service.and_then(|service| service.instance(id)).cloned();
             let pairs: Vec<_> = ids.iter().map(|id| (instance(old, id), instance(new, id))).collect();
             let pairs = pairs.iter().map(|(old, new)| (old.as_deref(), new.as_deref()));
@@ -122,7 +126,7 @@ impl Compiler {
             hash.update(format!("{} {} {}\n", zone.apex, zone.registrations, zone.reverse));
         }
         hash.update(source.ttl.to_be_bytes());
-        hash.finalize().iter().map(|octet| format!("{octet:02x}")).collect()
+        data_encoding::HEXLOWER.encode(&hash.finalize())
     }
 
     fn view(&self, revision: Revision, table: Table, changed: &[(Name, Revision)], ready: bool) -> View {
@@ -139,6 +143,11 @@ impl Compiler {
         for (number, source) in self.sources.iter().enumerate() {
             let nested = |name: &Name| self.zone_number(name) != Some(number as u16);
             statics::put_zone(&mut editor, number as u16, source, which(source), nested);
+            let above = source.apex.parent();
+            if let Some((above, enclosing)) = above.and_then(|above| self.zone_number(&above).map(|zone| (above, zone)))
+            {
+                editor.nest(enclosing, &above);
+            }
         }
         editor.finish().table
     }
@@ -146,7 +155,8 @@ impl Compiler {
     fn compile_browse(&self, table: Table) -> Table {
         let mut editor = Editor::new(&table);
         for (number, source) in self.registration_zones() {
-            for (name, set) in Owners::new(self, number, source).browse() {
+            let names = Owners::new(self, number, source).browse();
+            for (name, set) in names.into_iter().filter(|(name, _)| self.publishes_at(number, name)) {
                 editor.publish(
                     number,
                     &name,
@@ -190,19 +200,21 @@ impl Compiler {
         come: owners::Content,
         revision: Revision,
     ) {
-        for name in gone.names.keys().filter(|name| !come.names.contains_key(*name)) {
+        let left = gone.names.keys().filter(|name| !come.names.contains_key(*name));
+        for name in left.filter(|name| self.publishes_at(zone, name)) {
             editor.publish(zone, name, Published::default(), revision);
         }
-        for member in gone.members.iter().filter(|member| !come.members.contains(member)) {
+        let left = gone.members.iter().filter(|member| !come.members.contains(member));
+        for member in left.filter(|member| self.publishes_at(member.zone, &member.owner)) {
             editor.member(member.zone, &member.owner, member.rdata.clone(), None, revision);
         }
-        for (name, published) in come.names {
-            if self.zone_number(&name) == Some(zone) && !self.is_cut(&name) {
-                editor.publish(zone, &name, published, revision);
-            }
+        for (name, published) in come.names.into_iter().filter(|(name, _)| self.publishes_at(zone, name)) {
+            editor.publish(zone, &name, published, revision);
         }
         for member in come.members {
-            editor.member(member.zone, &member.owner, member.rdata, Some(member.ttl), revision);
+            if self.publishes_at(member.zone, &member.owner) {
+                editor.member(member.zone, &member.owner, member.rdata, Some(member.ttl), revision);
+            }
         }
     }
 
@@ -217,8 +229,18 @@ impl Compiler {
         within.max_by_key(|(_, source)| source.apex.as_wire().len()).map(|(number, _)| number as u16)
     }
 
-    /// Whether a static delegation or DNAME stands at or above the name.
-    fn is_cut(&self, name: &Name) -> bool {
-        self.cuts.iter().any(|cut| name.is_within(cut))
+    /// Whether a zone is the one to answer a name: no deeper zone of ours is, and it does not end above it.
+    fn publishes_at(&self, zone: u16, name: &Name) -> bool {
+        let is_cut = self.cuts.iter().any(|(number, cut)| *number == zone && name.is_within(cut));
+        !is_cut && self.zone_number(name) == Some(zone)
     }
+}
+
+fn declared_ttl(service: Option<&Service>) -> Option<u32> {
+    service.and_then(|service| service.row.declaration.as_ref()).and_then(|declared| declared.ttl)
+}
+
+/// The instances of both: every name of theirs has the service's TTL.
+fn all_ids<'s>(old: Option<&'s Service>, new: Option<&'s Service>) -> BTreeSet<&'s str> {
+    old.into_iter().chain(new).flat_map(|service| &service.instances).map(|instance| &*instance.id).collect()
 }

@@ -163,7 +163,7 @@ impl<'c> Owners<'c> {
             match template.publishes {
                 Publishes::Addresses => sets.extend(RrSetBuf::addresses(ttl, addresses(instances).iter())),
                 _ => {
-                    sets.push(self.srv(service, instances, &name));
+                    sets.extend(self.srv(service, instances, &name));
                     sets.extend(self.instance_pointers(service, instances, &name));
                 }
             }
@@ -175,11 +175,11 @@ impl<'c> Owners<'c> {
         content.names.insert(name, Published { sets, known: true, note });
     }
 
-    /// SRV of the instances, each with a target of its own.
-    fn srv(&self, service: &Service, instances: &[&Instance], owner: &Name) -> RrSetBuf {
+    /// SRV of the instances, each with a target of its own; `None` when the naming gives none of them a target.
+    fn srv(&self, service: &Service, instances: &[&Instance], owner: &Name) -> Option<RrSetBuf> {
         let records: Vec<Srv<'_>> =
             instances.iter().filter_map(|instance| self.srv_record(service, instance)).collect();
-        RrSetBuf::srv(owner, self.ttl(service), &records)
+        (!records.is_empty()).then(|| RrSetBuf::srv(owner, self.ttl(service), &records))
     }
 
     fn srv_record<'i>(&self, service: &Service, instance: &'i Instance) -> Option<Srv<'i>> {
@@ -203,7 +203,7 @@ impl<'c> Owners<'c> {
     fn instance_sets(&self, service: &Service, instance: &Instance, owner: &Name) -> Vec<RrSetBuf> {
         let pairs: Vec<String> = instance.metadata.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let txt = RrSetBuf::txt(self.ttl(service), pairs.iter().map(String::as_bytes));
-        vec![self.srv(service, &[instance], owner), txt]
+        self.srv(service, &[instance], owner).into_iter().chain([txt]).collect()
     }
 
     fn add_types(&self, content: &mut Content, service: &Service, proto: &str) {
