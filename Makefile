@@ -64,12 +64,14 @@ fuzz: ## run every fuzz target for SECONDS seconds
 fuzz-briefly:
 	fuzz/run.sh $(FUZZ_TEST)
 
-bench: ## measure against NSD, beats per second, time to the first answer (benches/README.md)
+bench: ## measure queries against NSD, beats, registrations, time to the first answer (benches/README.md)
 	@scripts/packages.sh bench
 	cargo build --release --locked
 	benches/queries.py
 	cargo bench --locked --bench heartbeats
 	benches/visible.py
+	benches/registrations.py
+	cargo bench --locked --bench answer
 
 fmt: ## format the code
 	cargo fmt --all

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """CPU seconds per million answered queries: zonebeat against NSD, the same zone, the same load.
 
-usage: queries.py [--rounds 3] [--seconds 5] [--services 2000] [--instances 10] [--only zonebeat|nsd]
+usage: queries.py [--rounds 3] [--seconds 5] [--services 2000] [--instances 10] [--peers nsd] (or nsd,knot, or none)
 
-Each server has one worker on one core, dnsperf has another core. In each round every mix is measured on one server and
-then on the other; the table shows medians. What counts is the processor time per query, because queries per second
+Each server has one worker on one core, dnsperf has another core. In each round every mix is measured on one server
+after the other; the table shows medians. What counts is the processor time per query, because queries per second
 depend on what else the machine does. Mixes: see workload.py. c and d are asked with EDNS.
 """
 
@@ -21,6 +21,7 @@ import workload
 SERVER_CORE, LOAD_CORE = 0, 1
 MIXES = {"a": "A of one instance", "b": "A of a service", "c": "SRV of a service", "d": "mixed"}
 WITH_EDNS = "cd"
+PEERS = {"nsd": servers.start_nsd, "knot": servers.start_knot}
 
 
 def register(server, directory):
@@ -32,14 +33,14 @@ def register(server, directory):
             connection.call("PUT", f"/v1/sessions/{row['session']}", row["body"])
 
 
-def compare(zonebeat, nsd, services, instances):
+def compare(zonebeat, peer, services, instances):
     """Stops when the two do not say the same."""
     last = list(workload.instances(services, instances))[-1]
     for name, rtype in ((f"{last[1]}.{last[0]}", "A"), (last[0], "A"), (f"_{last[0]}._tcp", "SRV")):
         name = f"{name}.{workload.ZONE}"
-        ours, theirs = servers.dig(zonebeat, name, rtype), servers.dig(nsd, name, rtype)
+        ours, theirs = servers.dig(zonebeat, name, rtype), servers.dig(peer, name, rtype)
         if ours != theirs or not ours:
-            raise SystemExit(f"the answers to {name} {rtype} differ:\nzonebeat {ours}\nNSD      {theirs}")
+            raise SystemExit(f"the answers to {name} {rtype} differ:\nzonebeat {ours}\n{peer.name} {theirs}")
 
 
 def measure(server, mix, directory, seconds):
@@ -57,7 +58,7 @@ def measure(server, mix, directory, seconds):
 
 def show(results, names):
     """The table, with medians of all rounds."""
-    print(f"\n{'mix':<22}" + "".join(f"{name + ' CPU s/M':>17}{'q/s':>10}{'lost':>6}" for name in names) + f"{'ratio':>8}")
+    print(f"\n{'mix':<22}" + "".join(f"{name + ' CPU s/M':>17}{'q/s':>10}{'lost':>6}" for name in names) + f"{'ratio':>8}" * (len(names) - 1))
     for mix, text in MIXES.items():
         line = f"{mix}  {text:<19}"
         medians = []
@@ -66,19 +67,17 @@ def show(results, names):
             cpu, rate = (statistics.median(row[column] for row in rounds) for column in (0, 1))
             medians.append(cpu)
             line += f"{cpu:>17.2f}{rate:>10,.0f}{sum(row[2] for row in rounds):>6.0f}"
-        print(line + (f"{medians[0] / medians[1]:>8.2f}" if len(medians) == 2 else ""))
-    print("\nCPU s/M: user and system seconds of the server per million answers. ratio: zonebeat / NSD.")
+        print(line + "".join(f"{medians[0] / median:>8.2f}" for median in medians[1:]))
+    print("\nCPU s/M: user and system seconds of the server per million answers. ratio: zonebeat / each other server.")
 
 
 def run(options, directory, running):
     workload.write(directory, options.services, options.instances, 100_000)
-    if options.only != "nsd":
-        running.append(servers.start_zonebeat(directory, workload.ZONE, SERVER_CORE))
-        register(running[-1], directory)
-    if options.only != "zonebeat":
-        running.append(servers.start_nsd(directory, workload.ZONE, SERVER_CORE))
-    if len(running) == 2:
-        compare(*running, options.services, options.instances)
+    running.append(servers.start_zonebeat(directory, workload.ZONE, SERVER_CORE))
+    register(running[0], directory)
+    for peer in options.peers:
+        running.append(PEERS[peer](directory, workload.ZONE, SERVER_CORE))
+        compare(running[0], running[-1], options.services, options.instances)
     names = [server.name for server in running]
     results = {(name, mix): [] for name in names for mix in MIXES}
     for number in range(options.rounds):
@@ -90,13 +89,21 @@ def run(options, directory, running):
     show(results, names)
 
 
+def peers(text):
+    """The servers to compare with."""
+    names = [] if text == "none" else text.split(",")
+    if unknown := set(names) - set(PEERS):
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: write none, or some of {','.join(PEERS)}")
+    return names
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--services", type=int, default=2000)
     parser.add_argument("--instances", type=int, default=10)
-    parser.add_argument("--only", choices=("zonebeat", "nsd"))
+    parser.add_argument("--peers", type=peers, default=["nsd"])
     options = parser.parse_args()
     running = []
     with tempfile.TemporaryDirectory(prefix="zonebeat-bench-") as directory:

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-ZONEBEAT = os.path.join(ROOT, "target/release/zonebeat")
+ZONEBEAT = os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")), "release/zonebeat")
 PATIENCE = 60
 
 
@@ -84,6 +84,36 @@ zone:
     command = ["taskset", "-c", str(core), "nsd", "-d", "-c", config]
     log = open(os.path.join(directory, "nsd.log"), "wb")
     server = Server("NSD", subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log), port)
+    await_answer(server, zone)
+    return server
+
+
+def start_knot(directory, zone, core):
+    """Knot with one worker for UDP and the zone file in the directory."""
+    port = free_port()
+    config = os.path.join(directory, "knot.conf")
+    with open(config, "w", encoding="ascii") as file:
+        file.write(
+            f"""server:
+    listen: 127.0.0.1@{port}
+    rundir: {directory}
+    udp-workers: 1
+    tcp-workers: 1
+    background-workers: 1
+database:
+    storage: {directory}/knot
+log:
+  - target: stderr
+    any: warning
+zone:
+  - domain: {zone}
+    file: {directory}/{zone}.zone
+    zonefile-sync: -1
+"""
+        )
+    command = ["taskset", "-c", str(core), "knotd", "-c", config]
+    log = open(os.path.join(directory, "knot.log"), "wb")
+    server = Server("Knot", subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log), port)
     await_answer(server, zone)
     return server
 
