@@ -108,7 +108,7 @@ pub fn answer<'v>(view: &'v View, query: &Query<'_>) -> Answer<'v> {
         Found::NoName(zone) => Answer { rcode: Rcode::NXDOMAIN, ..Answer::yes(Content::Negative(zone)) },
         Found::Alias(..) | Found::Redirect(..) => compose::chain(view, query),
         Found::Referral(cut) => compose::referral(view, cut),
-        Found::NotReady(_) => not_ready(),
+        Found::NotReady(zone) => not_ready(zone),
         Found::NotOurs => refused("the name is in none of this server's zones"),
     };
     if view.stale && answer.ede.is_none() && is_from_registry(view, query) {
@@ -135,8 +135,11 @@ fn no_data<'v>(zone: &'v Zone, note: &'v str) -> Answer<'v> {
     Answer { ede, ..Answer::yes(Content::Negative(zone)) }
 }
 
-fn not_ready<'v>() -> Answer<'v> {
-    let text = "the registry has not been loaded yet";
+fn not_ready(zone: &Zone) -> Answer<'_> {
+    let text = match zone.readable {
+        true => "the registry has not been loaded yet",
+        false => "the zone's file has an error; the server's log and `zonebeat check` show it",
+    };
     Answer::error(Rcode::SERVFAIL, Some(Ede { code: Ede::NOT_READY, text }))
 }
 

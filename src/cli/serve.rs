@@ -8,7 +8,7 @@ use clap::Args;
 use super::{Failure, examples, values};
 use crate::config::Overrides;
 use crate::model::Name;
-use crate::server::{self, ServeOptions};
+use crate::server::{self, ServeError, ServeOptions};
 
 /// Run the server
 ///
@@ -51,5 +51,8 @@ pub struct ServeArgs {
 pub fn run(args: ServeArgs) -> Result<(), Failure> {
     let ServeArgs { config, zones, zones_dir, listen, http, data_dir } = args;
     let overrides = Overrides { zones, zones_dir, listen, http, data_dir };
-    server::run(ServeOptions { config, overrides }).map_err(|error| Failure::Failed(error.to_string()))
+    server::run(ServeOptions { config, overrides }).map_err(|error| match error {
+        ServeError::Config(error) => Failure::Usage(format!("the configuration cannot work\n{error}")),
+        other => Failure::Failed(other.to_string()),
+    })
 }

@@ -35,13 +35,16 @@ impl Freshness {
     }
 }
 
-/// With the embedded store nobody else writes: an answer is never older than the registry, so nothing is stale here. A
-/// disk that takes no writes shows in `/readyz` as not writable, and in answers as EDE 3.
+/// With the embedded store nobody else writes: an answer is never older than the registry. A disk that takes no writes
+/// shows in `/readyz` as not writable, and in answers as EDE 3. A zone that takes registrations and whose file was
+/// refused at start answers nothing of what is registered, so the server is not ready.
 impl api::Freshness for Freshness {
     fn view(&self) -> Option<ViewStatus> {
         let view = self.published.load();
         let since = Duration::from_millis(self.since_ms.load(Ordering::Relaxed));
-        Some(ViewStatus { revision: view.revision, age: self.clock.monotonic().saturating_sub(since), stale: None })
+        let unreadable = view.zones.iter().find(|zone| zone.dynamic && !zone.readable);
+        let stale = unreadable.map(|zone| format!("zone {} has no content: its file has an error", zone.apex));
+        Some(ViewStatus { revision: view.revision, age: self.clock.monotonic().saturating_sub(since), stale })
     }
 }
 

@@ -112,6 +112,9 @@ impl Publisher for ViewPublisher {
         }
         self.shown = prepared.shows;
         let metrics = self.metrics.view();
+        let before = self.freshness.published().load_full();
+        let left = before.zones.iter().filter(|zone| prepared.view.zone(&zone.apex).is_none());
+        left.for_each(|zone| metrics.forget_serial(&zone.apex));
         prepared.view.zones.iter().for_each(|zone| metrics.set_serial(&zone.apex, zone.serial));
         metrics.published(prepared.view.revision, prepared.view.table.names());
         self.freshness.publish(Arc::new(prepared.view));

@@ -19,6 +19,8 @@ pub struct Zone {
     pub serial: Serial,
     /// Whether its content is known; a zone that takes registrations is not ready until the store has been read.
     pub ready: bool,
+    /// Whether its own records could be read; if not, its file has an error.
+    pub readable: bool,
     /// Whether registrations are published here.
     pub dynamic: bool,
     /// What its serial starts from.
@@ -70,6 +72,7 @@ impl Zone {
             negative_ttl: soa.ttl.min(minimum),
             serial: Serial(base),
             ready: source.readable && (ready || !source.is_dynamic()),
+            readable: source.readable,
             dynamic: source.is_dynamic(),
             base,
             changed: Revision::default(),
