@@ -41,6 +41,9 @@ fn main() {
     show_updates(&compiler, &view, &snapshot, services);
 }
 
+/// Makes the packet of a number.
+type Make<'m> = &'m dyn Fn(usize) -> Vec<u8>;
+
 fn show_answers(view: &View, services: usize) {
     println!("{:<26}{:>12}{:>12}", "query", "ns/query", "octets");
     let mixed = |number: usize| match number % 10 {
@@ -54,7 +57,7 @@ fn show_answers(view: &View, services: usize) {
         }
         _ => missing(number),
     };
-    let kinds: [(&str, &dyn Fn(usize) -> Vec<u8>); 6] = [
+    let kinds: [(&str, Make<'_>); 6] = [
         ("a  A of an instance", &|number| host(services, number)),
         ("b  A of a service", &|number| addresses(services, number)),
         ("c  SRV of a service", &|number| srv(services, number)),

@@ -58,7 +58,7 @@ def measure(server, mix, directory, seconds):
 
 def show(results, names):
     """The table, with medians of all rounds."""
-    print(f"\n{'mix':<22}" + "".join(f"{name + ' CPU s/M':>17}{'q/s':>10}{'lost':>6}" for name in names) + f"{'ratio':>8}" * (len(names) - 1))
+    print(f"\n{'mix':<22}" + "".join(f"{name + ' CPU s/M':>17}{'q/s':>10}{'lost':>6}" for name in names) + "".join(f"{'/ ' + name:>8}" for name in names[1:]))
     for mix, text in MIXES.items():
         line = f"{mix}  {text:<19}"
         medians = []
@@ -68,7 +68,7 @@ def show(results, names):
             medians.append(cpu)
             line += f"{cpu:>17.2f}{rate:>10,.0f}{sum(row[2] for row in rounds):>6.0f}"
         print(line + "".join(f"{medians[0] / median:>8.2f}" for median in medians[1:]))
-    print("\nCPU s/M: user and system seconds of the server per million answers. ratio: zonebeat / each other server.")
+    print("\nCPU s/M: user and system seconds of the server per million answers. / NSD: zonebeat's as a part of NSD's.")
 
 
 def run(options, directory, running):
