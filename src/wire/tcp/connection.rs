@@ -17,6 +17,8 @@ use crate::wire::respond::MAX_TCP;
 
 /// How long a connection that has to end waits for octets that are on their way.
 const QUIET: Duration = Duration::from_millis(50);
+/// How long it goes on in all while such octets come.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How long it then waits for the client to end it too.
 const LINGER: Duration = Duration::from_millis(500);
 /// Messages of a stream that are made ahead of the writer.
@@ -82,44 +84,51 @@ enum Event {
 
 impl<R: Respond> Connection<R> {
     /// Reads and answers until the connection is to end. The queues close when this returns and no stream runs.
+    ///
+    /// All deadlines are those of whole messages: single octets do not move them.
     async fn read<I: AsyncRead + Unpin>(self, frames: &mut Frames<I>) -> End {
         let limits = &self.service.limits;
         let end_of_life = self.born + limits.lifetime;
         let mut patience = self.born + limits.first_query;
-        let mut ending = None;
+        let mut ending: Option<(End, Instant)> = None;
         loop {
             while let Some(message) = frames.pop() {
                 if !self.handle(message).await {
                     return End::Ours;
                 }
-                patience = Instant::now() + limits.idle;
-                if Instant::now() > end_of_life {
-                    return End::Ours;
+                let now = Instant::now();
+                let (end, deadline) = ending.unwrap_or((End::Ours, end_of_life));
+                if now > deadline {
+                    return end;
                 }
+                patience = now + limits.idle;
             }
-            let until = if ending.is_some() { Instant::now() + QUIET } else { patience.min(end_of_life) };
+            let until = match ending {
+                Some((_, deadline)) => deadline.min(Instant::now() + QUIET),
+                None => patience.min(end_of_life),
+            };
             match self.wait(frames, until, ending.is_some()).await {
                 Event::Octets(Ok(1..)) => {}
                 Event::Octets(_) | Event::WriterGone => return End::Theirs,
                 Event::Timeout => match ending {
-                    Some(end) => return end,
+                    Some((end, _)) => return end,
                     None if until < end_of_life && self.is_busy() => patience = Instant::now() + limits.idle,
                     None if until == end_of_life => return End::Ours,
                     None => return End::Theirs,
                 },
-                Event::Stop => ending = Some(End::Ours),
-                Event::Leave => ending = Some(End::Theirs),
+                Event::Stop => ending = Some((End::Ours, end_of_life.min(Instant::now() + LAST_WORDS))),
+                Event::Leave => ending = Some((End::Theirs, end_of_life.min(Instant::now() + LAST_WORDS))),
             }
         }
     }
 
     async fn wait<I: AsyncRead + Unpin>(&self, frames: &mut Frames<I>, until: Instant, ending: bool) -> Event {
         tokio::select! {
-            biased;
-            read = timeout_at(until, frames.fill()) => read.map_or(Event::Timeout, Event::Octets),
+            biased; // so that a client that never pauses does not hide the other events
             () = self.answers.closed() => Event::WriterGone,
             () = self.seat.leave.notified(), if !ending => Event::Leave,
             () = self.service.stop.cancelled(), if !ending => Event::Stop,
+            read = timeout_at(until, frames.fill()) => read.map_or(Event::Timeout, Event::Octets),
         }
     }
 

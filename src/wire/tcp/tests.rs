@@ -255,6 +255,46 @@ async fn one_connection_more_than_a_client_may_have_ends_its_oldest_idle_one() {
     server.stop().await;
 }
 
+/// Sends one message octet by octet, as slowly as a connection lets it, until the server ends the connection.
+async fn trickle(mut stream: TcpStream) {
+    let (mut reader, mut writer) = stream.split();
+    let octets = async {
+        while writer.write_all(&[0xFF]).await.is_ok() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let mut end = [0];
+    let ended = async {
+        tokio::select! {
+            _ = reader.read(&mut end) => {}
+            () = octets => {}
+        }
+    };
+    timeout(Duration::from_secs(20), ended).await.expect("the server ends the connection");
+}
+
+#[tokio::test]
+async fn octets_that_trickle_do_not_keep_a_place() {
+    let minutes = Duration::from_secs(600);
+    let limits = TcpLimits { first_query: minutes, idle: minutes, connections_per_client: 1, ..TcpLimits::default() };
+    let server = Server::start(limits.clone()).await;
+    let displaced = tokio::spawn(trickle(server.connect().await));
+    sleep(Duration::from_millis(100)).await;
+    let mut other = server.connect().await;
+    displaced.await.unwrap();
+    send(&mut other, b"hello").await;
+    assert_eq!(receive(&mut other).await.unwrap(), b"hello");
+    server.stop().await;
+
+    let server = Server::start(TcpLimits { lifetime: Duration::from_millis(300), ..limits.clone() }).await;
+    trickle(server.connect().await).await;
+    server.stop().await;
+
+    let server = Server::start(TcpLimits { first_query: Duration::from_millis(300), ..limits }).await;
+    trickle(server.connect().await).await;
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn more_connections_than_allowed_are_refused_at_once() {
     let server = Server::start(TcpLimits { connections: 1, ..TcpLimits::default() }).await;
