@@ -44,9 +44,11 @@ pub(super) async fn serve<R: Respond>(
     let (streams, queued_messages) = mpsc::channel(STREAM_AHEAD);
     let room = Arc::new(Semaphore::new(limits.in_flight_octets.max(2 + MAX_TCP)));
     let seat = admission.seat.clone();
-    let connection = Connection { client, seat, born, service: service.clone(), answers, streams, room };
-    let deadline = born + limits.lifetime + limits.write_stall;
-    let writing = write(writer, queued_answers, queued_messages, limits.write_stall, deadline);
+    let transfers = Arc::new(Semaphore::new(limits.transfers_per_connection));
+    let connection = Connection { client, seat, born, service: service.clone(), answers, streams, room, transfers };
+    let end_of_life = born + limits.lifetime;
+    let deadlines = [end_of_life + limits.write_stall, end_of_life + limits.transfer_time];
+    let writing = write(writer, queued_answers, queued_messages, limits.write_stall, deadlines);
     let (end, written) = tokio::join!(connection.read(&mut frames), writing);
     if end == End::Ours && written.is_ok() {
         let _ = timeout(LINGER, frames.discard()).await; // either way it is over
@@ -71,6 +73,8 @@ struct Connection<R> {
     answers: mpsc::Sender<Message>,
     streams: mpsc::Sender<Vec<u8>>,
     room: Arc<Semaphore>,
+    /// A permit for each transfer of this connection that may run.
+    transfers: Arc<Semaphore>,
 }
 
 /// What the reader waits for.
@@ -160,14 +164,15 @@ impl<R: Respond> Connection<R> {
         self.answers.send(Message { octets, _permits: [flight, room] }).await.is_ok()
     }
 
-    /// Starts a stream on a thread that may block, once there are few enough of them on the server. One that breaks or
-    /// panics ends the connection: the client must not wait for the rest.
+    /// Starts a stream on a thread that may block, once there are few enough of them on this connection and then on the
+    /// server. One that breaks or panics ends the connection: the client must not wait for the rest.
     fn stream(&self, messages: Box<dyn MakeMessages>, flight: OwnedSemaphorePermit) {
-        let (queue, running) = (self.streams.clone(), self.service.transfers.clone());
+        let (queue, here, running) = (self.streams.clone(), self.transfers.clone(), self.service.transfers.clone());
         let seat = self.seat.clone();
         self.service.tasks.spawn(async move {
-            let _permit = tokio::select! {
-                permit = running.acquire_owned() => permit,
+            let both = async { (here.acquire_owned().await, running.acquire_owned().await) };
+            let _permits = tokio::select! {
+                permits = both => permits,
                 () = queue.closed() => return,
             };
             let made = tokio::task::spawn_blocking(move || make_all(messages, &queue)).await;

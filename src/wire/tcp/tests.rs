@@ -227,6 +227,42 @@ async fn a_transfer_is_made_as_fast_as_it_is_read_and_ends_when_it_is_not() {
 }
 
 #[tokio::test]
+async fn one_connection_does_not_take_all_transfers() {
+    let server = Server::start(TcpLimits { transfers: 3, ..TcpLimits::default() }).await;
+    let (mut greedy, mut other) = (server.connect().await, server.connect().await);
+    for _ in 0..8 {
+        send(&mut greedy, b"stream").await;
+    }
+    assert!(receive(&mut greedy).await.is_some());
+    send(&mut other, b"stream").await;
+    for _ in 0..200 {
+        assert_eq!(receive(&mut other).await.expect("a message of the transfer").len(), 60_000);
+    }
+    for _ in 1..8 * 200 {
+        assert_eq!(receive(&mut greedy).await.expect("each transfer in its turn").len(), 60_000);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_transfer_that_is_read_too_slowly_ends() {
+    let (lifetime, transfer_time) = (Duration::from_millis(300), Duration::from_millis(300));
+    let server = Server::start(TcpLimits { lifetime, transfer_time, ..TcpLimits::default() }).await;
+    let mut client = server.connect().await;
+    let started = Instant::now();
+    for _ in 0..20 {
+        send(&mut client, b"stream").await;
+    }
+    while receive(&mut client).await.is_some() {
+        assert!(started.elapsed() < Duration::from_secs(20), "it goes on");
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert!(started.elapsed() >= lifetime + transfer_time, "{:?}", started.elapsed());
+    assert!(server.streamed.load(Ordering::Relaxed) < 20 * 200);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn answers_that_are_not_read_stop_the_reading_of_queries() {
     let write_stall = Duration::from_millis(300);
     let server = Server::start(TcpLimits { write_stall, ..TcpLimits::default() }).await;
