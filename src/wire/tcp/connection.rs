@@ -101,13 +101,13 @@ impl<R: Respond> Connection<R> {
                     return End::Ours;
                 }
                 let now = Instant::now();
-                let (end, deadline) = ending.unwrap_or((End::Ours, end_of_life));
-                if now > deadline {
-                    return end;
+                if now > end_of_life {
+                    return End::Ours;
                 }
                 patience = now + limits.idle;
             }
             let until = match ending {
+                Some((end, deadline)) if Instant::now() > deadline => return end,
                 Some((_, deadline)) => deadline.min(Instant::now() + QUIET),
                 None => patience.min(end_of_life),
             };

@@ -92,7 +92,7 @@ fn what_is_queued_when_the_server_stops_is_answered() {
     answers.sort();
     assert!(answers.iter().enumerate().all(|(number, answer)| *answer == (number as u16).to_be_bytes()));
     let batches = batches.load(Ordering::Relaxed);
-    assert!((usize::from(QUEUED) / BATCH..=15).contains(&batches), "{batches} batches");
+    assert!((usize::from(QUEUED) / BATCH..=100).contains(&batches), "{batches} batches");
 }
 
 #[test]
