@@ -60,12 +60,16 @@ pub struct TcpLimits {
     pub in_flight: usize,
     /// Octets of answers of one connection that the client has not read yet; then it is not read from any more.
     pub in_flight_octets: usize,
-    /// How long queries are read from one connection. A transfer that runs then may finish.
+    /// How long queries are read from one connection. A transfer that runs then may finish within `transfer_time`.
     pub lifetime: Duration,
-    /// How long a client may read nothing of what is written to it.
+    /// How long a client may take to make room for the next message of at most 64 KiB, or for some short ones.
     pub write_stall: Duration,
     /// Transfers that run at the same time; more wait.
     pub transfers: usize,
+    /// Those of one connection; more wait there and keep nobody else from a transfer.
+    pub transfers_per_connection: usize,
+    /// How long a transfer may go on after the lifetime of its connection.
+    pub transfer_time: Duration,
     /// How long connections have to finish when the server stops.
     pub drain: Duration,
 }
@@ -82,6 +86,8 @@ impl Default for TcpLimits {
             lifetime: Duration::from_secs(120),
             write_stall: Duration::from_secs(10),
             transfers: 32,
+            transfers_per_connection: 2,
+            transfer_time: Duration::from_secs(600),
             drain: Duration::from_secs(4),
         }
     }

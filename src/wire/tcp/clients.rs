@@ -1,8 +1,8 @@
 //! Who has a connection: the limits in all and per client address.
 //!
 //! A client that opens one connection too many loses its oldest one that has nothing to do: programs keep connections
-//! open and forget them, and the new one is the one that is needed. Only when all of them are busy is the new one
-//! refused.
+//! open and forget them, and the new one is the one that is needed. The new one is refused when all of them are busy,
+//! or when as many as a client may have are still ending: a client never has more than twice its limit.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -24,7 +24,16 @@ pub(super) struct Clients {
 #[derive(Default)]
 struct Table {
     total: usize,
-    by_client: HashMap<IpAddr, VecDeque<Arc<Seat>>>,
+    by_client: HashMap<IpAddr, Seats>,
+}
+
+/// The connections of one client.
+#[derive(Default)]
+struct Seats {
+    /// From the oldest to the newest.
+    taken: VecDeque<Arc<Seat>>,
+    /// How many were told to leave and are not gone yet.
+    leaving: usize,
 }
 
 /// What is known of one connection from outside.
@@ -55,13 +64,15 @@ impl Clients {
             return Err(Refused::Connections);
         }
         let seats = table.by_client.entry(client).or_default();
-        if seats.len() >= self.per_client {
-            let oldest = seats.iter().position(|seat| seat.flights.available_permits() == self.in_flight);
-            let displaced = oldest.and_then(|index| seats.remove(index)).ok_or(Refused::Client)?;
+        if seats.taken.len() >= self.per_client {
+            let is_idle = |seat: &Arc<Seat>| seat.flights.available_permits() == self.in_flight;
+            let oldest = seats.taken.iter().position(is_idle).filter(|_| seats.leaving < self.per_client);
+            let displaced = oldest.and_then(|index| seats.taken.remove(index)).ok_or(Refused::Client)?;
             displaced.leave.notify_one();
+            seats.leaving += 1;
         }
         let seat = Arc::new(Seat { flights: Arc::new(Semaphore::new(self.in_flight)), leave: Notify::new() });
-        seats.push_back(seat.clone());
+        seats.taken.push_back(seat.clone());
         table.total += 1;
         Ok(Admission { seat, client, clients: self.clone() })
     }
@@ -76,8 +87,11 @@ impl Drop for Admission {
         let mut table = self.clients.lock();
         table.total -= 1;
         let Some(seats) = table.by_client.get_mut(&self.client) else { return };
-        seats.retain(|seat| !Arc::ptr_eq(seat, &self.seat));
-        if seats.is_empty() {
+        match seats.taken.iter().position(|seat| Arc::ptr_eq(seat, &self.seat)) {
+            Some(index) => drop(seats.taken.remove(index)),
+            None => seats.leaving -= 1,
+        }
+        if seats.taken.is_empty() && seats.leaving == 0 {
             table.by_client.remove(&self.client);
         }
     }
@@ -119,5 +133,18 @@ mod tests {
         drop(busy);
         drop(two);
         assert!(clients.admit(address(1)).is_ok(), "the first is idle now");
+    }
+
+    #[test]
+    fn connections_that_were_told_to_leave_count_until_they_are_gone() {
+        let clients = clients(10, 2);
+        let mut admitted: Vec<_> = (0..4).map(|_| clients.admit(address(1)).ok().unwrap()).collect();
+        assert_eq!(clients.admit(address(1)).err(), Some(Refused::Client), "two are leaving");
+        assert!(clients.admit(address(2)).is_ok(), "other clients are not concerned");
+        drop(admitted.remove(0));
+        admitted.push(clients.admit(address(1)).ok().unwrap());
+        assert_eq!(clients.admit(address(1)).err(), Some(Refused::Client));
+        drop(admitted);
+        assert!(clients.lock().by_client.is_empty());
     }
 }

@@ -17,6 +17,8 @@ use crate::wire::respond::MAX_TCP;
 
 /// How long a connection that has to end waits for octets that are on their way.
 const QUIET: Duration = Duration::from_millis(50);
+/// How long it goes on in all while such octets come.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How long it then waits for the client to end it too.
 const LINGER: Duration = Duration::from_millis(500);
 /// Messages of a stream that are made ahead of the writer.
@@ -42,9 +44,11 @@ pub(super) async fn serve<R: Respond>(
     let (streams, queued_messages) = mpsc::channel(STREAM_AHEAD);
     let room = Arc::new(Semaphore::new(limits.in_flight_octets.max(2 + MAX_TCP)));
     let seat = admission.seat.clone();
-    let connection = Connection { client, seat, born, service: service.clone(), answers, streams, room };
-    let deadline = born + limits.lifetime + limits.write_stall;
-    let writing = write(writer, queued_answers, queued_messages, limits.write_stall, deadline);
+    let transfers = Arc::new(Semaphore::new(limits.transfers_per_connection));
+    let connection = Connection { client, seat, born, service: service.clone(), answers, streams, room, transfers };
+    let end_of_life = born + limits.lifetime;
+    let deadlines = [end_of_life + limits.write_stall, end_of_life + limits.transfer_time];
+    let writing = write(writer, queued_answers, queued_messages, limits.write_stall, deadlines);
     let (end, written) = tokio::join!(connection.read(&mut frames), writing);
     if end == End::Ours && written.is_ok() {
         let _ = timeout(LINGER, frames.discard()).await; // either way it is over
@@ -69,6 +73,8 @@ struct Connection<R> {
     answers: mpsc::Sender<Message>,
     streams: mpsc::Sender<Vec<u8>>,
     room: Arc<Semaphore>,
+    /// A permit for each transfer of this connection that may run.
+    transfers: Arc<Semaphore>,
 }
 
 /// What the reader waits for.
@@ -82,44 +88,51 @@ enum Event {
 
 impl<R: Respond> Connection<R> {
     /// Reads and answers until the connection is to end. The queues close when this returns and no stream runs.
+    ///
+    /// All deadlines are those of whole messages: single octets do not move them.
     async fn read<I: AsyncRead + Unpin>(self, frames: &mut Frames<I>) -> End {
         let limits = &self.service.limits;
         let end_of_life = self.born + limits.lifetime;
         let mut patience = self.born + limits.first_query;
-        let mut ending = None;
+        let mut ending: Option<(End, Instant)> = None;
         loop {
             while let Some(message) = frames.pop() {
                 if !self.handle(message).await {
                     return End::Ours;
                 }
-                patience = Instant::now() + limits.idle;
-                if Instant::now() > end_of_life {
+                let now = Instant::now();
+                if now > end_of_life {
                     return End::Ours;
                 }
+                patience = now + limits.idle;
             }
-            let until = if ending.is_some() { Instant::now() + QUIET } else { patience.min(end_of_life) };
+            let until = match ending {
+                Some((end, deadline)) if Instant::now() > deadline => return end,
+                Some((_, deadline)) => deadline.min(Instant::now() + QUIET),
+                None => patience.min(end_of_life),
+            };
             match self.wait(frames, until, ending.is_some()).await {
                 Event::Octets(Ok(1..)) => {}
                 Event::Octets(_) | Event::WriterGone => return End::Theirs,
                 Event::Timeout => match ending {
-                    Some(end) => return end,
+                    Some((end, _)) => return end,
                     None if until < end_of_life && self.is_busy() => patience = Instant::now() + limits.idle,
                     None if until == end_of_life => return End::Ours,
                     None => return End::Theirs,
                 },
-                Event::Stop => ending = Some(End::Ours),
-                Event::Leave => ending = Some(End::Theirs),
+                Event::Stop => ending = Some((End::Ours, end_of_life.min(Instant::now() + LAST_WORDS))),
+                Event::Leave => ending = Some((End::Theirs, end_of_life.min(Instant::now() + LAST_WORDS))),
             }
         }
     }
 
     async fn wait<I: AsyncRead + Unpin>(&self, frames: &mut Frames<I>, until: Instant, ending: bool) -> Event {
         tokio::select! {
-            biased;
-            read = timeout_at(until, frames.fill()) => read.map_or(Event::Timeout, Event::Octets),
+            biased; // so that a client that never pauses does not hide the other events
             () = self.answers.closed() => Event::WriterGone,
             () = self.seat.leave.notified(), if !ending => Event::Leave,
             () = self.service.stop.cancelled(), if !ending => Event::Stop,
+            read = timeout_at(until, frames.fill()) => read.map_or(Event::Timeout, Event::Octets),
         }
     }
 
@@ -151,14 +164,15 @@ impl<R: Respond> Connection<R> {
         self.answers.send(Message { octets, _permits: [flight, room] }).await.is_ok()
     }
 
-    /// Starts a stream on a thread that may block, once there are few enough of them on the server. One that breaks or
-    /// panics ends the connection: the client must not wait for the rest.
+    /// Starts a stream on a thread that may block, once there are few enough of them on this connection and then on the
+    /// server. One that breaks or panics ends the connection: the client must not wait for the rest.
     fn stream(&self, messages: Box<dyn MakeMessages>, flight: OwnedSemaphorePermit) {
-        let (queue, running) = (self.streams.clone(), self.service.transfers.clone());
+        let (queue, here, running) = (self.streams.clone(), self.transfers.clone(), self.service.transfers.clone());
         let seat = self.seat.clone();
         self.service.tasks.spawn(async move {
-            let _permit = tokio::select! {
-                permit = running.acquire_owned() => permit,
+            let both = async { (here.acquire_owned().await, running.acquire_owned().await) };
+            let _permits = tokio::select! {
+                permits = both => permits,
                 () = queue.closed() => return,
             };
             let made = tokio::task::spawn_blocking(move || make_all(messages, &queue)).await;

@@ -29,14 +29,16 @@ pub(super) fn framed(message: &[u8]) -> Vec<u8> {
 
 /// Writes until both queues are closed and empty, then ends the stream.
 ///
-/// Fails when the client reads nothing for `stall`, or has not read its answers by `deadline`; a stream may take longer.
+/// Fails when the client takes longer than `stall` for one piece, or has not read its answers by the first of the
+/// `deadlines`, its streams by the second.
 pub(super) async fn write<W: AsyncWrite + Unpin>(
     mut socket: W,
     mut answers: mpsc::Receiver<Message>,
     mut streams: mpsc::Receiver<Vec<u8>>,
     stall: Duration,
-    deadline: Instant,
+    deadlines: [Instant; 2],
 ) -> io::Result<()> {
+    let by_stall = |deadline: Instant| deadline.min(Instant::now() + stall);
     loop {
         tokio::select! {
             biased;
@@ -49,28 +51,12 @@ pub(super) async fn write<W: AsyncWrite + Unpin>(
                     permits.push(_permits);
                     next = if octets.len() < COALESCE { answers.try_recv().ok() } else { None };
                 }
-                push(&mut socket, &octets, stall, Some(deadline)).await?;
+                timeout_at(by_stall(deadlines[0]), socket.write_all(&octets)).await??;
             }
-            Some(message) = streams.recv() => push(&mut socket, &message, stall, None).await?,
+            Some(message) = streams.recv() => {
+                timeout_at(by_stall(deadlines[1]), socket.write_all(&message)).await??;
+            }
             else => return socket.shutdown().await,
         }
     }
-}
-
-/// Writes all octets, as long as the client takes some of them within each `stall`.
-async fn push<W: AsyncWrite + Unpin>(
-    socket: &mut W,
-    mut octets: &[u8],
-    stall: Duration,
-    deadline: Option<Instant>,
-) -> io::Result<()> {
-    while !octets.is_empty() {
-        let patience = Instant::now() + stall;
-        let until = deadline.map_or(patience, |deadline| deadline.min(patience));
-        match timeout_at(until, socket.write(octets)).await?? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            count => octets = &octets[count..],
-        }
-    }
-    Ok(())
 }

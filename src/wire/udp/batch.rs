@@ -316,7 +316,8 @@ fn hash(source: Option<&SocketAddr>, len: usize) -> usize {
     (mixed >> 48) as usize
 }
 
-/// Calls sendmmsg until the kernel has taken or refused each message.
+/// Calls sendmmsg until the kernel has taken or refused each message, or has no room: it may have waited for that as long
+/// as the socket's send timeout says, and must not do so again for each message, so the rest has failed.
 fn send_all(socket: &UdpSocket, groups: &[Group], headers: &mut [mmsghdr]) -> (Sent, [bool; BATCH]) {
     let mut sent = Sent::default();
     let mut refused = [false; BATCH];
@@ -334,6 +335,10 @@ fn send_all(socket: &UdpSocket, groups: &[Group], headers: &mut [mmsghdr]) -> (S
         let error = io::Error::last_os_error();
         match error.raw_os_error() {
             Some(libc::EINTR) => continue,
+            Some(libc::EAGAIN | libc::ENOBUFS) => {
+                sent.failed += groups[done..].iter().map(|group| usize::from(group.count)).sum::<usize>();
+                break;
+            }
             Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE) if groups[done].count > 1 => refused[done] = true,
             _ => sent.failed += usize::from(groups[done].count),
         }

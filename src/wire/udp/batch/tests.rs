@@ -1,4 +1,6 @@
-use std::time::Duration;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::time::{Duration, Instant};
 
 use super::super::socket;
 use super::*;
@@ -124,6 +126,23 @@ fn a_reply_that_cannot_be_sent_does_not_stop_the_others() {
     replies.push(1, 2);
     assert_eq!(replies.send(&server, &mut received), Sent { replies: 1, messages: 1, failed: 1 });
     assert_eq!(collect(&client, 1)[0].len(), 2);
+}
+
+#[test]
+#[allow(clippy::disallowed_methods)] // because real waiting is measured
+fn a_full_socket_is_waited_for_once_per_batch() {
+    // On loopback a UDP socket never fills; the calls are the same for this one, whose peer does not read.
+    let (full, _peer) = UnixDatagram::pair().unwrap();
+    let timeout = Duration::from_millis(200);
+    full.set_write_timeout(Some(timeout)).unwrap();
+    while full.send(b"?").is_ok() {}
+    let socket = UdpSocket::from(OwnedFd::from(full));
+    let groups = [Group { first: 0, last: 0, count: 2 }; BATCH];
+    let started = Instant::now();
+    let (sent, refused) = send_all(&socket, &groups, &mut [EMPTY_HEADER; BATCH]);
+    assert!((timeout / 2..BATCH as u32 / 2 * timeout).contains(&started.elapsed()), "{:?}", started.elapsed());
+    assert_eq!(sent, Sent { replies: 0, messages: 0, failed: 2 * BATCH });
+    assert_eq!(refused, [false; BATCH]);
 }
 
 /// On the wildcard address a reply leaves from the address that was asked, or the client drops it.
