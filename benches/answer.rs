@@ -79,12 +79,14 @@ fn time_answers(view: &View, queries: &[Vec<u8>]) -> (Duration, usize) {
     let mut out = vec![0; 8192];
     let mut octets = 0;
     let start = Instant::now();
-    for (batch, packets) in queries.chunks(BATCH).enumerate() {
+    for packets in queries.chunks(BATCH) {
         let mut decoded = [const { None }; BATCH];
         for (index, (packet, slot)) in packets.iter().zip(&mut decoded).enumerate() {
-            let rotation = (batch * BATCH + index) as u32;
-            let origin = Origin { transport: Transport::Udp, client: Ipv4Addr::LOCALHOST.into(), rotation };
-            *slot = Some(decode(packet, origin));
+            let mut query = decode(packet, Origin { transport: Transport::Udp, client: Ipv4Addr::LOCALHOST.into() });
+            if let Decoded::Query(query) = &mut query {
+                query.rotation = index as u32;
+            }
+            *slot = Some(query);
         }
         view.prefetch(decoded.iter().filter_map(|slot| match slot {
             Some(Decoded::Query(query)) => Some(query.name.as_wire()),

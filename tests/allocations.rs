@@ -13,7 +13,7 @@ use zonebeat::model::service::ServiceRow;
 use zonebeat::model::{Declaration, Endpoint, Instance, Name, Revision, Rtype, Service, State, Timestamp};
 use zonebeat::registry::Snapshot;
 use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
-use zonebeat::wire::decode::{Origin, decode};
+use zonebeat::wire::decode::{Decoded, Origin, decode};
 use zonebeat::wire::limits::UdpLimits;
 use zonebeat::wire::respond::{MAX_TCP, Reply, respond};
 use zonebeat::zone::parse_text;
@@ -100,7 +100,10 @@ fn answer(view: &View, packet: &[u8], transport: Transport) -> (u64, Reply) {
     let mut reply = None;
     let info = measure(|| {
         for rotation in 0..3 {
-            let decoded = decode(packet, Origin { transport, client, rotation });
+            let mut decoded = decode(packet, Origin { transport, client });
+            if let Decoded::Query(query) = &mut decoded {
+                query.rotation = rotation;
+            }
             reply = respond(view, &decoded, &limits, &mut out).ok();
         }
     });

@@ -73,7 +73,7 @@ proptest! {
             packet.truncate(cut.index(packet.len()));
         }
         let (transport, client) = (if tcp { Transport::Tcp } else { Transport::Udp }, IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let decoded = decode(&packet, Origin { transport, client, rotation: 3 });
+        let decoded = decode(&packet, Origin { transport, client });
         let mut out = vec![0; MAX_TCP];
         if let Ok(reply) = respond(&view(), &decoded, &UdpLimits::default(), &mut out) {
             prop_assert!(!reply.panicked);

@@ -75,7 +75,10 @@ fuzz_target!(|data: &[u8]| {
     let Some((kind, packet)) = data.split_first() else { return };
     let transport = if kind & 1 == 0 { Transport::Udp } else { Transport::Tcp };
     let client = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
-    let decoded = decode(packet, Origin { transport, client, rotation: u32::from(kind >> 1) });
+    let mut decoded = decode(packet, Origin { transport, client });
+    if let Decoded::Query(query) = &mut decoded {
+        query.rotation = u32::from(kind >> 1);
+    }
     let limits = UdpLimits::default();
     let mut out = vec![0; MAX_TCP.max(encode::MAX_UDP)];
     let Ok(reply) = respond(&VIEW, &decoded, &limits, &mut out) else { return };

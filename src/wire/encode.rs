@@ -84,14 +84,12 @@ fn copy_set(query: &Query<'_>, set: &RrSet<'_>, message: &mut Message<'_>) -> bo
 }
 
 /// Which record an answer starts with. Sets of addresses and services rotate; the order of others means nothing to
-/// clients. Successive numbers step by the golden ratio, so that every start comes up equally often, also for a client
-/// that asks two names in turn.
+/// clients.
 pub(super) fn first_record(rotation: u32, set: &RrSet<'_>) -> usize {
     if !matches!(set.rtype, Rtype::A | Rtype::AAAA | Rtype::SRV) {
         return 0;
     }
-    let spread = rotation.wrapping_mul(0x9E37_79B9);
-    ((u64::from(spread) * u64::from(set.count)) >> 32) as usize
+    rotation.checked_rem(set.count).unwrap_or_default() as usize
 }
 
 /// Where a record of a set starts.

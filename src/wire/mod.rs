@@ -14,6 +14,7 @@ pub mod server;
 
 mod compose;
 mod count;
+mod rotation;
 pub mod message;
 mod opt;
 mod tcp;

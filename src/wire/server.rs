@@ -8,7 +8,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use ipnet::IpNet;
@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::limits::{TcpLimits, UdpLimits};
+use super::rotation::Rotation;
 use super::{tcp, udp};
 use crate::metrics::dns::DnsCounters;
 use crate::view::Published;
@@ -189,13 +190,14 @@ impl Bound {
         }
         let stop = StopOnDrop(Arc::default());
         let mut udp = Vec::new();
+        let rotation = Arc::new(Rotation::new());
         for (index, (address, socket)) in udp_sockets.into_iter().enumerate() {
             let answerer = udp::Answerer {
                 published: published.clone(),
                 limits: limits.clone(),
                 listen: listen.clone(),
                 counters: counters.block("udp"),
-                rotation: index as u32,
+                rotation: rotation.clone(),
                 started: None,
                 failing: false,
             };
@@ -208,7 +210,7 @@ impl Bound {
             block: counters.block("tcp"),
             counters: counters.clone(),
             unsendable: tcp::Unsendable::default(),
-            rotation: AtomicU32::new(0),
+            rotation,
         };
         let service = tcp::Service::new(responder, options.tcp, counters, shutdown.clone());
         let mut tasks = JoinSet::new();

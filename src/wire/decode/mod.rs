@@ -26,15 +26,13 @@ pub const FLAG_RD: u16 = 0x0100;
 /// Negotiation of keys (RFC 2930).
 const TKEY: Rtype = Rtype(249);
 
-/// Where a packet comes from, and what its answer starts with.
+/// Where a packet comes from.
 #[derive(Debug, Clone, Copy)]
 pub struct Origin {
     /// How it came.
     pub transport: Transport,
     /// Who sent it.
     pub client: IpAddr,
-    /// Where sets of records start in the answer; differs from packet to packet.
-    pub rotation: u32,
 }
 
 /// What a packet turned out to be.
@@ -163,13 +161,14 @@ impl<'p> Question<'p> {
     /// The query that asks this. IXFR over UDP asks for the SOA alone, from which a client sees whether it has to come
     /// back over TCP (RFC 1995 section 2).
     fn into_query(self, id: u16, flags: u16, edns: Option<Edns>, origin: Origin) -> Query<'p> {
-        let Origin { transport, client, rotation } = origin;
+        let Origin { transport, client } = origin;
         let rtype = match (self.rtype, transport) {
             (Rtype::IXFR, Transport::Udp) => Rtype::SOA,
             (rtype, _) => rtype,
         };
         let name = QueryName::new(&self.octets[..self.octets.len() - 4]);
-        Query { id, flags, question: self.octets, name, rtype, class: self.class, edns, transport, client, rotation }
+        let (class, rotation) = (self.class, 0);
+        Query { id, flags, question: self.octets, name, rtype, class, edns, transport, client, rotation }
     }
 }
 

@@ -33,7 +33,7 @@ fn ask(rtype: u16) -> Vec<u8> {
 }
 
 fn read(packet: &[u8], transport: Transport) -> Decoded<'_> {
-    decode(packet, Origin { transport, client: Ipv4Addr::LOCALHOST.into(), rotation: 7 })
+    decode(packet, Origin { transport, client: Ipv4Addr::LOCALHOST.into() })
 }
 
 /// The response code of a packet that is answered without a view; `None` if it is a query.
@@ -69,7 +69,7 @@ const NOTIMP: Option<Rcode> = Some(Rcode::NOTIMP);
 fn rfc1035_4_1_a_query_is_read_whole() {
     let packet = [&header(0x0110, [1, 0, 0, 0]), &b"\x03wEb"[..], APEX, b"\x00\x21\x00\x01"].concat();
     let query = query_of(&packet);
-    assert_eq!((query.id, query.flags, query.class, query.rotation), (0x1234, 0x0110, 1, 7));
+    assert_eq!((query.id, query.flags, query.class), (0x1234, 0x0110, 1));
     assert_eq!(query.rtype, Rtype::SRV);
     assert_eq!(query.name.as_wire(), b"\x03web\x02sd\x07example\x03org\x00", "folded");
     assert_eq!(query.question, &packet[12..], "as sent");

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use ipnet::IpNet;
@@ -17,6 +16,7 @@ use crate::wire::count::{count_drop, count_reply};
 use crate::wire::decode::{Decoded, ErrorReply, Origin, decode};
 use crate::wire::limits::UdpLimits;
 use crate::wire::respond::respond;
+use crate::wire::rotation::Rotation;
 
 /// What TCP needs to answer.
 pub(in crate::wire) struct Answerer {
@@ -33,15 +33,17 @@ pub(in crate::wire) struct Answerer {
     /// The record for which a transfer failed last.
     pub unsendable: Unsendable,
     /// Where the sets of the next answer start.
-    pub rotation: AtomicU32,
+    pub rotation: Arc<Rotation>,
 }
 
 impl Respond for Answerer {
     #[allow(clippy::disallowed_methods)] // because latency is measured, not decided on
     fn respond(&self, message: &[u8], client: IpAddr, out: &mut [u8]) -> Action {
         let started = Instant::now();
-        let rotation = self.rotation.fetch_add(1, Ordering::Relaxed);
-        let mut decoded = decode(message, Origin { transport: Transport::Tcp, client, rotation });
+        let mut decoded = decode(message, Origin { transport: Transport::Tcp, client });
+        if let Decoded::Query(query) = &mut decoded {
+            self.rotation.turn(query);
+        }
         if let Decoded::Query(query) = &decoded
             && matches!(query.rtype, Rtype::AXFR | Rtype::IXFR)
         {

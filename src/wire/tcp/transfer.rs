@@ -41,7 +41,7 @@ impl ZoneStream {
         Self {
             view: answerer.published.load_full(),
             query: message.into(),
-            origin: Origin { transport: Transport::Tcp, client: query.client, rotation: query.rotation },
+            origin: Origin { transport: Transport::Tcp, client: query.client },
             counters: answerer.counters.clone(),
             block: answerer.block.clone(),
             unsendable: answerer.unsendable.clone(),

@@ -12,6 +12,7 @@ use crate::wire::count::{count_drop, count_reply};
 use crate::wire::decode::{Decoded, DropReason, Origin, decode};
 use crate::wire::limits::UdpLimits;
 use crate::wire::respond::respond;
+use crate::wire::rotation::Rotation;
 
 /// What one worker needs to answer.
 pub(in crate::wire) struct Answerer {
@@ -24,7 +25,7 @@ pub(in crate::wire) struct Answerer {
     /// The counters of this worker.
     pub counters: Arc<Block>,
     /// Where the sets of the next answer start.
-    pub rotation: u32,
+    pub rotation: Arc<Rotation>,
     /// When the batch that is being answered was received; before the first one, never.
     pub started: Option<Instant>,
     /// Whether the last receive call failed, so that a lasting failure is logged once.
@@ -84,9 +85,11 @@ impl Answerer {
         if source.port() == 0 || self.is_ours(source, received.destination(index)) {
             return Decoded::Drop(DropReason::Source);
         }
-        self.rotation = self.rotation.wrapping_add(1);
-        let origin = Origin { transport: Transport::Udp, client: source.ip(), rotation: self.rotation };
-        decode(received.packet(index), origin)
+        let mut decoded = decode(received.packet(index), Origin { transport: Transport::Udp, client: source.ip() });
+        if let Decoded::Query(query) = &mut decoded {
+            self.rotation.turn(query);
+        }
+        decoded
     }
 
     /// Whether a datagram claims to come from one of our own sockets. With a wildcard address those are the loopback
