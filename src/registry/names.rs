@@ -112,7 +112,9 @@ fn check_name(statics: &dyn StaticNames, zone: &Name, name: &Name) -> Result<(),
 fn nameless(instance: &Instance) -> Refusal {
     let detail = match instance.site {
         None => "needs a site: no active naming pattern names an instance without one; give its site",
-        Some(_) => "no active naming pattern gives this instance a name; give it addresses or tags, as the patterns need",
+        Some(_) => {
+            "no active naming pattern gives this instance a name; give it addresses or tags, as the patterns need"
+        }
     };
     Refusal::new(Word::BadValue, detail)
 }
