@@ -221,7 +221,7 @@ impl Parts {
         if !plan.registers_itself() {
             return false;
         }
-        let Some(own) = OwnRegistration::new(registry.clone(), self.identity.clone(), http) else { return false };
+        let Some(mut own) = OwnRegistration::new(registry.clone(), self.identity.clone(), http) else { return false };
         own.first_beat().await;
         tasks.spawn(own.keep(stop.clone()));
         true

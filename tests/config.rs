@@ -298,7 +298,7 @@ fn name_servers_and_mail_address_are_filled_in() {
 #[test]
 fn the_server_has_a_name_and_addresses() {
     let config = parse("[http]\nlisten = [\"0.0.0.0:8053\", \"192.0.2.1:8053\"]\n");
-    assert_eq!(config.advertised(), ["http://192.0.2.1:8053"]);
+    assert_eq!(config.advertised(&config.http.listen), ["http://192.0.2.1:8053"]);
     assert_eq!(config.server_id(Some("Web_1.example.org")), "web-1");
     assert_eq!(config.server_id(None), "server");
     assert_eq!(parse("[server]\nid = \"NS1\"\n").server_id(Some("x")), "ns1");

@@ -3,7 +3,6 @@
 //! Read in this order: `servers` (which server is asked first), `exchange` (one call over all of them), `outcome` (what
 //! can come of it), `client` (the typed calls), `beat` (the life of a registration), `lookup` (whether DNS answers with
 //! it), `jitter` (how a fleet is kept from asking in step). The commands of `cli` are built from these.
-//! step). The commands of `cli` are built from these.
 
 pub mod beat;
 pub mod client;

@@ -206,6 +206,8 @@ pub struct ZoneSettings {
     /// Mail address in the SOA record, as a name; see [`ZoneSettings::hostmaster`].
     #[serde(deserialize_with = "value::mailbox")]
     pub hostmaster: Option<Name>,
+    /// What the zone's serial starts from, where no zone file says so.
+    pub serial: u32,
     /// How often secondaries look at the serial, in seconds.
     #[serde(deserialize_with = "value::seconds")]
     pub refresh: u32,
@@ -230,6 +232,7 @@ impl Default for ZoneSettings {
             ns: Vec::new(),
             ns_addresses: Vec::new(),
             hostmaster: None,
+            serial: 0,
             refresh: 60,
             retry: 30,
             expire: 604_800,
@@ -403,12 +406,12 @@ pub enum LogFormat {
 }
 
 impl Config {
-    /// Base URLs that clients are told: as configured, or the addresses that HTTP listens on, wildcards left out.
-    pub fn advertised(&self) -> Vec<String> {
+    /// Base URLs that clients are told: as configured, or the addresses that HTTP got, wildcards left out.
+    pub fn advertised(&self, http: &[SocketAddr]) -> Vec<String> {
         if !self.server.advertise.is_empty() {
             return self.server.advertise.clone();
         }
-        let usable = self.http.listen.iter().filter(|address| !address.ip().is_unspecified() && address.port() != 0);
+        let usable = http.iter().filter(|address| !address.ip().is_unspecified());
         usable.map(|address| format!("http://{address}")).collect()
     }
 

@@ -4,6 +4,8 @@
 //! A preset is a list of templates; several may be active while a fleet moves from one to another. The first active
 //! preset's [`Publishes::Host`] template gives the SRV targets, so that they are unique and stable.
 
+mod collide;
+
 use super::name::{Name, NameError};
 
 /// What stands at the names of a template.
@@ -74,6 +76,16 @@ pub enum NamingError {
     /// The pattern lacks a placeholder without which names would collide.
     #[error("template \"{0}\" publishes {1} and so needs {{{2}}}")]
     Missing(String, &'static str, &'static str),
+    /// A label of the pattern is empty or has several placeholders, or text that is no label.
+    #[error(
+        "template \"{0}\" has the label \"{1}\"; a label is literal, or one placeholder with letters, digits, \"-\" or \"_\" before or after it"
+    )]
+    Label(String, String),
+    /// Two templates could give different things the same name.
+    #[error(
+        "templates \"{0}\" and \"{1}\" could give the same name to different services or different records; put a literal label into one of them"
+    )]
+    Collision(String, String),
     /// Nothing gives SRV targets.
     #[error("no active template publishes \"host\", so SRV records would have no targets")]
     NoHost,
@@ -125,6 +137,11 @@ impl Naming {
         for template in &templates {
             template.check()?;
         }
+        for (at, template) in templates.iter().enumerate() {
+            if let Some(other) = templates[..at].iter().find(|other| collide::collide(other, template)) {
+                return Err(NamingError::Collision(other.pattern.clone(), template.pattern.clone()));
+            }
+        }
         if !templates.iter().any(|template| template.publishes == Publishes::Host) {
             return Err(NamingError::NoHost);
         }
@@ -145,12 +162,6 @@ impl Naming {
     pub fn host(&self, values: &Values<'_>) -> Option<Name> {
         let hosts = self.templates.iter().filter(|template| template.publishes == Publishes::Host);
         hosts.filter_map(|template| template.name(values)?.ok()).next()
-    }
-
-    /// Literal labels without underscore in active patterns: as service, instance or site labels they could collide.
-    pub fn reserved_labels(&self) -> impl Iterator<Item = &str> {
-        let labels = self.templates.iter().flat_map(|template| template.pattern.split('.'));
-        labels.filter(|label| !label.starts_with('_') && !label.contains('{'))
     }
 }
 
@@ -194,6 +205,9 @@ impl Template {
             if !PLACEHOLDERS.contains(&placeholder) {
                 return Err(NamingError::UnknownPlaceholder(pattern(), placeholder.to_owned()));
             }
+        }
+        if let Some(label) = self.pattern.split('.').find(|label| !collide::is_label(label)) {
+            return Err(NamingError::Label(pattern(), label.to_owned()));
         }
         let (kind, needed): (_, &[&'static str]) = match self.publishes {
             Publishes::Service => ("service", &["service", "proto"]),
@@ -269,5 +283,45 @@ mod tests {
         assert!(matches!(bad("{nope}.{domain}", Publishes::Addresses), NamingError::UnknownPlaceholder(..)));
         assert!(matches!(bad("x.{domain}", Publishes::Addresses), NamingError::Missing(_, _, "service")));
         assert!(matches!(Naming::new(&["nope".into()], &[]), Err(NamingError::UnknownPreset(_))));
+        for label in
+            ["{service}-{site}.x.{domain}", "{service}..{domain}", "{service}.a}.{domain}", "{service.{domain}"]
+        {
+            let error = bad(label, Publishes::Addresses);
+            assert!(matches!(error, NamingError::Label(..) | NamingError::UnknownPlaceholder(..)), "{label}: {error}");
+        }
+    }
+
+    #[test]
+    fn templates_that_could_share_a_name_are_refused() {
+        let with = |pattern: &str, publishes| {
+            Naming::new(&["plain".into()], &[Template { pattern: pattern.into(), publishes }])
+        };
+        for (pattern, publishes) in [
+            ("{service}.{instance}.{domain}", Publishes::Host),
+            ("{tag}.{service}.{domain}", Publishes::Addresses),
+            ("{service}-x.{domain}", Publishes::Addresses),
+            ("{site}.{service}.{domain}", Publishes::Addresses),
+            ("_x-{service}._{proto}.{domain}", Publishes::Service),
+            ("{service}.{domain}", Publishes::Browse),
+        ] {
+            assert!(matches!(with(pattern, publishes), Err(NamingError::Collision(..))), "{pattern}");
+        }
+        for (pattern, publishes) in [
+            ("{service}.lb.{domain}", Publishes::Addresses),
+            ("_spotify-{service}._{proto}.old.{domain}", Publishes::Service),
+            ("{service}.{domain}", Publishes::Addresses),
+            ("{service}._x.{domain}", Publishes::Addresses),
+        ] {
+            with(pattern, publishes).unwrap_or_else(|error| panic!("{error}"));
+        }
+    }
+
+    #[test]
+    fn presets_stand_side_by_side() {
+        for presets in
+            [&["plain", "spotify"][..], &["plain", "consul"], &["spotify", "consul"], &["consul", "spotify", "plain"]]
+        {
+            names(presets);
+        }
     }
 }

@@ -145,8 +145,3 @@ pub enum Beaten {
     /// The session's epoch or hash differs.
     OutOfSync,
 }
-
-/// What a scope of `Scope::default()` and `admin` stands for, for callers that make the first token.
-pub fn unlimited() -> Scope {
-    Scope { admin: true, ..Scope::default() }
-}

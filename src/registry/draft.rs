@@ -343,7 +343,8 @@ fn make_room(service: &mut Service) {
     }
 }
 
-/// Keeps the reason while nobody serves; the transition that emptied the service gives it.
+/// Keeps the reason while nobody serves; the transition that emptied the service gives it. Every DNS client can read it,
+/// so it names no author: history does.
 fn explain_empty(service: &mut Service, before: Option<&Instance>, reason: impl FnOnce() -> String) {
     if service.serving().next().is_some() {
         service.row.empty_reason = None;
@@ -355,6 +356,6 @@ fn explain_empty(service: &mut Service, before: Option<&Instance>, reason: impl 
 fn empty_reason(service: &str, id: &str, transition: Transition, now: Timestamp, by: &Author) -> String {
     match transition {
         Transition::Lapse => format!("nobody serves {service}: {id} lapsed at {now}, {}", by.reason),
-        _ => format!("nobody serves {service}: {id} deregistered at {now} by {}", by.author),
+        _ => format!("nobody serves {service}: {id} deregistered at {now}"),
     }
 }

@@ -19,7 +19,7 @@ pub fn names_of(options: &Options, service: &str, instance: &Instance) -> Vec<Na
     names
 }
 
-/// Refuses an instance whose names do not fit into DNS, or that a static record has.
+/// Refuses an instance that has no name, or one that does not fit into DNS or that a static record has.
 pub(super) fn check_names(
     options: &Options,
     statics: &dyn StaticNames,
@@ -29,14 +29,16 @@ pub(super) fn check_names(
     if let Endpoint::Host(target) = &instance.endpoint {
         check_target(statics, target)?;
     }
+    let mut named = false;
     for zone in zones(options)? {
         for template in templates(options, instance) {
             for name in fill(template, zone, service, instance) {
                 check_name(statics, zone, &name.map_err(|error| too_long(template, &error))?)?;
+                named = true;
             }
         }
     }
-    Ok(())
+    if named { Ok(()) } else { Err(nameless(instance)) }
 }
 
 /// Refuses a declaration of a service whose names do not fit into DNS, or that a static record has.
@@ -99,18 +101,22 @@ fn fill(template: &Template, zone: &Name, service: &str, instance: &Instance) ->
     instance.tags.iter().filter_map(|tag| template.name(&Values { tag: Some(tag), ..values })).collect()
 }
 
-/// A static record at the name, or at one between it and the apex, keeps the name from being registered.
+/// A static record of the name, or what ends the zone above it, keeps the name from being registered.
 fn check_name(statics: &dyn StaticNames, zone: &Name, name: &Name) -> Result<(), Refusal> {
-    let mut next = Some(name.clone());
-    while let Some(held) = next.filter(|held| held != zone) {
-        if let Some(place) = statics.holder(&held) {
-            let detail =
-                format!("{name} cannot be registered: {place} has a static record of {held}; choose another label");
-            return Err(Refusal::new(Word::StaticName, detail));
+    let Some(place) = statics.holder(name).filter(|_| name != zone) else { return Ok(()) };
+    let detail = format!("{name} cannot be registered: {place} has it in a static record; choose another label");
+    Err(Refusal::new(Word::StaticName, detail))
+}
+
+/// An instance without names could not be found by anybody.
+fn nameless(instance: &Instance) -> Refusal {
+    let detail = match instance.site {
+        None => "needs a site: no active naming pattern names an instance without one; give its site",
+        Some(_) => {
+            "no active naming pattern gives this instance a name; give it addresses or tags, as the patterns need"
         }
-        next = held.parent();
-    }
-    Ok(())
+    };
+    Refusal::new(Word::BadValue, detail)
 }
 
 fn too_long(template: &Template, error: &NameError) -> Refusal {

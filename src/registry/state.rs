@@ -19,7 +19,7 @@ use crate::model::{Instance, Service};
 pub(super) struct State {
     /// What readers get.
     pub(super) snapshot: Snapshot,
-    /// How many instances, serving or lapsed, name a site.
+    /// How many instances, serving or lapsed, and tiers of declarations name a site.
     pub(super) sites: RedBlackTreeMapSync<Arc<str>, usize>,
     /// Every session with an instance or a lease, lone instances not included.
     pub(super) sessions: RedBlackTreeMapSync<Arc<str>, Arc<Session>>,
@@ -69,12 +69,17 @@ impl State {
             services.insert_mut(name.clone(), Arc::new(Service::new(name.clone())));
         }
         let service = Arc::make_mut(services.get_mut(name).expect("it has just been put there"));
-        let was_known = service.is_known();
+        let (was_known, tiers) = (service.is_known(), tier_sites(service));
         change(service);
         let (is_known, is_left) = (service.is_known(), is_left(service));
+        let new_tiers = tier_sites(service);
         self.known = self.known + usize::from(is_known) - usize::from(was_known);
         if !is_left {
             services.remove_mut(name);
+        }
+        if tiers != new_tiers {
+            new_tiers.iter().for_each(|site| self.count_site(site));
+            tiers.iter().for_each(|site| self.uncount_site(site));
         }
         is_left
     }
@@ -130,15 +135,19 @@ impl State {
         if old == new {
             return;
         }
-        if let Some(new) = new {
-            let count = self.sites.get(&new).copied().unwrap_or(0) + 1;
-            self.sites.insert_mut(new, count);
-        }
-        if let Some(old) = old {
-            match self.sites.get(&old).copied().unwrap_or(0) {
-                0 | 1 => drop(self.sites.remove_mut(&old)),
-                count => self.sites.insert_mut(old, count - 1),
-            }
+        new.iter().for_each(|site| self.count_site(site));
+        old.iter().for_each(|site| self.uncount_site(site));
+    }
+
+    fn count_site(&mut self, site: &Arc<str>) {
+        let count = self.sites.get(site).copied().unwrap_or(0) + 1;
+        self.sites.insert_mut(site.clone(), count);
+    }
+
+    fn uncount_site(&mut self, site: &Arc<str>) {
+        match self.sites.get(site).copied().unwrap_or(0) {
+            0 | 1 => drop(self.sites.remove_mut(site)),
+            count => self.sites.insert_mut(site.clone(), count - 1),
         }
     }
 
@@ -164,6 +173,12 @@ pub(super) fn put(service: &mut Service, instance: Arc<Instance>) {
         Ok(at) => service.instances[at] = instance,
         Err(at) => service.instances.insert(at, instance),
     }
+}
+
+/// The sites that the tiers of the service's declaration name, each once.
+fn tier_sites(service: &Service) -> Vec<Arc<str>> {
+    let tiers = service.row.declaration.iter().flat_map(|declaration| &declaration.tiers);
+    tiers.flatten().map(|site| Arc::from(&**site)).collect()
 }
 
 fn is_left(service: &Service) -> bool {

@@ -22,6 +22,8 @@ pub(super) struct OwnRegistration {
     id: String,
     http: SocketAddr,
     told: Option<Refusal>,
+    /// Whether this process has registered; the record of one before it may have another port or version.
+    registered: bool,
 }
 
 impl OwnRegistration {
@@ -32,11 +34,11 @@ impl OwnRegistration {
             tracing::info!("policy lets no HTTP address of this server into DNS, so it does not register itself");
             return None;
         };
-        Some(Self { registry, id, http, told: None })
+        Some(Self { registry, id, http, told: None, registered: false })
     }
 
     /// Registers, so that the very first query has an answer.
-    pub(super) async fn first_beat(&self) {
+    pub(super) async fn first_beat(&mut self) {
         if self.registry.health().loaded {
             drop(self.register().await);
         }
@@ -60,15 +62,17 @@ impl OwnRegistration {
     }
 
     /// One beat, or a registration where a beat is not enough; says when the next one is due, in seconds.
-    async fn beat(&self) -> Result<f64, Refusal> {
-        if let Beaten::Renewed { lease_seconds } = self.registry.beat(SERVICE, &self.id, None) {
+    async fn beat(&mut self) -> Result<f64, Refusal> {
+        if self.registered
+            && let Beaten::Renewed { lease_seconds } = self.registry.beat(SERVICE, &self.id, None)
+        {
             return Ok(self.registry.heartbeat_seconds(lease_seconds));
         }
         self.register().await?;
         Ok(RETRY.as_secs_f64())
     }
 
-    async fn register(&self) -> Result<(), Refusal> {
+    async fn register(&mut self) -> Result<(), Refusal> {
         let registration = Registration {
             port: i64::from(self.http.port()),
             addresses: Some(vec![self.http.ip().to_string()]),
@@ -77,7 +81,9 @@ impl OwnRegistration {
         };
         let action = Action::Register { service: SERVICE.into(), id: self.id.clone(), registration };
         let reason = "the server registers itself".to_owned();
-        self.registry.submit(Command { principal: Principal::Server, reason, action }).await.map(drop)
+        self.registry.submit(Command { principal: Principal::Server, reason, action }).await?;
+        self.registered = true;
+        Ok(())
     }
 
     /// Logs a refusal once, not every second.

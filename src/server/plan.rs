@@ -127,8 +127,7 @@ fn made(settings: &ZoneSettings) -> StaticZone {
 fn soa(settings: &ZoneSettings) -> Record {
     let primary = settings.ns.first().unwrap_or(&settings.name);
     let mut rdata = [primary.as_wire(), settings.hostmaster().as_wire()].concat();
-    let serial = 0;
-    for number in [serial, settings.refresh, settings.retry, settings.expire, settings.negative_ttl] {
+    for number in [settings.serial, settings.refresh, settings.retry, settings.expire, settings.negative_ttl] {
         rdata.extend_from_slice(&number.to_be_bytes());
     }
     record(&settings.name, Rtype::SOA, settings.soa_ttl, &rdata)
@@ -171,10 +170,6 @@ pub(super) fn wire_options(config: &Config) -> WireOptions {
 
 /// What the registry is told.
 pub(super) fn registry_options(config: &Config, plan: &Plan, http: &[SocketAddr]) -> Options {
-    let servers = match config.server.advertise.as_slice() {
-        [] => http.iter().filter(|at| !at.ip().is_unspecified()).map(|at| format!("http://{at}")).collect(),
-        named => named.to_vec(),
-    };
     let policy = &config.policy;
     Options {
         zones: plan.registering(),
@@ -185,6 +180,6 @@ pub(super) fn registry_options(config: &Config, plan: &Plan, http: &[SocketAddr]
             sites: policy.sites.clone(),
         },
         history: config.store.history,
-        servers,
+        servers: config.advertised(http),
     }
 }

@@ -111,6 +111,7 @@ impl Publisher for ViewPublisher {
             self.compiler = compiler;
         }
         self.shown = prepared.shows;
+        tell_of_lower_serials(&self.freshness.published().load(), &prepared.view);
         let metrics = self.metrics.view();
         let before = self.freshness.published().load_full();
         let left = before.zones.iter().filter(|zone| prepared.view.zone(&zone.apex).is_none());
@@ -131,6 +132,24 @@ impl Publisher for ViewPublisher {
         }
         if let Some(prepared) = &mut self.prepared {
             prepared.view.stale = stale;
+        }
+    }
+}
+
+/// Warns of zones that secondaries will not transfer, because what they have counts as newer (RFC 1982). Zones of a view
+/// are in the order of their apexes.
+fn tell_of_lower_serials(served: &View, next: &View) {
+    for zone in next.zones.iter().filter(|zone| zone.ready) {
+        let Ok(at) = served.zones.binary_search_by(|before| before.apex.cmp(&zone.apex)) else { continue };
+        let before = &served.zones[at];
+        if before.ready && (zone.serial.0.wrapping_sub(before.serial.0) as i32) < 0 {
+            let before = before.serial;
+            tracing::warn!(
+                zone = %zone.apex,
+                "the serial goes back from {before} to {}: secondaries keep what they have until it is above {before}; \
+                 raise the serial in the zone file's SOA, or zone.serial in the configuration",
+                zone.serial
+            );
         }
     }
 }

@@ -1,4 +1,7 @@
 //! SIGHUP: zone files are read again. A file with an error is refused whole, and its last good data stay.
+//!
+//! Files are read, parsed and compiled on a thread that may block. What panics there is a failed reload: the zones stay
+//! as they are, and the next SIGHUP is heard.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -9,6 +12,7 @@ use super::statics::SharedHolders;
 use crate::config::{Config, ConfigError};
 use crate::model::{Principal, Refusal};
 use crate::registry::{Action, Command, Registry};
+use crate::view::Compiler;
 
 /// What a reload needs and changes.
 pub(super) struct Reload {
@@ -27,6 +31,8 @@ enum ReloadError {
     Config(#[from] ConfigError),
     #[error("{0}; the zones stay as they are, send SIGHUP again when the registry is back")]
     Registry(Refusal),
+    #[error("reading zone files is broken, which is a fault of ours: {0}; the zones stay as they are")]
+    Broken(#[from] tokio::task::JoinError),
 }
 
 /// Reloads at every SIGHUP until the server stops.
@@ -51,10 +57,9 @@ pub(super) fn on_hangup(mut reload: Reload, stop: CancellationToken) -> std::io:
 impl Reload {
     /// Reads all files and puts them in force; says how many zones there are now.
     async fn run(&mut self) -> Result<usize, ReloadError> {
-        let loaded = plan::read_files(&self.config)?;
-        plan::tell(&loaded.findings);
-        let plan = self.plan.reread(&self.config, loaded.or_keep(&self.plan.statics));
-        self.slot.put(plan.compiler(&self.config, &self.identity));
+        let read = self.reading();
+        let (plan, compiler) = tokio::task::spawn_blocking(read).await??;
+        self.slot.put(compiler);
         let reason = "zone files were loaded again".to_owned();
         let command = Command { principal: Principal::Server, reason, action: Action::ReloadStatics };
         if let Err(refusal) = self.registry.submit(command).await {
@@ -64,5 +69,17 @@ impl Reload {
         self.holders.replace(plan.holders());
         self.plan = plan;
         Ok(self.plan.statics.len())
+    }
+
+    /// What reads the files; it changes nothing.
+    fn reading(&self) -> impl FnOnce() -> Result<(Plan, Compiler), ConfigError> + Send + use<> {
+        let (config, identity, before) = (self.config.clone(), self.identity.clone(), self.plan.clone());
+        move || {
+            let loaded = plan::read_files(&config)?;
+            plan::tell(&loaded.findings);
+            let plan = before.reread(&config, loaded.or_keep(&before.statics));
+            let compiler = plan.compiler(&config, &identity);
+            Ok((plan, compiler))
+        }
     }
 }

@@ -16,6 +16,8 @@ pub(super) struct Holders {
     names: HashMap<Name, String>,
     cuts: HashMap<Name, String>,
     aliases: HashMap<Name, String>,
+    /// Apexes with a DNAME: it leads every name of the zone elsewhere.
+    renamed: HashMap<Name, String>,
 }
 
 /// The holders of the zone files that are in force.
@@ -36,6 +38,8 @@ impl Holders {
                 let ends_zone = entry.record.rtype == Rtype::DNAME || entry.record.rtype == Rtype::NS;
                 if ends_zone && *owner != zone.origin {
                     holders.cuts.entry(owner.clone()).or_insert_with(|| place.clone());
+                } else if entry.record.rtype == Rtype::DNAME {
+                    holders.renamed.insert(owner.clone(), place.clone());
                 }
                 if entry.record.rtype == Rtype::CNAME {
                     holders.aliases.insert(owner.clone(), place.clone());
@@ -51,7 +55,10 @@ impl Holders {
             return Some(place.clone());
         }
         let mut above = name.parent();
-        while let Some(candidate) = above.filter(|candidate| !self.apexes.contains(candidate)) {
+        while let Some(candidate) = above {
+            if self.apexes.contains(&candidate) {
+                return self.renamed.get(&candidate).cloned();
+            }
             if let Some(place) = self.cuts.get(&candidate) {
                 return Some(place.clone());
             }

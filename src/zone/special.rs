@@ -122,8 +122,11 @@ pub(super) fn groups(
     let exact = separator == b'-';
     let group = |group: &[u8]| {
         let fits = if exact { group.len() == digits } else { (1..=digits).contains(&group.len()) };
-        let padded = [&b"000"[..digits.saturating_sub(group.len())], group].concat();
-        HEXUPPER_PERMISSIVE.decode(&padded).ok().filter(|_| fits)
+        if !fits {
+            return None;
+        }
+        let padded = [&b"000"[..digits - group.len()], group].concat();
+        HEXUPPER_PERMISSIVE.decode(&padded).ok()
     };
     let octets: Option<Vec<Vec<u8>>> = text.split(|octet| *octet == separator).map(group).collect();
     let octets = octets.filter(|groups| groups.len() == count).ok_or_else(|| {

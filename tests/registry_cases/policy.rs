@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use zonebeat::model::Word;
 use zonebeat::model::api::Registration;
+use zonebeat::model::naming::Naming;
 use zonebeat::registry::Options;
 use zonebeat::security::Policy;
 
@@ -121,7 +122,7 @@ fn no_zone() {
 }
 
 #[test]
-fn a_static_record_keeps_its_name_and_what_is_below() {
+fn a_static_record_keeps_its_name_and_no_other() {
     let mut world = World::new();
     let place = "zones/sd.example.org.zone:12".to_owned();
     world.statics.0.lock().unwrap().insert("search.sd.example.org".parse().unwrap(), place.clone());
@@ -130,8 +131,20 @@ fn a_static_record_keeps_its_name_and_what_is_below() {
     assert!(refusal.detail.contains(&place), "{refusal}");
     assert_eq!(world.refused(declare("search")), Word::StaticName);
     world.statics.0.lock().unwrap().insert("lon.sd.example.org".parse().unwrap(), place);
-    assert_eq!(world.refused(register("web", "a1", at_site("lon"))), Word::StaticName);
-    world.register("web", "a1", at_site("sto"));
+    world.register("web", "a1", at_site("lon"));
+    world.statics.0.lock().unwrap().insert("db.lon.sd.example.org".parse().unwrap(), "f:1".into());
+    assert_eq!(world.refused(register("db", "a1", at_site("lon"))), Word::StaticName);
+    world.register("db", "a1", at_site("sto"));
+}
+
+#[test]
+fn an_instance_without_a_name_is_refused() {
+    let naming = Naming::new(&["spotify".into()], &[]).expect("a preset");
+    let mut world = World::with(Options { naming, ..options() });
+    let refusal = world.run(register("search", "a1", facts())).expect_err("no name");
+    assert_eq!(refusal.word, Word::BadValue);
+    assert!(refusal.detail.starts_with("needs a site"), "{refusal}");
+    world.register("search", "a1", at_site("lon"));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::task::Poll;
 use std::time::Duration;
 
 use zonebeat::model::clock::SystemClock;
@@ -130,19 +131,21 @@ fn a_lapse_comes_by_itself() {
 #[test]
 fn stopping_finishes_what_is_queued_and_refuses_the_rest() {
     let Started { registry, store, thread, .. } = start();
-    *store.during_commit.lock().unwrap() = Some(Box::new(|| std::thread::sleep(Duration::from_millis(20))));
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    *store.during_commit.lock().unwrap() = Some(Box::new(move || gate.recv().unwrap_or_default()));
     runtime().block_on(async {
-        let waiting: Vec<_> = (0..50)
-            .map(|n| {
-                let registry = registry.clone();
-                let command = command(&anonymous(), register("search", &format!("a{n}"), facts()));
-                tokio::spawn(async move { registry.submit(command).await })
-            })
-            .collect();
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        let mut waiting = Vec::new();
+        for n in 0..50 {
+            let command = command(&anonymous(), register("search", &format!("a{n}"), facts()));
+            let mut submitted = Box::pin(registry.submit(command));
+            let queued = std::future::poll_fn(|context| Poll::Ready(submitted.as_mut().poll(context))).await;
+            assert!(queued.is_pending(), "no commit passes the gate");
+            waiting.push(submitted);
+        }
         registry.stop();
-        for task in waiting {
-            task.await.unwrap().expect("queued before the stop");
+        drop(open);
+        for submitted in waiting {
+            submitted.await.expect("queued before the stop");
         }
         thread.join().unwrap();
         let refusal =

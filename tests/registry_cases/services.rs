@@ -145,3 +145,31 @@ fn a_declaration_is_checked_and_folded() {
     let dependencies = vec!["not a label".into()];
     assert_eq!(world.refused(declared(Declaration { dependencies, ..Declaration::default() })), Word::BadLabel);
 }
+
+#[test]
+fn a_site_of_a_tier_is_no_service_while_it_is_declared() {
+    let mut world = World::new();
+    let tiers = vec![vec!["lon".into()]];
+    world.run(declared(Declaration { tiers, ..Declaration::default() })).expect("declared");
+    assert_eq!(world.refused(register("lon", "a1", facts())), Word::SiteLabel);
+    assert_eq!(world.refused(declare("lon")), Word::SiteLabel);
+    world.register("web", "a1", at_site("lon"));
+    world.run(deregister("web", "a1", None)).expect("left");
+    assert_eq!(world.refused(register("lon", "a1", facts())), Word::SiteLabel);
+    world.run(declare("search")).expect("without tiers");
+    world.register("lon", "a1", facts());
+}
+
+#[test]
+fn dependencies_have_to_fit_into_a_text() {
+    let mut world = World::new();
+    let of = |lengths: &[usize]| {
+        let label = |(at, length): (usize, &usize)| format!("{at}{}", "d".repeat(length - 1));
+        let dependencies = lengths.iter().enumerate().map(label).collect();
+        declared(Declaration { dependencies, ..Declaration::default() })
+    };
+    let refusal = world.run(of(&[62, 62, 62, 62])).expect_err("251 octets");
+    assert_eq!(refusal.word, Word::BadValue);
+    assert!(refusal.detail.contains("251 octets"), "{refusal}");
+    world.run(of(&[62, 62, 62, 61])).expect("250 octets");
+}

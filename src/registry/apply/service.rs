@@ -15,6 +15,8 @@ use crate::security::Want;
 
 const LONGEST_TEXT: usize = 200;
 const MOST_DEPENDENCIES: usize = 64;
+/// What becomes a string of a TXT record with `deps=` before it.
+const LONGEST_DEPENDENCIES: usize = 250;
 const MOST_TIERS: usize = 16;
 const MOST_SITES: usize = 64;
 const LONGEST_TTL: u32 = 86_400;
@@ -76,6 +78,13 @@ fn parse(draft: &Draft, service: &str, declaration: &Declaration) -> Result<Decl
     at_most("dependencies", dependencies.len(), MOST_DEPENDENCIES)?;
     let dependencies: BTreeSet<String> =
         dependencies.iter().map(|needed| label(LabelKind::Service, needed)).collect::<Result<_, _>>()?;
+    let length = dependencies.iter().map(|needed| needed.len() + 1).sum::<usize>().saturating_sub(1);
+    if length > LONGEST_DEPENDENCIES {
+        return Err(bad(format!(
+            "dependencies have {length} octets with the commas between them; at most {LONGEST_DEPENDENCIES} fit into a \
+             TXT record, so name only the direct ones"
+        )));
+    }
     if let Some(ttl) = ttl.filter(|ttl| *ttl > LONGEST_TTL) {
         return Err(bad(format!("ttl {ttl} is longer than {LONGEST_TTL} seconds, a day; use 0 to {LONGEST_TTL}")));
     }
