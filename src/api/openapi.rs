@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 use super::problem::{self, MEDIA_TYPE, TYPE_BASE};
 use super::query::Query;
 use super::watch::{Watch, watch};
-use super::{Answer, ApiState, changes, events, health, instances, metrics, services, sessions, tokens};
+use super::{Answer, ApiState, changes, events, health, instances, json, metrics, services, sessions, tokens};
 use crate::model::api::Problem;
 use crate::model::{Refusal, Word};
 
@@ -46,7 +46,7 @@ struct Document;
 /// The document as it is served: made once.
 static SERVED: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let (_, document) = collect();
-    serde_json::to_vec(&document).expect("the document is plain data")
+    json::line(&document).expect("the document is plain data")
 });
 
 /// The router of the whole interface. Requests must carry `ConnectInfo<SocketAddr>`, as those of `serve` do.
