@@ -3,10 +3,10 @@
 
 use std::sync::{Arc, LazyLock};
 
-use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
 use utoipa::OpenApi as _;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::response::ResponseBuilder;
@@ -53,10 +53,12 @@ static SERVED: LazyLock<Vec<u8>> = LazyLock::new(|| {
 pub fn router(state: ApiState) -> Router {
     let (routes, document) = collect();
     let around = Watch::new(&document, state.observer.clone(), state.limits.call_time);
+    let room = events::Room::new(&state.limits);
     routes
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .layer(axum::middleware::from_fn_with_state(Arc::new(around), watch))
+        .layer(Extension(room))
         .with_state(Arc::new(state))
 }
 
