@@ -4,18 +4,20 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::changes::reachable;
 use super::feed::{Feed, PAGE};
 use super::query::{MAX_REVISION, Pairs, Parameters, Query};
-use super::{Answer, ApiState, Shared};
+use super::{Answer, ApiState, Limits, Shared};
 use crate::model::{Change, Refusal, Revision, Word};
 use crate::registry::Page;
 
@@ -28,6 +30,28 @@ const RETRY: Duration = Duration::from_secs(2);
 /// The calls of this file.
 pub(super) fn routes() -> OpenApiRouter<Arc<ApiState>> {
     OpenApiRouter::new().routes(routes!(stream_events))
+}
+
+/// Room for the streams that run at once: each holds a connection and the changes that it waits to send.
+#[derive(Clone)]
+pub(super) struct Room {
+    free: Arc<Semaphore>,
+    all: usize,
+}
+
+impl Room {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let all = limits.streams.min(limits.connections / 2).max(1);
+        Self { free: Arc::new(Semaphore::new(all)), all }
+    }
+
+    /// Room for one stream, until the permit is dropped.
+    fn take(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        self.free.clone().try_acquire_owned().map_err(|_| {
+            let detail = format!("{} streams of events run already; try again, or poll GET /v1/changes", self.all);
+            Refusal::new(Word::Busy, detail)
+        })
+    }
 }
 
 /// Where a stream starts.
@@ -61,13 +85,19 @@ struct LastEventId {
 ///
 /// Server-sent events: `id` is the revision, `event` the transition, `data` the change as JSON. A client that comes
 /// back with `Last-Event-ID` misses nothing and sees nothing twice. An idle stream carries a comment every 10 s. The
-/// stream ends when the server stops.
+/// stream ends when the server stops. When too many run already, one more is refused with `busy`.
 #[utoipa::path(
     get, path = "/v1/events", tag = "history",
     params(EventsQuery, LastEventId),
     responses((status = 200, description = "The stream", body = Change, content_type = "text/event-stream")),
 )]
-async fn stream_events(State(state): Shared, Query(query): Query<EventsQuery>, headers: HeaderMap) -> Answer {
+async fn stream_events(
+    State(state): Shared,
+    Extension(room): Extension<Room>,
+    Query(query): Query<EventsQuery>,
+    headers: HeaderMap,
+) -> Answer {
+    let permit = room.take()?;
     let live = state.registry.subscribe();
     let newest = state.snapshot()?.revision;
     let since = last_event_id(&headers)?.or(query.since).map(Revision);
@@ -82,12 +112,12 @@ async fn stream_events(State(state): Shared, Query(query): Query<EventsQuery>, h
     let last = since.unwrap_or(newest);
     let feed = Feed::new(state.registry.clone(), live, state.shutdown.clone(), last, first);
     let hello = Event::default().retry(RETRY).comment(format!("changes after revision {last}"));
-    let changes = stream::unfold((Some(hello), feed), |(hello, mut feed)| async move {
+    let changes = stream::unfold((Some(hello), feed, permit), |(hello, mut feed, permit)| async move {
         let event = match hello {
             Some(hello) => hello,
             None => event(&*feed.next().await?),
         };
-        Some((Ok::<_, Infallible>(event), (None, feed)))
+        Some((Ok::<_, Infallible>(event), (None, feed, permit)))
     });
     let stream = Sse::new(changes).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("alive"));
     // Proxies that buffer would hold events back.

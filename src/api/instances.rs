@@ -115,7 +115,10 @@ async fn beat(
             state.registry.submit(caller.command(action)).await?;
             Ok(beaten(&state, lease_seconds, true))
         }
-        Beaten::OldIncarnation { current } => Err(old_incarnation(&service, &id, current)),
+        Beaten::OldIncarnation { current } => {
+            let named = body.incarnation.expect("only a named incarnation can be an old one");
+            Err(old_incarnation(&service, &id, named, current))
+        }
         Beaten::Unknown | Beaten::OutOfSync => {
             state.loaded()?;
             Err(unknown_beat(&caller.snapshot, &service, &id))
@@ -228,10 +231,10 @@ fn unknown_beat(snapshot: &Snapshot, service: &str, id: &str) -> Refusal {
     }
 }
 
-fn old_incarnation(service: &str, id: &str, current: Revision) -> Refusal {
+fn old_incarnation(service: &str, id: &str, named: u64, current: Revision) -> Refusal {
     let detail = format!(
-        "instance \"{id}\" of service \"{service}\" has been replaced and its incarnation is now {current}; stop, or \
-         register again"
+        "incarnation {named} of instance \"{id}\" of service \"{service}\" is not the current one, which is {current}; \
+         stop, or register again"
     );
     Refusal::new(Word::OldIncarnation, detail)
 }

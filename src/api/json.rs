@@ -9,9 +9,16 @@ use serde_json::error::Category;
 
 use crate::model::{Refusal, Word};
 
+/// A value as text that ends its line: people see replies in terminals.
+pub(super) fn line<T: Serialize>(body: &T) -> Result<Vec<u8>, serde_json::Error> {
+    let mut octets = serde_json::to_vec(body)?;
+    octets.push(b'\n');
+    Ok(octets)
+}
+
 /// Answers with a body.
 pub(super) fn reply<T: Serialize>(status: StatusCode, body: &T) -> Response {
-    match serde_json::to_vec(body) {
+    match line(body) {
         Ok(octets) => (status, [(CONTENT_TYPE, HeaderValue::from_static("application/json"))], octets).into_response(),
         Err(error) => Refusal::new(Word::Internal, format!("the reply does not serialize: {error}")).into_response(),
     }

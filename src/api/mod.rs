@@ -1,7 +1,8 @@
 //! The HTTP interface, version 1: one file per resource, `docs/http.md` for people, `/v1/openapi.json` for programs.
 //!
 //! ```text
-//! serve     connections: accept, limits, graceful end; seats: who gives way when there are too many
+//! serve     connections: accept, limits, graceful end; seats: who gives way when there are too many; stall: who
+//!           does not read
 //! watch     around every call: time limit, panics, counters
 //! auth      who asks
 //! extract   path, query and body, strictly
@@ -32,6 +33,7 @@ mod serve;
 mod services;
 mod sessions;
 mod show;
+mod stall;
 mod tokens;
 mod watch;
 
@@ -63,6 +65,10 @@ pub struct Limits {
     pub call_time: Duration,
     /// Connections at once. One more takes the place of the quietest; it waits while all have calls in flight.
     pub connections: usize,
+    /// How long a client may take nothing of what is sent to it, before its connection is closed.
+    pub write_time: Duration,
+    /// Streams of events at once, at most half of the connections; one more is refused.
+    pub streams: usize,
     /// How long calls in flight may take at the end, before their connections are cut.
     pub drain_time: Duration,
 }
@@ -75,6 +81,8 @@ impl Default for Limits {
             head_time: Duration::from_secs(30),
             call_time: Duration::from_secs(10),
             connections: 4096,
+            write_time: Duration::from_secs(10),
+            streams: 256,
             drain_time: Duration::from_secs(15),
         }
     }

@@ -3,10 +3,10 @@
 
 use std::sync::{Arc, LazyLock};
 
-use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
 use utoipa::OpenApi as _;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::response::ResponseBuilder;
@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 use super::problem::{self, MEDIA_TYPE, TYPE_BASE};
 use super::query::Query;
 use super::watch::{Watch, watch};
-use super::{Answer, ApiState, changes, events, health, instances, metrics, services, sessions, tokens};
+use super::{Answer, ApiState, changes, events, health, instances, json, metrics, services, sessions, tokens};
 use crate::model::api::Problem;
 use crate::model::{Refusal, Word};
 
@@ -46,17 +46,19 @@ struct Document;
 /// The document as it is served: made once.
 static SERVED: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let (_, document) = collect();
-    serde_json::to_vec(&document).expect("the document is plain data")
+    json::line(&document).expect("the document is plain data")
 });
 
 /// The router of the whole interface. Requests must carry `ConnectInfo<SocketAddr>`, as those of `serve` do.
 pub fn router(state: ApiState) -> Router {
     let (routes, document) = collect();
     let around = Watch::new(&document, state.observer.clone(), state.limits.call_time);
+    let room = events::Room::new(&state.limits);
     routes
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .layer(axum::middleware::from_fn_with_state(Arc::new(around), watch))
+        .layer(Extension(room))
         .with_state(Arc::new(state))
 }
 

@@ -7,6 +7,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use super::json;
 use crate::model::api::Problem;
 use crate::model::{Refusal, Word};
 
@@ -130,7 +131,7 @@ pub(super) fn respond(status: StatusCode, refusal: &Refusal) -> Response {
     if refusal.word == Word::Internal {
         tracing::error!(detail = refusal.detail, "a call failed by a fault of the server");
     }
-    let body = serde_json::to_vec(&document(status, refusal)).expect("a problem is strings and a number");
+    let body = json::line(&document(status, refusal)).expect("a problem is strings and a number");
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));

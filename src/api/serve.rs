@@ -1,7 +1,8 @@
 //! Connections: accept, bound, serve, end.
 //!
 //! One task per connection, at most `Limits::connections` of them; beyond that the quietest gives way. A head must
-//! arrive within `Limits::head_time`, which also ends idle connections. At shutdown what is in the listen queue is
+//! arrive within `Limits::head_time`, which also ends idle connections; a client that reads nothing of its reply for
+//! `Limits::write_time` is cut. At shutdown what is in the listen queue is
 //! still accepted and what was sent before is still read, for a moment in which every reply says `Connection: close`.
 //! Calls in flight are finished, streams of events end, and what is left after `Limits::drain_time` is cut.
 
@@ -28,6 +29,7 @@ use tower_service::Service;
 
 use super::Limits;
 use super::seats::{Seat, Seats};
+use super::stall::Bounded;
 
 /// How long connections are read as before when the server stops: a request that was sent before lies in the kernel, and
 /// closing its connection at once would lose it.
@@ -45,7 +47,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdo
     let connections = GracefulShutdown::new();
     let cut = CancellationToken::new();
     let start = |(stream, peer), seat: Arc<Seat>| {
-        let connection = connect(stream, peer, router.clone(), limits.head_time, shutdown.clone(), seat.clone());
+        let connection = connect(stream, peer, router.clone(), &limits, shutdown.clone(), seat.clone());
         let connection = connections.watcher().watch(connection);
         let cut = cut.clone();
         tokio::spawn(async move {
@@ -100,10 +102,10 @@ fn connect(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
-    head_time: Duration,
+    limits: &Limits,
     shutdown: CancellationToken,
     seat: Arc<Seat>,
-) -> impl GracefulConnection {
+) -> impl GracefulConnection + use<> {
     // Replies are small and whole: they should not wait for the client's acknowledgement. If it fails, they do.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
@@ -121,8 +123,8 @@ fn connect(
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(head_time)
-        .serve_connection(TokioIo::new(stream), service)
+        .header_read_timeout(limits.head_time)
+        .serve_connection(TokioIo::new(Bounded::new(stream, limits.write_time)), service)
 }
 
 /// Whether a connection ended before it was accepted.
@@ -132,26 +134,64 @@ fn is_the_clients_fault(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use axum::response::sse::{Event, Sse};
     use axum::routing::get;
+    use futures_util::stream;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::Semaphore;
     use tokio::task::JoinHandle;
 
     use super::*;
 
-    const SLOW: Duration = Duration::from_millis(300);
+    /// Calls that are held until the test lets them go.
+    struct Held {
+        arrived: Semaphore,
+        go: Semaphore,
+    }
 
-    async fn server(limits: Limits) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
+    impl Held {
+        async fn arrived(&self, calls: u32) {
+            let arrived = tokio::time::timeout(Duration::from_secs(10), self.arrived.acquire_many(calls));
+            arrived.await.expect("in time").expect("open").forget();
+        }
+
+        fn let_go(&self, calls: usize) {
+            self.go.add_permits(calls);
+        }
+    }
+
+    struct Server {
+        address: SocketAddr,
+        held: Arc<Held>,
+        shutdown: CancellationToken,
+        task: JoinHandle<()>,
+    }
+
+    /// Octets of a reply that no socket buffers take whole.
+    const LARGE: usize = 64 << 20;
+
+    async fn server(limits: Limits) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let address = listener.local_addr().expect("address");
-        let slow = || async {
-            tokio::time::sleep(SLOW).await;
+        let held = Arc::new(Held { arrived: Semaphore::new(0), go: Semaphore::new(0) });
+        let hold = held.clone();
+        let hold = || async move {
+            hold.arrived.add_permits(1);
+            hold.go.acquire().await.expect("open").forget();
             "done"
         };
         let peer = |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.ip().to_string() };
-        let router = Router::new().route("/slow", get(slow)).route("/peer", get(peer));
+        let large = || async { vec![0; LARGE] };
+        let event = || Some(Ok::<_, Infallible>(Event::default().data("x".repeat(1000))));
+        let events = move || async move { Sse::new(stream::iter(std::iter::from_fn(event))) };
+        let router = Router::new()
+            .route("/held", get(hold))
+            .route("/peer", get(peer))
+            .route("/large", get(large))
+            .route("/events", get(events));
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(serve(listener, router, limits, shutdown.clone()));
-        (address, shutdown, task)
+        Server { address, held, shutdown, task }
     }
 
     async fn ask(address: SocketAddr, path: &str) -> String {
@@ -163,25 +203,37 @@ mod tests {
         answer
     }
 
+    /// A connection that was answered and is kept.
+    async fn kept(address: SocketAddr) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.expect("connect");
+        stream.write_all(b"GET /peer HTTP/1.1\r\nHost: test\r\n\r\n").await.expect("write");
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"127.0.0.1") {
+            assert_ne!(stream.read_buf(&mut answer).await.expect("read"), 0);
+        }
+        stream
+    }
+
     #[tokio::test]
     async fn calls_in_flight_are_finished() {
-        let (address, shutdown, task) = server(Limits::default()).await;
-        assert!(ask(address, "/peer").await.ends_with("127.0.0.1"));
-        let calls: Vec<_> = (0..10).map(|_| tokio::spawn(ask(address, "/slow"))).collect();
-        tokio::time::sleep(SLOW / 3).await;
-        shutdown.cancel();
+        let server = server(Limits::default()).await;
+        assert!(ask(server.address, "/peer").await.ends_with("127.0.0.1"));
+        let calls: Vec<_> = (0..10).map(|_| tokio::spawn(ask(server.address, "/held"))).collect();
+        server.held.arrived(10).await;
+        server.shutdown.cancel();
+        server.held.let_go(10);
         for call in calls {
             assert!(call.await.expect("task").ends_with("done"));
         }
-        task.await.expect("server");
-        assert!(TcpStream::connect(address).await.is_err());
+        server.task.await.expect("server");
+        assert!(TcpStream::connect(server.address).await.is_err());
     }
 
     #[tokio::test]
     async fn idle_and_slow_heads_are_ended() {
         let limits = Limits { head_time: Duration::from_millis(100), ..Limits::default() };
-        let (address, _shutdown, _task) = server(limits).await;
-        let mut stream = TcpStream::connect(address).await.expect("connect");
+        let server = server(limits).await;
+        let mut stream = TcpStream::connect(server.address).await.expect("connect");
         stream.write_all(b"GET /peer HTTP/1.1\r\nHost").await.expect("write");
         let started = Instant::now();
         let mut rest = Vec::new();
@@ -190,27 +242,47 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_client_that_does_not_read_is_ended() {
+        for path in ["/large", "/events"] {
+            let limits = Limits { write_time: Duration::from_millis(100), ..Limits::default() };
+            let server = server(limits).await;
+            let mut stream = TcpStream::connect(server.address).await.expect("connect");
+            let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.expect("write");
+            let ended = async {
+                while stream.write_all(b"\r\n").await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(10), ended).await.expect(path);
+            assert!(ask(server.address, "/peer").await.ends_with("127.0.0.1"));
+        }
+    }
+
+    #[tokio::test]
     async fn one_connection_too_many_displaces_the_quietest() {
         let limits = Limits { connections: 2, ..Limits::default() };
-        let (address, _shutdown, _task) = server(limits).await;
-        let mut quiet = TcpStream::connect(address).await.expect("connect");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        let busy = tokio::spawn(ask(address, "/slow"));
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        assert!(ask(address, "/peer").await.ends_with("127.0.0.1"));
+        let server = server(limits).await;
+        let mut quiet = kept(server.address).await;
+        let busy = tokio::spawn(ask(server.address, "/held"));
+        server.held.arrived(1).await;
+        assert!(ask(server.address, "/peer").await.ends_with("127.0.0.1"));
         let _ = quiet.read_to_end(&mut Vec::new()).await; // closed or reset: it has ended
+        server.held.let_go(1);
         assert!(busy.await.expect("task").ends_with("done"));
     }
 
     #[tokio::test]
     async fn connections_with_a_call_in_flight_keep_their_seats() {
         let limits = Limits { connections: 1, ..Limits::default() };
-        let (address, _shutdown, _task) = server(limits).await;
-        let busy = tokio::spawn(ask(address, "/slow"));
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        let waiting = tokio::spawn(ask(address, "/peer"));
-        tokio::time::sleep(SLOW / 3).await;
+        let server = server(limits).await;
+        let busy = tokio::spawn(ask(server.address, "/held"));
+        server.held.arrived(1).await;
+        let waiting = tokio::spawn(ask(server.address, "/peer"));
+        // Time in which a fault would show; without one the test does not depend on how long it is.
+        tokio::time::sleep(Duration::from_millis(100)).await;
         assert!(!waiting.is_finished());
+        server.held.let_go(1);
         assert!(busy.await.expect("task").ends_with("done"));
         assert!(waiting.await.expect("task").ends_with("127.0.0.1"));
     }
@@ -218,11 +290,11 @@ mod tests {
     #[tokio::test]
     async fn the_end_does_not_wait_for_ever() {
         let limits = Limits { drain_time: Duration::from_millis(50), ..Limits::default() };
-        let (address, shutdown, task) = server(limits).await;
-        let call = tokio::spawn(ask(address, "/slow"));
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        shutdown.cancel();
-        tokio::time::timeout(Duration::from_secs(5), task).await.expect("in time").expect("server");
+        let server = server(limits).await;
+        let call = tokio::spawn(ask(server.address, "/held"));
+        server.held.arrived(1).await;
+        server.shutdown.cancel();
+        tokio::time::timeout(Duration::from_secs(5), server.task).await.expect("in time").expect("server");
         call.abort();
     }
 }

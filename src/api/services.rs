@@ -13,7 +13,7 @@ use super::extract::{Body, PageQuery, Segments, ServicePath, fold};
 use super::query::Query;
 use super::{Answer, ApiState, Shared, json, show};
 use crate::model::api::{Applied, ServiceInfo, ServiceList};
-use crate::model::{Declaration, Refusal, Service, Word};
+use crate::model::{Change, Declaration, Refusal, Revision, Service, Word};
 use crate::registry::{Action, Snapshot};
 
 /// The calls of this file.
@@ -34,10 +34,8 @@ async fn list_services(State(state): Shared, Query(page): Query<PageQuery>) -> A
     let snapshot = state.snapshot()?;
     let after = page.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
     let mut following = snapshot.services.range::<str, _>((after, Bound::Unbounded)).map(|(_, service)| service);
-    let mut services = Vec::new();
-    for service in following.by_ref().take(page.limit) {
-        services.push(info(&state, &snapshot, service).await);
-    }
+    let shown: Vec<&Service> = following.by_ref().take(page.limit).map(|service| &**service).collect();
+    let services = infos(&state, &snapshot, &shown).await;
     let next = services.last().filter(|_| following.next().is_some()).map(|last| last.service.clone());
     Ok(json::reply(StatusCode::OK, &ServiceList { revision: snapshot.revision, services, next }))
 }
@@ -52,7 +50,8 @@ async fn show_service(State(state): Shared, Segments(at): Segments<ServicePath>,
     let snapshot = state.snapshot()?;
     let label = fold(&at.service);
     let service = snapshot.service(&label).ok_or_else(|| unknown_service(&label))?;
-    Ok(json::reply(StatusCode::OK, &info(&state, &snapshot, service).await))
+    let infos = infos(&state, &snapshot, &[service]).await;
+    Ok(json::reply(StatusCode::OK, &infos[0]))
 }
 
 /// Declare a service.
@@ -97,11 +96,19 @@ async fn undeclare(
     Ok(json::reply(StatusCode::OK, &show::applied(outcome)?))
 }
 
-/// The last change is left out when history does not have it, or cannot be read: the rest is known without the store.
-async fn info(state: &ApiState, snapshot: &Snapshot, service: &Service) -> ServiceInfo {
+/// The bodies of services, in their order; history is read once for all of them. The last change is left out when
+/// history does not have it, or cannot be read: the rest is known without the store.
+async fn infos(state: &ApiState, snapshot: &Snapshot, services: &[&Service]) -> Vec<ServiceInfo> {
+    let revisions: Vec<Revision> = services.iter().map(|service| service.row.revision).collect();
+    let mut changes = state.registry.changes(&revisions).await.unwrap_or_default();
+    changes.resize_with(services.len(), || None);
+    let with_change = services.iter().zip(changes);
+    with_change.map(|(service, change)| info(snapshot, service, change.as_ref())).collect()
+}
+
+fn info(snapshot: &Snapshot, service: &Service, change: Option<&Change>) -> ServiceInfo {
     let owner = service.row.owned_by.as_ref().and_then(|id| snapshot.tokens.get(id)).map(|token| token.name.clone());
-    let change = state.registry.change(service.row.revision).await.ok().flatten();
-    show::service(service, owner, change.as_ref().map(show::last_change))
+    show::service(service, owner, change.map(show::last_change))
 }
 
 /// The refusal of a service that DNS does not know.

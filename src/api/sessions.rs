@@ -58,7 +58,8 @@ async fn set_session(
 
 /// Beat for all instances of a session.
 ///
-/// 404 `unknown-session` and 409 `out-of-sync` say: send the full set again.
+/// Whoever may write all services of the session may beat for it. 404 `unknown-session` and 409 `out-of-sync` say: send
+/// the full set again.
 #[utoipa::path(
     post, path = "/v1/sessions/{session}/heartbeat", tag = "sessions",
     params(SessionPath, ReasonHeader),
@@ -73,6 +74,9 @@ async fn beat_session(
     caller: Caller,
     Body(body): Body<SessionBeat>,
 ) -> Answer {
+    for service in state.registry.session_services(&at.session) {
+        caller.may_beat(&service)?;
+    }
     match state.registry.beat_session(&at.session, &body.epoch, body.hash.as_deref()) {
         Beaten::Renewed { lease_seconds } => Ok(beaten(&state, lease_seconds, false)),
         Beaten::Lapsed { lease_seconds } => {

@@ -1,5 +1,7 @@
 //! Rows of the registry as bodies.
 
+use std::time::Duration;
+
 use crate::model::api::{Applied, InstanceInfo, LastChange, Registered, ServiceInfo};
 use crate::model::{Change, Endpoint, Instance, Refusal, Service, Timestamp, Transition};
 use crate::registry::{Outcome, Registry};
@@ -34,13 +36,17 @@ pub(super) fn instance(registry: &Registry, now: Timestamp, service: &str, insta
         Endpoint::Addresses(addresses) => (addresses.iter().map(ToString::to_string).collect(), None),
         Endpoint::Host(host) => (Vec::new(), Some(host.to_string())),
     };
+    let age = instance.since.age(now);
+    // Beats are counted in ticks of the lease: the beat that brought it into service is not older than the service.
+    let most = if instance.is_serving() { age } else { Duration::MAX };
+    let beat_age = registry.beat_age(service, &instance.id).map(|beat_age| beat_age.min(most));
     InstanceInfo {
         service: service.to_owned(),
         id: instance.id.to_string(),
         state: instance.state.as_str().to_owned(),
         since: instance.since,
-        age_seconds: instance.since.age(now).as_secs_f64(),
-        beat_age_seconds: registry.beat_age(service, &instance.id).map(|age| age.as_secs_f64()),
+        age_seconds: to_milliseconds(age),
+        beat_age_seconds: beat_age.map(to_milliseconds),
         proto: instance.proto.to_string(),
         port: instance.port,
         priority: instance.priority,
@@ -100,6 +106,11 @@ fn past(transition: Transition) -> &'static str {
         Transition::TokenRevoke => "token revoked",
         Transition::Static => "static records changed",
     }
+}
+
+/// Seconds, to the millisecond.
+fn to_milliseconds(age: Duration) -> f64 {
+    (age.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
 fn distinct<'a>(words: impl Iterator<Item = &'a str>) -> Vec<String> {

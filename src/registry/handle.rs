@@ -105,6 +105,11 @@ impl Registry {
         beaten
     }
 
+    /// The services that a session has instances of: who may beat for it has to be allowed to write them.
+    pub fn session_services(&self, session: &str) -> Vec<Arc<str>> {
+        self.shared.leases.session_services(session)
+    }
+
     /// How long ago this server saw a beat for the instance.
     pub fn beat_age(&self, service: &str, id: &str) -> Option<Duration> {
         let leases = &self.shared.leases;
@@ -134,6 +139,12 @@ impl Registry {
     /// One change, if history still has it.
     pub async fn change(&self, revision: Revision) -> Result<Option<Change>, Refusal> {
         self.read(move |store| store.change(revision)).await
+    }
+
+    /// Several changes in the order asked for, each if history still has it.
+    pub async fn changes(&self, revisions: &[Revision]) -> Result<Vec<Option<Change>>, Refusal> {
+        let revisions = revisions.to_vec();
+        self.read(move |store| revisions.into_iter().map(|revision| store.change(revision)).collect()).await
     }
 
     async fn read<T: Send + 'static>(

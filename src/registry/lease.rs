@@ -153,6 +153,16 @@ impl Leases {
         })
     }
 
+    /// The services that a session has instances of, as they were last committed.
+    pub(super) fn session_services(&self, session: &str) -> Vec<Arc<str>> {
+        let key = self.session(session);
+        let known = match self.lock().entries.get(&key).map(|entry| &entry.subject) {
+            Some(Subject::Session(known)) => known.clone(),
+            Some(Subject::Lone(..)) | None => return Vec::new(),
+        };
+        known.services().cloned().collect()
+    }
+
     /// How long ago the last beat came, on the lease clock.
     pub(super) fn beat_age(&self, key: Key) -> Option<Duration> {
         let table = self.lock();

@@ -36,6 +36,12 @@ impl Session {
         Self { name, epoch: None, hash, lease_seconds, lapsed: false, members: BTreeMap::new() }
     }
 
+    /// The services of its instances, each once.
+    pub(super) fn services(&self) -> impl Iterator<Item = &Arc<str>> {
+        let mut last = None;
+        self.members.keys().map(|(service, _)| service).filter(move |service| last.replace(*service) != Some(*service))
+    }
+
     /// Makes the hash that of the members.
     pub(super) fn rehash(&mut self) {
         let members = self.members.iter().map(|((service, id), incarnation)| (&**service, &**id, *incarnation));
@@ -62,6 +68,15 @@ pub fn set_hash<'a>(instances: impl Iterator<Item = (&'a str, &'a str, Revision)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_service_of_a_session_is_named_once() {
+        let mut session = Session::new("host-17".into(), 15);
+        for (service, id) in [("search", "a1"), ("index", "b1"), ("search", "a2"), ("index", "b2")] {
+            session.members.insert((service.into(), id.into()), Revision(1));
+        }
+        assert_eq!(session.services().map(|service| &**service).collect::<Vec<_>>(), ["index", "search"]);
+    }
 
     #[test]
     fn the_hash_is_that_of_the_documented_lines() {

@@ -103,10 +103,15 @@ impl Reply {
 impl Server {
     /// A server whose data are loaded.
     pub(crate) async fn start() -> Self {
+        Self::bounded(Limits::default()).await
+    }
+
+    /// One with limits of its own.
+    pub(crate) async fn bounded(limits: Limits) -> Self {
         let data = tempfile::tempdir().expect("directory");
         let path = data.path().to_owned();
         let open = move || Ok(Arc::new(EmbeddedStore::open(&path)?) as Arc<dyn Store>);
-        let server = Self::with(data, Limits::default(), Box::new(open)).await;
+        let server = Self::with(data, limits, Box::new(open)).await;
         server.until(async || server.registry.health().loaded).await;
         server
     }

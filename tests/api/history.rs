@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use zonebeat::api::Limits;
 
 use crate::harness::Server;
 
@@ -129,4 +130,17 @@ async fn the_stream_ends_with_the_server() {
     let end = tokio::time::timeout(Duration::from_secs(5), response.chunk()).await.expect("in time");
     assert!(end.expect("a clean end").is_none());
     tokio::time::timeout(Duration::from_secs(5), &mut server.task).await.expect("in time").expect("server");
+}
+
+#[tokio::test]
+async fn one_stream_too_many_is_refused_until_another_ends() {
+    let server = Server::bounded(Limits { streams: 2, ..Limits::default() }).await;
+    let first = stream(&server, "/v1/events", None).await;
+    let _second = stream(&server, "/v1/events", None).await;
+    let third = server.get("/v1/events").await;
+    assert_eq!((third.status, third.word()), (503, "busy"), "{third:?}");
+    assert_eq!(third.headers["retry-after"], "1");
+    assert_eq!(server.get("/v1/changes").await.status, 200);
+    drop(first);
+    server.until(async || server.request("GET", "/v1/events").send().await.expect("a response").status() == 200).await;
 }

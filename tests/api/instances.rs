@@ -100,6 +100,7 @@ async fn a_ghost_does_not_beat_for_a_later_life() {
     let body = json!({"incarnation": first}).to_string();
     let ghost = server.call("POST", &format!("{A1}/heartbeat"), &body).await;
     assert_eq!((ghost.status, ghost.word()), (409, "old-incarnation"));
+    assert!(ghost.detail().contains(&format!("incarnation {first} of")), "{ghost:?}");
     assert!(ghost.detail().contains(&second.to_string()), "{ghost:?}");
     let with = BODY.replacen('{', &format!("{{\"incarnation\":{first},"), 1);
     let ghost = server.call("PUT", A1, &with).await;
@@ -125,4 +126,18 @@ async fn lists_come_in_pages() {
     assert!(ids(&server.get(&format!("{list}?after=zz")).await).is_empty());
     let none = server.get("/v1/services/nobody/instances").await;
     assert_eq!((none.status, none.word()), (404, "unknown-service"));
+}
+
+#[tokio::test]
+async fn ages_have_milliseconds_and_a_beat_is_not_older_than_the_service() {
+    let server = Server::start().await;
+    for n in 0..20 {
+        let path = format!("/v1/services/search/instances/a{n}");
+        server.call("PUT", &path, BODY).await;
+        let shown = server.get(&path).await;
+        assert!(shown.text.ends_with("}\n"), "{shown:?}");
+        let ages = ["age_seconds", "beat_age_seconds"].map(|age| shown.json[age].as_f64().expect("a number"));
+        assert!(ages[1] <= ages[0], "{shown:?}");
+        assert!(ages.iter().all(|age| *age == (age * 1000.0).round() / 1000.0), "{shown:?}");
+    }
 }

@@ -113,3 +113,31 @@ async fn a_revoked_token_is_refused_and_its_names_are_free() {
     let again = with(&server, &admin, "DELETE", "/v1/tokens/squad-search", "").await;
     assert_eq!((again.status, again.word()), (404, "unknown-token"));
 }
+
+#[tokio::test]
+async fn a_session_is_beaten_for_by_those_who_may_write_all_its_services() {
+    const BEAT: &str = "/v1/sessions/host-17/heartbeat";
+    let (server, admin) = administered().await;
+    let index = token(&server, &admin, "squad-index", json!({"services": ["index"]})).await;
+    let search = token(&server, &admin, "squad-search", json!({"services": ["search"]})).await;
+    let both = token(&server, &admin, "squad-host", json!({})).await;
+    let registration = json!({"port": 80, "addresses": ["192.0.2.7"]});
+    let one = |service: &str| json!({"service": service, "id": "a1", "registration": registration});
+    let set = json!({"epoch": "e1", "instances": [one("index")]}).to_string();
+    assert_eq!(with(&server, &index, "PUT", "/v1/sessions/host-17", &set).await.status, 200);
+    let beat = json!({"epoch": "e1"}).to_string();
+    let other = with(&server, &both, "POST", BEAT, &beat).await;
+    assert_eq!((other.status, other.word()), (403, "name-owned"), "{other:?}");
+    assert_eq!(with(&server, &index, "POST", BEAT, &beat).await.status, 200);
+    let set = json!({"epoch": "e1", "instances": [one("index"), one("search")]}).to_string();
+    assert_eq!(with(&server, &admin, "PUT", "/v1/sessions/host-17", &set).await.status, 200);
+    for secret in [&index, &search, &both] {
+        assert_eq!(with(&server, secret, "POST", BEAT, &beat).await.status, 403);
+    }
+    assert_eq!(with(&server, &admin, "POST", BEAT, &beat).await.status, 200);
+    assert_eq!(
+        with(&server, &both, "PUT", "/v1/sessions/host-18", r#"{"epoch":"e1","instances":[]}"#).await.status,
+        200
+    );
+    assert_eq!(with(&server, &both, "POST", "/v1/sessions/host-18/heartbeat", &beat).await.status, 200);
+}
