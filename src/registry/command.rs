@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::api::{Registration, SessionSet};
-use crate::model::{Declaration, Instance, Principal, Revision, Scope, Token};
+use crate::model::{Declaration, Instance, Principal, Revision, Token};
 
 /// A request to change the registry.
 #[derive(Debug, Clone)]
