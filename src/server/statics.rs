@@ -88,3 +88,48 @@ impl StaticNames for SharedHolders {
         self.0.load().aliases.get(name).cloned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Place, Record};
+    use crate::zone::StaticRecord;
+
+    fn zone(origin: &str, records: &[(&str, Rtype)]) -> StaticZone {
+        let name = |text: &str| text.parse::<Name>().expect("name");
+        let records = records.iter().map(|&(owner, rtype)| StaticRecord {
+            record: Record { owner: name(owner), rtype, ttl: 300, rdata: [].into() },
+            place: Place::whole("file"),
+        });
+        StaticZone { origin: name(origin), records: records.collect() }
+    }
+
+    fn holds(zones: &[StaticZone], name: &str) -> bool {
+        Holders::of(zones).holder(&name.parse().expect("name")).is_some()
+    }
+
+    #[test]
+    fn a_record_holds_its_name_and_a_cut_what_is_below() {
+        let sd = zone(
+            "sd.example.org",
+            &[
+                ("lon.sd.example.org", Rtype::TXT),
+                ("sub.sd.example.org", Rtype::NS),
+                ("old.sd.example.org", Rtype::DNAME),
+            ],
+        );
+        assert!(holds(std::slice::from_ref(&sd), "lon.sd.example.org"));
+        assert!(!holds(std::slice::from_ref(&sd), "web.lon.sd.example.org"));
+        assert!(holds(std::slice::from_ref(&sd), "web.sub.sd.example.org"));
+        assert!(holds(std::slice::from_ref(&sd), "a.b.old.sd.example.org"));
+        let child = zone("sub.sd.example.org", &[("sub.sd.example.org", Rtype::NS)]);
+        assert!(!holds(&[sd, child], "web.sub.sd.example.org"));
+    }
+
+    #[test]
+    fn a_dname_at_the_apex_holds_every_name_of_its_zone() {
+        let sd = zone("sd.example.org", &[("sd.example.org", Rtype::DNAME)]);
+        assert!(holds(std::slice::from_ref(&sd), "web.lon.sd.example.org"));
+        assert!(!holds(&[sd], "web.example.org"));
+    }
+}
