@@ -159,6 +159,7 @@ fn instance(id: usize, number: usize) -> Instance {
         metadata: [].into(),
         lease_seconds: 3600,
         session: None,
+        epoch: None,
         incarnation: Revision(1),
         state: State::Serving,
         since: Timestamp(0),

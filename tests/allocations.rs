@@ -52,6 +52,7 @@ fn instance(number: u8) -> Arc<Instance> {
         metadata: [].into(),
         lease_seconds: 15,
         session: None,
+        epoch: None,
         incarnation: Revision(1),
         state: State::Serving,
         since: Timestamp(0),

@@ -56,6 +56,7 @@ fn registration() -> Registration {
         tags: texts(&["canary"]),
         metadata: BTreeMap::from([("version".into(), "2.4.1".into())]),
         lease_seconds: Some(15),
+        epoch: Some("boot-1".into()),
         incarnation: Some(7),
     }
 }
@@ -107,6 +108,7 @@ fn instance() -> Instance {
         metadata: [("version".into(), "2.4.1".into())].into(),
         lease_seconds: 15,
         session: Some("host-17".into()),
+        epoch: Some("boot-1".into()),
         incarnation: Revision(7),
         state: State::Serving,
         since: Timestamp(0),

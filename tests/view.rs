@@ -61,6 +61,7 @@ fn instance(id: &str, port: u16, site: Option<&str>, addresses: &[IpAddr]) -> In
         metadata: [("version".into(), "2.4.1".into())].into(),
         lease_seconds: 15,
         session: None,
+        epoch: None,
         incarnation: Revision(1),
         state: State::Serving,
         since: Timestamp(0),

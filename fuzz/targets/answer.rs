@@ -64,6 +64,7 @@ fn instance(number: u8) -> Instance {
         metadata: [("version".into(), "2.4.1".into())].into(),
         lease_seconds: 15,
         session: None,
+        epoch: None,
         incarnation: Revision(1),
         state: State::Serving,
         since: Timestamp(0),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::{Body as Octets, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
-use axum::http::header::CONTENT_ENCODING;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING};
 use axum::http::request::Parts;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -114,6 +114,23 @@ impl<T: DeserializeOwned + Default> FromRequest<Arc<ApiState>> for OptionalBody<
             return Ok(Self(T::default()));
         }
         json::parse(&octets).map(Self)
+    }
+}
+
+/// No body: a call that would ignore what its caller wrote refuses it.
+#[derive(Debug)]
+pub(super) struct NoBody;
+
+impl<S: Send + Sync> FromRequestParts<S> for NoBody {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        let length = parts.headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
+        if length || parts.headers.contains_key(TRANSFER_ENCODING) {
+            let detail = "this call takes no body; what it can be told stands in the query, as in ?incarnation=7";
+            return Err(Refusal::new(Word::BadRequest, detail));
+        }
+        Ok(Self)
     }
 }
 

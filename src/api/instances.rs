@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::{Caller, ReasonHeader};
-use super::extract::{Body, InstancePath, OptionalBody, PageQuery, Segments, ServicePath, fold};
+use super::extract::{Body, InstancePath, NoBody, OptionalBody, PageQuery, Segments, ServicePath, fold};
 use super::query::{MAX_REVISION, Pairs, Parameters, Query};
 use super::{Answer, ApiState, Shared, json, show, unexpected};
 use crate::model::api::{Applied, Beat, Beaten as BeatenBody, InstanceInfo, InstanceList, Registered, Registration};
@@ -168,6 +168,7 @@ async fn deregister(
     State(state): Shared,
     Segments(at): Segments<InstancePath>,
     Query(leaving): Query<Leaving>,
+    NoBody: NoBody,
     caller: Caller,
 ) -> Answer {
     let action = Action::Deregister { service: at.service, id: at.id, incarnation: leaving.incarnation };

@@ -8,9 +8,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::{Caller, ReasonHeader};
-use super::extract::{Body, Segments, SessionPath};
+use super::extract::{Body, NoBody, Segments, SessionPath};
 use super::instances::beaten;
-use super::query::Query;
+use super::query::{Pairs, Parameters, Query};
 use super::{Answer, ApiState, Shared, json, show, unexpected};
 use crate::model::api::{Applied, Beaten as BeatenBody, SessionBeat, SessionSet, SessionStored};
 use crate::model::{Refusal, Word};
@@ -91,20 +91,39 @@ async fn beat_session(
     }
 }
 
+/// What ending a session may name.
+#[derive(Debug, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Ending {
+    /// The epoch that ends; refused if another one has sent its set since.
+    #[param(required = false)]
+    epoch: Option<String>,
+}
+
+impl Parameters for Ending {
+    const NAMES: &'static [&'static str] = &["epoch"];
+
+    fn read(query: &Pairs) -> Result<Self, Refusal> {
+        Ok(Self { epoch: query.text("epoch")?.map(str::to_owned) })
+    }
+}
+
 /// Take all instances of a session out now.
 #[utoipa::path(
     delete, path = "/v1/sessions/{session}", tag = "sessions",
-    params(SessionPath, ReasonHeader),
+    params(SessionPath, Ending, ReasonHeader),
     responses((status = 200, description = "They left", body = Applied)),
     security((), ("token" = [])),
 )]
 async fn end_session(
     State(state): Shared,
     Segments(at): Segments<SessionPath>,
-    Query(()): Query<()>,
+    Query(ending): Query<Ending>,
+    NoBody: NoBody,
     caller: Caller,
 ) -> Answer {
-    let outcome = state.registry.submit(caller.command(Action::EndSession { session: at.session })).await?;
+    let action = Action::EndSession { session: at.session, epoch: ending.epoch };
+    let outcome = state.registry.submit(caller.command(action)).await?;
     Ok(json::reply(StatusCode::OK, &show::applied(outcome)?))
 }
 

@@ -48,6 +48,11 @@ pub struct Registration {
     /// How long it may be silent; 15 if missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_seconds: Option<i64>,
+    /// Chosen anew by a process at each start, so that a process which replaces one with the same facts begins a new
+    /// incarnation all the same; missing: the facts alone decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 64)]
+    pub epoch: Option<String>,
     /// The incarnation that the caller believes is current; refused if it has been replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incarnation: Option<u64>,

@@ -74,6 +74,9 @@ pub struct Instance {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub session: Option<Arc<str>>,
+    /// The start of the process, if that was named: another one begins a new incarnation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Arc<str>>,
     /// Which life of this id it is: the revision of the registration that began it.
     pub incarnation: Revision,
     /// Serving or lapsed.
@@ -93,8 +96,8 @@ impl Instance {
 
     /// Whether two lives of an instance publish and behave the same: everything that a caller can register.
     pub fn same_registration(&self, other: &Instance) -> bool {
-        let Self { id, proto, port, priority, weight, site, endpoint, tags, metadata, lease_seconds, session, .. } =
-            self;
+        let Self { id, proto, port, priority, weight, site, endpoint, tags, metadata, .. } = self;
+        let Self { lease_seconds, session, epoch, .. } = self;
         *id == other.id
             && *proto == other.proto
             && *port == other.port
@@ -106,5 +109,6 @@ impl Instance {
             && *metadata == other.metadata
             && *lease_seconds == other.lease_seconds
             && *session == other.session
+            && *epoch == other.epoch
     }
 }

@@ -62,6 +62,8 @@ pub enum Action {
     EndSession {
         /// The session.
         session: String,
+        /// The epoch that ends; refused if it has been replaced.
+        epoch: Option<String>,
     },
     /// Say something about a service.
     Declare {

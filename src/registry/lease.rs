@@ -464,6 +464,7 @@ mod tests {
             metadata: [].into(),
             lease_seconds,
             session: None,
+            epoch: None,
             incarnation: Revision(1),
             state: State::Serving,
             since: Timestamp(0),

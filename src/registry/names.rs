@@ -157,6 +157,7 @@ mod tests {
             metadata: [].into(),
             lease_seconds: 15,
             session: None,
+            epoch: None,
             incarnation: Revision(1),
             state: State::Serving,
             since: Timestamp(0),

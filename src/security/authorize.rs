@@ -41,6 +41,15 @@ pub enum Want<'a> {
     Administer,
 }
 
+/// The service that servers register themselves as: for them and for admins.
+pub const OWN_SERVICE: &str = "zonebeat";
+
+impl Want<'_> {
+    fn is_about_ourselves(&self) -> bool {
+        matches!(self, Self::Service { service, .. } | Self::Instance { service, .. } if *service == OWN_SERVICE)
+    }
+}
+
 /// Decides; a refusal says what would be accepted.
 pub fn authorize(tokens: &Tokens, principal: &Principal, want: Want<'_>) -> Result<(), Refusal> {
     let token = match principal {
@@ -52,6 +61,7 @@ pub fn authorize(tokens: &Tokens, principal: &Principal, want: Want<'_>) -> Resu
         return Ok(());
     }
     match want {
+        _ if want.is_about_ourselves() => Err(ourselves()),
         Want::Write => Ok(()),
         Want::Service { service, owned_by } => may_write(tokens, token, service, owned_by),
         Want::Instance { service, owned_by, instance } => {
@@ -67,7 +77,7 @@ pub fn authorize(tokens: &Tokens, principal: &Principal, want: Want<'_>) -> Resu
 fn anonymous(tokens: &Tokens, loopback: bool, want: Want<'_>) -> Result<(), Refusal> {
     let refuse = |detail: &str| Err(Refusal::new(Word::Unauthorized, detail));
     if !tokens.is_empty() {
-        return refuse("this write needs a token; send it as \"Authorization: Bearer zb_...\"");
+        return refuse("this call needs a token; send it as \"Authorization: Bearer zb_...\"");
     }
     if !loopback {
         return refuse(
@@ -81,6 +91,7 @@ fn anonymous(tokens: &Tokens, loopback: bool, want: Want<'_>) -> Result<(), Refu
             "the first token must be an admin token (scope.admin true): from then on every write needs a token, and \
              with only a scoped one nobody could create or revoke tokens any more",
         )),
+        _ if want.is_about_ourselves() => Err(ourselves()),
         _ => Ok(()),
     }
 }
@@ -95,6 +106,11 @@ fn may_write(tokens: &Tokens, token: &Token, service: &str, owned_by: Option<&st
         }
         _ => Ok(()),
     }
+}
+
+fn ourselves() -> Refusal {
+    let detail = format!("service {OWN_SERVICE} is where servers register themselves; choose another label");
+    Refusal::new(Word::ReservedName, detail)
 }
 
 fn revoked(token: &Token) -> Refusal {

@@ -10,6 +10,6 @@ pub mod policy;
 pub mod scope;
 pub mod tokens;
 
-pub use authorize::{Tokens, Want, authorize};
+pub use authorize::{OWN_SERVICE, Tokens, Want, authorize};
 pub use policy::Policy;
 pub use tokens::{authenticate, check_token_name, create_token};

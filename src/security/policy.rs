@@ -113,6 +113,7 @@ fn suspicious_v4(address: Ipv4Addr) -> Option<&'static str> {
         _ if address.is_link_local() => Some("a link-local address"),
         _ if address.is_multicast() => Some("a multicast address"),
         _ if address.is_broadcast() => Some("the broadcast address"),
+        _ if address.octets()[0] >= 240 => Some("reserved (240.0.0.0/4)"),
         _ => None,
     }
 }
@@ -128,8 +129,20 @@ fn suspicious_v6(address: Ipv6Addr) -> Option<&'static str> {
             Some("an IPv4 address in IPv6 form (::ffff:0:0/96); write it as IPv4")
         }
         _ if address.segments()[..6] == [0; 6] => Some("an IPv4 address in IPv6 form (::/96); write it as IPv4"),
-        _ => None,
+        _ if address.segments()[0] & 0xffc0 == 0xfec0 => Some("a site-local address (fec0::/10), which is deprecated"),
+        _ => embedded(address).and_then(suspicious_v4).map(|_| "a translated form of an IPv4 address that is refused"),
     }
+}
+
+/// The IPv4 address that NAT64 (RFC 6052) or 6to4 (RFC 3056) would send a packet to.
+fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let octets = address.octets();
+    let at = match address.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, ..] => 12,
+        [0x2002, ..] => 2,
+        _ => return None,
+    };
+    Some(Ipv4Addr::new(octets[at], octets[at + 1], octets[at + 2], octets[at + 3]))
 }
 
 #[cfg(test)]
@@ -159,6 +172,10 @@ mod tests {
             "::ffff:192.0.2.1",
             "::192.0.2.1",
             "::ffff:127.0.0.1",
+            "240.0.0.1",
+            "fec0::1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
         ] {
             let refusal = policy(&[]).check_address(text.parse().expect("address")).expect_err(text);
             assert_eq!(refusal.word, Word::AddressRefused, "{text}");

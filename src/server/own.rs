@@ -11,9 +11,8 @@ use tokio_util::sync::CancellationToken;
 use crate::model::api::Registration;
 use crate::model::{Principal, Refusal};
 use crate::registry::{Action, Beaten, Command, Registry};
+use crate::security::OWN_SERVICE;
 
-/// The service that servers register themselves as.
-pub(super) const SERVICE: &str = "zonebeat";
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The server as an instance of its own registry.
@@ -64,7 +63,7 @@ impl OwnRegistration {
     /// One beat, or a registration where a beat is not enough; says when the next one is due, in seconds.
     async fn beat(&mut self) -> Result<f64, Refusal> {
         if self.registered
-            && let Beaten::Renewed { lease_seconds } = self.registry.beat(SERVICE, &self.id, None)
+            && let Beaten::Renewed { lease_seconds } = self.registry.beat(OWN_SERVICE, &self.id, None)
         {
             return Ok(self.registry.heartbeat_seconds(lease_seconds));
         }
@@ -79,7 +78,7 @@ impl OwnRegistration {
             metadata: [("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned())].into(),
             ..Registration::default()
         };
-        let action = Action::Register { service: SERVICE.into(), id: self.id.clone(), registration };
+        let action = Action::Register { service: OWN_SERVICE.into(), id: self.id.clone(), registration };
         let reason = "the server registers itself".to_owned();
         self.registry.submit(Command { principal: Principal::Server, reason, action }).await?;
         self.registered = true;
@@ -89,7 +88,7 @@ impl OwnRegistration {
     /// Logs a refusal once, not every second.
     fn tell(&mut self, refusal: Refusal) {
         if self.told.as_ref() != Some(&refusal) {
-            tracing::warn!(service = SERVICE, id = self.id, %refusal, "the server's own registration was refused");
+            tracing::warn!(service = OWN_SERVICE, id = self.id, %refusal, "the server's own registration was refused");
             self.told = Some(refusal);
         }
     }

@@ -1,7 +1,7 @@
 //! Lone instances: lives, beats, updates.
 
 use zonebeat::model::api::Registration;
-use zonebeat::model::{Revision, State, Word};
+use zonebeat::model::{Principal, Revision, State, Word};
 use zonebeat::registry::{Beaten, Outcome};
 
 use super::support::*;
@@ -69,6 +69,30 @@ fn a_bare_put_with_other_facts_begins_a_new_life() {
     let named = Registration { incarnation: ghost, ..facts() };
     assert_eq!(world.refused(register("search", "a1", named)), Word::OldIncarnation);
     world.assert_consistent();
+}
+
+#[test]
+fn another_start_of_the_same_process_begins_a_new_life() {
+    let mut world = World::new();
+    let started = |epoch: &str| Registration { epoch: Some(epoch.into()), ..facts() };
+    let first = world.register("search", "a1", started("boot-1"));
+    assert!(!changed(&world.run(register("search", "a1", started("boot-1"))).expect("a beat")));
+    assert!(!changed(&world.run(register("search", "a1", facts())).expect("a bare beat")));
+    let second = world.register("search", "a1", started("boot-2"));
+    assert!(second.incarnation > first.incarnation);
+    let ghost = Some(first.incarnation.0);
+    assert_eq!(world.refused(deregister("search", "a1", ghost)), Word::OldIncarnation, "the first leaves too late");
+    assert!(world.is_serving("search", "a1"));
+    assert_eq!(world.refused(register("search", "a1", started(""))), Word::BadValue);
+    world.assert_consistent();
+}
+
+#[test]
+fn the_servers_own_service_is_for_servers_and_admins() {
+    let mut world = World::new();
+    assert_eq!(world.refused(register("zonebeat", "evil", facts())), Word::ReservedName);
+    world.run_as(&Principal::Server, register("zonebeat", "vm", facts())).expect("its own");
+    assert_eq!(world.refused(deregister("zonebeat", "vm", None)), Word::ReservedName);
 }
 
 #[test]

@@ -139,7 +139,9 @@ fn after_a_restart_a_session_is_asked_for_its_set() {
 fn a_session_that_ends_takes_its_instances_along() {
     let mut world = World::new();
     set(&mut world, "host-1", "e1", &two());
-    let end = || Action::EndSession { session: "host-1".into() };
+    let ending = |epoch: Option<&str>| Action::EndSession { session: "host-1".into(), epoch: epoch.map(Into::into) };
+    let end = || ending(None);
+    assert_eq!(world.refused(ending(Some("e0"))), Word::OldIncarnation, "an agent of before ends nothing");
     assert!(changed(&world.run(end()).expect("ended")));
     assert!(world.instance("search", "a1").is_none());
     assert_eq!(world.registry.beat_session("host-1", "e1", None), Beaten::Unknown);

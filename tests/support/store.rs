@@ -29,6 +29,7 @@ pub fn instance(id: &str, revision: u64) -> Instance {
         metadata: [("version".into(), "2.4.1 \"\u{e9}\"".into())].into(),
         lease_seconds: 15,
         session: None,
+        epoch: None,
         incarnation: Revision(revision),
         state: State::Serving,
         since: time(revision),

@@ -105,9 +105,16 @@ impl RegisterArgs {
             tags: self.tags.clone(),
             metadata: self.metadata.iter().cloned().collect(),
             lease_seconds: Some(self.lease),
+            epoch: Some(epoch()),
             incarnation: None,
         }
     }
+}
+
+/// This process among all that ever registered the same facts under the same id.
+fn epoch() -> String {
+    let random = getrandom::u64().unwrap_or_default();
+    format!("{}-{random:016x}", std::process::id())
 }
 
 /// Runs until a signal or a refusal.

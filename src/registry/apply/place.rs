@@ -73,6 +73,7 @@ fn build(draft: &Draft, placing: &Placing, before: Option<&Instance>) -> Instanc
         metadata: facts.metadata,
         lease_seconds: facts.lease_seconds,
         session: placing.session.clone(),
+        epoch: facts.epoch.or_else(|| before.and_then(|before| before.epoch.clone())),
         incarnation: revision,
         state: State::Serving,
         since: draft.now,

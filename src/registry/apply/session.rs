@@ -10,7 +10,7 @@ use super::super::session::Session;
 use super::Caller;
 use super::instance::{leave, serve_again};
 use super::place::{Placed, Placing, place};
-use super::validate::{label, lease, session_name, validate};
+use super::validate::{epoch, label, lease, session_name, validate};
 use crate::model::api::{SessionInstance, SessionSet};
 use crate::model::label::LabelKind;
 use crate::model::{Instance, Refusal, Word};
@@ -20,12 +20,10 @@ use crate::security::Want;
 type Member = (Arc<str>, Arc<Instance>);
 
 const MOST_INSTANCES: usize = 1000;
-const LONGEST_EPOCH: usize = 64;
 
 /// Replaces everything that a session beats for; all of it or nothing.
 pub(super) fn set(draft: &mut Draft, caller: &Caller<'_>, session: &str, set: &SessionSet) -> Result<Outcome, Refusal> {
     let name = session_name(session)?;
-    check_epoch(&set.epoch)?;
     let lease_seconds = lease(set.lease_seconds)?;
     let placings = parse(draft, caller, &name, set, lease_seconds)?;
     let savepoint = draft.savepoint();
@@ -53,6 +51,7 @@ fn parse(
     set: &SessionSet,
     lease_seconds: u32,
 ) -> Result<Vec<Placing>, Refusal> {
+    let session_epoch = epoch(&set.epoch)?;
     if set.instances.len() > MOST_INSTANCES {
         let detail = format!("the set has {} instances; at most {MOST_INSTANCES} are allowed", set.instances.len());
         return Err(Refusal::new(Word::BadValue, detail));
@@ -60,8 +59,8 @@ fn parse(
     let mut seen = BTreeSet::new();
     let mut placings = Vec::with_capacity(set.instances.len());
     for wanted in &set.instances {
-        let placing =
-            parse_one(draft, caller, session, wanted, lease_seconds).map_err(|refusal| of(wanted, refusal))?;
+        let placing = parse_one(draft, caller, session, wanted, lease_seconds, &session_epoch)
+            .map_err(|refusal| of(wanted, refusal))?;
         if !seen.insert((placing.service.clone(), placing.id.clone())) {
             let refusal = Refusal::new(Word::BadValue, "stands in the set twice; name it once");
             return Err(of(wanted, refusal));
@@ -77,7 +76,12 @@ fn parse_one(
     session: &Arc<str>,
     wanted: &SessionInstance,
     lease_seconds: u32,
+    session_epoch: &Arc<str>,
 ) -> Result<Placing, Refusal> {
+    if wanted.registration.epoch.is_some() {
+        let detail = "epoch stands in an instance; the session's counts, leave it out here";
+        return Err(Refusal::new(Word::BadValue, detail));
+    }
     let service = label(LabelKind::Service, &wanted.service)?.into();
     let id = label(LabelKind::Instance, &wanted.id)?.into();
     if let Some(own) = wanted.registration.lease_seconds {
@@ -86,6 +90,7 @@ fn parse_one(
     }
     let mut facts = validate(draft.options(), caller.principal, &wanted.registration)?;
     facts.lease_seconds = lease_seconds;
+    facts.epoch = Some(session_epoch.clone());
     let incarnation = wanted.registration.incarnation;
     Ok(Placing { service, id, facts, session: Some(session.clone()), incarnation })
 }
@@ -147,9 +152,22 @@ pub(super) fn bring_back(draft: &mut Draft, caller: &Caller<'_>, session: &str) 
     })
 }
 
-/// Takes all instances of a session out, and forgets it.
-pub(super) fn end(draft: &mut Draft, caller: &Caller<'_>, session: &str) -> Result<Outcome, Refusal> {
+/// Takes all instances of a session out, and forgets it. An agent that names its epoch cannot end the session of the
+/// one that came after it.
+pub(super) fn end(
+    draft: &mut Draft,
+    caller: &Caller<'_>,
+    session: &str,
+    epoch: Option<&str>,
+) -> Result<Outcome, Refusal> {
     let name = find(draft, session)?;
+    let current = draft.state.sessions.get(&name).and_then(|session| session.epoch.clone());
+    if let (Some(named), Some(current)) = (epoch, current.as_deref())
+        && named != current
+    {
+        let detail = format!("epoch \"{}\" of session {name} has been replaced", named.escape_debug());
+        return Err(Refusal::new(Word::OldIncarnation, detail));
+    }
     let members = writable_members(draft, caller, &name)?;
     let changed = !members.is_empty();
     for (service, instance) in members {
@@ -181,14 +199,6 @@ fn writable_members(draft: &Draft, caller: &Caller<'_>, name: &Arc<str>) -> Resu
         members.push((service.clone(), instance.clone()));
     }
     Ok(members)
-}
-
-fn check_epoch(epoch: &str) -> Result<(), Refusal> {
-    if (1..=LONGEST_EPOCH).contains(&epoch.len()) {
-        return Ok(());
-    }
-    let detail = format!("epoch has {} octets; use 1 to {LONGEST_EPOCH}", epoch.len());
-    Err(Refusal::new(Word::BadValue, detail))
 }
 
 fn of(wanted: &SessionInstance, refusal: Refusal) -> Refusal {

@@ -19,6 +19,7 @@ const LONGEST_KEY: usize = 63;
 const LONGEST_PAIR: usize = 255;
 const LONGEST_METADATA: usize = 4096;
 const LONGEST_SESSION: usize = 128;
+const LONGEST_EPOCH: usize = 64;
 
 /// Keys and values, sorted by key.
 type Pairs = Box<[(Box<str>, Box<str>)]>;
@@ -35,6 +36,7 @@ pub(super) struct Facts {
     pub(super) tags: Box<[Box<str>]>,
     pub(super) metadata: Pairs,
     pub(super) lease_seconds: u32,
+    pub(super) epoch: Option<Arc<str>>,
 }
 
 /// Checks a registration; who sent it is its address if it names none.
@@ -55,7 +57,16 @@ pub(super) fn validate(
         tags: tags(&registration.tags)?,
         metadata: metadata(&registration.metadata)?,
         lease_seconds: lease(registration.lease_seconds)?,
+        epoch: registration.epoch.as_deref().map(epoch).transpose()?,
     })
+}
+
+/// Checks an epoch: what a process or agent chose when it started.
+pub(super) fn epoch(text: &str) -> Result<Arc<str>, Refusal> {
+    if (1..=LONGEST_EPOCH).contains(&text.len()) {
+        return Ok(text.into());
+    }
+    bad(format!("epoch has {} octets; use 1 to {LONGEST_EPOCH}", text.len()))
 }
 
 /// Checks and folds a label.
