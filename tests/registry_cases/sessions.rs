@@ -55,13 +55,26 @@ fn a_new_set_replaces_the_old_one_whole() {
     let mut world = World::new();
     set(&mut world, "host-1", "e1", &two());
     let revision = world.registry.snapshot().revision;
-    set(&mut world, "host-1", "e2", &two());
+    set(&mut world, "host-1", "e1", &two());
     assert_eq!(world.registry.snapshot().revision, revision, "the same set changes nothing");
+    let first = world.instance("search", "a1").expect("registered").incarnation;
+    set(&mut world, "host-1", "e2", &two());
+    assert!(world.instance("search", "a1").expect("registered").incarnation > first, "a restart begins new lives");
     assert_eq!(world.registry.beat_session("host-1", "e2", None), RENEWED);
     set(&mut world, "host-1", "e2", &[("search", "a1", facts()), ("search", "a2", facts())]);
     assert!(world.instance("web", "b1").is_none());
     assert!(world.is_serving("search", "a2"));
-    assert_eq!(world.story(), ["register search/a1", "register web/b1", "deregister web/b1", "register search/a2"]);
+    assert_eq!(
+        world.story(),
+        [
+            "register search/a1",
+            "register web/b1",
+            "update search/a1",
+            "update web/b1",
+            "deregister web/b1",
+            "register search/a2"
+        ]
+    );
     world.assert_consistent();
 }
 

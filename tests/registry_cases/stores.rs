@@ -42,7 +42,7 @@ fn beats_and_mistakes_need_no_store() {
         register("search", "a2", facts()),
         register("search", "a1", facts()),
         register("search", "a3", Registration { port: 0, ..facts() }),
-        session_set("host-1", "e2", &[("web", "b1", facts())]),
+        session_set("host-1", "e1", &[("web", "b1", facts())]),
         deregister("search", "a1", None),
     ]
     .map(|action| command(&anonymous(), action));
@@ -52,7 +52,7 @@ fn beats_and_mistakes_need_no_store() {
         let gone = Some(Word::StoreUnavailable);
         assert_eq!(words, [gone, None, Some(Word::BadPort), None, gone]);
     }
-    assert!(matches!(world.registry.beat_session("host-1", "e2", None), Beaten::Renewed { .. }));
+    assert!(matches!(world.registry.beat_session("host-1", "e1", None), Beaten::Renewed { .. }));
 }
 
 #[test]
