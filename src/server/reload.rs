@@ -10,8 +10,8 @@ use super::plan::{self, Plan};
 use super::publisher::Slot;
 use super::statics::SharedHolders;
 use crate::config::{Config, ConfigError};
-use crate::model::{Principal, Refusal};
-use crate::registry::{Action, Command, Registry};
+use crate::model::{Instance, Principal, Refusal, Service};
+use crate::registry::{Action, Command, Registry, StaticNames, names_of};
 use crate::view::Compiler;
 
 /// What a reload needs and changes.
@@ -58,7 +58,7 @@ impl Reload {
     /// Reads all files and puts them in force; says how many zones there are now.
     async fn run(&mut self) -> Result<usize, ReloadError> {
         let read = self.reading();
-        let (plan, compiler) = tokio::task::spawn_blocking(read).await??;
+        let (plan, compiler, refused) = tokio::task::spawn_blocking(read).await??;
         self.slot.put(compiler);
         let reason = "zone files were loaded again".to_owned();
         let command = Command { principal: Principal::Server, reason, action: Action::ReloadStatics };
@@ -68,18 +68,38 @@ impl Reload {
         }
         self.holders.replace(plan.holders());
         self.plan = plan;
+        if !refused.is_empty() {
+            tracing::warn!(files = refused.join(" "), "zone files with errors were refused; their last good data stay");
+        }
+        let (registry, holders) = (self.registry.clone(), self.holders.clone());
+        tokio::task::spawn_blocking(move || tell_collisions(&registry, &holders)).await?;
         Ok(self.plan.statics.len())
     }
 
     /// What reads the files; it changes nothing.
-    fn reading(&self) -> impl FnOnce() -> Result<(Plan, Compiler), ConfigError> + Send + use<> {
+    fn reading(&self) -> impl FnOnce() -> Result<(Plan, Compiler, Vec<String>), ConfigError> + Send + use<> {
         let (config, identity, before) = (self.config.clone(), self.identity.clone(), self.plan.clone());
         move || {
             let loaded = plan::read_files(&config)?;
             plan::tell(&loaded.findings);
+            let refused = loaded.broken.iter().map(|broken| broken.file.clone()).collect();
             let plan = before.reread(&config, loaded.or_keep(&before.statics));
             let compiler = plan.compiler(&config, &identity);
-            Ok((plan, compiler))
+            Ok((plan, compiler, refused))
+        }
+    }
+}
+
+/// Static records win: says which services are registered under a name that a file has taken.
+fn tell_collisions(registry: &Registry, holders: &SharedHolders) {
+    let (options, snapshot) = (registry.options(), registry.snapshot());
+    let held = |service: &Service, instance: &Instance| {
+        let names = names_of(options, &service.name, instance);
+        names.into_iter().find_map(|name| holders.holder(&name).map(|place| (name, place)))
+    };
+    for service in snapshot.services.values() {
+        if let Some((name, place)) = service.instances.iter().find_map(|instance| held(service, instance)) {
+            tracing::warn!(service = &*service.name, %name, place, "a static record took a registered name; it wins");
         }
     }
 }
