@@ -159,6 +159,14 @@ fn sets_start_at_another_record_from_answer_to_answer() {
 }
 
 #[test]
+fn successive_answers_start_with_another_record_whichever_worker_gives_them() {
+    let server = SHARED.get();
+    let first = || ask(&server, "pair.sd.example.org", rtype::A, Some(1232)).message().answers[0].data.to_string();
+    let firsts: Vec<String> = (0..20).map(|_| first()).collect();
+    assert!(firsts.windows(2).all(|pair| pair[0] != pair[1]), "{firsts:?}");
+}
+
+#[test]
 fn ttls_are_constant() {
     let server = SHARED.get();
     let ttls = |_| {
