@@ -46,6 +46,23 @@ fn it_waits_for_the_answer_beats_and_leaves() {
 }
 
 #[test]
+fn a_restart_that_overlaps_keeps_the_name() {
+    let server = Server::start();
+    let mut old = register(&[&server.url()], &["--wait"]);
+    old.await_log("answered as");
+    let mut new = register(&[&server.url()], &["--wait"]);
+    new.await_log("answered as");
+    old.signal("TERM");
+    old.wait();
+    assert!(is_answered(&server), "the goodbye of the old process does not take out the new one: {}", old.log());
+    pass(LEASE * 13 / 10);
+    assert!(is_answered(&server), "the new one beats");
+    new.signal("TERM");
+    assert!(new.wait().success());
+    assert!(!is_answered(&server));
+}
+
+#[test]
 fn a_killed_one_lapses() {
     let server = Server::start();
     let running = register(&[&server.url()], &["--wait"]);
