@@ -80,6 +80,7 @@ fn collect() -> (Router<Arc<ApiState>>, OpenApi) {
         .merge(metrics::routes())
         .routes(routes!(openapi))
         .split_for_parts();
+    document.info.license = None; // none has been chosen; the derived one is empty
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     document.components.get_or_insert_default().security_schemes.insert("token".to_owned(), bearer.into());
     for item in document.paths.paths.values_mut() {
