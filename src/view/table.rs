@@ -52,7 +52,7 @@ impl Table {
         self.shard(slot).find(slot.tag, name)
     }
 
-    /// Brings the memory that lookups of these names will read nearer; looks at [`PREFETCHED`] of them at most.
+    /// Brings the memory that lookups of these names will read nearer; looks at `PREFETCHED` of them at most.
     ///
     /// A lookup reads the head of a shard, a slot and an entry, and each of them says where the next one is. Every
     /// loop reads one of them for all names: its turns do not depend on each other, so the processor waits for many at

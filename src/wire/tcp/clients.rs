@@ -2,7 +2,8 @@
 //!
 //! A client that opens one connection too many loses its oldest one that has nothing to do: programs keep connections
 //! open and forget them, and the new one is the one that is needed. The new one is refused when all of them are busy,
-//! or when as many as a client may have are still ending: a client never has more than twice its limit.
+//! or when too many are still ending, which takes each at most half a second: a client never has more than five times
+//! its limit, even if it opens connections as fast as it can.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -12,6 +13,9 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::metrics::dns::Refused;
 use crate::wire::limits::TcpLimits;
+
+/// How many connections of a client may be ending at once, for each that it may have.
+const LEAVING: usize = 4;
 
 /// All connections. The lock is held for some comparisons, when a connection comes and when it goes.
 pub(super) struct Clients {
@@ -66,7 +70,7 @@ impl Clients {
         let seats = table.by_client.entry(client).or_default();
         if seats.taken.len() >= self.per_client {
             let is_idle = |seat: &Arc<Seat>| seat.flights.available_permits() == self.in_flight;
-            let oldest = seats.taken.iter().position(is_idle).filter(|_| seats.leaving < self.per_client);
+            let oldest = seats.taken.iter().position(is_idle).filter(|_| seats.leaving < LEAVING * self.per_client);
             let displaced = oldest.and_then(|index| seats.taken.remove(index)).ok_or(Refused::Client)?;
             displaced.leave.notify_one();
             seats.leaving += 1;
@@ -137,9 +141,10 @@ mod tests {
 
     #[test]
     fn connections_that_were_told_to_leave_count_until_they_are_gone() {
-        let clients = clients(10, 2);
-        let mut admitted: Vec<_> = (0..4).map(|_| clients.admit(address(1)).ok().unwrap()).collect();
-        assert_eq!(clients.admit(address(1)).err(), Some(Refused::Client), "two are leaving");
+        let clients = clients(20, 2);
+        let most = 2 + 2 * LEAVING;
+        let mut admitted: Vec<_> = (0..most).map(|_| clients.admit(address(1)).ok().unwrap()).collect();
+        assert_eq!(clients.admit(address(1)).err(), Some(Refused::Client), "too many are leaving");
         assert!(clients.admit(address(2)).is_ok(), "other clients are not concerned");
         drop(admitted.remove(0));
         admitted.push(clients.admit(address(1)).ok().unwrap());
