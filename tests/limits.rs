@@ -109,6 +109,15 @@ fn one_connection_too_many_displaces_the_oldest_idle_one() {
     }
 }
 
+/// A resolver that opens connections and forgets them is answered over the newest one (RFC 7766 section 6.2.2).
+#[test]
+fn sixty_idle_connections_of_one_client_give_way_one_by_one() {
+    let server = Server::start();
+    let forgotten: Vec<TcpStream> = (0..60).map(|_| connect_from([0, 2], server.dns()).unwrap()).collect();
+    assert!(is_answered([0, 2], &server));
+    drop(forgotten);
+}
+
 #[test]
 fn silent_http_clients_give_way_to_one_that_calls() {
     let server = Setup::new().start_with_files(256);
