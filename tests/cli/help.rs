@@ -43,7 +43,8 @@ async fn help_of_every_command_teaches() {
 
 #[tokio::test]
 async fn wrong_usage_is_exit_code_2_and_says_what_would_be_right() {
-    let cases: [(&[&str], &str); 14] = [
+    let cases: [(&[&str], &str); 15] = [
+        (&["serve", "--config", "missing.toml"], "missing.toml"),
         (&["frobnicate"], "unrecognized subcommand"),
         (&["register", "search"], "--port <N>"),
         (&["register", "search", "--port", "0"], "1..=65535"),

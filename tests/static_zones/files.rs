@@ -49,6 +49,8 @@ fn sighup_takes_what_is_right_and_keeps_the_last_good_data_of_what_is_broken() {
     assert!(server.dig(&["new.example.net", "A"]).contains("NXDOMAIN"), "a broken file is refused whole");
     assert_eq!(super::serial(&server, "example.net"), 2026);
     let errors = logged(&server, "ERROR").join("\n");
+    let warnings = logged(&server, "WARN").join("\n");
+    assert!(warnings.contains("their last good data stay"), "{warnings}");
     let place = format!("{}:5:7", path.display());
     for part in [place.as_str(), "www A 192.0.2.300", "^", "192.0.2.300"] {
         assert!(errors.contains(part), "no {part:?} in {errors}");
@@ -64,6 +66,10 @@ fn sighup_takes_what_is_right_and_keeps_the_last_good_data_of_what_is_broken() {
     reload(&server, 2);
     assert!(server.dig(&["www.example.net", "A"]).contains("REFUSED"), "a removed file takes its zone with it");
     assert_eq!(server.dig_short(&["www.example.com", "A"]), ["192.0.2.90"], "a new file brings one");
+    let reply = server.call("GET", "/metrics", None);
+    let metrics = reply.text();
+    assert!(metrics.contains("zonebeat_zone_serial{zone=\"example.com.\"} 3"), "{metrics}");
+    assert!(!metrics.contains("zone=\"example.net.\""), "a zone that left has no serial: {metrics}");
 }
 
 #[test]
@@ -76,7 +82,9 @@ fn a_file_that_is_broken_at_start_is_servfail_and_the_others_answer() {
         let output = server.dig(&[name, "A"]);
         assert!(output.contains("status: SERVFAIL") && output.contains("EDE: 14"), "{output}");
         assert!(!output.contains("flags: qr aa"), "no authority over what is not known: {output}");
+        assert!(output.contains("the zone's file has an error"), "it is not the registry that is missing: {output}");
     }
+    assert_eq!(server.http_json("GET", "/readyz", None).0, 200, "what is registered answers");
     register(&server, "search", "a1", "192.0.2.7");
     assert_eq!(server.dig_short(&["search.sd.example.org", "A"]), ["192.0.2.7"]);
     let errors = logged(&server, "ERROR").join("\n");
@@ -85,6 +93,27 @@ fn a_file_that_is_broken_at_start_is_servfail_and_the_others_answer() {
     fs::write(&path, zone(1, "www A 192.0.2.80")).expect("the file can be written");
     reload(&server, 0);
     assert_eq!(server.dig_short(&["www.example.net", "A"]), ["192.0.2.80"]);
+}
+
+#[test]
+fn without_its_file_a_zone_that_takes_registrations_is_not_ready() {
+    let setup = Setup::bare().config(BOTH).zone_file("sd.example.org", &zone(1, "www A nonsense"));
+    let server = setup.start();
+    let (status, ready) = server.http_json("GET", "/readyz", None);
+    assert_eq!((status, ready["ready"].as_bool()), (503, Some(false)), "{ready}");
+    assert!(ready.to_string().contains("zone sd.example.org. has no content"), "{ready}");
+}
+
+#[test]
+fn a_file_that_takes_a_registered_name_wins_and_says_so() {
+    let setup = Setup::bare().config(BOTH).zone_file("sd.example.org", &zone(1, ""));
+    let server = setup.start();
+    register(&server, "search", "a1", "192.0.2.7");
+    server.setup().file("zones/sd.example.org.zone", &zone(1, "search A 192.0.2.9"));
+    reload(&server, 0);
+    assert_eq!(server.dig_short(&["search.sd.example.org", "A"]), ["192.0.2.9"]);
+    let warnings = logged(&server, "WARN").join("\n");
+    assert!(warnings.contains("a static record took a registered name"), "{warnings}");
 }
 
 #[test]
