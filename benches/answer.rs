@@ -18,7 +18,7 @@ use zonebeat::model::service::ServiceRow;
 use zonebeat::model::{Endpoint, Instance, Name, Record, Revision, Rtype, Service, State, Timestamp};
 use zonebeat::registry::{Snapshot, Touched};
 use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
-use zonebeat::wire::UdpLimits;
+use zonebeat::wire::Rules;
 use zonebeat::wire::decode::{Decoded, Origin, decode};
 use zonebeat::wire::respond::respond;
 
@@ -75,7 +75,7 @@ fn show_answers(view: &View, services: usize) {
 
 /// How long all queries take, and how long the answers are together.
 fn time_answers(view: &View, queries: &[Vec<u8>]) -> (Duration, usize) {
-    let limits = UdpLimits::default();
+    let rules = Rules::default();
     let mut out = vec![0; 8192];
     let mut octets = 0;
     let start = Instant::now();
@@ -93,7 +93,7 @@ fn time_answers(view: &View, queries: &[Vec<u8>]) -> (Duration, usize) {
             _ => None,
         }));
         for decoded in decoded.iter().flatten() {
-            octets += respond(view, decoded, &limits, &mut out).expect("every query is answered").len;
+            octets += respond(view, decoded, &rules, &mut out).expect("every query is answered").len;
         }
     }
     (start.elapsed(), octets)

@@ -13,8 +13,8 @@ use zonebeat::model::service::ServiceRow;
 use zonebeat::model::{Declaration, Endpoint, Instance, Name, Revision, Rtype, Service, State, Timestamp};
 use zonebeat::registry::Snapshot;
 use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
+use zonebeat::wire::Rules;
 use zonebeat::wire::decode::{Decoded, Origin, decode};
-use zonebeat::wire::limits::UdpLimits;
 use zonebeat::wire::respond::{MAX_TCP, Reply, respond};
 use zonebeat::zone::parse_text;
 
@@ -96,7 +96,7 @@ fn query(name: &str, rtype: Rtype, class: u16) -> Vec<u8> {
 
 /// What answering takes: allocations, and the reply.
 fn answer(view: &View, packet: &[u8], transport: Transport) -> (u64, Reply) {
-    let (client, limits) = (Ipv4Addr::LOCALHOST.into(), UdpLimits::default());
+    let (client, rules) = (Ipv4Addr::LOCALHOST.into(), Rules::default());
     let mut out = vec![0; MAX_TCP];
     let mut reply = None;
     let info = measure(|| {
@@ -105,7 +105,7 @@ fn answer(view: &View, packet: &[u8], transport: Transport) -> (u64, Reply) {
             if let Decoded::Query(query) = &mut decoded {
                 query.rotation = rotation;
             }
-            reply = respond(view, &decoded, &limits, &mut out).ok();
+            reply = respond(view, &decoded, &rules, &mut out).ok();
         }
     });
     let reply = reply.expect("a query is answered");

@@ -126,6 +126,7 @@ fn ask_raw(view: &View, owner: &str, rtype: Rtype, edns: Option<u16>, rotation: 
         class: 1,
         edns: edns.map(|udp_size| Edns { udp_size, ..Edns::default() }),
         transport: Transport::Udp,
+        verified: false,
         client: v4(99),
         rotation,
     };

@@ -16,8 +16,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use hickory_proto::op::Message;
 use proptest::prelude::*;
 use zonebeat::answer::Transport;
+use zonebeat::wire::Rules;
 use zonebeat::wire::decode::{Origin, decode};
-use zonebeat::wire::limits::UdpLimits;
 use zonebeat::wire::respond::{MAX_TCP, respond};
 use zonebeat::wire::{BindError, WireOptions, bind};
 
@@ -75,7 +75,7 @@ proptest! {
         let (transport, client) = (if tcp { Transport::Tcp } else { Transport::Udp }, IpAddr::V4(Ipv4Addr::LOCALHOST));
         let decoded = decode(&packet, Origin { transport, client });
         let mut out = vec![0; MAX_TCP];
-        if let Ok(reply) = respond(&view(), &decoded, &UdpLimits::default(), &mut out) {
+        if let Ok(reply) = respond(&view(), &decoded, &Rules::default(), &mut out) {
             prop_assert!(!reply.panicked);
             let most = if tcp { MAX_TCP } else { 1232 };
             prop_assert!(reply.len <= most);

@@ -16,7 +16,7 @@ use zonebeat::registry::Snapshot;
 use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
 use zonebeat::wire::decode::{Decoded, Origin, decode};
 use zonebeat::wire::respond::{MAX_TCP, respond};
-use zonebeat::wire::{UdpLimits, encode};
+use zonebeat::wire::{Rules, encode};
 use zonebeat::zone::parse_text;
 
 /// Aliases, a loop of them, a delegation, wildcards, and a service with more instances than fit into 1232 octets.
@@ -80,13 +80,13 @@ fuzz_target!(|data: &[u8]| {
     if let Decoded::Query(query) = &mut decoded {
         query.rotation = u32::from(kind >> 1);
     }
-    let limits = UdpLimits::default();
+    let rules = Rules::default();
     let mut out = vec![0; MAX_TCP.max(encode::MAX_UDP)];
-    let Ok(reply) = respond(&VIEW, &decoded, &limits, &mut out) else { return };
+    let Ok(reply) = respond(&VIEW, &decoded, &rules, &mut out) else { return };
     let limit = match (&decoded, transport) {
         (_, Transport::Tcp) => MAX_TCP,
-        (Decoded::Query(query), _) => limits.limit(client, query.edns.map(|edns| edns.udp_size)),
-        _ => limits.limit(client, None),
+        (Decoded::Query(query), _) => rules.udp.limit(client, query.edns.map(|edns| edns.udp_size)),
+        _ => rules.udp.limit(client, None),
     };
     assert!(reply.len <= limit, "{} octets, at most {limit}", reply.len);
     assert_eq!(out[..2], packet[..2], "the id is echoed");

@@ -1,7 +1,7 @@
 //! Answers of several sets: aliases followed inside our zones, delegations, targets with their addresses.
 
 use super::lookup::{Found, find};
-use super::{Answer, Content, Query, QueryName, Rcode, Transport};
+use super::{Answer, Content, Query, QueryName, Rcode};
 use crate::model::name::{MAX_NAME, is_within};
 use crate::model::{Name, Rtype};
 use crate::view::{Entry, RrSet, View, Zone};
@@ -54,7 +54,7 @@ pub enum Part<'v> {
 /// A set whose targets' addresses belong into the additional section.
 pub(super) fn with_targets<'v>(view: &'v View, query: &Query<'_>, set: RrSet<'v>) -> Answer<'v> {
     let mut composed = Composed::default();
-    if query.transport != Transport::Udp || set.answer.len() <= MOST_OVER_UDP {
+    if !query.transport.is_datagram() || set.answer.len() <= MOST_OVER_UDP {
         add_targets(view, &set, &mut composed.additional);
     }
     let owner = Name::from_trusted(set.owner);

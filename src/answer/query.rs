@@ -12,6 +12,12 @@ pub enum Transport {
     Udp,
     /// Plain TCP.
     Tcp,
+    /// DNS over TLS (RFC 7858).
+    Tls,
+    /// DNS over HTTPS (RFC 8484).
+    Https,
+    /// DNS over QUIC (RFC 9250).
+    Quic,
 }
 
 impl Transport {
@@ -20,7 +26,25 @@ impl Transport {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Https => "https",
+            Self::Quic => "quic",
         }
+    }
+
+    /// Whether answers have to fit into a datagram, and the client's address may be a forgery.
+    pub fn is_datagram(self) -> bool {
+        self == Self::Udp
+    }
+
+    /// Whether nobody on the way can read along: answers are padded when the query was (RFC 8467).
+    pub fn is_encrypted(self) -> bool {
+        matches!(self, Self::Tls | Self::Https | Self::Quic)
+    }
+
+    /// Whether a response may be a stream of messages: zone transfers (RFC 9103; RFC 9250 section 5.1).
+    pub fn can_stream(self) -> bool {
+        matches!(self, Self::Tcp | Self::Tls | Self::Quic)
     }
 }
 
@@ -80,6 +104,8 @@ pub struct Query<'p> {
     pub transport: Transport,
     /// Who asked.
     pub client: IpAddr,
+    /// Whether the address is known to be the client's own: a handshake or a cookie has shown it.
+    pub verified: bool,
     /// A number that differs from answer to answer: where a set starts.
     pub rotation: u32,
 }

@@ -8,7 +8,7 @@ use super::compose;
 use super::decode::{FLAG_QR, HEADER};
 use super::message::{Message, Section};
 use super::opt::Opt;
-use crate::answer::{Answer, Content, Ede, Query, Rcode, Transport};
+use crate::answer::{Answer, Content, Ede, Query, Rcode};
 use crate::model::Rtype;
 use crate::view::rrset::{MAX_POINTER, QNAME_AT, RECORD_HEAD};
 use crate::view::{RrSet, View, Zone};
@@ -28,7 +28,7 @@ const COPIED: u16 = 0x7910;
 /// nothing larger to come back for, and a part of a set would be taken for the whole: that is SERVFAIL.
 pub fn encode(view: &View, query: &Query<'_>, answer: &Answer<'_>, limit: usize, out: &mut [u8]) -> usize {
     let length = write(view, query, answer, limit, out);
-    if query.transport == Transport::Tcp && is_truncated(&out[..length]) {
+    if !query.transport.is_datagram() && is_truncated(&out[..length]) {
         let text = "the answer is longer than a DNS message can be; ask for a part of it, such as one site";
         let too_long = Answer::error(Rcode::SERVFAIL, Some(Ede { code: Ede::OTHER, text }));
         return write(view, query, &too_long, limit, out);

@@ -10,6 +10,7 @@ pub mod encode;
 pub mod error;
 pub mod limits;
 pub mod respond;
+pub mod rules;
 pub mod server;
 
 mod compose;
@@ -21,4 +22,5 @@ mod tcp;
 mod udp;
 
 pub use limits::{TcpLimits, UdpLimits};
+pub use rules::Rules;
 pub use server::{BindError, Bound, Serving, WireOptions, bind};

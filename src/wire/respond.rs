@@ -8,8 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::decode::{Decoded, DropReason, ErrorReply};
 use super::encode::{encode, is_truncated};
 use super::error::write_error;
-use super::limits::UdpLimits;
-use crate::answer::{Query, Rcode, Transport, answer};
+use super::rules::Rules;
+use crate::answer::{Query, Rcode, answer};
 use crate::model::Rtype;
 use crate::view::View;
 
@@ -32,11 +32,11 @@ pub struct Reply {
 }
 
 /// Writes the response to `decoded` into `out`, which has room for the limit of the transport.
-pub fn respond(view: &View, decoded: &Decoded<'_>, limits: &UdpLimits, out: &mut [u8]) -> Result<Reply, DropReason> {
+pub fn respond(view: &View, decoded: &Decoded<'_>, rules: &Rules, out: &mut [u8]) -> Result<Reply, DropReason> {
     match decoded {
         Decoded::Drop(reason) => Err(*reason),
         Decoded::Error(error) => Ok(refuse(view, error, out)),
-        Decoded::Query(query) => Ok(solve(view, query, limits, out)),
+        Decoded::Query(query) => Ok(solve(view, query, rules, out)),
     }
 }
 
@@ -51,10 +51,10 @@ fn refuse(view: &View, error: &ErrorReply<'_>, out: &mut [u8]) -> Reply {
 }
 
 /// Answers a query from the view. A panic costs this query only: it is answered with SERVFAIL.
-fn solve(view: &View, query: &Query<'_>, limits: &UdpLimits, out: &mut [u8]) -> Reply {
-    let limit = match query.transport {
-        Transport::Udp => limits.limit(query.client, query.edns.map(|edns| edns.udp_size)),
-        Transport::Tcp => MAX_TCP,
+fn solve(view: &View, query: &Query<'_>, rules: &Rules, out: &mut [u8]) -> Reply {
+    let limit = match query.transport.is_datagram() {
+        true => rules.udp.limit(query.client, query.edns.map(|edns| edns.udp_size)),
+        false => MAX_TCP,
     };
     let written = catch_unwind(AssertUnwindSafe(|| encode(view, query, &answer(view, query), limit, out)));
     match written {

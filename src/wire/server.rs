@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::limits::{TcpLimits, UdpLimits};
 use super::rotation::Rotation;
+use super::rules::Rules;
 use super::{tcp, udp};
 use crate::metrics::dns::DnsCounters;
 use crate::view::Published;
@@ -182,7 +183,7 @@ impl Bound {
     ) -> io::Result<Serving> {
         let listen: Arc<[SocketAddr]> = self.local_addrs().into();
         let Self { listening, options } = self;
-        let limits = Arc::new(options.udp);
+        let rules = Arc::new(Rules { udp: options.udp });
         let (mut tcp_listeners, mut udp_sockets) = (Vec::new(), Vec::new());
         for Listening { address, tcp, udp } in listening {
             tcp_listeners.push(tokio::net::TcpListener::from_std(tcp)?);
@@ -194,7 +195,7 @@ impl Bound {
         for (index, (address, socket)) in udp_sockets.into_iter().enumerate() {
             let answerer = udp::Answerer {
                 published: published.clone(),
-                limits: limits.clone(),
+                rules: rules.clone(),
                 listen: listen.clone(),
                 counters: counters.block("udp"),
                 rotation: rotation.clone(),
@@ -205,7 +206,7 @@ impl Bound {
         }
         let responder = tcp::Answerer {
             published,
-            limits,
+            rules,
             transfer_from: options.transfer_from,
             block: counters.block("tcp"),
             counters: counters.clone(),

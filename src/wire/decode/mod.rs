@@ -132,7 +132,7 @@ fn refusal(
     match question.rtype {
         Rtype::OPT | Rtype::TSIG => Some((Rcode::FORMERR, None)),
         Rtype::MAILA | Rtype::MAILB | TKEY => Some((Rcode::NOTIMP, None)),
-        Rtype::AXFR if transport == Transport::Udp => Some((Rcode::FORMERR, Some(other("a zone transfer needs TCP")))),
+        Rtype::AXFR if !transport.can_stream() => Some((Rcode::FORMERR, Some(other("a zone transfer needs TCP")))),
         _ => None,
     }
 }
@@ -162,13 +162,13 @@ impl<'p> Question<'p> {
     /// back over TCP (RFC 1995 section 2).
     fn into_query(self, id: u16, flags: u16, edns: Option<Edns>, origin: Origin) -> Query<'p> {
         let Origin { transport, client } = origin;
-        let rtype = match (self.rtype, transport) {
-            (Rtype::IXFR, Transport::Udp) => Rtype::SOA,
-            (rtype, _) => rtype,
+        let rtype = match self.rtype {
+            Rtype::IXFR if !transport.can_stream() => Rtype::SOA,
+            rtype => rtype,
         };
         let name = QueryName::new(&self.octets[..self.octets.len() - 4]);
-        let (class, rotation) = (self.class, 0);
-        Query { id, flags, question: self.octets, name, rtype, class, edns, transport, client, rotation }
+        let (class, rotation, verified) = (self.class, 0, !transport.is_datagram());
+        Query { id, flags, question: self.octets, name, rtype, class, edns, transport, client, verified, rotation }
     }
 }
 

@@ -16,7 +16,9 @@ use tokio_util::task::TaskTracker;
 use super::Respond;
 use super::clients::Clients;
 use super::connection;
+use crate::answer::Transport;
 use crate::metrics::dns::{DnsCounters, Refused};
+use crate::wire::decode::Origin;
 use crate::wire::limits::TcpLimits;
 
 /// Pauses after an accept call that failed: the first, and the longest.
@@ -62,8 +64,8 @@ impl<R: Respond> Service<R> {
 
     /// Starts a task for a connection, unless its client has enough of them.
     fn welcome(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        let client = peer.ip();
-        let admission = match self.clients.admit(client) {
+        let origin = Origin { transport: Transport::Tcp, client: peer.ip() };
+        let admission = match self.clients.admit(origin.client) {
             Ok(admission) => admission,
             Err(why) => return self.counters.refused(why),
         };
@@ -74,7 +76,7 @@ impl<R: Respond> Service<R> {
             let (reader, writer) = stream.into_split();
             let kill = service.kill.clone();
             let counted = Counted(service.counters.clone());
-            let served = connection::serve(reader, writer, client, admission, service);
+            let served = connection::serve(reader, writer, origin, admission, service);
             kill.run_until_cancelled(served).await;
             drop(counted);
         });

@@ -1,6 +1,5 @@
 //! Answers the messages of all TCP connections.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,22 +7,22 @@ use ipnet::IpNet;
 
 use super::transfer::{Unsendable, ZoneStream};
 use super::{Action, Respond};
-use crate::answer::{Ede, Query, Rcode, Transport};
+use crate::answer::{Ede, Query, Rcode};
 use crate::metrics::dns::{Block, DnsCounters, TransferOutcome};
 use crate::model::Rtype;
 use crate::view::Published;
 use crate::wire::count::{count_drop, count_reply};
 use crate::wire::decode::{Decoded, ErrorReply, Origin, decode};
-use crate::wire::limits::UdpLimits;
 use crate::wire::respond::respond;
 use crate::wire::rotation::Rotation;
+use crate::wire::rules::Rules;
 
 /// What TCP needs to answer.
 pub(in crate::wire) struct Answerer {
     /// The data.
     pub published: Published,
-    /// Response sizes; over TCP they do not apply.
-    pub limits: Arc<UdpLimits>,
+    /// What every response keeps.
+    pub rules: Arc<Rules>,
     /// Who may transfer zones.
     pub transfer_from: Vec<IpNet>,
     /// The counters of transfers.
@@ -38,9 +37,9 @@ pub(in crate::wire) struct Answerer {
 
 impl Respond for Answerer {
     #[allow(clippy::disallowed_methods)] // because latency is measured, not decided on
-    fn respond(&self, message: &[u8], client: IpAddr, out: &mut [u8]) -> Action {
+    fn respond(&self, message: &[u8], origin: Origin, out: &mut [u8]) -> Action {
         let started = Instant::now();
-        let mut decoded = decode(message, Origin { transport: Transport::Tcp, client });
+        let mut decoded = decode(message, origin);
         if let Decoded::Query(query) = &mut decoded {
             self.rotation.turn(query);
         }
@@ -52,7 +51,7 @@ impl Respond for Answerer {
                 Err(refusal) => decoded = Decoded::Error(refusal),
             }
         }
-        match respond(&self.published.load(), &decoded, &self.limits, out) {
+        match respond(&self.published.load(), &decoded, &self.rules, out) {
             Ok(reply) => {
                 count_reply(&self.block, &reply);
                 self.block.observe(started.elapsed(), 1);

@@ -1,7 +1,6 @@
 //! One connection, from its first octet to its last.
 
 use std::cell::RefCell;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use super::clients::{Admission, Seat};
 use super::frames::Frames;
 use super::writer::{Message, framed, write};
 use super::{Action, Made, MakeMessages, Respond, Service};
+use crate::wire::decode::Origin;
 use crate::wire::respond::MAX_TCP;
 
 /// How long a connection that has to end waits for octets that are on their way.
@@ -33,7 +33,7 @@ thread_local! {
 pub(super) async fn serve<R: Respond>(
     reader: impl AsyncRead + Unpin,
     writer: impl AsyncWrite + Unpin,
-    client: IpAddr,
+    origin: Origin,
     admission: Admission,
     service: Arc<Service<R>>,
 ) {
@@ -45,7 +45,7 @@ pub(super) async fn serve<R: Respond>(
     let room = Arc::new(Semaphore::new(limits.in_flight_octets.max(2 + MAX_TCP)));
     let seat = admission.seat.clone();
     let transfers = Arc::new(Semaphore::new(limits.transfers_per_connection));
-    let connection = Connection { client, seat, born, service: service.clone(), answers, streams, room, transfers };
+    let connection = Connection { origin, seat, born, service: service.clone(), answers, streams, room, transfers };
     let end_of_life = born + limits.lifetime;
     let deadlines = [end_of_life + limits.write_stall, end_of_life + limits.transfer_time];
     let writing = write(writer, queued_answers, queued_messages, limits.write_stall, deadlines);
@@ -66,7 +66,7 @@ enum End {
 
 /// The reading half.
 struct Connection<R> {
-    client: IpAddr,
+    origin: Origin,
     seat: Arc<Seat>,
     born: Instant,
     service: Arc<Service<R>>,
@@ -140,7 +140,7 @@ impl<R: Respond> Connection<R> {
     async fn handle(&self, message: &[u8]) -> bool {
         let Ok(flight) = self.seat.flights.clone().acquire_owned().await else { return false };
         let action =
-            SCRATCH.with_borrow_mut(|scratch| match self.service.responder.respond(message, self.client, scratch) {
+            SCRATCH.with_borrow_mut(|scratch| match self.service.responder.respond(message, self.origin, scratch) {
                 Action::Reply(len) => Ok(framed(&scratch[..len])),
                 other => Err(other),
             });

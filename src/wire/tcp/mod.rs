@@ -30,7 +30,7 @@ mod frames;
 mod transfer;
 mod writer;
 
-use std::net::IpAddr;
+use super::decode::Origin;
 
 pub(super) use accept::{Service, serve};
 pub(super) use answer::Answerer;
@@ -39,7 +39,7 @@ pub(super) use transfer::Unsendable;
 /// Decides what happens with one message from a client.
 pub(super) trait Respond: Send + Sync + 'static {
     /// Writes the response into `out`, which has room for the largest message, or says what else to do. Does not wait.
-    fn respond(&self, message: &[u8], client: IpAddr, out: &mut [u8]) -> Action;
+    fn respond(&self, message: &[u8], origin: Origin, out: &mut [u8]) -> Action;
 }
 
 /// What happens with one message.

@@ -25,7 +25,7 @@ struct Stub {
 }
 
 impl Respond for Stub {
-    fn respond(&self, message: &[u8], _client: IpAddr, out: &mut [u8]) -> Action {
+    fn respond(&self, message: &[u8], _origin: Origin, out: &mut [u8]) -> Action {
         match message {
             b"bye" => Action::Close,
             b"stream" => Action::Stream(Box::new(Counting { made: self.streamed.clone(), left: 200 })),

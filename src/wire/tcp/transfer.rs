@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::answer::Answerer;
 use super::{Made, MakeMessages};
-use crate::answer::{Ede, Query, Rcode, Transport};
+use crate::answer::{Ede, Query, Rcode};
 use crate::metrics::dns::{Block, DnsCounters, TransferOutcome};
 use crate::model::{Name, Rtype};
 use crate::transfer::{Next, Start, Transfer};
@@ -41,7 +41,7 @@ impl ZoneStream {
         Self {
             view: answerer.published.load_full(),
             query: message.into(),
-            origin: Origin { transport: Transport::Tcp, client: query.client },
+            origin: Origin { transport: query.transport, client: query.client },
             counters: answerer.counters.clone(),
             block: answerer.block.clone(),
             unsendable: answerer.unsendable.clone(),

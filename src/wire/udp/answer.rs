@@ -10,16 +10,16 @@ use crate::metrics::dns::{Block, Dropped};
 use crate::view::Published;
 use crate::wire::count::{count_drop, count_reply};
 use crate::wire::decode::{Decoded, DropReason, Origin, decode};
-use crate::wire::limits::UdpLimits;
 use crate::wire::respond::respond;
 use crate::wire::rotation::Rotation;
+use crate::wire::rules::Rules;
 
 /// What one worker needs to answer.
 pub(in crate::wire) struct Answerer {
     /// The data.
     pub published: Published,
-    /// Response sizes.
-    pub limits: Arc<UdpLimits>,
+    /// What every response keeps.
+    pub rules: Arc<Rules>,
     /// Every address that this server listens on.
     pub listen: Arc<[SocketAddr]>,
     /// The counters of this worker.
@@ -48,7 +48,7 @@ impl HandleBatch for Answerer {
             _ => None,
         }));
         for (index, decoded) in decoded.iter().enumerate().filter_map(|(index, slot)| Some((index, slot.as_ref()?))) {
-            match respond(&view, decoded, &self.limits, replies.buffer()) {
+            match respond(&view, decoded, &self.rules, replies.buffer()) {
                 Ok(reply) => {
                     replies.push(index, reply.len);
                     count_reply(&self.counters, &reply);
