@@ -5,8 +5,9 @@
 //! not open is tried again for ever, except one that another process has: then the server ends, since two on one store
 //! are a mistake that nobody would see in answers of SERVFAIL. Stop (SIGTERM,
 //! SIGINT): HTTP finishes what is in flight, the registry commits what is queued, and DNS, which answered all the
-//! while, drains last. SIGHUP loads the zone files again.
+//! while, drains last. SIGHUP loads the zone files and the secrets of cookies again.
 
+mod cookies;
 mod health;
 mod log;
 mod own;
@@ -104,7 +105,8 @@ fn read_config(options: ServeOptions) -> Result<Config, ServeError> {
 /// Builds the parts upstream first, runs them, and stops them downstream last.
 async fn serve(config: Config) -> Result<(), ServeError> {
     let plan = Plan::read(&config)?;
-    let wire = wire::bind(plan::wire_options(&config))?;
+    let wire = wire::bind(cookies::with_secrets(plan::wire_options(&config), &config)?)?;
+    let secrets = cookies::Reload { settings: config.dns.cookies.clone(), cookies: wire.cookies() };
     let http = HttpListeners::bind(&config.http.listen).await?;
     let dns_addresses = wire.local_addrs();
 
@@ -119,7 +121,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     for listener in http.listeners {
         edges.spawn(api::serve(listener, router.clone(), limits.clone(), edges_stop.clone()));
     }
-    let reload = parts.reload(config, plan.clone(), registry.clone());
+    let reload = parts.reload(config, secrets, plan.clone(), registry.clone());
     edges.spawn(reload::on_hangup(reload, edges_stop.clone())?);
     edges.spawn(supervise::watchdog(edges_stop.clone()));
 
@@ -227,9 +229,9 @@ impl Parts {
         true
     }
 
-    fn reload(&self, config: Config, plan: Plan, registry: Registry) -> Reload {
+    fn reload(&self, config: Config, secrets: cookies::Reload, plan: Plan, registry: Registry) -> Reload {
         let (slot, holders) = (self.slot.clone(), self.holders.clone());
-        Reload { config, identity: self.identity.clone(), plan, slot, holders, registry }
+        Reload { config, identity: self.identity.clone(), secrets, plan, slot, holders, registry }
     }
 }
 

@@ -105,7 +105,7 @@ fn answer(view: &View, packet: &[u8], transport: Transport) -> (u64, Reply) {
             if let Decoded::Query(query) = &mut decoded {
                 query.rotation = rotation;
             }
-            reply = respond(view, &decoded, &rules, &mut out).ok();
+            reply = respond(view, &mut decoded, &rules, &mut out).ok();
         }
     });
     let reply = reply.expect("a query is answered");

@@ -8,12 +8,13 @@ mod compose;
 pub mod lookup;
 pub mod query;
 pub mod server;
+pub mod version;
 
 use crate::view::{RrSet, View, Zone};
 
 pub use compose::{Composed, Part};
 pub use lookup::{Found, find};
-pub use query::{CLASS_ANY, CLASS_CH, CLASS_IN, Edns, Query, QueryName, Transport};
+pub use query::{CLASS_ANY, CLASS_CH, CLASS_IN, Cookie, Edns, Query, QueryName, Told, Transport};
 
 /// A response code, the extended ones of EDNS included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,6 +37,8 @@ impl Rcode {
     pub const NOTAUTH: Self = Self(9);
     /// The EDNS version is not served (RFC 6891).
     pub const BADVERS: Self = Self(16);
+    /// The server's part of the cookie is missing or not ours (RFC 7873).
+    pub const BADCOOKIE: Self = Self(23);
 }
 
 /// An extended error: a code of RFC 8914 and words for people.

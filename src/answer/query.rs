@@ -81,6 +81,36 @@ pub struct Edns {
     pub dnssec_ok: bool,
     /// Whether NSID was asked for (RFC 5001).
     pub nsid: bool,
+    /// Whether the zone's expiry was asked for (RFC 7314).
+    pub expire: bool,
+    /// The cookies that were sent (RFC 7873).
+    pub cookie: Option<Cookie>,
+    /// Whether the idle timeout was asked for, over a transport that has one to tell (RFC 7828).
+    pub keepalive: bool,
+    /// Whether the response is to be padded, over a transport where that hides anything (RFC 7830).
+    pub padding: bool,
+    /// Whether the version of the zone was asked for (RFC 9660).
+    pub zone_version: bool,
+    /// What the response tells besides the answer: `wire` settles it before the query is answered.
+    pub told: Told,
+}
+
+/// The COOKIE option of a query (RFC 7873 section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cookie {
+    /// The client's part.
+    pub client: [u8; 8],
+    /// The server's part, if one was sent. One of another length than ours is all zeroes here, which ours never is.
+    pub server: Option<[u8; 16]>,
+}
+
+/// Options of a response that do not depend on the answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Both parts of the cookie, as they go into the option.
+    pub cookie: Option<[u8; 24]>,
+    /// How long the connection may be idle, in units of 100 milliseconds (RFC 7828 section 3.1).
+    pub keepalive: Option<u16>,
 }
 
 /// One question, ready to be answered.

@@ -99,7 +99,18 @@ fn explain(file: &str, text: &str, error: &toml::de::Error) -> Finding {
             };
             at_span(file, text, span, format!("unknown key \"{unknown}\"")).with_help(help)
         }
-        _ => at_span(file, text, span, message),
+        _ => without_secret(at_span(file, text, span, message)),
+    }
+}
+
+/// A message of the TOML reader repeats the value that it is about, which may be a secret.
+fn without_secret(finding: Finding) -> Finding {
+    match finding.source.as_deref().map(str::trim_start) {
+        Some(line) if line.starts_with("secret") => {
+            let message = "a secret is not written as it has to be; its line is not shown".to_owned();
+            Finding { message, source: None, ..finding }
+        }
+        _ => finding,
     }
 }
 

@@ -34,7 +34,11 @@ impl Source {
     /// An error about the value of a key; the line of a secret is not shown.
     pub(super) fn finding(&self, key: &str, message: &str) -> Finding {
         let finding = self.placed(key, message);
-        if key.ends_with(".secret") { Finding { source: None, ..finding } } else { finding }
+        if key.ends_with(".secret") || key.contains(".secrets[") {
+            Finding { source: None, ..finding }
+        } else {
+            finding
+        }
     }
 
     fn placed(&self, key: &str, message: &str) -> Finding {

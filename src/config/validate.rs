@@ -30,6 +30,7 @@ impl Config {
         let mut check = Check { config: self, findings: Vec::new() };
         check.listening();
         check.limits();
+        check.cookies();
         check.identity();
         check.zones();
         check.store();
@@ -117,6 +118,12 @@ impl Check<'_> {
         }
         if !(1024..=16 << 20).contains(&http.body_limit) {
             self.wrong("http.body_limit", format!("{} octets; expected 1KiB to 16MiB", http.body_limit));
+        }
+    }
+
+    fn cookies(&mut self) {
+        for (key, message) in self.config.dns.cookies.faults() {
+            self.wrong(&key, message);
         }
     }
 

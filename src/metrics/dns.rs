@@ -79,6 +79,21 @@ pub enum Dropped {
 
 const DROPPED: [&str; 5] = ["short", "response", "source", "receive", "send"];
 
+/// What the cookie of a query was worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CookieOutcome {
+    /// The client has none of ours yet.
+    New,
+    /// Ours.
+    Valid,
+    /// Ours, and so old that the client was given another one.
+    Renewed,
+    /// Not ours, not of this client, or too old.
+    Bad,
+}
+
+const COOKIES: [&str; 4] = ["new", "valid", "renewed", "bad"];
+
 /// Why a TCP connection was closed as soon as it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
@@ -120,6 +135,7 @@ pub struct Block {
     dropped: [AtomicU64; DROPPED.len()],
     truncated: AtomicU64,
     panics: AtomicU64,
+    cookies: [AtomicU64; COOKIES.len()],
     latency: [AtomicU64; BUCKETS.len() + 1],
     latency_nanoseconds: AtomicU64,
 }
@@ -132,6 +148,7 @@ impl Block {
             dropped: Default::default(),
             truncated: AtomicU64::default(),
             panics: AtomicU64::default(),
+            cookies: Default::default(),
             latency: Default::default(),
             latency_nanoseconds: AtomicU64::default(),
         }
@@ -157,6 +174,11 @@ impl Block {
     /// Counts a panic that was caught.
     pub fn panicked(&self) {
         self.panics.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a query with a cookie.
+    pub fn cookie(&self, outcome: CookieOutcome) {
+        self.cookies[outcome as usize].fetch_add(1, Relaxed);
     }
 
     /// Counts `answers` that took `time` from the receive call to the end of the send call, all of their batch.
@@ -200,6 +222,11 @@ impl DnsCounters {
         self.connections.fetch_sub(1, Relaxed);
     }
 
+    /// Open TCP connections.
+    pub fn connections(&self) -> usize {
+        usize::try_from(self.connections.load(Relaxed)).unwrap_or_default()
+    }
+
     /// Counts a TCP connection that was refused.
     pub fn refused(&self, why: Refused) {
         self.refused[why as usize].fetch_add(1, Relaxed);
@@ -219,12 +246,13 @@ pub struct DnsCollector {
 }
 
 /// Name, help and variable labels of each family.
-const FAMILIES: [(&str, &str, &[&str]); 8] = [
+const FAMILIES: [(&str, &str, &[&str]); 9] = [
     ("zonebeat_dns_queries_total", "Answered queries.", &["transport", "rcode", "type"]),
     ("zonebeat_dns_latency_seconds", "Time from receiving a batch of queries to sending its answers.", &["transport"]),
     ("zonebeat_dns_dropped_total", "Packets without an answer.", &["reason"]),
     ("zonebeat_dns_panics_total", "Panics while answering, each caught.", &[]),
     ("zonebeat_dns_truncated_total", "Answers with the TC bit.", &["transport"]),
+    ("zonebeat_dns_cookies_total", "Queries with a cookie.", &["outcome"]),
     ("zonebeat_tcp_connections", "Open TCP connections.", &[]),
     ("zonebeat_tcp_refused_total", "TCP connections that were closed as soon as they came.", &["reason"]),
     ("zonebeat_dns_transfers_total", "Zone transfers.", &["outcome"]),
@@ -255,6 +283,7 @@ impl Collector for DnsCollector {
         }
         let total = |number: fn(&Sum) -> u64| sums.values().map(number).sum::<u64>();
         let dropped = |index: usize| sums.values().map(|sum| sum.dropped[index]).sum::<u64>();
+        let cookies = |index: usize| sums.values().map(|sum| sum.cookies[index]).sum::<u64>();
         let by = |label: &'static str, words: &[&str], number: &dyn Fn(usize) -> u64| {
             words.iter().enumerate().map(|(i, word)| counter(number(i), &[(label, word)])).collect::<Vec<_>>()
         };
@@ -266,6 +295,7 @@ impl Collector for DnsCollector {
             by("reason", &DROPPED, &dropped),
             vec![counter(total(|sum| sum.panics), &[])],
             sums.iter().map(|(transport, sum)| counter(sum.truncated, &[("transport", transport)])).collect(),
+            by("outcome", &COOKIES, &cookies),
             vec![Metric::from_gauge(connections)],
             by("reason", &REFUSED, &|index| self.counters.refused[index].load(Relaxed)),
             by("outcome", &OUTCOMES, &|index| self.counters.transfers[index].load(Relaxed)),
@@ -281,6 +311,7 @@ struct Sum {
     dropped: [u64; DROPPED.len()],
     truncated: u64,
     panics: u64,
+    cookies: [u64; COOKIES.len()],
     latency: [u64; BUCKETS.len() + 1],
     latency_nanoseconds: u64,
 }
@@ -292,6 +323,7 @@ impl Sum {
         };
         self.queries.iter_mut().zip(&block.queries).for_each(|(sums, numbers)| add(sums, numbers));
         add(&mut self.dropped, &block.dropped);
+        add(&mut self.cookies, &block.cookies);
         add(&mut self.latency, &block.latency);
         self.truncated += block.truncated.load(Relaxed);
         self.panics += block.panics.load(Relaxed);
@@ -383,12 +415,16 @@ mod tests {
         one.dropped(Dropped::Response, 2);
         tcp.dropped(Dropped::Response, 1);
         two.truncated();
+        one.cookie(CookieOutcome::Renewed);
+        tcp.cookie(CookieOutcome::Renewed);
         let text = scrape(&counters);
         for line in [
             r#"zonebeat_dns_queries_total{rcode="NOERROR",transport="udp",type="SRV"} 2"#,
             r#"zonebeat_dns_queries_total{rcode="NXDOMAIN",transport="tcp",type="OTHER"} 1"#,
             r#"zonebeat_dns_dropped_total{reason="response"} 3"#,
             r#"zonebeat_dns_truncated_total{transport="udp"} 1"#,
+            r#"zonebeat_dns_cookies_total{outcome="renewed"} 2"#,
+            r#"zonebeat_dns_cookies_total{outcome="bad"} 0"#,
             "zonebeat_dns_panics_total 0",
             "# TYPE zonebeat_dns_queries_total counter",
         ] {

@@ -10,7 +10,7 @@ use crate::model::{Finding, Name, Place, Record, Rtype};
 use crate::registry::Options;
 use crate::security::Policy;
 use crate::view::{Compiler, ServerFacts, ZoneSource};
-use crate::wire::{TcpLimits, UdpLimits, WireOptions};
+use crate::wire::{CookieOptions, TcpLimits, UdpLimits, WireOptions};
 use crate::zone::{self, Loaded, StaticRecord, StaticZone};
 
 /// The zones of this server, with the records that people wrote or that the configuration gives them.
@@ -146,7 +146,7 @@ fn rand_seed() -> u64 {
     getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()))
 }
 
-/// What the DNS side is told.
+/// What the DNS side is told, without the secrets of cookies that stand in a file (see `server::cookies`).
 pub(super) fn wire_options(config: &Config) -> WireOptions {
     let (dns, tcp) = (&config.dns, &config.dns.tcp);
     let by_prefix = dns.udp_max_for.iter().map(|row| (row.prefix, usize::from(row.size)));
@@ -163,6 +163,12 @@ pub(super) fn wire_options(config: &Config) -> WireOptions {
             in_flight: tcp.in_flight,
             lifetime: tcp.lifetime,
             ..defaults
+        },
+        cookies: CookieOptions {
+            enabled: dns.cookies.enabled,
+            require: dns.cookies.require,
+            rotation: dns.cookies.rotation,
+            secrets: Vec::new(),
         },
         transfer_from: dns.transfer_from.clone(),
     }

@@ -1,4 +1,4 @@
-//! SIGHUP: zone files are read again. A file with an error is refused whole, and its last good data stay.
+//! SIGHUP: the secrets of cookies and zone files are read again. A file with an error is refused whole, and its last good data stay.
 //!
 //! Files are read, parsed and compiled on a thread that may block. What panics there is a failed reload: the zones stay
 //! as they are, and the next SIGHUP is heard.
@@ -18,6 +18,7 @@ use crate::view::Compiler;
 pub(super) struct Reload {
     pub(super) config: Config,
     pub(super) identity: String,
+    pub(super) secrets: super::cookies::Reload,
     pub(super) plan: Plan,
     pub(super) slot: Slot,
     pub(super) holders: SharedHolders,
@@ -45,6 +46,7 @@ pub(super) fn on_hangup(mut reload: Reload, stop: CancellationToken) -> std::io:
                 () = stop.cancelled() => return,
             }
             super::supervise::reloading();
+            reload.secrets().await;
             match reload.run().await {
                 Ok(zones) => tracing::info!(zones, "zone files loaded again"),
                 Err(error) => tracing::error!(%error, "zone files not loaded"),
@@ -55,6 +57,13 @@ pub(super) fn on_hangup(mut reload: Reload, stop: CancellationToken) -> std::io:
 }
 
 impl Reload {
+    async fn secrets(&self) {
+        let secrets = self.secrets.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || secrets.run()).await {
+            tracing::error!(%error, "reading the secrets of cookies is broken, which is a fault of ours");
+        }
+    }
+
     /// Reads all files and puts them in force; says how many zones there are now.
     async fn run(&mut self) -> Result<usize, ReloadError> {
         let read = self.reading();

@@ -13,6 +13,9 @@ pub(super) fn count_reply(block: &Block, reply: &Reply) {
     if reply.panicked {
         block.panicked();
     }
+    if let Some(outcome) = reply.cookie {
+        block.cookie(outcome);
+    }
 }
 
 /// Counts a packet without a response.

@@ -47,6 +47,11 @@ impl<'o> Message<'o> {
         self.at == 0
     }
 
+    /// How long the message may become.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Lets the message grow further.
     pub fn raise_limit(&mut self, limit: usize) {
         self.limit = limit.min(self.out.len());

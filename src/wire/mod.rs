@@ -2,12 +2,14 @@
 //!
 //! A packet passes [`decode`] (what is asked), `answer` (what the view says), [`encode`] (the response); [`respond`]
 //! holds the three together and is the same for every transport. `udp` and `tcp` bring packets and take responses;
-//! [`error`] writes what needs no view; [`limits`] says how much a client gets. [`server`] opens the sockets and runs it
+//! [`error`] writes what needs no view; [`limits`] says how much a client gets, [`cookie`] who is who. [`server`] opens the sockets and runs it
 //! all.
 
+pub mod cookie;
 pub mod decode;
 pub mod encode;
 pub mod error;
+pub mod keepalive;
 pub mod limits;
 pub mod respond;
 pub mod rules;
@@ -21,6 +23,7 @@ mod opt;
 mod tcp;
 mod udp;
 
+pub use cookie::{CookieOptions, Cookies};
 pub use limits::{TcpLimits, UdpLimits};
 pub use rules::Rules;
 pub use server::{BindError, Bound, Serving, WireOptions, bind};

@@ -16,6 +16,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::cookie::{CookieOptions, Cookies};
+use super::keepalive::Keepalive;
 use super::limits::{TcpLimits, UdpLimits};
 use super::rotation::Rotation;
 use super::rules::Rules;
@@ -39,6 +41,8 @@ pub struct WireOptions {
     pub udp: UdpLimits,
     /// Connections, queries and time over TCP.
     pub tcp: TcpLimits,
+    /// Cookies.
+    pub cookies: CookieOptions,
     /// Prefixes of clients that may transfer zones.
     pub transfer_from: Vec<IpNet>,
 }
@@ -111,7 +115,8 @@ pub fn bind(options: WireOptions) -> Result<Bound, BindError> {
     let workers = options.workers.unwrap_or(cores).get();
     let open = |&address| Listening::open(address, workers).map_err(|source| BindError::new(address, source));
     let listening = options.listen.iter().map(open).collect::<Result<_, _>>()?;
-    Ok(Bound { listening, options })
+    let cookies = Arc::new(Cookies::new(&options.cookies));
+    Ok(Bound { listening, options, cookies })
 }
 
 /// The sockets of one listen address.
@@ -164,12 +169,18 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 pub struct Bound {
     listening: Vec<Listening>,
     options: WireOptions,
+    cookies: Arc<Cookies>,
 }
 
 impl Bound {
     /// Where it listens, in the order of the options, with the ports that 0 became.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
         self.listening.iter().map(|listening| listening.address).collect()
+    }
+
+    /// What makes and verifies cookies, for whoever has other secrets later.
+    pub fn cookies(&self) -> Arc<Cookies> {
+        self.cookies.clone()
     }
 
     /// Starts serving, within the current tokio runtime, until `shutdown` is cancelled.
@@ -182,8 +193,9 @@ impl Bound {
         shutdown: CancellationToken,
     ) -> io::Result<Serving> {
         let listen: Arc<[SocketAddr]> = self.local_addrs().into();
-        let Self { listening, options } = self;
-        let rules = Arc::new(Rules { udp: options.udp });
+        let Self { listening, options, cookies } = self;
+        let keepalive = Keepalive::new(&options.tcp, counters.clone());
+        let rules = Arc::new(Rules { udp: options.udp, cookies: cookies.clone(), keepalive });
         let (mut tcp_listeners, mut udp_sockets) = (Vec::new(), Vec::new());
         for Listening { address, tcp, udp } in listening {
             tcp_listeners.push(tokio::net::TcpListener::from_std(tcp)?);
@@ -217,7 +229,13 @@ impl Bound {
         let mut tasks = JoinSet::new();
         tasks.spawn(tcp::serve(tcp_listeners, Arc::new(service)));
         tasks.spawn(async move {
-            shutdown.cancelled().await;
+            let rotating = async {
+                match options.cookies.secrets.is_empty() {
+                    true => cookies.keep_rotating(options.cookies.rotation).await,
+                    false => std::future::pending().await,
+                }
+            };
+            shutdown.run_until_cancelled(rotating).await;
             drop(stop);
         });
         Ok(Serving { udp, tasks })

@@ -8,6 +8,7 @@
 //! to the check of the opcode, as further variants of [`Decoded`]; a TSIG record is handed on by `records` instead of
 //! being turned away.
 
+mod options;
 mod records;
 
 use std::net::IpAddr;
@@ -27,7 +28,7 @@ pub const FLAG_RD: u16 = 0x0100;
 const TKEY: Rtype = Rtype(249);
 
 /// Where a packet comes from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
     /// How it came.
     pub transport: Transport,
@@ -61,7 +62,7 @@ pub enum DropReason {
     Source,
 }
 
-/// A response that needs nothing but the query.
+/// A response that needs nothing but the query. With NOERROR it is one to a query that asks for nothing but a cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ErrorReply<'p> {
     /// Message id of the query.
@@ -72,6 +73,8 @@ pub struct ErrorReply<'p> {
     pub rcode: Rcode,
     /// The question section as sent; empty if it could not be read.
     pub question: &'p [u8],
+    /// Where the query comes from.
+    pub origin: Origin,
     /// EDNS of the query, if there was a sound OPT record: the response then has one too (RFC 6891 section 7).
     pub edns: Option<Edns>,
     /// An extended error (RFC 8914), sent only to clients that use EDNS.
@@ -81,8 +84,8 @@ pub struct ErrorReply<'p> {
 impl<'p> ErrorReply<'p> {
     /// The error `rcode` as the response to `query`.
     pub fn new(query: &Query<'p>, rcode: Rcode) -> Self {
-        let Query { id, flags, question, edns, .. } = *query;
-        Self { id, flags, rcode, question, edns, extended: None }
+        let Query { id, flags, question, edns, transport, client, .. } = *query;
+        Self { id, flags, rcode, question, origin: Origin { transport, client }, edns, extended: None }
     }
 }
 
@@ -94,15 +97,20 @@ pub fn decode(packet: &[u8], origin: Origin) -> Decoded<'_> {
     if flags & FLAG_QR != 0 {
         return Decoded::Drop(DropReason::Response);
     }
-    let mut reply = ErrorReply { id, flags, rcode: Rcode::FORMERR, question: &[], edns: None, extended: None };
+    let mut reply = ErrorReply { id, flags, rcode: Rcode::FORMERR, question: &[], origin, edns: None, extended: None };
     if opcode(flags) != 0 {
         reply.rcode = Rcode::NOTIMP;
         return Decoded::Error(reply);
     }
-    let question = if word(4) == 1 { Question::read(packet) } else { None };
+    let counts = [word(6), word(8), word(10)];
+    let question = match word(4) {
+        0 => return Decoded::Error(without_question(packet, counts, reply)),
+        1 => Question::read(packet),
+        _ => None,
+    };
     let Some(question) = question else { return Decoded::Error(reply) };
     reply.question = question.octets;
-    let Some(extras) = records::read(packet, HEADER + question.octets.len(), [word(6), word(8), word(10)]) else {
+    let Some(extras) = records::read(packet, HEADER + question.octets.len(), counts, origin.transport) else {
         return Decoded::Error(reply);
     };
     reply.edns = extras.edns;
@@ -110,6 +118,17 @@ pub fn decode(packet: &[u8], origin: Origin) -> Decoded<'_> {
         return Decoded::Error(ErrorReply { rcode, extended, ..reply });
     }
     Decoded::Query(question.into_query(id, flags, extras.edns, origin))
+}
+
+/// Without a question only a cookie can be asked for (RFC 7873 section 5.4); `wire::cookie` decides on that.
+fn without_question<'p>(packet: &[u8], counts: [u16; 3], reply: ErrorReply<'p>) -> ErrorReply<'p> {
+    let Some(extras) = records::read(packet, HEADER, counts, reply.origin.transport) else { return reply };
+    let rcode = match extras.edns {
+        Some(edns) if edns.version > 0 => Rcode::BADVERS,
+        Some(edns) if edns.cookie.is_some() && !extras.signed => Rcode::NOERROR,
+        _ => reply.rcode,
+    };
+    ErrorReply { rcode, edns: extras.edns, ..reply }
 }
 
 /// The opcode in the second header word.

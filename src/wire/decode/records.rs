@@ -1,14 +1,10 @@
 //! The records behind the question: walked, and checked where they mean something in a query (OPT, TSIG).
 
-use super::HEADER;
-use crate::answer::Edns;
+use super::{HEADER, options};
+use crate::answer::{Edns, Transport};
 use crate::model::Rtype;
 use crate::model::name::MAX_LABEL;
 
-/// Name server identifier (RFC 5001).
-const OPTION_NSID: u16 = 3;
-/// DNS cookie (RFC 7873).
-const OPTION_COOKIE: u16 = 10;
 /// The DO bit in the low half of OPT's TTL (RFC 3225).
 const FLAG_DO: u32 = 0x8000;
 /// Class ANY, which a TSIG record has (RFC 8945 section 4.2).
@@ -24,7 +20,7 @@ pub(super) struct Extras {
 }
 
 /// Walks all records of the three sections from `at` to the end of the packet; `None` if they are malformed.
-pub(super) fn read(packet: &[u8], mut at: usize, counts: [u16; 3]) -> Option<Extras> {
+pub(super) fn read(packet: &[u8], mut at: usize, counts: [u16; 3], transport: Transport) -> Option<Extras> {
     let mut extras = Extras::default();
     let [answers, authorities, additionals] = counts.map(usize::from);
     for index in 0..answers + authorities + additionals {
@@ -37,7 +33,7 @@ pub(super) fn read(packet: &[u8], mut at: usize, counts: [u16; 3]) -> Option<Ext
         match record.rtype {
             Rtype::OPT => {
                 let allowed = additional && record.owner_is_root && extras.edns.is_none();
-                extras.edns = Some(allowed.then(|| read_opt(&record)).flatten()?);
+                extras.edns = Some(allowed.then(|| read_opt(&record, transport)).flatten()?);
             }
             Rtype::TSIG => extras.signed = (additional && is_tsig(&record)).then_some(true)?,
             _ => {}
@@ -92,23 +88,15 @@ fn name_end(packet: &[u8], at: usize) -> Option<usize> {
 }
 
 /// Reads OPT (RFC 6891 section 6.1). The options of an unknown version are not ours to judge.
-fn read_opt(record: &Record<'_>) -> Option<Edns> {
+fn read_opt(record: &Record<'_>, transport: Transport) -> Option<Edns> {
     let mut edns = Edns {
         udp_size: record.class,
         version: (record.ttl >> 16) as u8,
         dnssec_ok: record.ttl & FLAG_DO != 0,
-        nsid: false,
+        ..Edns::default()
     };
-    let mut rest = record.rdata;
-    while edns.version == 0 && !rest.is_empty() {
-        let &[c0, c1, l0, l1] = rest.first_chunk::<4>()?;
-        let len = usize::from(u16::from_be_bytes([l0, l1]));
-        rest = rest[4..].get(len..)?;
-        match u16::from_be_bytes([c0, c1]) {
-            OPTION_NSID => edns.nsid = true,
-            OPTION_COOKIE if len != 8 && !(16..=40).contains(&len) => return None, // RFC 7873 section 5.2.2
-            _ => {}
-        }
+    if edns.version == 0 {
+        options::read(record.rdata, transport, &mut edns)?;
     }
     Some(edns)
 }

@@ -51,7 +51,7 @@ impl Respond for Answerer {
                 Err(refusal) => decoded = Decoded::Error(refusal),
             }
         }
-        match respond(&self.published.load(), &decoded, &self.rules, out) {
+        match respond(&self.published.load(), &mut decoded, &self.rules, out) {
             Ok(reply) => {
                 count_reply(&self.block, &reply);
                 self.block.observe(started.elapsed(), 1);

@@ -47,7 +47,8 @@ impl HandleBatch for Answerer {
             Some(Decoded::Query(query)) => Some(query.name.as_wire()),
             _ => None,
         }));
-        for (index, decoded) in decoded.iter().enumerate().filter_map(|(index, slot)| Some((index, slot.as_ref()?))) {
+        for (index, decoded) in decoded.iter_mut().enumerate().filter_map(|(index, slot)| Some((index, slot.as_mut()?)))
+        {
             match respond(&view, decoded, &self.rules, replies.buffer()) {
                 Ok(reply) => {
                     replies.push(index, reply.len);
