@@ -4,6 +4,7 @@
 use std::net::Ipv4Addr;
 
 use super::*;
+use crate::answer::Cookie;
 use crate::wire::error::{MAX_ERROR, write_error};
 
 const APEX: &[u8] = b"\x02sd\x07example\x03org\x00";
@@ -32,8 +33,12 @@ fn ask(rtype: u16) -> Vec<u8> {
     [&header(QUERY, [1, 0, 0, 0]), APEX, &rtype.to_be_bytes(), &[0, 1]].concat()
 }
 
+fn origin(transport: Transport) -> Origin {
+    Origin { transport, client: Ipv4Addr::LOCALHOST.into() }
+}
+
 fn read(packet: &[u8], transport: Transport) -> Decoded<'_> {
-    decode(packet, Origin { transport, client: Ipv4Addr::LOCALHOST.into() })
+    decode(packet, origin(transport))
 }
 
 /// The response code of a packet that is answered without a view; `None` if it is a query.
@@ -85,6 +90,17 @@ fn rfc1035_4_1_1_no_header_and_no_query_are_dropped() {
         let packet = [&header(flags, [1, 0, 0, 0]), APEX, SOA_IN].concat();
         assert!(matches!(read(&packet, Transport::Udp), Decoded::Drop(DropReason::Response)));
     }
+}
+
+#[test]
+fn rfc7873_5_4_without_a_question_only_a_cookie_can_be_asked_for() {
+    let without = |record: &[u8]| [&header(QUERY, [0, 0, 0, 1]), record].concat();
+    let with_cookie = b"\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x0c\x00\x0a\x00\x08abcdefgh";
+    assert_eq!(rcode(&without(with_cookie)), Some(Rcode::NOERROR));
+    assert_eq!(rcode(&[&header(QUERY, [0, 0, 0, 1]), &with_cookie[..], b"x"].concat()), FORMERR);
+    assert_eq!(rcode(&without(b"\x00\x00\x29\x04\xd0\x00\x01\x00\x00\x00\x00")), Some(Rcode::BADVERS));
+    assert_eq!(rcode(&without(OPT)), FORMERR);
+    assert_eq!(response(&without(OPT))[11], 1, "RFC 6891 section 7");
 }
 
 #[test]
@@ -176,6 +192,53 @@ fn rfc7873_5_2_2_a_cookie_has_8_or_16_to_40_octets() {
     for bad in [0, 1, 7, 9, 15, 41] {
         assert_eq!(rcode(&cookie(bad)), FORMERR, "{bad}");
     }
+}
+
+#[test]
+fn rfc7873_4_a_cookie_has_a_clients_part_and_perhaps_one_of_a_server() {
+    let read = |octets: &[u8]| {
+        let packet = with_options(&[&[0, 10, 0, octets.len() as u8], octets].concat());
+        query_of(&packet).edns.and_then(|edns| edns.cookie).expect("there is a cookie")
+    };
+    assert_eq!(read(b"abcdefgh"), Cookie { client: *b"abcdefgh", server: None });
+    assert_eq!(read(b"abcdefgh0123456789abcdef").server, Some(*b"0123456789abcdef"));
+    assert_eq!(read(b"abcdefgh0123456789abcde").server, Some([0; 16]), "none of ours");
+    let two = with_options(b"\x00\x0a\x00\x08abcdefgh\x00\x0a\x00\x08ABCDEFGH");
+    assert_eq!(query_of(&two).edns.and_then(|edns| edns.cookie), Some(read(b"abcdefgh")), "the first counts");
+}
+
+#[test]
+fn rfc7828_3_2_the_idle_timeout_is_asked_for_over_connections() {
+    let asked = |option: &[u8], transport| match decode(&with_options(option), origin(transport)) {
+        Decoded::Query(query) => query.edns.map(|edns| edns.keepalive),
+        _ => None,
+    };
+    for (transport, told) in [
+        (Transport::Udp, false),
+        (Transport::Tcp, true),
+        (Transport::Tls, true),
+        (Transport::Https, false),
+        (Transport::Quic, false),
+    ] {
+        assert_eq!(asked(b"\x00\x0b\x00\x00", transport), Some(told), "{transport:?}");
+        let with_timeout = asked(b"\x00\x0b\x00\x02\x00\x64", transport);
+        assert_eq!(with_timeout, (!told).then_some(false), "{transport:?}: a client does not say how long");
+    }
+}
+
+#[test]
+fn rfc7830_6_padding_is_asked_for_where_nobody_reads_along() {
+    let packet = with_options(b"\x00\x0c\x00\x03abc");
+    for transport in [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Https, Transport::Quic] {
+        let Decoded::Query(query) = read(&packet, transport) else { panic!("any padding will do") };
+        assert_eq!(query.edns.map(|edns| edns.padding), Some(transport.is_encrypted()), "{transport:?}");
+    }
+}
+
+#[test]
+fn rfc9660_3_the_version_of_a_zone_is_asked_for_with_an_empty_option() {
+    assert!(query_of(&with_options(b"\x00\x13\x00\x00")).edns.is_some_and(|edns| edns.zone_version));
+    assert_eq!(rcode(&with_options(b"\x00\x13\x00\x02\x00\x00")), FORMERR);
 }
 
 #[test]

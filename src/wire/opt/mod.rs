@@ -142,3 +142,6 @@ fn option_head(code: u16, length: usize) -> [u8; OPTION_HEAD] {
     let (code, length) = (code.to_be_bytes(), (length as u16).to_be_bytes());
     [code[0], code[1], length[0], length[1]]
 }
+
+#[cfg(test)]
+mod tests;
