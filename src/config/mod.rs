@@ -13,6 +13,7 @@
 mod load;
 mod locate;
 mod plan;
+mod rate_limit;
 mod reverse;
 mod settings;
 mod validate;
@@ -21,6 +22,7 @@ pub mod zones;
 
 pub use load::{ConfigError, Overrides};
 pub use plan::{DEFAULT_ZONE, ZonePlan, ZonePlanEntry};
+pub use rate_limit::RateLimit;
 pub use reverse::zone_of_prefix;
 pub use settings::{
     Config, Dns, Http, Level, Log, LogFormat, NamingSettings, PolicySettings, Server, StoreKind, StoreSettings, Tcp,

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::locate::Source;
+use super::rate_limit::RateLimit;
 use super::value;
 use crate::model::Name;
 use crate::model::naming::Template;
@@ -101,8 +102,12 @@ pub struct Dns {
     pub identity: bool,
     /// Who may transfer zones without a key.
     pub transfer_from: Vec<IpNet>,
+    /// Who may ask, where a zone does not say so itself; empty: everybody.
+    pub allow_query: Vec<IpNet>,
     /// TCP limits.
     pub tcp: Tcp,
+    /// Limits of answers over UDP.
+    pub rate_limit: RateLimit,
 }
 
 impl Default for Dns {
@@ -115,7 +120,9 @@ impl Default for Dns {
             udp_max_for: Vec::new(),
             identity: true,
             transfer_from: loopback.to_vec(),
+            allow_query: Vec::new(),
             tcp: Tcp::default(),
+            rate_limit: RateLimit::default(),
         }
     }
 }
@@ -219,6 +226,8 @@ pub struct ZoneSettings {
     pub expire: u32,
     /// Whether registrations are published here.
     pub registrations: bool,
+    /// Who may ask about this zone; empty: those of `dns.allow_query`.
+    pub allow_query: Vec<IpNet>,
 }
 
 impl Default for ZoneSettings {
@@ -237,6 +246,7 @@ impl Default for ZoneSettings {
             retry: 30,
             expire: 604_800,
             registrations: true,
+            allow_query: Vec::new(),
         }
     }
 }

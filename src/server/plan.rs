@@ -155,6 +155,7 @@ pub(super) fn wire_options(config: &Config) -> WireOptions {
         listen: dns.listen.clone(),
         workers: NonZeroUsize::new(dns.workers),
         udp: UdpLimits { max: usize::from(dns.udp_max), by_prefix: by_prefix.collect() },
+        rate_limit: dns.rate_limit.clone(),
         tcp: TcpLimits {
             connections: if tcp.connections == 0 { defaults.connections } else { tcp.connections },
             connections_per_client: tcp.per_client,
