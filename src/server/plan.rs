@@ -2,6 +2,9 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use ipnet::IpNet;
 
 use super::statics::Holders;
 use crate::config::{Config, ConfigError, ZonePlan, ZonePlanEntry, ZoneSettings, zones};
@@ -73,7 +76,17 @@ impl Plan {
         let version = concat!("zonebeat ", env!("CARGO_PKG_VERSION"));
         let server = ServerFacts { identity: shown(identity), version: shown(version), udp_size: config.dns.udp_max };
         let sources = self.zones.zones.iter().map(|zone| self.source(zone)).collect();
-        Compiler::new(sources, naming, server, rand_seed())
+        Compiler::new(sources, naming, server, rand_seed()).with_access(self.access(config))
+    }
+
+    /// The clients that may ask about each zone, where not all may: as the zone says, or else as the server does.
+    fn access(&self, config: &Config) -> Vec<(Name, Arc<[IpNet]>)> {
+        let allowed = |zone: &ZonePlanEntry| match zone.settings.allow_query.as_slice() {
+            [] => Arc::<[IpNet]>::from(config.dns.allow_query.as_slice()),
+            own => Arc::from(own),
+        };
+        let zones = self.zones.zones.iter().map(|zone| (zone.name.clone(), allowed(zone)));
+        zones.filter(|(_, allowed)| !allowed.is_empty()).collect()
     }
 
     fn source(&self, zone: &ZonePlanEntry) -> ZoneSource {
