@@ -17,4 +17,15 @@ macro_rules! scripts {
     };
 }
 
-scripts!(registrations, service_left, static_records, reverse_zones, spotify, consul, packets, edns, identity_off);
+scripts!(
+    access,
+    registrations,
+    service_left,
+    static_records,
+    reverse_zones,
+    spotify,
+    consul,
+    packets,
+    edns,
+    identity_off
+);

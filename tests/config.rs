@@ -64,6 +64,7 @@ fn the_explained_file_names_every_key() {
         "",
         "[server]",
         "[dns]",
+        "[dns.rate_limit]",
         "[dns.tcp]",
         "[[dns.udp_max_for]]",
         "[http]",

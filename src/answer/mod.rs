@@ -4,6 +4,7 @@
 //! was asked, a negative answer). Aliases, delegations and sets whose targets have to be looked up are put together in
 //! one [`Composed`]. `wire::encode` turns either into a message.
 
+pub mod access;
 mod compose;
 pub mod lookup;
 pub mod query;
@@ -118,7 +119,7 @@ pub fn answer<'v>(view: &'v View, query: &Query<'_>) -> Answer<'v> {
         let text = "the registry's store is away; this is its last known state";
         answer.ede = Some(Ede { code: Ede::STALE_ANSWER, text });
     }
-    answer
+    if view.restricted { access::enforce(view, query, answer) } else { answer }
 }
 
 impl<'v> Answer<'v> {

@@ -15,6 +15,7 @@ mod cookies;
 mod load;
 mod locate;
 mod plan;
+mod rate_limit;
 mod reverse;
 mod settings;
 mod validate;
@@ -24,6 +25,7 @@ pub mod zones;
 pub use cookies::CookieSettings;
 pub use load::{ConfigError, Overrides};
 pub use plan::{DEFAULT_ZONE, ZonePlan, ZonePlanEntry};
+pub use rate_limit::RateLimit;
 pub use reverse::zone_of_prefix;
 pub use settings::{
     Config, Dns, Http, Level, Log, LogFormat, NamingSettings, PolicySettings, Server, StoreKind, StoreSettings, Tcp,

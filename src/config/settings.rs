@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::cookies::CookieSettings;
 use super::locate::Source;
+use super::rate_limit::RateLimit;
 use super::value;
 use crate::model::Name;
 use crate::model::naming::Template;
@@ -102,10 +103,14 @@ pub struct Dns {
     pub identity: bool,
     /// Who may transfer zones without a key.
     pub transfer_from: Vec<IpNet>,
+    /// Who may ask, where a zone does not say so itself; empty: everybody.
+    pub allow_query: Vec<IpNet>,
     /// TCP limits.
     pub tcp: Tcp,
     /// DNS cookies.
     pub cookies: CookieSettings,
+    /// Limits of answers over UDP.
+    pub rate_limit: RateLimit,
 }
 
 impl Default for Dns {
@@ -118,8 +123,10 @@ impl Default for Dns {
             udp_max_for: Vec::new(),
             identity: true,
             transfer_from: loopback.to_vec(),
+            allow_query: Vec::new(),
             tcp: Tcp::default(),
             cookies: CookieSettings::default(),
+            rate_limit: RateLimit::default(),
         }
     }
 }
@@ -223,6 +230,8 @@ pub struct ZoneSettings {
     pub expire: u32,
     /// Whether registrations are published here.
     pub registrations: bool,
+    /// Who may ask about this zone; empty: those of `dns.allow_query`.
+    pub allow_query: Vec<IpNet>,
 }
 
 impl Default for ZoneSettings {
@@ -241,6 +250,7 @@ impl Default for ZoneSettings {
             retry: 30,
             expire: 604_800,
             registrations: true,
+            allow_query: Vec::new(),
         }
     }
 }

@@ -116,6 +116,9 @@ impl Check<'_> {
                 self.wrong(key, "must be more than 0");
             }
         }
+        for (key, message) in dns.rate_limit.findings() {
+            self.wrong(key, message);
+        }
         if !(1024..=16 << 20).contains(&http.body_limit) {
             self.wrong("http.body_limit", format!("{} octets; expected 1KiB to 16MiB", http.body_limit));
         }

@@ -93,6 +93,18 @@ pub enum CookieOutcome {
 }
 
 const COOKIES: [&str; 4] = ["new", "valid", "renewed", "bad"];
+/// What became of an answer over UDP that was limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limited {
+    /// It was not sent.
+    Dropped,
+    /// It was sent truncated.
+    Slipped,
+    /// It was sent, because limits are only counted.
+    LogOnly,
+}
+
+const LIMITED: [&str; 3] = ["dropped", "slipped", "log-only"];
 
 /// Why a TCP connection was closed as soon as it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +145,7 @@ pub struct Block {
     transport: &'static str,
     queries: [[AtomicU64; TYPES.len()]; RCODES.len()],
     dropped: [AtomicU64; DROPPED.len()],
+    limited: [AtomicU64; LIMITED.len()],
     truncated: AtomicU64,
     panics: AtomicU64,
     cookies: [AtomicU64; COOKIES.len()],
@@ -146,6 +159,7 @@ impl Block {
             transport,
             queries: Default::default(),
             dropped: Default::default(),
+            limited: Default::default(),
             truncated: AtomicU64::default(),
             panics: AtomicU64::default(),
             cookies: Default::default(),
@@ -164,6 +178,11 @@ impl Block {
         if count > 0 {
             self.dropped[why as usize].fetch_add(count, Relaxed);
         }
+    }
+
+    /// Counts an answer that was limited.
+    pub fn limited(&self, outcome: Limited) {
+        self.limited[outcome as usize].fetch_add(1, Relaxed);
     }
 
     /// Counts an answer that was truncated.
@@ -199,6 +218,7 @@ fn index_of<const N: usize>(table: &[(&str, u16); N], number: u16) -> usize {
 #[derive(Debug, Default)]
 pub struct DnsCounters {
     blocks: Mutex<Vec<Arc<Block>>>,
+    prefixes_in_debt: AtomicI64,
     connections: AtomicI64,
     refused: [AtomicU64; REFUSED.len()],
     transfers: [AtomicU64; OUTCOMES.len()],
@@ -210,6 +230,17 @@ impl DnsCounters {
         let block = Arc::new(Block::new(transport));
         self.blocks.lock().unwrap_or_else(PoisonError::into_inner).push(block.clone());
         block
+    }
+
+    /// Sets how many prefixes are in debt.
+    pub fn in_debt(&self, prefixes: usize) {
+        self.prefixes_in_debt.store(prefixes as i64, Relaxed);
+    }
+
+    /// Answers that were limited so far, whatever became of them.
+    pub fn limited_total(&self) -> u64 {
+        let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        blocks.iter().flat_map(|block| &block.limited).map(|count| count.load(Relaxed)).sum()
     }
 
     /// Counts a TCP connection that was accepted.
@@ -246,10 +277,12 @@ pub struct DnsCollector {
 }
 
 /// Name, help and variable labels of each family.
-const FAMILIES: [(&str, &str, &[&str]); 9] = [
+const FAMILIES: [(&str, &str, &[&str]); 11] = [
     ("zonebeat_dns_queries_total", "Answered queries.", &["transport", "rcode", "type"]),
     ("zonebeat_dns_latency_seconds", "Time from receiving a batch of queries to sending its answers.", &["transport"]),
     ("zonebeat_dns_dropped_total", "Packets without an answer.", &["reason"]),
+    ("zonebeat_dns_rate_limited_total", "Answers over UDP that were limited.", &["outcome"]),
+    ("zonebeat_dns_prefixes_in_debt", "Client prefixes that are beyond their limit.", &[]),
     ("zonebeat_dns_panics_total", "Panics while answering, each caught.", &[]),
     ("zonebeat_dns_truncated_total", "Answers with the TC bit.", &["transport"]),
     ("zonebeat_dns_cookies_total", "Queries with a cookie.", &["outcome"]),
@@ -287,16 +320,17 @@ impl Collector for DnsCollector {
         let by = |label: &'static str, words: &[&str], number: &dyn Fn(usize) -> u64| {
             words.iter().enumerate().map(|(i, word)| counter(number(i), &[(label, word)])).collect::<Vec<_>>()
         };
-        let mut connections = Gauge::default();
-        connections.set_value(self.counters.connections.load(Relaxed) as f64);
+        let limited = |index: usize| sums.values().map(|sum| sum.limited[index]).sum::<u64>();
         let metrics = [
             sums.iter().flat_map(|(transport, sum)| sum.queries(transport)).collect(),
             sums.iter().map(|(transport, sum)| sum.latency(transport)).collect(),
             by("reason", &DROPPED, &dropped),
+            by("outcome", &LIMITED, &limited),
+            vec![gauge(&self.counters.prefixes_in_debt)],
             vec![counter(total(|sum| sum.panics), &[])],
             sums.iter().map(|(transport, sum)| counter(sum.truncated, &[("transport", transport)])).collect(),
             by("outcome", &COOKIES, &cookies),
-            vec![Metric::from_gauge(connections)],
+            vec![gauge(&self.counters.connections)],
             by("reason", &REFUSED, &|index| self.counters.refused[index].load(Relaxed)),
             by("outcome", &OUTCOMES, &|index| self.counters.transfers[index].load(Relaxed)),
         ];
@@ -309,6 +343,7 @@ impl Collector for DnsCollector {
 struct Sum {
     queries: [[u64; TYPES.len()]; RCODES.len()],
     dropped: [u64; DROPPED.len()],
+    limited: [u64; LIMITED.len()],
     truncated: u64,
     panics: u64,
     cookies: [u64; COOKIES.len()],
@@ -324,6 +359,7 @@ impl Sum {
         self.queries.iter_mut().zip(&block.queries).for_each(|(sums, numbers)| add(sums, numbers));
         add(&mut self.dropped, &block.dropped);
         add(&mut self.cookies, &block.cookies);
+        add(&mut self.limited, &block.limited);
         add(&mut self.latency, &block.latency);
         self.truncated += block.truncated.load(Relaxed);
         self.panics += block.panics.load(Relaxed);
@@ -357,6 +393,12 @@ impl Sum {
         metric.set_histogram(histogram);
         metric
     }
+}
+
+fn gauge(value: &AtomicI64) -> Metric {
+    let mut gauge = Gauge::default();
+    gauge.set_value(value.load(Relaxed) as f64);
+    Metric::from_gauge(gauge)
 }
 
 fn counter(value: u64, of: &[(&str, &str)]) -> Metric {

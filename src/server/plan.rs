@@ -2,6 +2,9 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use ipnet::IpNet;
 
 use super::statics::Holders;
 use crate::config::{Config, ConfigError, ZonePlan, ZonePlanEntry, ZoneSettings, zones};
@@ -73,7 +76,17 @@ impl Plan {
         let version = concat!("zonebeat ", env!("CARGO_PKG_VERSION"));
         let server = ServerFacts { identity: shown(identity), version: shown(version), udp_size: config.dns.udp_max };
         let sources = self.zones.zones.iter().map(|zone| self.source(zone)).collect();
-        Compiler::new(sources, naming, server, rand_seed())
+        Compiler::new(sources, naming, server, rand_seed()).with_access(self.access(config))
+    }
+
+    /// The clients that may ask about each zone, where not all may: as the zone says, or else as the server does.
+    fn access(&self, config: &Config) -> Vec<(Name, Arc<[IpNet]>)> {
+        let allowed = |zone: &ZonePlanEntry| match zone.settings.allow_query.as_slice() {
+            [] => Arc::<[IpNet]>::from(config.dns.allow_query.as_slice()),
+            own => Arc::from(own),
+        };
+        let zones = self.zones.zones.iter().map(|zone| (zone.name.clone(), allowed(zone)));
+        zones.filter(|(_, allowed)| !allowed.is_empty()).collect()
     }
 
     fn source(&self, zone: &ZonePlanEntry) -> ZoneSource {
@@ -155,6 +168,7 @@ pub(super) fn wire_options(config: &Config) -> WireOptions {
         listen: dns.listen.clone(),
         workers: NonZeroUsize::new(dns.workers),
         udp: UdpLimits { max: usize::from(dns.udp_max), by_prefix: by_prefix.collect() },
+        rate_limit: dns.rate_limit.clone(),
         tcp: TcpLimits {
             connections: if tcp.connections == 0 { defaults.connections } else { tcp.connections },
             connections_per_client: tcp.per_client,

@@ -30,6 +30,8 @@ pub struct View {
     pub revision: Revision,
     /// The store is gone: answers go on and say so with EDE 3.
     pub stale: bool,
+    /// Whether some zone answers only some clients.
+    pub restricted: bool,
     /// What the server says of itself.
     pub server: Arc<ServerFacts>,
     /// The zones, numbered as the entries name them.

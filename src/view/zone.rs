@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use crate::model::{Name, Record, Revision, Rtype, Serial};
 
 /// A zone in a view.
@@ -23,6 +25,8 @@ pub struct Zone {
     pub readable: bool,
     /// Whether registrations are published here.
     pub dynamic: bool,
+    /// The clients that it answers; `None`: all.
+    pub allow_query: Option<Arc<[IpNet]>>,
     /// What its serial starts from.
     pub(crate) base: u32,
     /// The last change to its content.
@@ -74,6 +78,7 @@ impl Zone {
             ready: source.readable && (ready || !source.is_dynamic()),
             readable: source.readable,
             dynamic: source.is_dynamic(),
+            allow_query: None,
             base,
             changed: Revision::default(),
         };

@@ -7,6 +7,9 @@ use crate::metrics::dns::{Block, Dropped};
 /// Counts a response.
 pub(super) fn count_reply(block: &Block, reply: &Reply) {
     block.answered(reply.rcode.0, reply.rtype.0);
+    if let Some(outcome) = reply.limited {
+        block.limited(outcome);
+    }
     if reply.truncated {
         block.truncated();
     }

@@ -2,8 +2,8 @@
 //!
 //! A packet passes [`decode`] (what is asked), `answer` (what the view says), [`encode`] (the response); [`respond`]
 //! holds the three together and is the same for every transport. `udp` and `tcp` bring packets and take responses;
-//! [`error`] writes what needs no view; [`limits`] says how much a client gets, [`cookie`] who is who. [`server`] opens the sockets and runs it
-//! all.
+//! [`error`] writes what needs no view; [`limits`] says how much a client gets, [`rate`] how often,
+//! [`cookie`] who is who. [`server`] opens the sockets and runs it all.
 
 pub mod cookie;
 pub mod decode;
@@ -11,6 +11,7 @@ pub mod encode;
 pub mod error;
 pub mod keepalive;
 pub mod limits;
+pub mod rate;
 pub mod respond;
 pub mod rules;
 pub mod server;

@@ -1,18 +1,24 @@
 //! One packet, one response: what UDP and TCP share.
 //!
-//! Checks that decide on a client or a query (cookies; later rate limits, ACLs) belong here, between decoding and
-//! answering, so that every transport has them.
+//! Checks that decide on a client or a query (rate limits, cookies) belong here, between decoding and answering, so that
+//! every transport has them.
 
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::decode::{Decoded, DropReason, ErrorReply};
 use super::encode::{encode, is_truncated};
 use super::error::write_error;
+use super::rate::kind::Kind;
+use super::rate::{Moment, Rates, Verdict};
 use super::rules::Rules;
-use crate::answer::{Query, Rcode, answer};
-use crate::metrics::dns::CookieOutcome;
+use crate::answer::{Answer, Query, Rcode, answer};
+use crate::metrics::dns::{CookieOutcome, Limited};
 use crate::model::Rtype;
 use crate::view::View;
+
+/// TC in the third octet of a header.
+const TC: u8 = 2;
 
 /// The largest message over TCP: what its two octets of length can say.
 pub const MAX_TCP: usize = 65_535;
@@ -32,18 +38,98 @@ pub struct Reply {
     pub panicked: bool,
     /// What the cookie of the query was worth; none if it had none.
     pub cookie: Option<CookieOutcome>,
+    /// What became of it if the client's prefix has had enough answers.
+    pub limited: Option<Limited>,
 }
 
-/// Writes the response to `decoded` into `out`, which has room for the limit of the transport. What the rules make of
-/// the query stands in `decoded` afterwards.
+/// Why a packet gets no response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Silence {
+    /// Nothing that is ever answered.
+    Dropped(DropReason),
+    /// Its client's prefix has had enough answers.
+    Limited,
+}
+
+/// A datagram whose sender may be an impostor: when it came, and how long it was.
+#[derive(Debug, Clone, Copy)]
+pub struct Datagram {
+    /// When its batch was received.
+    pub now: Moment,
+    /// Its octets.
+    pub len: usize,
+    /// Who sent it.
+    pub client: IpAddr,
+    /// Whether its prefix is in debt, and it has been charged for that: at most a truncated answer is sent.
+    pub shut: Option<Verdict>,
+}
+
+/// Writes the response to `decoded` into `out`, which has room for the limit of the transport.
+///
+/// What the rules make of the query stands in `decoded` afterwards.
 pub fn respond(view: &View, decoded: &mut Decoded<'_>, rules: &Rules, out: &mut [u8]) -> Result<Reply, DropReason> {
     let cookie = rules.settle(decoded);
-    let reply = match decoded {
-        Decoded::Drop(reason) => return Err(*reason),
-        Decoded::Error(error) => refuse(view, error, out),
-        Decoded::Query(query) => solve(view, query, rules, out),
-    };
-    Ok(Reply { cookie, ..reply })
+    let reply = respond_limited(view, decoded, rules, None, out).map_err(|silence| match silence {
+        Silence::Dropped(reason) => reason,
+        Silence::Limited => DropReason::Source, // only datagrams are limited
+    });
+    Ok(Reply { cookie, ..reply? })
+}
+
+/// The same for a settled query in a datagram, whose response may be limited; `None`: it is not.
+pub fn respond_limited(
+    view: &View,
+    decoded: &Decoded<'_>,
+    rules: &Rules,
+    datagram: Option<Datagram>,
+    out: &mut [u8],
+) -> Result<Reply, Silence> {
+    let limits = Limits { rates: rules.rates.as_deref(), datagram };
+    match decoded {
+        Decoded::Drop(reason) => Err(Silence::Dropped(*reason)),
+        Decoded::Error(error) => match limits.of_error() {
+            Verdict::Pass => Ok(refuse(view, error, out)),
+            _ if limits.are_log_only() => Ok(Reply { limited: Some(Limited::LogOnly), ..refuse(view, error, out) }),
+            Verdict::Slip if !error.question.is_empty() => Ok(slip(view, *error, limits, out)),
+            _ => Err(Silence::Limited),
+        },
+        Decoded::Query(query) => solve(view, query, rules, limits, out),
+    }
+}
+
+/// How one packet is limited.
+#[derive(Clone, Copy)]
+struct Limits<'r> {
+    rates: Option<&'r Rates>,
+    datagram: Option<Datagram>,
+}
+
+impl Limits<'_> {
+    fn of_error(self) -> Verdict {
+        let (Some(rates), Some(datagram)) = (self.rates, self.datagram) else { return Verdict::Pass };
+        datagram.shut.unwrap_or_else(|| rates.charge_kind(datagram.client, Kind::Error, &[], datagram.now))
+    }
+
+    fn are_log_only(self) -> bool {
+        self.rates.is_some_and(Rates::is_log_only)
+    }
+
+    fn of_answer(self, query: &Query<'_>, answer: &Answer<'_>) -> Verdict {
+        let (Some(rates), Some(datagram)) = (self.rates, self.datagram) else { return Verdict::Pass };
+        rates.charge(query, answer, datagram.now)
+    }
+}
+
+/// Writes a response that is truncated for no other reason than that the client has had enough: header, question, OPT,
+/// never longer than the query.
+fn slip(view: &View, error: ErrorReply<'_>, limits: Limits<'_>, out: &mut [u8]) -> Reply {
+    let truncated = ErrorReply { rcode: Rcode::NOERROR, extended: None, ..error };
+    let mut reply = refuse(view, &truncated, out);
+    if limits.datagram.is_some_and(|datagram| reply.len > datagram.len) {
+        reply = refuse(view, &ErrorReply { edns: None, ..truncated }, out);
+    }
+    out[2] |= TC;
+    Reply { truncated: true, limited: Some(Limited::Slipped), ..reply }
 }
 
 /// Writes an error response.
@@ -53,21 +139,39 @@ fn refuse(view: &View, error: &ErrorReply<'_>, out: &mut [u8]) -> Reply {
         [.., t0, t1, _, _] => Rtype(u16::from_be_bytes([t0, t1])),
         _ => Rtype(0),
     };
-    Reply { len, rcode: error.rcode, rtype, truncated: false, panicked: false, cookie: None }
+    Reply { len, rcode: error.rcode, rtype, truncated: false, panicked: false, cookie: None, limited: None }
 }
 
 /// Answers a query from the view. A panic costs this query only: it is answered with SERVFAIL.
-fn solve(view: &View, query: &Query<'_>, rules: &Rules, out: &mut [u8]) -> Reply {
+fn solve(view: &View, query: &Query<'_>, rules: &Rules, limits: Limits<'_>, out: &mut [u8]) -> Result<Reply, Silence> {
     let limit = match query.transport.is_datagram() {
         true => rules.udp.limit(query.client, query.edns.map(|edns| edns.udp_size)),
         false => MAX_TCP,
     };
-    let written = catch_unwind(AssertUnwindSafe(|| encode(view, query, &answer(view, query), limit, out)));
-    match written {
-        Ok(len) => {
-            let (rcode, truncated) = (Rcode(u16::from(out[3] & 15)), is_truncated(&out[..len]));
-            Reply { len, rcode, rtype: query.rtype, truncated, panicked: false, cookie: None }
+    let written = guarded(|| {
+        if let Some(verdict) = limits.datagram.and_then(|datagram| datagram.shut) {
+            return Err(verdict);
         }
-        Err(_) => Reply { panicked: true, ..refuse(view, &ErrorReply::new(query, Rcode::SERVFAIL), out) },
+        let answer = answer(view, query);
+        let limited = match limits.of_answer(query, &answer) {
+            Verdict::Pass => None,
+            _ if limits.are_log_only() => Some(Limited::LogOnly),
+            verdict => return Err(verdict),
+        };
+        Ok((encode(view, query, &answer, limit, out), limited))
+    });
+    match written {
+        Some(Ok((len, limited))) => {
+            let (rcode, truncated) = (Rcode(u16::from(out[3] & 15)), is_truncated(&out[..len]));
+            Ok(Reply { len, rcode, rtype: query.rtype, truncated, panicked: false, cookie: None, limited })
+        }
+        Some(Err(Verdict::Slip)) => Ok(slip(view, ErrorReply::new(query, Rcode::NOERROR), limits, out)),
+        Some(Err(_)) => Err(Silence::Limited),
+        None => Ok(Reply { panicked: true, ..refuse(view, &ErrorReply::new(query, Rcode::SERVFAIL), out) }),
     }
+}
+
+/// What `work` returns; `None` if it panicked.
+fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
 }

@@ -6,6 +6,7 @@ use super::cookie::Cookies;
 use super::decode::Decoded;
 use super::keepalive::Keepalive;
 use super::limits::UdpLimits;
+use super::rate::Rates;
 use crate::metrics::dns::CookieOutcome;
 
 /// The rules that every response keeps. One value for the whole server, shared by all workers.
@@ -17,6 +18,8 @@ pub struct Rules {
     pub cookies: Arc<Cookies>,
     /// How long connections may be idle.
     pub keepalive: Keepalive,
+    /// How many answers over UDP a prefix gets; `None`: as many as it asks for.
+    pub rates: Option<Arc<Rates>>,
 }
 
 impl Rules {

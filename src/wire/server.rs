@@ -19,9 +19,11 @@ use tokio_util::sync::CancellationToken;
 use super::cookie::{CookieOptions, Cookies};
 use super::keepalive::Keepalive;
 use super::limits::{TcpLimits, UdpLimits};
+use super::rate::{Rates, Watch};
 use super::rotation::Rotation;
 use super::rules::Rules;
 use super::{tcp, udp};
+use crate::config::RateLimit;
 use crate::metrics::dns::DnsCounters;
 use crate::view::Published;
 
@@ -39,6 +41,8 @@ pub struct WireOptions {
     pub workers: Option<NonZeroUsize>,
     /// Response sizes over UDP.
     pub udp: UdpLimits,
+    /// How many answers over UDP a prefix gets.
+    pub rate_limit: RateLimit,
     /// Connections, queries and time over TCP.
     pub tcp: TcpLimits,
     /// Cookies.
@@ -195,7 +199,9 @@ impl Bound {
         let listen: Arc<[SocketAddr]> = self.local_addrs().into();
         let Self { listening, options, cookies } = self;
         let keepalive = Keepalive::new(&options.tcp, counters.clone());
-        let rules = Arc::new(Rules { udp: options.udp, cookies: cookies.clone(), keepalive });
+        let seed = getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()));
+        let rates = Rates::new(&options.rate_limit, seed).map(Arc::new);
+        let rules = Arc::new(Rules { udp: options.udp, cookies: cookies.clone(), keepalive, rates: rates.clone() });
         let (mut tcp_listeners, mut udp_sockets) = (Vec::new(), Vec::new());
         for Listening { address, tcp, udp } in listening {
             tcp_listeners.push(tokio::net::TcpListener::from_std(tcp)?);
@@ -203,6 +209,12 @@ impl Bound {
         }
         let stop = StopOnDrop(Arc::default());
         let mut udp = Vec::new();
+        if let Some(rates) = rates {
+            let sockets = udp_sockets.iter().map(|(_, socket)| socket.try_clone()).collect::<io::Result<_>>()?;
+            let watch = Watch::new(rates, sockets, counters.clone());
+            let stop = stop.0.clone();
+            udp.push(thread::Builder::new().name("dns-watch".to_owned()).spawn(move || watch.run(&stop))?);
+        }
         let rotation = Arc::new(Rotation::new());
         for (index, (address, socket)) in udp_sockets.into_iter().enumerate() {
             let answerer = udp::Answerer {
@@ -213,6 +225,7 @@ impl Bound {
                 rotation: rotation.clone(),
                 started: None,
                 failing: false,
+                full: 0,
             };
             udp.push(spawn_worker(index, address, socket, answerer, stop.0.clone())?);
         }

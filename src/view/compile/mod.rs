@@ -10,6 +10,7 @@ mod statics;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 
 use super::edit::{Editor, Published};
@@ -31,6 +32,8 @@ pub struct Compiler {
     seed: u64,
     /// Where zones end inside themselves: the number of the zone, and the owner of a delegation or DNAME.
     cuts: Vec<(u16, Name)>,
+    /// The clients that may ask about a zone, where not all may.
+    allow_query: Arc<[(Name, Arc<[IpNet]>)]>,
 }
 
 impl Compiler {
@@ -42,7 +45,12 @@ impl Compiler {
         let numbered = sources.iter().enumerate();
         let cuts = numbered.flat_map(|(number, source)| statics::cuts(source).map(move |cut| (number as u16, cut)));
         let cuts = cuts.collect();
-        Self { sources: sources.into(), naming, server: Arc::new(server), seed, cuts }
+        Self { sources: sources.into(), naming, server: Arc::new(server), seed, cuts, allow_query: Arc::default() }
+    }
+
+    /// Lets only clients of these prefixes ask about these zones.
+    pub fn with_access(self, allow_query: Vec<(Name, Arc<[IpNet]>)>) -> Self {
+        Self { allow_query: allow_query.into(), ..self }
     }
 
     /// The view before the store has been read: static zones answer, zones with registrations are not ready.
@@ -133,9 +141,12 @@ impl Compiler {
         let zones = self.sources.iter().filter_map(|source| {
             let known = changed.iter().find(|(name, _)| *name == source.apex);
             let changed = known.map_or(Revision::default(), |(_, revision)| *revision);
-            Zone::new(source, changed, ready).map(Arc::new)
+            let allowed = self.allow_query.iter().find(|(name, _)| *name == source.apex);
+            let allow_query = allowed.map(|(_, prefixes)| Arc::clone(prefixes));
+            Zone::new(source, changed, ready).map(|zone| Arc::new(Zone { allow_query, ..zone }))
         });
-        View { revision, stale: false, server: Arc::clone(&self.server), zones: zones.collect(), table }
+        let (server, restricted) = (Arc::clone(&self.server), !self.allow_query.is_empty());
+        View { revision, stale: false, restricted, server, zones: zones.collect(), table }
     }
 
     fn compile_statics(&self, base: &Table, which: impl Fn(&ZoneSource) -> bool) -> Table {

@@ -7,10 +7,11 @@ use ipnet::IpNet;
 
 use super::transfer::{Unsendable, ZoneStream};
 use super::{Action, Respond};
+use crate::answer::access::may_ask;
 use crate::answer::{Ede, Query, Rcode};
 use crate::metrics::dns::{Block, DnsCounters, TransferOutcome};
 use crate::model::Rtype;
-use crate::view::Published;
+use crate::view::{Published, Zone};
 use crate::wire::count::{count_drop, count_reply};
 use crate::wire::decode::{Decoded, ErrorReply, Origin, decode};
 use crate::wire::respond::respond;
@@ -68,7 +69,10 @@ impl Respond for Answerer {
 impl Answerer {
     /// Starts a transfer. IXFR gets the whole zone, as a server without the differences may answer (RFC 1995 section 4).
     fn transfer<'p>(&self, query: &Query<'p>, message: &[u8]) -> Result<Action, ErrorReply<'p>> {
-        if !self.transfer_from.iter().any(|prefix| prefix.contains(&query.client)) {
+        let view = self.published.load();
+        let is_asked = |zone: &&Arc<Zone>| zone.apex.as_wire() == query.name.as_wire();
+        let may_ask = view.zones.iter().find(is_asked).is_none_or(|zone| may_ask(zone, query.client));
+        if !may_ask || !self.transfer_from.iter().any(|prefix| prefix.contains(&query.client)) {
             self.counters.transferred(TransferOutcome::Refused);
             let text = "zone transfers are not allowed from this address";
             let extended = Some(Ede { code: Ede::PROHIBITED, text });

@@ -6,13 +6,19 @@ use std::time::Instant;
 
 use super::worker::{BATCH, Fault, HandleBatch, Received, Replies, Sent};
 use crate::answer::Transport;
-use crate::metrics::dns::{Block, Dropped};
-use crate::view::Published;
+use crate::metrics::dns::{Block, CookieOutcome, Dropped, Limited};
+use crate::view::{Published, View};
 use crate::wire::count::{count_drop, count_reply};
-use crate::wire::decode::{Decoded, DropReason, Origin, decode};
-use crate::wire::respond::respond;
+use crate::wire::decode::{Decoded, DropReason, HEADER, Origin, decode};
+use crate::wire::rate::{Moment, Rates, Verdict};
+use crate::wire::respond::{Datagram, Reply, Silence, respond_limited};
 use crate::wire::rotation::Rotation;
 use crate::wire::rules::Rules;
+
+/// Truncated answers of one batch to prefixes in debt: sending is what costs most, and a flood must not set its price.
+const SLIPS_PER_BATCH: usize = 4;
+/// Full batches in a row after which somebody should look how many are waiting.
+const PRESSED: u32 = 2;
 
 /// What one worker needs to answer.
 pub(in crate::wire) struct Answerer {
@@ -30,32 +36,45 @@ pub(in crate::wire) struct Answerer {
     pub started: Option<Instant>,
     /// Whether the last receive call failed, so that a lasting failure is logged once.
     pub failing: bool,
+    /// Full batches in a row.
+    pub full: u32,
+}
+
+/// One datagram of a batch between the two passes.
+struct Arrived<'p> {
+    index: usize,
+    decoded: Decoded<'p>,
+    /// What its cookie was worth.
+    cookie: Option<CookieOutcome>,
+    /// Set if answers to it may be limited.
+    datagram: Option<Datagram>,
 }
 
 impl HandleBatch for Answerer {
     /// Two passes: the first decodes every query and lets the processor fetch what the second will read. Both hash the
     /// name, which takes 4 ns; a hash handed from one to the other could be used with the wrong view.
-    #[allow(clippy::disallowed_methods)] // because latency is measured, not decided on
+    #[allow(clippy::disallowed_methods)] // because latency is measured, and balances follow the clock
     fn handle(&mut self, received: &Received, count: usize, replies: &mut Replies) {
-        self.started = Some(Instant::now());
+        let started = Instant::now();
+        self.started = Some(started);
+        let rules = self.rules.clone();
+        let rates = rules.rates.as_deref().map(|rates| (rates, rates.moment(started)));
         let view = self.published.load();
-        let mut decoded = [const { None }; BATCH];
-        for (index, slot) in decoded[..count].iter_mut().enumerate() {
-            *slot = Some(self.decode(received, index));
+        let mut slips = SLIPS_PER_BATCH;
+        let mut arrived = [const { None }; BATCH];
+        for (index, slot) in arrived[..count].iter_mut().enumerate() {
+            *slot = self.take(received, index, rates, &mut slips);
         }
-        view.prefetch(decoded.iter().filter_map(|slot| match slot {
-            Some(Decoded::Query(query)) => Some(query.name.as_wire()),
+        if let Some((rates, _)) = rates {
+            let is_limited = arrived.iter().flatten().any(|arrived| arrived.datagram.is_some());
+            self.feel(rates, is_limited && count == BATCH);
+        }
+        view.prefetch(arrived.iter().filter_map(|slot| match slot {
+            Some(Arrived { decoded: Decoded::Query(query), .. }) => Some(query.name.as_wire()),
             _ => None,
         }));
-        for (index, decoded) in decoded.iter_mut().enumerate().filter_map(|(index, slot)| Some((index, slot.as_mut()?)))
-        {
-            match respond(&view, decoded, &self.rules, replies.buffer()) {
-                Ok(reply) => {
-                    replies.push(index, reply.len);
-                    count_reply(&self.counters, &reply);
-                }
-                Err(reason) => count_drop(&self.counters, reason),
-            }
+        for arrived in arrived.iter().flatten() {
+            self.answer(&view, arrived, replies);
         }
     }
 
@@ -81,16 +100,86 @@ impl HandleBatch for Answerer {
 }
 
 impl Answerer {
-    fn decode<'p>(&mut self, received: &'p Received, index: usize) -> Decoded<'p> {
-        let Some(source) = received.source(index) else { return Decoded::Drop(DropReason::Source) };
-        if source.port() == 0 || self.is_ours(source, received.destination(index)) {
-            return Decoded::Drop(DropReason::Source);
+    /// Decodes a datagram and decides how it may be limited; `None` if it is done with.
+    ///
+    /// A prefix in debt is looked at first: what cannot have a cookie is then not even decoded, unless it slips.
+    fn take<'p>(
+        &self,
+        received: &'p Received,
+        index: usize,
+        rates: Option<(&Rates, Moment)>,
+        slips: &mut usize,
+    ) -> Option<Arrived<'p>> {
+        let source = received.source(index).filter(|source| source.port() != 0);
+        let source = source.filter(|source| !self.is_ours(*source, received.destination(index)));
+        let Some(client) = source.map(|source| source.ip()) else {
+            count_drop(&self.counters, DropReason::Source);
+            return None;
+        };
+        let packet = received.packet(index);
+        let origin = Origin { transport: Transport::Udp, client };
+        let limited = rates.filter(|(rates, _)| !rates.is_exempt(client));
+        let Some((rates, now)) = limited else {
+            let (decoded, cookie) = self.decode(packet, origin);
+            return Some(Arrived { index, decoded, cookie, datagram: None });
+        };
+        let mut datagram = Datagram { now, len: packet.len(), client, shut: None };
+        let in_debt = is_query(packet) && rates.is_in_debt(client, now);
+        if in_debt && !has_additional(packet) && self.shut(rates, &mut datagram, slips) == Verdict::Drop {
+            return None;
         }
-        let mut decoded = decode(received.packet(index), Origin { transport: Transport::Udp, client: source.ip() });
+        let (decoded, cookie) = self.decode(packet, origin);
+        if matches!(&decoded, Decoded::Query(query) if query.verified) {
+            return Some(Arrived { index, decoded, cookie, datagram: None });
+        }
+        if in_debt && datagram.shut.is_none() && self.shut(rates, &mut datagram, slips) == Verdict::Drop {
+            return None;
+        }
+        Some(Arrived { index, decoded, cookie, datagram: Some(datagram) })
+    }
+
+    /// Charges a prefix in debt for a datagram that is not going to be answered.
+    fn shut(&self, rates: &Rates, datagram: &mut Datagram, slips: &mut usize) -> Verdict {
+        let verdict = match rates.charge_prefix(datagram.client, datagram.now) {
+            Verdict::Slip if *slips > 0 => Verdict::Slip,
+            _ => Verdict::Drop,
+        };
+        match verdict {
+            Verdict::Slip => *slips -= 1,
+            _ => self.counters.limited(Limited::Dropped),
+        }
+        datagram.shut = Some(verdict);
+        verdict
+    }
+
+    /// Decodes a datagram and settles what its options come to.
+    fn decode<'p>(&self, packet: &'p [u8], origin: Origin) -> (Decoded<'p>, Option<CookieOutcome>) {
+        let mut decoded = decode(packet, origin);
         if let Decoded::Query(query) = &mut decoded {
             self.rotation.turn(query);
         }
-        decoded
+        let cookie = self.rules.settle(&mut decoded);
+        (decoded, cookie)
+    }
+
+    fn answer(&self, view: &View, arrived: &Arrived<'_>, replies: &mut Replies) {
+        match respond_limited(view, &arrived.decoded, &self.rules, arrived.datagram, replies.buffer()) {
+            Ok(reply) => {
+                replies.push(arrived.index, reply.len);
+                count_reply(&self.counters, &Reply { cookie: arrived.cookie, ..reply });
+            }
+            Err(Silence::Dropped(reason)) => count_drop(&self.counters, reason),
+            Err(Silence::Limited) => self.counters.limited(Limited::Dropped),
+        }
+    }
+
+    /// Notices when the socket always has more than a batch of datagrams waiting.
+    fn feel(&mut self, rates: &Rates, is_full: bool) {
+        self.full = if is_full { self.full + 1 } else { 0 };
+        if self.full >= PRESSED {
+            self.full = 0;
+            rates.pressed();
+        }
     }
 
     /// Whether a datagram claims to come from one of our own sockets. With a wildcard address those are the loopback
@@ -102,4 +191,14 @@ impl Answerer {
             ip => ip == source.ip(),
         })
     }
+}
+
+/// Whether a packet may be a query; the decoder counts what is not.
+fn is_query(packet: &[u8]) -> bool {
+    packet.len() >= HEADER && packet[2] & 0x80 == 0
+}
+
+/// Whether a packet says that it has additional records: OPT, and in it a cookie.
+fn has_additional(packet: &[u8]) -> bool {
+    packet[10..HEADER] != [0, 0]
 }

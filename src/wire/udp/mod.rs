@@ -21,6 +21,7 @@
 
 mod answer;
 mod batch;
+pub(super) mod filter;
 mod socket;
 pub(super) mod worker;
 

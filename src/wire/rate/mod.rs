@@ -1,0 +1,253 @@
+//! Response rate limiting: how many answers over UDP a prefix gets whose addresses may be forged.
+//!
+//! # What it holds
+//!
+//! Two tables of [`table`]: accounts of (prefix, kind, name), and one account per prefix over all. An answer is charged
+//! to both. [`kind`] says which name an answer goes by, so that random names share one account. Clients that have shown
+//! that an address is theirs (TCP, a cookie) and clients of exempt prefixes are not charged.
+//!
+//! # What happens to a limited answer
+//!
+//! Every second one in a row (`slip`) is sent truncated: header, question, OPT, never more octets than the query had. A
+//! client that was impersonated comes back over TCP; a victim gets less than the attacker sends. The others are dropped.
+//! A prefix in debt is looked at before its packets are decoded, so that a flood costs little; of its packets only a few
+//! per batch are answered truncated, since sending is what costs most.
+//!
+//! # Who may change it
+//!
+//! All UDP workers at once, without lock, allocation or wait. [`watch`] reads what they left, puts a filter into the
+//! kernel for prefixes that flood ([`super::udp::filter`]), and writes the log. Hashes are keyed with a seed of this
+//! process, so nobody can choose names that share an account.
+//!
+//! # Crash and limits
+//!
+//! Nothing is kept: after a start every account is empty. The tables never grow; what does not fit pushes out the account
+//! that owes least.
+
+pub mod kind;
+mod table;
+mod watch;
+
+use std::hash::{BuildHasher, Hasher};
+use std::net::IpAddr;
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use foldhash::quality::FixedState;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use crate::answer::{Answer, Query};
+use crate::config::RateLimit;
+use kind::Kind;
+use table::{Accounts, SECOND, Suppressed, Tariff};
+pub(super) use watch::Watch;
+
+/// The most prefixes that are filtered in the kernel at the same time.
+pub(super) const MOST_FILTERED: usize = 16;
+/// Of the packets of a filtered prefix, one of so many gets through.
+pub(super) const SAMPLE: u64 = 64;
+
+/// What becomes of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is sent.
+    Pass,
+    /// It is sent truncated.
+    Slip,
+    /// It is not sent.
+    Drop,
+}
+
+/// A moment of this server's monotonic clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment(u64);
+
+/// Clients that are counted together, as a number: the first octets of an IPv6 address, or all of an IPv4 address. (The
+/// lowest IPv6 networks, which are reserved, count as IPv4.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Prefix(pub(super) u64);
+
+/// All accounts of a server.
+#[derive(Debug)]
+pub struct Rates {
+    settings: RateLimit,
+    exempt_v4: Vec<Ipv4Net>,
+    exempt_v6: Vec<Ipv6Net>,
+    started: Instant,
+    hasher: FixedState,
+    names: Accounts,
+    prefixes: Accounts,
+    /// Prefixes that the kernel filters; 0 is none.
+    filtered: [AtomicU64; MOST_FILTERED],
+    /// Set when there is something for the watch to look at.
+    alarm: AtomicBool,
+    /// Set when workers cannot keep up.
+    pressed: AtomicBool,
+    /// The last prefix of which an answer was suppressed, for the log.
+    last_suppressed: AtomicU64,
+    watch: OnceLock<Thread>,
+}
+
+impl Rates {
+    /// Empty accounts; `None` if the settings say that there are no limits. `seed` keys the hashes.
+    #[allow(clippy::disallowed_methods)] // because balances follow a monotonic clock; workers read it once per batch
+    pub fn new(settings: &RateLimit, seed: u64) -> Option<Self> {
+        if !settings.enabled {
+            return None;
+        }
+        let accounts = settings.accounts as usize;
+        let v4 = |net: &IpNet| if let IpNet::V4(net) = net { Some(*net) } else { None };
+        let v6 = |net: &IpNet| if let IpNet::V6(net) = net { Some(*net) } else { None };
+        Some(Self {
+            exempt_v4: settings.exempt.iter().filter_map(v4).collect(),
+            exempt_v6: settings.exempt.iter().filter_map(v6).collect(),
+            settings: settings.clone(),
+            started: Instant::now(),
+            hasher: FixedState::with_seed(seed),
+            names: Accounts::new(accounts),
+            prefixes: Accounts::new(accounts / 4),
+            filtered: Default::default(),
+            alarm: AtomicBool::new(false),
+            pressed: AtomicBool::new(false),
+            last_suppressed: AtomicU64::new(0),
+            watch: OnceLock::new(),
+        })
+    }
+
+    /// The moment of an instant. It begins far from zero: an account that was never used owes nothing.
+    pub fn moment(&self, at: Instant) -> Moment {
+        let ticks = at.saturating_duration_since(self.started).as_nanos() * u128::from(SECOND) / 1_000_000_000;
+        Moment(u64::try_from(ticks).unwrap_or(u64::MAX >> 9) + SECOND)
+    }
+
+    /// Whether answers to this client are not limited.
+    pub fn is_exempt(&self, client: IpAddr) -> bool {
+        match client {
+            IpAddr::V4(client) => self.exempt_v4.iter().any(|net| net.contains(&client)),
+            IpAddr::V6(client) => self.exempt_v6.iter().any(|net| net.contains(&client)),
+        }
+    }
+
+    /// Whether all answers to the client's prefix are to be suppressed, whatever they are.
+    pub fn is_in_debt(&self, client: IpAddr, now: Moment) -> bool {
+        let prefix = self.prefix(client);
+        !self.settings.log_only && self.prefixes.ahead(self.hash_of(prefix), prefix.0, now.0) > SECOND
+    }
+
+    /// Charges the client's prefix for one answer.
+    pub fn charge_prefix(&self, client: IpAddr, now: Moment) -> Verdict {
+        let prefix = self.prefix(client);
+        let Some(tariff) = self.tariff(self.settings.per_prefix) else { return Verdict::Pass };
+        let answers = if self.is_filtered(prefix) { SAMPLE } else { 1 };
+        let suppressed = self.prefixes.charge(self.hash_of(prefix), prefix.0, tariff, now.0, answers);
+        self.verdict(prefix, suppressed)
+    }
+
+    /// Charges both accounts of an answer. The harder verdict counts; a debt of the prefix is looked at first.
+    pub fn charge(&self, query: &Query<'_>, answer: &Answer<'_>, now: Moment) -> Verdict {
+        let (kind, name) = kind::of(query, answer);
+        self.charge_kind(query.client, kind, name, now)
+    }
+
+    /// The same for an answer that is known by kind and name.
+    pub fn charge_kind(&self, client: IpAddr, kind: Kind, name: &[u8], now: Moment) -> Verdict {
+        let over_all = self.charge_prefix(client, now);
+        let Some(tariff) = self.tariff(self.rate(kind)).filter(|_| over_all == Verdict::Pass) else { return over_all };
+        let prefix = self.prefix(client);
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_u64(prefix.0);
+        hasher.write_u8(kind as u8);
+        hasher.write(name);
+        let hash = hasher.finish();
+        self.verdict(prefix, self.names.charge(hash, hash, tariff, now.0, 1))
+    }
+
+    /// Whether limits are only counted.
+    pub fn is_log_only(&self) -> bool {
+        self.settings.log_only
+    }
+
+    /// Hears that a worker has had full batches for a while: somebody sends more than is answered.
+    pub(super) fn pressed(&self) {
+        self.pressed.store(true, Relaxed);
+        self.raise_alarm();
+    }
+
+    fn rate(&self, kind: Kind) -> u32 {
+        match kind {
+            Kind::Name => self.settings.per_name,
+            Kind::Wildcard | Kind::NoData | Kind::NoName => self.settings.per_zone,
+            Kind::Referral => self.settings.referrals,
+            Kind::Error => self.settings.errors,
+        }
+    }
+
+    /// What an answer costs at a rate; `None` without limit.
+    fn tariff(&self, rate: u32) -> Option<Tariff> {
+        let cost = SECOND.checked_div(rate.into())?;
+        Some(Tariff { cost, window: ticks(self.settings.window) })
+    }
+
+    fn verdict(&self, prefix: Prefix, suppressed: Suppressed) -> Verdict {
+        if suppressed == 0 {
+            return Verdict::Pass;
+        }
+        self.last_suppressed.store(prefix.0, Relaxed);
+        self.raise_alarm();
+        let slips = suppressed.checked_rem(self.settings.slip.into()) == Some(0);
+        if slips { Verdict::Slip } else { Verdict::Drop }
+    }
+
+    /// Wakes the watch, unless it is awake. Does not wait for it.
+    fn raise_alarm(&self) {
+        if !self.alarm.load(Relaxed) && !self.alarm.swap(true, Relaxed) {
+            self.watch.get().into_iter().for_each(Thread::unpark);
+        }
+    }
+
+    fn prefix(&self, client: IpAddr) -> Prefix {
+        match client {
+            IpAddr::V4(client) => {
+                let host_bits = 32 - u32::from(self.settings.ipv4_prefix);
+                Prefix(u64::from(client.to_bits()) >> host_bits << host_bits)
+            }
+            IpAddr::V6(client) => {
+                let host_bits = 64 - u32::from(self.settings.ipv6_prefix);
+                Prefix((client.to_bits() >> 64) as u64 >> host_bits << host_bits)
+            }
+        }
+    }
+
+    fn hash_of(&self, prefix: Prefix) -> u64 {
+        self.hasher.hash_one(prefix.0)
+    }
+
+    fn is_filtered(&self, prefix: Prefix) -> bool {
+        // the list is filled from its start
+        let filtered =
+            self.filtered.iter().map(|filtered| filtered.load(Relaxed)).take_while(|filtered| *filtered != 0);
+        filtered.into_iter().any(|filtered| filtered == prefix.0)
+    }
+
+    /// A prefix in the form that people know.
+    fn network(&self, prefix: Prefix) -> IpNet {
+        let (address, length): (IpAddr, _) = match u32::try_from(prefix.0) {
+            Ok(v4) => (std::net::Ipv4Addr::from_bits(v4).into(), self.settings.ipv4_prefix),
+            Err(_) => {
+                let v6 = std::net::Ipv6Addr::from_bits(u128::from(prefix.0) << 64);
+                (v6.into(), self.settings.ipv6_prefix)
+            }
+        };
+        IpNet::new_assert(address, length)
+    }
+}
+
+fn ticks(time: Duration) -> u64 {
+    time.as_millis() as u64 * (SECOND / 1000)
+}
+
+#[cfg(test)]
+mod tests;

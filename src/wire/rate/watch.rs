@@ -1,0 +1,137 @@
+//! What is done about floods beside the query path: the gauge, the log, and a filter in the kernel.
+//!
+//! One plain thread that sleeps until a worker raises the alarm, and then looks every few milliseconds until all is quiet.
+//! Once workers cannot keep up, packets of everybody wait and get lost in the queues of the sockets. So a prefix that is
+//! in debt, or that is far ahead while queues grow, is filtered by the kernel: [`SAMPLE`] says how few of its packets
+//! get through, and each of them is charged for all. The filter goes when the prefix owes nothing any more.
+//!
+//! Bounds: [`MOST_FILTERED`] prefixes at a time, the worst first. If the kernel takes no filter, everything else works.
+
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::table::SECOND;
+use super::{MOST_FILTERED, Moment, Prefix, Rates};
+use crate::metrics::dns::DnsCounters;
+use crate::wire::udp::filter;
+
+/// How often it looks while there is something to see.
+const LOOK: Duration = Duration::from_millis(5);
+/// How often it looks whether the server stops.
+const IDLE: Duration = Duration::from_millis(100);
+/// How far ahead a prefix must be to be filtered when workers cannot keep up: some thousand packets at once.
+const PRESSED: u64 = SECOND / 10;
+/// Without a limited answer for so long, a flood is over.
+const OVER: Duration = Duration::from_secs(10);
+
+/// The thread's state.
+pub(in crate::wire) struct Watch {
+    rates: Arc<Rates>,
+    sockets: Vec<UdpSocket>,
+    counters: Arc<DnsCounters>,
+    filtered: Vec<Prefix>,
+    /// Since when answers are being limited, what was counted before, and when the last one was seen.
+    flood: Option<Flood>,
+    limited: u64,
+    failing: bool,
+}
+
+struct Flood {
+    began: Instant,
+    limited_before: u64,
+    last_seen: Instant,
+}
+
+impl Watch {
+    /// A watch over the sockets of the workers.
+    pub(in crate::wire) fn new(rates: Arc<Rates>, sockets: Vec<UdpSocket>, counters: Arc<DnsCounters>) -> Self {
+        Self { rates, sockets, counters, filtered: Vec::new(), flood: None, limited: 0, failing: false }
+    }
+
+    /// Watches until `stop` is set.
+    #[allow(clippy::disallowed_methods)] // because a plain thread reads the clock it waits by
+    pub(in crate::wire) fn run(mut self, stop: &AtomicBool) {
+        let _ = self.rates.watch.set(thread::current()); // there is one watch
+        while !stop.load(Relaxed) {
+            let alarm = self.rates.alarm.swap(false, Relaxed);
+            if alarm || self.flood.is_some() || !self.filtered.is_empty() {
+                self.look(Instant::now());
+                thread::sleep(LOOK);
+            } else {
+                thread::park_timeout(IDLE);
+            }
+        }
+    }
+
+    fn look(&mut self, at: Instant) {
+        let now = self.rates.moment(at);
+        let least = if self.rates.pressed.swap(false, Relaxed) { PRESSED } else { SECOND };
+        let mut busy: Vec<(u64, u64)> = self.rates.prefixes.busy(now.0, least).collect();
+        busy.sort_unstable_by_key(|&(_, ahead)| std::cmp::Reverse(ahead));
+        self.counters.in_debt(busy.iter().filter(|(_, ahead)| *ahead > SECOND).count());
+        if !self.rates.is_log_only() {
+            self.filter(&busy, now);
+        }
+        self.tell(at);
+    }
+
+    /// Filters the worst prefixes, and goes on filtering those that still owe something.
+    fn filter(&mut self, busy: &[(u64, u64)], now: Moment) {
+        let rates = &self.rates;
+        let mut wanted: Vec<Prefix> = self.filtered.clone();
+        wanted.retain(|prefix| rates.prefixes.ahead(rates.hash_of(*prefix), prefix.0, now.0) > 0);
+        for &(holder, _) in busy.iter().filter(|(holder, _)| *holder != 0) {
+            if wanted.len() < MOST_FILTERED && !wanted.contains(&Prefix(holder)) {
+                wanted.push(Prefix(holder));
+            }
+        }
+        if wanted == self.filtered {
+            return;
+        }
+        let networks: Vec<_> = wanted.iter().map(|prefix| rates.network(*prefix)).collect();
+        let attached: std::io::Result<()> =
+            self.sockets.iter().try_for_each(|socket| filter::attach(socket, &networks));
+        match attached {
+            Ok(()) => self.failing = false,
+            Err(error) if !self.failing => {
+                self.failing = true;
+                tracing::warn!(%error, "the kernel takes no filter: a flood is limited by the workers alone");
+            }
+            Err(_) => {}
+        }
+        let weighed = if self.failing { &[][..] } else { &wanted[..] };
+        for (index, slot) in self.rates.filtered.iter().enumerate() {
+            slot.store(weighed.get(index).map_or(0, |prefix| prefix.0), Relaxed);
+        }
+        self.filtered = wanted;
+    }
+
+    /// Says once that answers are being limited, and once that it is over.
+    fn tell(&mut self, at: Instant) {
+        let limited = self.counters.limited_total();
+        let grown = std::mem::replace(&mut self.limited, limited) != limited;
+        match &mut self.flood {
+            None if grown => {
+                let prefix = self.rates.network(Prefix(self.rates.last_suppressed.load(Relaxed)));
+                tracing::warn!(
+                    %prefix,
+                    log_only = self.rates.is_log_only(),
+                    "a flood: answers over UDP are being limited; zonebeat_dns_rate_limited_total counts them"
+                );
+                self.flood = Some(Flood { began: at, limited_before: limited, last_seen: at });
+            }
+            None => {}
+            Some(flood) if grown => flood.last_seen = at,
+            Some(flood) if at - flood.last_seen > OVER => {
+                let (seconds, answers) = ((flood.last_seen - flood.began).as_secs(), limited - flood.limited_before);
+                tracing::warn!(seconds, answers, "the flood is over: no answer was limited for ten seconds");
+                self.flood = None;
+            }
+            Some(_) => {}
+        }
+    }
+}
