@@ -1,34 +1,34 @@
-//! Our reading of zone files against BIND's: both read the file, both readings are compared record by record.
+//! Our reading of zone files against BIND's: both read the same text, and the octets of all records are compared.
 //!
-//! `named-checkzone -D` (Debian: bind9-utils) prints what BIND understood; we read that text again and compare octets.
+//! `named-compilezone` (Debian: bind9-utils) writes what BIND understood as a raw zone file; that is the octets
+//! themselves, without a printer and a second reader in between.
+
+#[path = "support/named.rs"]
+mod named;
 
 use std::collections::BTreeSet;
-use std::process::Command;
 
-use zonebeat::model::Name;
+use named::{Octets, compile, octets};
+use zonebeat::model::{Finding, Name};
 use zonebeat::zone::{StaticZone, origin_of, parse_text, parse_zone};
 
-type Octets = (String, u16, u32, Vec<u8>);
-
-fn octets(zone: StaticZone) -> BTreeSet<Octets> {
-    let records = zone.records.into_iter().map(|stated| stated.record);
-    records.map(|record| (record.owner.to_string(), record.rtype.0, record.ttl, record.rdata.into())).collect()
-}
+/// Put before records that are tried.
+const HEAD: &str = "$TTL 300\n@ SOA ns h 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n";
 
 fn read_file(path: &str) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| error.to_string())
 }
 
-/// What BIND reads in the file, as it prints it.
-fn named(origin: &Name, path: &str) -> Vec<u8> {
-    let folder = std::path::Path::new(path).parent().expect("a file in a folder");
-    let output = Command::new("named-checkzone")
-        .args(["-D", "-o", "-", &origin.to_string(), path])
-        .current_dir(folder)
-        .output()
-        .expect("named-checkzone runs (Debian: bind9-utils)");
-    assert!(output.status.success(), "{path}: {}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
+fn origin() -> Name {
+    Name::parse_absolute("example.org").expect("a name")
+}
+
+fn ours(text: &str) -> Result<StaticZone, Vec<Finding>> {
+    parse_text("zone", text.as_bytes(), &origin()).map(|(zone, _)| zone)
+}
+
+fn printed(zone: &StaticZone) -> String {
+    zone.records.iter().map(|record| format!("{record}\n")).collect()
 }
 
 fn zone_files() -> Vec<String> {
@@ -39,15 +39,79 @@ fn zone_files() -> Vec<String> {
     paths.filter(|path| path.ends_with(".zone")).collect()
 }
 
+/// The lines of a list that begin with a mark, without it.
+fn lines(list: &'static str, mark: &'static str) -> impl Iterator<Item = &'static str> {
+    list.lines().filter_map(move |line| line.strip_prefix(mark))
+}
+
+fn differences(ours: &BTreeSet<Octets>, theirs: &BTreeSet<Octets>) -> String {
+    let show =
+        |what: &str, (owner, rtype, ttl, data): &Octets| format!("{what} {owner} {ttl} TYPE{rtype} {data:02x?}\n");
+    let mine = ours.difference(theirs).map(|row| show("ours", row));
+    mine.chain(theirs.difference(ours).map(|row| show("BIND", row))).collect()
+}
+
 #[test]
 fn bind_reads_our_zone_files_as_we_do() {
     let files = zone_files();
     assert!(files.len() >= 2, "{files:?}");
     for path in files {
         let origin = origin_of(&path).expect("named after its zone");
-        let ours = parse_zone(&read_file, &path, &origin).unwrap_or_else(|findings| panic!("{findings:#?}")).0;
-        let text = named(&origin, &path);
-        let theirs = parse_text("BIND", &text, &origin).unwrap_or_else(|findings| panic!("{findings:#?}")).0;
-        assert_eq!(octets(ours), octets(theirs), "{path}");
+        let (zone, _) = parse_zone(&read_file, &path, &origin).unwrap_or_else(|findings| panic!("{findings:#?}"));
+        let folder = std::path::Path::new(&path).parent().expect("a folder");
+        let text = std::fs::read(&path).expect("readable");
+        let theirs = compile(&origin, &text, folder).unwrap_or_else(|why| panic!("{path}: {why}"));
+        let ours = octets(&zone);
+        assert!(ours == theirs, "{path}:\n{}", differences(&ours, &theirs));
+        let again = compile(&origin, printed(&zone).as_bytes(), folder).unwrap_or_else(|why| panic!("{path}: {why}"));
+        assert!(again == theirs, "{path}, printed by us:\n{}", differences(&again, &theirs));
     }
+}
+
+const TYPES: &str = include_str!("zones/bind-types.records");
+
+/// All records that BIND takes, each at an owner of its own.
+fn taken() -> String {
+    let numbered = lines(TYPES, "+ ").enumerate().map(|(number, record)| format!("r{number} {record}\n"));
+    HEAD.to_owned() + &numbered.collect::<String>()
+}
+
+#[test]
+fn bind_reads_every_type_as_we_do_and_what_we_print() {
+    let text = taken();
+    let zone =
+        ours(&text).unwrap_or_else(|findings| panic!("{}", zonebeat::model::finding::render_all(&findings, false)));
+    let here = std::path::Path::new(".");
+    let theirs = compile(&origin(), text.as_bytes(), here).unwrap_or_else(|why| panic!("{why}"));
+    let mine = octets(&zone);
+    assert!(mine == theirs, "{}", differences(&mine, &theirs));
+    assert!(theirs.len() > 200, "only {} records", theirs.len());
+    let print = printed(&zone);
+    let again = compile(&origin(), print.as_bytes(), here).unwrap_or_else(|why| panic!("{why}\n{print}"));
+    assert!(again == theirs, "printed by us:\n{}", differences(&again, &theirs));
+    let read = ours(&print).unwrap_or_else(|findings| panic!("{findings:#?}"));
+    assert_eq!(octets(&read), mine, "printed and read by us");
+}
+
+#[test]
+fn what_bind_refuses_we_refuse_with_its_place() {
+    let refused: Vec<String> = lines(TYPES, "- ").map(str::to_owned).collect();
+    assert!(refused.len() > 100, "only {}", refused.len());
+    let mut wrong: Vec<String> = Vec::new();
+    for record in &refused {
+        match ours(&format!("{HEAD}x {record}\n")) {
+            Ok(zone) => wrong.push(format!("we take {record}: {}", zone.records.last().expect("records"))),
+            Err(findings) => {
+                let finding = findings.iter().find(|finding| finding.is_error()).expect("an error");
+                if finding.place.line != 5 || !finding.render(false).contains('^') {
+                    wrong.push(format!("{record}: {finding}"));
+                }
+            }
+        }
+    }
+    let taken = named::each(&refused, |record| {
+        compile(&origin(), format!("{HEAD}x {record}\n").as_bytes(), ".".as_ref()).is_ok()
+    });
+    wrong.extend(taken.into_iter().map(|record| format!("BIND takes {record}")));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

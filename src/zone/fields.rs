@@ -1,6 +1,7 @@
 //! RDATA in wire format, cut into its fields: for printing, for comparison, and to check data written in hexadecimal.
 
 use super::types::{self, Field};
+use super::{gateway, obsolete, special, substitution, svcb};
 use crate::model::Rtype;
 use crate::model::name::{MAX_LABEL, MAX_NAME};
 
@@ -13,35 +14,69 @@ pub(super) fn split(rtype: Rtype, rdata: &[u8]) -> Option<Vec<Part<'_>>> {
     let mut rest = rdata;
     let mut parts = Vec::with_capacity(fields.len());
     for &field in fields {
-        let (octets, behind) = rest.split_at_checked(length(field, rest)?)?;
+        let before = &rdata[..rdata.len() - rest.len()];
+        let (octets, behind) = rest.split_at_checked(length(field, before, rest)?)?;
         parts.push((field, octets));
         rest = behind;
     }
     rest.is_empty().then_some(parts)
 }
 
-/// How many octets of `rest` the field takes; `None` if they are not valid for it.
-fn length(field: Field, rest: &[u8]) -> Option<usize> {
+/// How many octets of `rest` the field takes, behind those `before` it; `None` if they are not valid for it.
+fn length(field: Field, before: &[u8], rest: &[u8]) -> Option<usize> {
+    let all_if = |valid: bool| valid.then_some(rest.len());
     match field {
-        Field::U8 | Field::Algorithm => Some(1),
-        Field::U16 | Field::Type | Field::Certificate => Some(2),
+        Field::U8 | Field::Algorithm | Field::Protocol | Field::DigestType | Field::HashAlgorithm | Field::Scheme => {
+            Some(1)
+        }
+        Field::U16 | Field::Type | Field::Certificate | Field::KeyFlags => Some(2),
         Field::U32 | Field::Seconds | Field::Stamp | Field::Ipv4 => Some(4),
         Field::Eui48 => Some(6),
         Field::Eui64 | Field::Locator => Some(8),
         Field::Ipv6 => Some(16),
-        Field::Location => (rest.first() == Some(&0)).then_some(16),
+        Field::Location => all_if(special::is_location(rest)),
         Field::Name => name_length(rest),
-        Field::Text | Field::Salt | Field::Hash | Field::Tag => Some(1 + usize::from(*rest.first()?)),
+        Field::Text | Field::Salt | Field::Hash => string_length(rest),
+        Field::Tag => string_length(rest).filter(|end| is_tag(rest.get(1..*end).unwrap_or_default())),
+        Field::Digits => string_length(rest)
+            .filter(|end| *end > 4 && rest.get(1..*end).is_some_and(|s| s.iter().all(u8::is_ascii_digit))),
+        Field::Substitution => string_length(rest).filter(|end| rest.get(1..*end).is_some_and(substitution::is_valid)),
+        Field::OptionalText if rest.is_empty() => Some(0),
+        Field::OptionalText => string_length(rest),
         Field::Texts => strings(rest).map(|_| rest.len()),
-        Field::Types => windows(rest).map(|_| rest.len()),
+        Field::Types => windows(rest).filter(|types| !types.is_empty()).map(|_| rest.len()),
+        Field::SomeTypes => windows(rest).map(|_| rest.len()),
         Field::Prefixes => prefixes(rest).map(|_| rest.len()),
         Field::Params => params(rest).map(|_| rest.len()),
-        Field::Hex | Field::Base64 | Field::LongText => Some(rest.len()),
+        Field::Hex | Field::Base64 | Field::Nsap => all_if(!rest.is_empty()),
+        Field::LongText | Field::Uri | Field::OptionalBase64 | Field::DashBase64 => Some(rest.len()),
+        Field::GatewayType => (*rest.first()? <= 3).then_some(1),
+        Field::RelayType => Some(1),
+        Field::Gateway => gateway::length(*before.get(1)?, rest),
+        Field::Relay => gateway::length(before.last()? & 0x7f, rest),
+        Field::HostIdentity => gateway::identity(rest).map(|_| rest.len()),
+        Field::LowTypes => all_if(obsolete::are_low_types(rest)),
+        Field::Services => all_if(obsolete::are_services(rest)),
+        Field::Atm => all_if(obsolete::is_atm(rest)),
+        Field::PrefixLength => (*rest.first()? <= 128).then_some(1),
+        Field::AddressSuffix => Some(16 - usize::from(before.last()? / 8)),
+        Field::PrefixName if before.first() == Some(&0) => Some(0),
+        Field::PrefixName => name_length(rest),
     }
 }
 
+/// The length of the character string that `octets` begin with, its length octet included.
+fn string_length(octets: &[u8]) -> Option<usize> {
+    Some(1 + usize::from(*octets.first()?))
+}
+
+/// Whether octets may be a property tag (RFC 8659 section 4.1).
+pub(super) fn is_tag(octets: &[u8]) -> bool {
+    (1..=usize::from(u8::MAX)).contains(&octets.len()) && octets.iter().all(u8::is_ascii_alphanumeric)
+}
+
 /// The length of the uncompressed name that `octets` begin with.
-fn name_length(octets: &[u8]) -> Option<usize> {
+pub(super) fn name_length(octets: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
         match *octets.get(at)? {
@@ -106,9 +141,9 @@ pub(super) fn prefixes(mut octets: &[u8]) -> Option<Vec<Prefix<'_>>> {
         let width = match family {
             1 => 4,
             2 => 16,
-            _ => return None,
+            _ => usize::from(u8::MAX),
         };
-        if usize::from(*bits) > width * 8 || address.len() > width {
+        if usize::from(*bits) > width * 8 || address.len() > width || address.last() == Some(&0) {
             return None;
         }
         items.push(Prefix { family, bits: *bits, negated: flagged & 0x80 != 0, address });
@@ -137,7 +172,7 @@ pub(super) fn canonical(rtype: Rtype, rdata: &[u8]) -> Vec<u8> {
     let mut folded = rdata.to_vec();
     let mut at = 0;
     for (field, octets) in split(rtype, rdata).unwrap_or_default() {
-        if field == Field::Name {
+        if matches!(field, Field::Name | Field::PrefixName) {
             folded[at..at + octets.len()].make_ascii_lowercase();
         }
         at += octets.len();
@@ -147,27 +182,36 @@ pub(super) fn canonical(rtype: Rtype, rdata: &[u8]) -> Vec<u8> {
 
 /// What only the whole of the RDATA shows to be wrong.
 pub(super) fn verify(rtype: Rtype, rdata: &[u8]) -> Result<(), String> {
-    const DS_LIKE: [u16; 4] = [43, 59, 32768, 32769];
-    let digest = |at: usize, kind: u8, expected: Option<usize>| match (expected, rdata.len().saturating_sub(at)) {
+    let exact = |at: usize, kind: u8, expected: Option<usize>| match (expected, rdata.len().saturating_sub(at)) {
         (Some(expected), got) if got != expected => {
             Err(format!("a digest of type {kind} has {expected} octets; this one has {got}"))
         }
-        (None, 0) => Err("the digest is empty".to_owned()),
         _ => Ok(()),
     };
     match (rtype.0, rdata) {
-        (43 | 59 | 32768 | 32769, [_, _, _, 0, 0]) => Ok(()),
-        (number, [_, _, _, kind, ..]) if DS_LIKE.contains(&number) => {
-            digest(4, *kind, [None, Some(20), Some(32), Some(32), Some(48)].get(usize::from(*kind)).copied().flatten())
-        }
-        (44, [_, kind, ..]) => digest(2, *kind, [None, Some(20), Some(32)].get(usize::from(*kind)).copied().flatten()),
-        (63, [_, _, _, _, _, kind, ..]) => match (kind, rdata.len() - 6) {
-            (1 | 2, _) => digest(6, *kind, Some(if *kind == 1 { 48 } else { 64 })),
-            (_, 0..12) => Err("a digest has at least 12 octets".to_owned()),
+        (43 | 59 | 32768 | 32769, [_, _, _, kind, ..]) => exact(4, *kind, known(*kind, &[(1, 20), (2, 32), (4, 48)])),
+        (44, [_, kind, ..]) => exact(2, *kind, known(*kind, &[(1, 20), (2, 32)])),
+        (63, [_, _, _, _, _, kind, rest @ ..]) => match kind {
+            1 | 2 => exact(6, *kind, known(*kind, &[(1, 48), (2, 64)])),
+            _ if rest.len() < 12 => Err("a digest has at least 12 octets".to_owned()),
             _ => Ok(()),
         },
+        (50, [1, _, _, _, salt, rest @ ..]) => match rest.get(usize::from(*salt)) {
+            Some(20) => Ok(()),
+            other => Err(format!("a hash of algorithm 1 has 20 octets; this one has {}", other.unwrap_or(&0))),
+        },
+        (25 | 48 | 57 | 60, [flags, ..]) if rdata.len() == 4 && (rtype.0 != 25 || flags & 0xc0 != 0xc0) => {
+            Err("the key is empty".to_owned())
+        }
+        (57, [high, low, ..]) if [*high, *low] != [0, 0] => Err("the flags of an RKEY record are 0".to_owned()),
+        (64 | 65, _) => svcb::verify(rdata),
         _ => Ok(()),
     }
+}
+
+/// The length of a digest by its type.
+fn known(kind: u8, lengths: &[(u8, usize)]) -> Option<usize> {
+    lengths.iter().find(|(number, _)| *number == kind).map(|(_, length)| *length)
 }
 
 #[cfg(test)]

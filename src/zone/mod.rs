@@ -11,13 +11,17 @@
 
 mod check;
 mod fields;
+mod gateway;
 mod lexer;
 mod load;
+mod mnemonics;
+mod obsolete;
 mod parse;
 mod presentation;
 pub mod print;
 mod rdata;
 mod special;
+mod substitution;
 mod svcb;
 mod types;
 

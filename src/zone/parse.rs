@@ -273,9 +273,9 @@ fn head(input: &mut Input<'_>) -> Result<(Option<u32>, Rtype), Fault> {
             let rtype = types::type_from_text(text).ok_or_else(|| {
                 input.fault(format!("{} is not a record type; use a mnemonic such as SRV, or TYPEnnn", shown(text)))
             })?;
-            return match types::is_data_type(rtype) {
-                true => Ok((ttl, rtype)),
-                false => Err(input.fault(format!("type {} cannot stand in a zone", types::mnemonic(rtype)))),
+            return match types::banned(rtype) {
+                None => Ok((ttl, rtype)),
+                Some(why) => Err(input.fault(format!("type {} cannot stand in a zone: {why}", types::mnemonic(rtype)))),
             };
         }
     }

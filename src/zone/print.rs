@@ -7,7 +7,7 @@ use data_encoding::{BASE32HEX_NOPAD, BASE64, HEXUPPER};
 
 use super::fields::{self, Part};
 use super::types::{self, Field};
-use super::{StaticRecord, svcb};
+use super::{StaticRecord, gateway, obsolete, svcb};
 use crate::model::{Record, Rtype};
 
 impl fmt::Display for StaticRecord {
@@ -26,46 +26,58 @@ pub fn record(record: &Record) -> String {
 pub fn rdata(rtype: Rtype, rdata: &[u8]) -> String {
     let parts = fields::split(rtype, rdata).unwrap_or_default();
     let mut out = String::new();
-    if parts.is_empty() || parts.iter().any(|part| !has_text(*part)) {
+    if parts.is_empty() || fields::verify(rtype, rdata).is_err() || !all_have_text(&parts, rdata) {
         write!(out, "\\# {}", rdata.len()).expect("a String takes everything");
         if !rdata.is_empty() {
             write!(out, " {}", HEXUPPER.encode(rdata)).expect("a String takes everything");
         }
         return out;
     }
-    for (index, part) in parts.into_iter().enumerate() {
-        if index > 0 && !matches!(part.0, Field::Types | Field::Params | Field::Prefixes) {
+    let mut before = 0;
+    for part in parts {
+        let (field, octets) = part;
+        let brings_blank =
+            matches!(field, Field::Types | Field::SomeTypes | Field::LowTypes | Field::Params | Field::OptionalBase64)
+                || (octets.is_empty()
+                    && matches!(field, Field::OptionalText | Field::AddressSuffix | Field::PrefixName));
+        if before > 0 && !brings_blank {
             out.push(' ');
         }
-        write_part(part, &mut out).expect("a String takes everything");
+        write_part(part, &rdata[..before], &mut out).expect("a String takes everything");
+        before += octets.len();
     }
     out
 }
 
+fn all_have_text(parts: &[Part<'_>], rdata: &[u8]) -> bool {
+    let mut before = 0;
+    parts.iter().all(|part| {
+        let known = has_text(*part, &rdata[..before]);
+        before += part.1.len();
+        known
+    })
+}
+
 /// Whether a field has a text of its own: empty rests, odd tags and exotic places have none that a reader would take.
-fn has_text((field, octets): Part<'_>) -> bool {
+fn has_text((field, octets): Part<'_>, before: &[u8]) -> bool {
     match field {
-        Field::Hex | Field::Base64 => !octets.is_empty(),
         Field::Prefixes => fields::prefixes(octets)
-            .is_some_and(|items| items.iter().all(|item| item.address.last() != Some(&0)) && !items.is_empty()),
+            .is_some_and(|items| items.iter().all(|item| matches!(item.family, 1 | 2)) && !items.is_empty()),
         Field::Hash => octets.len() > 1,
-        Field::Tag => octets.len() > 1 && octets[1..].iter().all(u8::is_ascii_alphanumeric),
-        Field::Location => is_plain_location(octets),
-        _ => true,
+        Field::Location => octets.first() == Some(&0),
+        Field::Relay => before.last().is_some_and(|kind| kind & 0x7f <= 3),
+        other => obsolete::has_text(other, before, octets),
     }
 }
 
-fn write_part((field, octets): Part<'_>, out: &mut String) -> fmt::Result {
+fn write_part((field, octets): Part<'_>, before: &[u8], out: &mut String) -> fmt::Result {
     match field {
-        Field::U8 | Field::U16 | Field::U32 | Field::Seconds | Field::Algorithm | Field::Certificate => {
-            write!(out, "{}", big_endian(octets))
-        }
         Field::Stamp => out.write_str(&stamp(big_endian(octets) as u32)),
         Field::Ipv4 => write!(out, "{}", Ipv4Addr::from(array(octets))),
         Field::Ipv6 => write!(out, "{}", Ipv6Addr::from(array(octets))),
-        Field::Name => write_name(octets, out),
-        Field::Text => {
-            write_quoted(&octets[1..], out);
+        Field::Name | Field::PrefixName => write_name(octets, out),
+        Field::Text | Field::OptionalText | Field::Digits | Field::Substitution => {
+            octets.get(1..).map(|text| write_quoted(text, out)).unwrap_or_default();
             Ok(())
         }
         Field::Texts => {
@@ -77,7 +89,7 @@ fn write_part((field, octets): Part<'_>, out: &mut String) -> fmt::Result {
             let strings: Vec<String> = fields::strings(octets).iter().flatten().map(quote).collect();
             out.write_str(&strings.join(" "))
         }
-        Field::LongText => {
+        Field::LongText | Field::Uri => {
             write_quoted(octets, out);
             Ok(())
         }
@@ -86,9 +98,12 @@ fn write_part((field, octets): Part<'_>, out: &mut String) -> fmt::Result {
         Field::Salt if octets.len() == 1 => out.write_char('-'),
         Field::Salt => out.write_str(&HEXUPPER.encode(&octets[1..])),
         Field::Hash => out.write_str(&BASE32HEX_NOPAD.encode(&octets[1..])),
-        Field::Base64 => out.write_str(&BASE64.encode(octets)),
+        Field::DashBase64 if octets.is_empty() => out.write_char('-'),
+        Field::OptionalBase64 if octets.is_empty() => Ok(()),
+        Field::OptionalBase64 => write!(out, " {}", BASE64.encode(octets)),
+        Field::Base64 | Field::DashBase64 => out.write_str(&BASE64.encode(octets)),
         Field::Type => out.write_str(&types::mnemonic(Rtype(big_endian(octets) as u16))),
-        Field::Types => {
+        Field::Types | Field::SomeTypes => {
             let types = fields::windows(octets).unwrap_or_default();
             types.into_iter().try_for_each(|rtype| write!(out, " {}", types::mnemonic(rtype)))
         }
@@ -100,6 +115,17 @@ fn write_part((field, octets): Part<'_>, out: &mut String) -> fmt::Result {
             svcb::write(octets, out);
             Ok(())
         }
+        Field::Gateway => gateway::write(before.get(1).copied().unwrap_or_default(), octets, out),
+        Field::RelayType => gateway::write_relay_type(octets[0], out),
+        Field::Relay => gateway::write(before.last().copied().unwrap_or_default() & 0x7f, octets, out),
+        Field::HostIdentity => gateway::write_identity(octets, out),
+        Field::LowTypes => obsolete::write_low_types(octets, out),
+        Field::Services => obsolete::write_services(octets, out),
+        Field::Nsap => obsolete::write_nsap(octets, out),
+        Field::Atm => obsolete::write_atm(octets, out),
+        Field::AddressSuffix if octets.is_empty() => Ok(()),
+        Field::AddressSuffix => obsolete::write_suffix(octets, out),
+        _ => write!(out, "{}", big_endian(octets)),
     }
 }
 
@@ -117,7 +143,7 @@ fn grouped(octets: &[u8], size: usize, separator: &str) -> String {
 }
 
 /// A name with its case; escapes as in the text of [`crate::model::Name`].
-fn write_name(wire: &[u8], out: &mut String) -> fmt::Result {
+pub(super) fn write_name(wire: &[u8], out: &mut String) -> fmt::Result {
     if wire == [0] {
         return out.write_char('.');
     }
@@ -171,13 +197,6 @@ fn write_prefixes(octets: &[u8], out: &mut String) -> fmt::Result {
         write!(out, "/{}", item.bits)?;
     }
     Ok(())
-}
-
-/// Whether a location's precisions are digits and its angles lie on earth.
-fn is_plain_location(octets: &[u8]) -> bool {
-    let precise = |octet: &u8| octet >> 4 <= 9 && octet & 0xf <= 9 && (octet >> 4 > 0 || octet & 0xf == 0);
-    let angle = |at: usize, max: i64| (big_endian(&octets[at..at + 4]) as i64 - (1 << 31)).abs() <= max * 3_600_000;
-    octets.len() == 16 && octets[1..4].iter().all(precise) && angle(4, 90) && angle(8, 180)
 }
 
 fn write_location(octets: &[u8], out: &mut String) -> fmt::Result {

@@ -9,7 +9,7 @@ use data_encoding::{BASE32HEX_NOPAD, BASE64, HEXUPPER_PERMISSIVE};
 
 use super::lexer::Token;
 use super::types::{self, Field};
-use super::{fields, presentation, special, svcb};
+use super::{fields, gateway, mnemonics, obsolete, presentation, special, svcb};
 use crate::model::Rtype;
 
 /// What is wrong with a token.
@@ -56,6 +56,16 @@ impl<'s> Input<'s> {
     /// Whether everything has been read.
     pub(super) fn is_empty(&self) -> bool {
         self.rest.is_empty()
+    }
+
+    /// The text of the next token, if there is one.
+    pub(super) fn peek(&self) -> Option<&'s [u8]> {
+        self.rest.first().map(|token| token.text(self.source))
+    }
+
+    /// Whether the next token stands between quotes.
+    pub(super) fn is_quoted(&self) -> bool {
+        self.rest.first().is_some_and(|token| token.quoted)
     }
 
     /// The next token if it is quoted and stands directly behind the last one, as in `key="value"`.
@@ -151,35 +161,68 @@ fn read(field: Field, input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), Fa
         Field::U32 => out.extend(number(input, u32::MAX)?.to_be_bytes()),
         Field::Seconds => out.extend(seconds(input)?.to_be_bytes()),
         Field::Stamp => out.extend(special::stamp(input)?.to_be_bytes()),
-        Field::Ipv4 => out.extend(parsed::<Ipv4Addr>(input, "an IPv4 address", "192.0.2.1")?.octets()),
-        Field::Ipv6 => out.extend(parsed::<Ipv6Addr>(input, "an IPv6 address", "2001:db8::1")?.octets()),
+        Field::Ipv4 => out.extend(ipv4(input)?),
+        Field::Ipv6 => out.extend(ipv6(input)?),
         Field::Name => out.extend(name(input)?),
         Field::Text => out.extend(text(input)?),
+        Field::OptionalText if input.is_empty() => {}
+        Field::OptionalText => out.extend(text(input)?),
+        Field::Digits => special::digits(input, out)?,
+        Field::Substitution => special::substitution(input, out)?,
         Field::Texts => loop {
             out.extend(text(input)?);
             if input.is_empty() {
                 break;
             }
         },
-        Field::LongText => {
-            let (text, _) = input.next("a text")?;
-            out.extend(presentation::unescape(text).map_err(|message| input.fault(message))?);
-        }
+        Field::LongText => long_text(input, out)?,
+        Field::Uri => special::uri(input, out)?,
         Field::Tag => special::tag(input, out)?,
         Field::Hex => hex(input, out)?,
         Field::Salt => salt(input, out)?,
         Field::Hash => hash(input, out)?,
-        Field::Base64 => base64(input, out)?,
-        Field::Type => out.extend(rtype(input)?.0.to_be_bytes()),
-        Field::Types => special::bitmap(input, out)?,
-        Field::Algorithm => out.push(special::named(input, special::ALGORITHMS, 0xff)? as u8),
-        Field::Certificate => out.extend(special::named(input, special::CERTIFICATES, 0xffff)?.to_be_bytes()),
+        Field::OptionalBase64 if input.is_empty() => {}
+        Field::Base64 | Field::OptionalBase64 => base64(input, out)?,
+        Field::DashBase64 => dash_base64(input, out)?,
+        Field::Params => svcb::parse(input, out)?,
+        other => read_special(other, input, out)?,
+    }
+    Ok(())
+}
+
+/// Fields with a syntax of their own.
+fn read_special(field: Field, input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    let octet = |input: &mut Input<'_>, names| special::named(input, names, 0xff).map(|value| value as u8);
+    match field {
+        Field::Type => out.extend(special::numbered_type(input)?.0.to_be_bytes()),
+        Field::Types => special::bitmap(input, out, true)?,
+        Field::SomeTypes => special::bitmap(input, out, false)?,
+        Field::Algorithm => out.push(octet(input, mnemonics::ALGORITHMS)?),
+        Field::Protocol => out.push(octet(input, mnemonics::PROTOCOLS)?),
+        Field::DigestType => out.push(octet(input, mnemonics::DIGESTS)?),
+        Field::HashAlgorithm => out.push(octet(input, mnemonics::HASHES)?),
+        Field::Scheme => out.push(octet(input, mnemonics::SCHEMES)?),
+        Field::Certificate => out.extend(special::named(input, mnemonics::CERTIFICATES, 0xffff)?.to_be_bytes()),
+        Field::KeyFlags => out.extend(special::key_flags(input)?.to_be_bytes()),
         Field::Eui48 => special::groups(input, out, b'-', 6, 2)?,
         Field::Eui64 => special::groups(input, out, b'-', 8, 2)?,
         Field::Locator => special::groups(input, out, b':', 4, 4)?,
         Field::Location => special::location(input, out)?,
         Field::Prefixes => special::prefixes(input, out)?,
-        Field::Params => svcb::parse(input, out)?,
+        Field::GatewayType => out.push(number(input, 3)? as u8),
+        Field::Gateway => gateway::read(out[out.len() - 2], input, out)?,
+        Field::RelayType => gateway::read_relay_type(input, out)?,
+        Field::Relay => gateway::read(out[out.len() - 1] & 0x7f, input, out)?,
+        Field::HostIdentity => gateway::read_identity(input, out)?,
+        Field::LowTypes => obsolete::read_low_types(input, out)?,
+        Field::Services => obsolete::read_services(input, out)?,
+        Field::Nsap => obsolete::read_nsap(input, out)?,
+        Field::Atm => obsolete::read_atm(input, out)?,
+        Field::PrefixLength => out.push(number(input, 128)? as u8),
+        Field::AddressSuffix => obsolete::read_suffix(out[0], input, out)?,
+        Field::PrefixName if out[0] == 0 => {}
+        Field::PrefixName => out.extend(name(input)?),
+        plain => unreachable!("{plain:?} is read above"),
     }
     Ok(())
 }
@@ -197,6 +240,16 @@ pub(super) fn decimal(text: &[u8], max: u32) -> Option<u32> {
     std::str::from_utf8(text).ok().filter(|_| digits)?.parse().ok().filter(|value| *value <= max)
 }
 
+/// An IPv4 address.
+pub(super) fn ipv4(input: &mut Input<'_>) -> Result<[u8; 4], Fault> {
+    Ok(parsed::<Ipv4Addr>(input, "an IPv4 address", "192.0.2.1")?.octets())
+}
+
+/// An IPv6 address.
+pub(super) fn ipv6(input: &mut Input<'_>) -> Result<[u8; 16], Fault> {
+    Ok(parsed::<Ipv6Addr>(input, "an IPv6 address", "2001:db8::1")?.octets())
+}
+
 fn seconds(input: &mut Input<'_>) -> Result<u32, Fault> {
     let text = input.word("a time")?;
     let value = presentation::seconds(text).and_then(|value| u32::try_from(value).ok());
@@ -206,7 +259,7 @@ fn seconds(input: &mut Input<'_>) -> Result<u32, Fault> {
 }
 
 /// A value that the standard library reads.
-pub(super) fn parsed<T: std::str::FromStr>(input: &mut Input<'_>, what: &str, example: &str) -> Result<T, Fault> {
+fn parsed<T: std::str::FromStr>(input: &mut Input<'_>, what: &str, example: &str) -> Result<T, Fault> {
     let text = input.word(what)?;
     let value = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
     value.ok_or_else(|| input.fault(format!("{} is not {what} such as {example}", shown(text))))
@@ -218,9 +271,17 @@ pub(super) fn name(input: &mut Input<'_>) -> Result<Vec<u8>, Fault> {
     presentation::name(text, input.origin).map_err(|error| input.fault(error.to_string()))
 }
 
-fn text(input: &mut Input<'_>) -> Result<Vec<u8>, Fault> {
+/// A character string with its length octet.
+pub(super) fn text(input: &mut Input<'_>) -> Result<Vec<u8>, Fault> {
     let (text, _) = input.next("a text")?;
     presentation::character_string(text).map_err(|message| input.fault(message))
+}
+
+/// Everything that a text says, without a length octet.
+pub(super) fn long_text(input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    let (text, _) = input.next("a text")?;
+    out.extend(presentation::unescape(text).map_err(|message| input.fault(message))?);
+    Ok(())
 }
 
 /// A record type by name.
@@ -240,10 +301,19 @@ fn hex(input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
 
 fn base64(input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     let digits = input.joined("base 64")?;
-    let octets =
-        BASE64.decode(&digits).map_err(|error| input.fault(format!("{} is not base 64: {error}", shown(&digits))))?;
-    out.extend(octets);
+    let padding = digits.iter().position(|octet| *octet == b'=').unwrap_or(digits.len());
+    let padded_inside = digits[padding..].iter().any(|octet| *octet != b'=');
+    let octets = BASE64.decode(&digits).ok().filter(|octets| !padded_inside && !octets.is_empty());
+    out.extend(octets.ok_or_else(|| input.fault(format!("{} is not base 64", shown(&digits))))?);
     Ok(())
+}
+
+fn dash_base64(input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    if input.peek() == Some(b"-") {
+        input.word("base 64")?;
+        return Ok(());
+    }
+    base64(input, out)
 }
 
 fn salt(input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {

@@ -1,50 +1,11 @@
-//! Fields with a syntax of their own: times, type bitmaps, algorithm names, places on earth, prefixes.
+//! Fields with a syntax of their own: times, type bitmaps, mnemonics, places on earth, prefixes.
 
 use data_encoding::HEXUPPER_PERMISSIVE;
 use ipnet::IpNet;
 
-use super::presentation;
 use super::rdata::{self, Fault, Input, decimal, shown};
-
-/// DNSSEC algorithms by mnemonic, as the registry has them.
-pub(super) const ALGORITHMS: &[(&str, u16)] = &[
-    ("DELETE", 0),
-    ("RSAMD5", 1),
-    ("DH", 2),
-    ("DSA", 3),
-    ("RSASHA1", 5),
-    ("DSA-NSEC3-SHA1", 6),
-    ("NSEC3DSA", 6),
-    ("RSASHA1-NSEC3-SHA1", 7),
-    ("NSEC3RSASHA1", 7),
-    ("RSASHA256", 8),
-    ("RSASHA512", 10),
-    ("ECC-GOST", 12),
-    ("ECCGOST", 12),
-    ("ECDSAP256SHA256", 13),
-    ("ECDSA256", 13),
-    ("ECDSAP384SHA384", 14),
-    ("ECDSA384", 14),
-    ("ED25519", 15),
-    ("ED448", 16),
-    ("INDIRECT", 252),
-    ("PRIVATEDNS", 253),
-    ("PRIVATEOID", 254),
-];
-
-/// Certificate types by mnemonic (RFC 4398 section 2.1).
-pub(super) const CERTIFICATES: &[(&str, u16)] = &[
-    ("PKIX", 1),
-    ("SPKI", 2),
-    ("PGP", 3),
-    ("IPKIX", 4),
-    ("ISPKI", 5),
-    ("IPGP", 6),
-    ("ACPKIX", 7),
-    ("IACPKIX", 8),
-    ("URI", 253),
-    ("OID", 254),
-];
+use super::{fields, mnemonics, substitution};
+use crate::model::Rtype;
 
 /// A number, or a mnemonic of `names`.
 pub(super) fn named(input: &mut Input<'_>, names: &[(&str, u16)], max: u32) -> Result<u16, Fault> {
@@ -53,6 +14,69 @@ pub(super) fn named(input: &mut Input<'_>, names: &[(&str, u16)], max: u32) -> R
     known
         .or_else(|| decimal(text, max).map(|value| value as u16))
         .ok_or_else(|| input.fault(format!("{} is neither a known mnemonic nor a number from 0 to {max}", shown(text))))
+}
+
+/// Flags of a key: a number, also hexadecimal, or mnemonics joined by `|`, which may be cut short (RFC 2535 section 7.1).
+pub(super) fn key_flags(input: &mut Input<'_>) -> Result<u16, Fault> {
+    let text = input.word("flags of a key")?;
+    let digits = std::str::from_utf8(text).unwrap_or_default();
+    let hexadecimal = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X"));
+    let number = match hexadecimal {
+        Some(digits) if !digits.starts_with('+') => u16::from_str_radix(digits, 16).ok(),
+        _ => decimal(text, 0xffff).map(|value| value as u16),
+    };
+    let flag = |name: &[u8]| {
+        let known = |(known, _): &&(&str, u16)| {
+            known.as_bytes().get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+        };
+        mnemonics::KEY_FLAGS.iter().find(known).map(|(_, value)| *value)
+    };
+    let named = || text.split(|octet| *octet == b'|').try_fold(0, |flags, name| Some(flags | flag(name)?));
+    number
+        .or_else(named)
+        .ok_or_else(|| input.fault(format!("{} is neither a flag of a key nor a number from 0 to 65535", shown(text))))
+}
+
+/// A record type by mnemonic or number.
+pub(super) fn numbered_type(input: &mut Input<'_>) -> Result<Rtype, Fault> {
+    match input.peek().filter(|_| !input.is_quoted()).and_then(|text| decimal(text, 0xffff)) {
+        Some(number) => {
+            input.word("a record type")?;
+            Ok(Rtype(number as u16))
+        }
+        None => rdata::rtype(input),
+    }
+}
+
+/// The number of an X.25 subscriber: at least four digits (RFC 1183 section 3.1).
+pub(super) fn digits(input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    let string = rdata::text(input)?;
+    if string.len() < 5 || !string[1..].iter().all(u8::is_ascii_digit) {
+        return Err(input.fault(format!("{} is not a number of at least four digits", shown(&string[1..]))));
+    }
+    out.extend(string);
+    Ok(())
+}
+
+/// A substitution expression (RFC 3402 section 3.2).
+pub(super) fn substitution(input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    let string = rdata::text(input)?;
+    if !substitution::is_valid(&string[1..]) {
+        let message = format!("{} is not a substitution such as \"!^.*$!sip:info@example.org!\"", shown(&string[1..]));
+        return Err(input.fault(message));
+    }
+    out.extend(string);
+    Ok(())
+}
+
+/// A URI, always between quotes (RFC 7553 section 4.5).
+pub(super) fn uri(input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    let quoted = input.is_quoted();
+    rdata::long_text(input, out)?;
+    match quoted {
+        true => Ok(()),
+        false => Err(input.fault("expected a URI between quotes here")),
+    }
 }
 
 /// A time as seconds since 1970 or as `YYYYMMDDHHmmSS`, modulo 2^32 (RFC 4034 section 3.2).
@@ -70,15 +94,16 @@ fn calendar(text: &[u8]) -> Option<u32> {
     let (year, month, day) = (part(0, 4)?, part(4, 6)?, part(6, 8)?);
     let (hour, minute, second) = (part(8, 10)?, part(10, 12)?, part(12, 14)?);
     let date = jiff::civil::Date::new(year as i16, month as i8, day as i8).ok()?;
-    let time = jiff::civil::Time::new(hour as i8, minute as i8, second as i8, 0).ok()?;
+    let leap = u32::from(second == 60);
+    let time = jiff::civil::Time::new(hour as i8, minute as i8, (second - leap) as i8, 0).ok()?;
     let seconds = date.to_datetime(time).to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second();
-    Some(seconds as u32)
+    Some((seconds as u32).wrapping_add(leap))
 }
 
 /// A property tag: letters and digits (RFC 8659 section 4.1).
 pub(super) fn tag(input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     let text = input.word("a tag")?;
-    if text.len() > presentation::MAX_STRING || !text.iter().all(u8::is_ascii_alphanumeric) {
+    if !fields::is_tag(text) {
         return Err(input.fault(format!("{} is not a tag; expected 1 to 255 letters and digits", shown(text))));
     }
     out.push(text.len() as u8);
@@ -86,8 +111,11 @@ pub(super) fn tag(input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), Fault>
     Ok(())
 }
 
-/// The bitmap of the types that are left, which may be none (RFC 4034 section 4.1.2).
-pub(super) fn bitmap(input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+/// The bitmap of the types that are left (RFC 4034 section 4.1.2), at least one if `needed`.
+pub(super) fn bitmap(input: &mut Input<'_>, out: &mut Vec<u8>, needed: bool) -> Result<(), Fault> {
+    if needed && input.is_empty() {
+        return Err(input.fault("a record type is missing behind this"));
+    }
     let mut types = std::collections::BTreeSet::new();
     while !input.is_empty() {
         types.insert(rdata::rtype(input)?.0);
@@ -119,10 +147,8 @@ pub(super) fn groups(
     digits: usize,
 ) -> Result<(), Fault> {
     let text = input.word("groups of hexadecimal digits")?;
-    let exact = separator == b'-';
     let group = |group: &[u8]| {
-        let fits = if exact { group.len() == digits } else { (1..=digits).contains(&group.len()) };
-        if !fits {
+        if !(1..=digits).contains(&group.len()) {
             return None;
         }
         let padded = [&b"000"[..digits - group.len()], group].concat();
@@ -156,9 +182,9 @@ fn prefix(text: &[u8]) -> Option<Vec<u8>> {
     };
     let (family, net) = std::str::from_utf8(text).ok()?.split_once(':')?;
     let net: IpNet = net.parse().ok()?;
-    let (number, mut octets) = match net {
-        IpNet::V4(net) if family == "1" => (1, net.addr().octets().to_vec()),
-        IpNet::V6(net) if family == "2" => (2, net.addr().octets().to_vec()),
+    let (number, mut octets) = match (net, decimal(family.as_bytes(), 2)?) {
+        (IpNet::V4(net), 1) => (1, net.addr().octets().to_vec()),
+        (IpNet::V6(net), 2) => (2, net.addr().octets().to_vec()),
         _ => return None,
     };
     while octets.last() == Some(&0) {
@@ -186,14 +212,25 @@ pub(super) fn location(input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), F
     Ok(())
 }
 
+/// Whether octets are a location: of version 0 with digits as precisions and angles on earth, or of a later version.
+pub(super) fn is_location(octets: &[u8]) -> bool {
+    let [0, precisions @ ..] = octets else { return !octets.is_empty() };
+    let precise = |octet: &u8| octet >> 4 <= 9 && octet & 0xf <= 9 && (octet >> 4 > 0 || octet & 0xf == 0);
+    let angle = |at: usize, max: i64| {
+        let value = u32::from_be_bytes([octets[at], octets[at + 1], octets[at + 2], octets[at + 3]]);
+        (i64::from(value) - (1 << 31)).abs() <= max * 3_600_000
+    };
+    octets.len() == 16 && precisions[..3].iter().all(precise) && angle(4, 90) && angle(8, 180)
+}
+
 /// `degrees [minutes [seconds]] letter` in thousandths of a second of arc around 2^31.
 fn angle(input: &mut Input<'_>, letters: [u8; 2], max: u32) -> Result<u32, Fault> {
     let mut thousandths = i64::from(rdata::number(input, max)?) * 3_600_000;
     for unit in [Some(60_000), Some(1000), None] {
         let text = input.word("minutes, seconds or a direction")?;
         let sign = match text {
-            [letter] if letter.eq_ignore_ascii_case(&letters[0]) => Some(1),
-            [letter] if letter.eq_ignore_ascii_case(&letters[1]) => Some(-1),
+            [letter] if *letter == letters[0] => Some(1),
+            [letter] if *letter == letters[1] => Some(-1),
             _ => None,
         };
         if let Some(sign) = sign {
@@ -218,9 +255,10 @@ fn angle(input: &mut Input<'_>, letters: [u8; 2], max: u32) -> Result<u32, Fault
 /// Metres with at most two decimals, `m` optional, in centimetres.
 fn centimetres(text: &[u8]) -> Option<i64> {
     let text = text.strip_suffix(b"m").unwrap_or(text);
-    match text.strip_prefix(b"-") {
-        Some(rest) => fixed(rest, 2).map(|value| -value),
-        None => fixed(text, 2),
+    match (text.strip_prefix(b"-"), text.strip_prefix(b"+")) {
+        (Some(rest), _) => fixed(rest, 2).map(|value| -value),
+        (None, Some(rest)) => fixed(rest, 2),
+        (None, None) => fixed(text, 2),
     }
 }
 
@@ -230,9 +268,10 @@ fn fixed(text: &[u8], places: usize) -> Option<i64> {
         Some(at) => (&text[..at], &text[at + 1..]),
         None => (text, &b""[..]),
     };
-    if whole.is_empty() || fraction.len() > places {
+    if (whole.is_empty() && fraction.is_empty()) || fraction.len() > places {
         return None;
     }
+    let whole = if whole.is_empty() { b"0" } else { whole };
     let padded = [fraction, &b"000"[..places - fraction.len()]].concat();
     let scale = 10i64.pow(places as u32);
     Some(i64::from(decimal(whole, u32::MAX)?) * scale + i64::from(decimal(&padded, 999)?))

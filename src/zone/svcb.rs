@@ -34,12 +34,16 @@ pub(super) fn parse(input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), Faul
             input.fault(format!("{} is not a parameter; known are {} and keyNNN", shown(name), KEYS.join(", ")))
         })?;
         let quoted = if inline == Some(b"") { input.quoted_behind() } else { None };
-        let value = value_from_text(key, quoted.or(inline)).map_err(|message| input.fault(message))?;
+        let text = quoted.or(inline);
+        let value = match name.starts_with(b"key") {
+            true => raw_value(key, text),
+            false => value_from_text(key, text),
+        };
+        let value = value.map_err(|message| input.fault(message))?;
         if params.insert(key, value).is_some() {
             return Err(input.fault(format!("the parameter {} stands here twice", key_text(key))));
         }
     }
-    check_mandatory(&params).map_err(|message| input.fault(message))?;
     for (key, value) in params {
         let length = u16::try_from(value.len());
         let length = length.map_err(|_| input.fault(format!("the parameter {} is too long", key_text(key))))?;
@@ -62,13 +66,39 @@ pub(super) fn is_valid(key: u16, value: &[u8]) -> bool {
         PORT => value.len() == 2,
         IPV4_HINT => !value.is_empty() && value.len().is_multiple_of(4),
         IPV6_HINT => !value.is_empty() && value.len().is_multiple_of(16),
-        u16::MAX => false,
+        DOHPATH => is_doh_path(value),
         _ => true,
     }
 }
 
+/// Whether octets are a relative URI template with a variable `dns` (RFC 9461 section 5, RFC 6570).
+fn is_doh_path(value: &[u8]) -> bool {
+    let Ok(mut rest) = std::str::from_utf8(value) else { return false };
+    let mut has_dns = false;
+    if !rest.starts_with('/') {
+        return false;
+    }
+    while let Some((literal, behind)) = rest.split_once('{') {
+        let Some((expression, behind)) = behind.split_once('}') else { return false };
+        let variables = expression.strip_prefix(['+', '#', '.', '/', ';', '?', '&']).unwrap_or(expression);
+        for variable in variables.split(',') {
+            let name = variable.strip_suffix('*').unwrap_or(variable);
+            let name = name.split_once(':').map_or(name, |(name, _)| name);
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '%');
+            if name.is_empty() || !name.chars().all(plain) || literal.contains('}') {
+                return false;
+            }
+            has_dns |= name == "dns";
+        }
+        rest = behind;
+    }
+    has_dns && !rest.contains('}')
+}
+
 /// Keys that are mandatory have to be there, and with `no-default-alpn` an `alpn` (RFC 9460 sections 7 and 8).
-fn check_mandatory(params: &BTreeMap<u16, Vec<u8>>) -> Result<(), String> {
+pub(super) fn verify(rdata: &[u8]) -> Result<(), String> {
+    let Some(end) = rdata.get(2..).and_then(fields::name_length) else { return Ok(()) };
+    let params: BTreeMap<u16, &[u8]> = fields::params(&rdata[2 + end..]).into_iter().flatten().collect();
     let mandatory = params.get(&MANDATORY).into_iter().flat_map(|value| value.chunks_exact(2));
     for key in mandatory.map(|pair| u16::from_be_bytes([pair[0], pair[1]])) {
         if !params.contains_key(&key) {
@@ -81,13 +111,22 @@ fn check_mandatory(params: &BTreeMap<u16, Vec<u8>>) -> Result<(), String> {
     }
 }
 
+/// A value given as octets, by the number of its key.
+fn raw_value(key: u16, text: Option<&[u8]>) -> Result<Vec<u8>, String> {
+    let octets = presentation::unescape(text.unwrap_or_default())?;
+    match is_valid(key, &octets) {
+        true => Ok(octets),
+        false => Err(format!("{} is not a value for {}, octet by octet", shown(&octets), key_text(key))),
+    }
+}
+
 fn key_from_text(name: &[u8]) -> Option<u16> {
     if let Some(key) = KEYS.iter().position(|known| known.as_bytes() == name) {
         return Some(key as u16);
     }
     let digits = name.strip_prefix(b"key")?;
     let canonical = digits == b"0" || !digits.starts_with(b"0");
-    decimal(digits, u32::from(u16::MAX - 1)).filter(|_| canonical).map(|key| key as u16)
+    decimal(digits, u32::from(u16::MAX)).filter(|_| canonical).map(|key| key as u16)
 }
 
 fn key_text(key: u16) -> String {
@@ -107,8 +146,7 @@ fn value_from_text(key: u16, text: Option<&[u8]>) -> Result<Vec<u8>, String> {
         ECH => BASE64.decode(&octets).map_err(|error| format!("the value of ech is not base 64: {error}"))?,
         _ => octets.clone(),
     };
-    let missing = value.is_empty() && matches!(key, ECH | DOHPATH);
-    match is_valid(key, &value) && !missing {
+    match is_valid(key, &value) {
         true => Ok(value),
         false => Err(format!("{} is not a value for {name}", shown(&octets))),
     }
