@@ -4,7 +4,7 @@
 //! === title of the case
 //! --- whole [ORIGIN]    the text of the zone file after `$TTL 300`; ORIGIN is example.org without it
 //! --- zone              the same, with SOA, NS and an address of ns put before it; its lines count from 1
-//! --- signed FILE       a zone of `zones/`, changed: `drop OWNER TYPE [COVERED]`, `add RECORD`, `replace TEXT -> TEXT`
+//! --- signed FILE       a zone of `zones/`, changed: `drop OWNER TYPE [COVERED]` (`*`: any owner), `add RECORD`, `replace TEXT -> TEXT`
 //! --- findings          all that we find, each as LINE severity: beginning of the message; lines not for `signed`
 //! --- verdicts          what the three say: NAME ok, warning or error
 //! --- because           why they do not say the same
@@ -97,11 +97,11 @@ fn repeated(text: &str) -> String {
 /// Signed zones have one record a line, all fields written out.
 fn edit(text: String, edit: &str) -> String {
     let words: Vec<&str> = edit.split_whitespace().collect();
-    if let ["drop", owner, rtype, covered @ ..] = words[..] {
+    if let ["drop", owner, rtype, covered @ ..] = &words[..] {
         let kept = |line: &&str| {
             let fields: Vec<&str> = line.split_whitespace().collect();
-            let is_it = fields.first() == Some(&owner)
-                && fields.get(3) == Some(&rtype)
+            let is_it = (*owner == "*" || fields.first() == Some(owner))
+                && fields.get(3) == Some(rtype)
                 && covered.iter().all(|covered| fields.get(4) == Some(covered));
             !is_it
         };

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::draft::DNSKEY;
 use super::index::Zone;
+use super::targets::written_address;
 use crate::model::{Finding, Name, Rtype};
 use crate::zone::parse::Draft;
 
@@ -56,6 +57,7 @@ pub(super) fn host_names(zone: &Zone<'_>, remarks: &mut Vec<Finding>) {
             _ => draft.target().filter(|_| names_host),
         };
         let target = target.filter(|name| *name != Name::root() && !is_host(name, false));
+        let target = target.filter(|name| written_address(zone, name).is_none());
         if let Some(target) = target.filter(|target| targets.insert((rtype, target.clone()))) {
             remarks.push(draft.warning(format!("{rtype} target {target} is no host name")));
         }

@@ -62,16 +62,21 @@ fn reach(zone: &Zone<'_>, draft: &Draft, target: &Name, needs_glue: bool) -> Opt
 
 /// A target such as `192.0.2.1`, which is a name and not an address.
 fn address(zone: &Zone<'_>, rtype: Rtype, target: &Name) -> Option<Fault> {
-    let text = target.to_string();
-    let apex = zone.apex.to_string();
-    let relative = text.strip_suffix(&apex).filter(|_| target.is_within(zone.apex) && apex != ".").unwrap_or(&text);
-    let written = relative.trim_end_matches('.');
-    let is_address = written.parse::<Ipv4Addr>().is_ok() || written.parse::<Ipv6Addr>().is_ok();
-    is_address.then(|| Fault {
-        message: format!("{rtype} target \"{written}\" is an address; it is read as the name {text}"),
+    let written = written_address(zone, target)?;
+    Some(Fault {
+        message: format!("{rtype} target \"{written}\" is an address; it is read as the name {target}"),
         help: Some("give the host a name with an A or AAAA record, and name it here"),
         refused: matches!(zone.target(target), Target::Nothing | Target::Alias),
     })
+}
+
+/// The address that somebody wrote where a name belongs: as written, without the zone's name.
+pub(super) fn written_address(zone: &Zone<'_>, target: &Name) -> Option<String> {
+    let (text, apex) = (target.to_string(), zone.apex.to_string());
+    let relative = text.strip_suffix(&apex).filter(|_| target.is_within(zone.apex) && apex != ".").unwrap_or(&text);
+    let written = relative.trim_end_matches('.');
+    let is_address = written.parse::<Ipv4Addr>().is_ok() || written.parse::<Ipv6Addr>().is_ok();
+    is_address.then(|| written.to_owned())
 }
 
 /// `MX 0 .` says that there is no mail here, and so stands alone (RFC 7505 section 3).

@@ -50,6 +50,10 @@ impl Params {
 struct Needed {
     name: Option<Name>,
     types: BTreeSet<Rtype>,
+    /// Types that have been told, and are not compared.
+    told: BTreeSet<Rtype>,
+    /// Nothing at the name is signed, which has been told.
+    is_unsigned: bool,
     /// An opt-out record may cover it instead.
     may_be_covered: bool,
 }
@@ -61,6 +65,9 @@ type Chain<'d> = BTreeMap<Hash, &'d Draft>;
 pub(super) fn chain(zone: &Zone<'_>, nodes: &[Node<'_, '_>], remarks: &mut Vec<Finding>) {
     let Some(params) = params(zone, nodes, remarks) else { return };
     let records = records(nodes, &params, remarks);
+    if records.is_empty() {
+        return;
+    }
     let needed = needed(zone, nodes, &params);
     let missing = missing(zone, &records, &needed, remarks);
     let mut following = records.keys().skip(1).chain(records.keys().take(1));
@@ -68,7 +75,7 @@ pub(super) fn chain(zone: &Zone<'_>, nodes: &[Node<'_, '_>], remarks: &mut Vec<F
         match needed.get(hash) {
             Some(wanted) => {
                 let name = wanted.name.as_ref().unwrap_or(draft.owner());
-                if let Some(difference) = difference(&bitmap(draft), &wanted.types) {
+                if let Some(difference) = difference(&bitmap(draft), &wanted.types, &wanted.told) {
                     let message = format!("the NSEC3 record of {name} lists other types than there are: {difference}");
                     remarks.push(draft.warning(message));
                 }
@@ -149,7 +156,9 @@ fn needed(zone: &Zone<'_>, nodes: &[Node<'_, '_>], params: &Params) -> HashMap<H
         if !may_be_covered {
             types.insert(Rtype::RRSIG);
         }
-        names.insert(node.name.as_wire().to_vec(), Needed { name: Some(node.name.clone()), types, may_be_covered });
+        let (name, told) = (Some(node.name.clone()), node.half_signed());
+        let needed = Needed { name, types, told, is_unsigned: node.is_unsigned(), may_be_covered };
+        names.insert(node.name.as_wire().to_vec(), needed);
     }
     for node in nodes.iter().filter(|node| !node.is_hash()) {
         let covered = node.is_insecure_cut();
@@ -178,7 +187,8 @@ fn missing(
     for (hash, wanted) in &missing {
         let before = records.range::<Hash, _>(..*hash).next_back().or(records.iter().next_back());
         let opts_out = before.is_some_and(|(_, draft)| draft.record().rdata.get(1).is_some_and(|flags| flags & OPT_OUT != 0));
-        let Some(name) = wanted.name.as_ref().filter(|_| !(wanted.may_be_covered && opts_out)) else { continue };
+        let is_told = wanted.is_unsigned || (wanted.may_be_covered && opts_out);
+        let Some(name) = wanted.name.as_ref().filter(|_| !is_told) else { continue };
         let message = match wanted.may_be_covered {
             true => format!("{name} has no NSEC3 record, and no NSEC3 record with opt-out covers it"),
             false => format!("{name} has no NSEC3 record"),
