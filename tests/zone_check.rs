@@ -15,7 +15,7 @@ fn files(files: &[&std::path::Path]) -> CheckArgs {
     CheckArgs { files: files.iter().map(|file| file.to_path_buf()).collect(), ..CheckArgs::default() }
 }
 
-const GOOD: &str = "$TTL 300\n@ SOA ns h 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n";
+const GOOD: &str = "$TTL 300\n@ SOA ns h 1 3 2 5 5\n@ NS ns\nns A 192.0.2.1\n";
 
 #[test]
 fn a_broken_file_is_shown_with_carets_and_exit_1() {

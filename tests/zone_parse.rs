@@ -9,8 +9,8 @@
 //! --- findings               all findings, each as LINE:COLUMN severity: beginning of the message
 //! ```
 //!
-//! Without `records` the zone must be refused; without `findings` there must be none. A carriage return is
-//! written `<CR>`.
+//! Without `records` the zone must be refused; without `findings` there must be none. Scripts of syntax say nothing
+//! about the warnings of the checks (`*-checks.script` does, and lists them all). A carriage return is written `<CR>`.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -19,7 +19,7 @@ use zonebeat::model::Name;
 use zonebeat::zone::parse_zone;
 
 /// Put before zones that say nothing about their apex; their lines are counted without it.
-const APEX: &str = "$TTL 300\n@ SOA ns h 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n";
+const APEX: &str = "$TTL 300\n@ SOA ns h 1 3 2 5 5\n@ NS ns\nns A 192.0.2.1\n";
 const APEX_LINES: u32 = 4;
 
 #[derive(Default)]
@@ -60,7 +60,7 @@ impl Case {
     }
 
     /// Says what is not as the script wants it.
-    fn run(&self) -> Result<(), String> {
+    fn run(&self, of_syntax: bool) -> Result<(), String> {
         let short = self.section("zone");
         let (origin, zone) = short.or_else(|| self.section("whole")).expect("a zone");
         let short = short.is_some();
@@ -93,6 +93,10 @@ impl Case {
             })
             .collect();
         let wanted: Vec<&str> = self.section("findings").map_or("", |(_, text)| text).lines().collect();
+        let counts = |found: &String| {
+            !of_syntax || !found.contains(" warning: ") || wanted.iter().any(|wanted| found.starts_with(wanted))
+        };
+        let findings: Vec<String> = findings.into_iter().filter(counts).collect();
         let as_wanted = |(found, wanted): (&String, &&str)| found.starts_with(wanted);
         if findings.len() != wanted.len() || !findings.iter().zip(&wanted).all(as_wanted) {
             return Err(format!("{}:\n found {findings:#?}\nwanted {wanted:#?}", self.title));
@@ -116,7 +120,7 @@ fn every_script_holds() {
         let path = entry.expect("entry").path();
         if path.extension().is_some_and(|extension| extension == "script") {
             for case in cases(&std::fs::read_to_string(&path).expect("script")) {
-                failures.extend(case.run().err());
+                failures.extend(case.run(!path.ends_with("rfc1035-6-checks.script")).err());
                 ran += 1;
             }
         }

@@ -1,8 +1,10 @@
 //! A directory of zone files becomes zones: one file each, named `NAME.zone`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
-use super::{Place, Sources, StaticZone, parse_zone};
+use super::{Checks, Place, Sources, StaticZone, check, parse_zone_with};
 use crate::model::{Finding, Name};
 
 /// What reading a set of zone files gave. A broken file is left out whole and does not keep the others out.
@@ -46,12 +48,17 @@ impl Loaded {
 
 /// Reads and checks zone files. Two files of one zone are an error of the second.
 pub fn load(sources: &dyn Sources, files: &[String]) -> Loaded {
+    load_with(&Checks::default(), sources, files)
+}
+
+/// The same, with what a check needs besides the files.
+pub fn load_with(checks: &Checks, sources: &dyn Sources, files: &[String]) -> Loaded {
     let mut loaded = Loaded::default();
     let mut taken: Vec<(Name, &str)> = Vec::new();
     for file in files {
         let origin = origin_of(file);
         let outcome = match &origin {
-            Ok(origin) => parse_zone(sources, file, origin),
+            Ok(origin) => parse_zone_with(checks, sources, file, origin),
             Err(finding) => Err(vec![finding.clone()]),
         };
         let outcome = outcome.and_then(|(zone, findings)| match taken.iter().find(|(name, _)| *name == zone.origin) {
@@ -73,6 +80,10 @@ pub fn load(sources: &dyn Sources, files: &[String]) -> Loaded {
             }
         }
     }
+    let remarks = check::family(&loaded.zones);
+    let files: BTreeSet<Arc<str>> = remarks.iter().map(|remark| Arc::clone(&remark.place.file)).collect();
+    let texts = files.into_iter().filter_map(|file| sources.read(&file).ok().map(|text| (file, text)));
+    loaded.findings.extend(check::show(remarks, &texts.collect::<Vec<_>>()));
     loaded
 }
 

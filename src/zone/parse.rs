@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::check::Checks;
 use super::lexer::{Entry, Lexer, Token};
 use super::rdata::{self, Fault, Input, shown};
 use super::{File, Place, StaticRecord, StaticZone, check, presentation, types};
@@ -35,9 +36,14 @@ const MAX_FINDINGS: usize = 1000;
 
 /// Reads and checks the zone in the file `path`. Names are relative to `default_origin` until the file says otherwise.
 pub fn parse_zone(sources: &dyn Sources, path: &str, default_origin: &Name) -> Parsed {
+    parse_zone_with(&Checks::default(), sources, path, default_origin)
+}
+
+/// The same, with what a check needs besides the files.
+pub fn parse_zone_with(checks: &Checks, sources: &dyn Sources, path: &str, default_origin: &Name) -> Parsed {
     let place = Place::whole(path);
     match sources.read(path) {
-        Ok(text) => Parser::new(sources).zone(place.file, text, default_origin),
+        Ok(text) => Parser { checks: *checks, ..Parser::new(sources) }.zone(place.file, text, default_origin),
         Err(why) => Err(vec![Finding::error(place, format!("cannot read the zone file: {why}"))]),
     }
 }
@@ -65,6 +71,7 @@ struct Parser<'p> {
     drafts: Vec<Draft>,
     findings: Vec<Finding>,
     texts: Vec<(File, Vec<u8>)>,
+    checks: Checks,
 }
 
 /// One file on the stack of includes.
@@ -101,13 +108,14 @@ impl<'p> Parser<'p> {
             drafts: Vec::new(),
             findings: Vec::new(),
             texts: Vec::new(),
+            checks: Checks::default(),
         }
     }
 
     fn zone(mut self, file: File, text: Vec<u8>, default_origin: &Name) -> Parsed {
         self.file(Arc::clone(&file), text, default_origin.as_wire().to_vec(), &[]);
         let broken = self.findings.iter().any(Finding::is_error);
-        let mut outcome = check::check(&file, self.drafts, default_origin, broken);
+        let mut outcome = check::check(&file, self.drafts, default_origin, broken, &self.checks);
         if outcome.remarks.len() > MAX_FINDINGS {
             outcome.remarks.sort_by_key(|remark| !remark.is_error());
             outcome.remarks.truncate(MAX_FINDINGS);

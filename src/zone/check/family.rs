@@ -1,0 +1,59 @@
+//! Zones beside each other: a delegation in one file and the zone that it leads to in another.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::model::{Finding, Name, Rtype};
+use crate::zone::{StaticRecord, StaticZone};
+
+/// The records of a zone by owner and type.
+type Index<'z> = HashMap<(&'z Name, Rtype), Vec<&'z StaticRecord>>;
+
+/// Compares name servers and glue above a delegation with what the zone below says, where both are known.
+pub(in crate::zone) fn family(zones: &[StaticZone]) -> Vec<Finding> {
+    let apexes: HashMap<&Name, &StaticZone> = zones.iter().map(|zone| (&zone.origin, zone)).collect();
+    let mut indexes: HashMap<&Name, Index<'_>> = HashMap::new();
+    let mut findings = Vec::new();
+    for below in zones {
+        let above = std::iter::successors(below.origin.parent(), Name::parent).find_map(|name| apexes.get(&name));
+        if let Some(above) = above {
+            delegation(indexes.entry(&above.origin).or_insert_with(|| index(above)), below, &mut findings);
+        }
+    }
+    findings
+}
+
+fn index(zone: &StaticZone) -> Index<'_> {
+    let mut index = Index::new();
+    for stated in &zone.records {
+        index.entry((&stated.record.owner, stated.record.rtype)).or_default().push(stated);
+    }
+    index
+}
+
+fn delegation(above: &Index<'_>, zone: &StaticZone, findings: &mut Vec<Finding>) {
+    let below = index(zone);
+    let Some(ns) = above.get(&(&zone.origin, Rtype::NS)) else { return };
+    let servers = |records: &[&StaticRecord]| -> BTreeSet<Name> {
+        records.iter().filter_map(|stated| Name::from_wire(&stated.record.rdata).ok()).collect()
+    };
+    let list = |names: &BTreeSet<Name>| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let named = servers(ns);
+    let own = servers(below.get(&(&zone.origin, Rtype::NS)).map_or(&[], Vec::as_slice));
+    if named != own {
+        let (named, own) = (list(&named), list(&own));
+        let message = format!("the delegation of {} names {named}; that zone itself says {own}", zone.origin);
+        findings.push(Finding::warning(ns[0].place.clone(), message));
+    }
+    for server in named.iter().filter(|name| name.is_within(&zone.origin)) {
+        for rtype in [Rtype::A, Rtype::AAAA] {
+            let Some(glue) = above.get(&(server, rtype)) else { continue };
+            let data = |records: &[&StaticRecord]| -> BTreeSet<Box<[u8]>> {
+                records.iter().map(|stated| stated.record.rdata.clone()).collect()
+            };
+            if data(glue) != data(below.get(&(server, rtype)).map_or(&[], Vec::as_slice)) {
+                let message = format!("the {rtype} glue of {server} is not what the zone {} says", zone.origin);
+                findings.push(Finding::warning(glue[0].place.clone(), message));
+            }
+        }
+    }
+}
