@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use super::{Answer, Composed, Content, Ede, Part, Query, Rcode};
+use super::{Answer, Composed, Content, Ede, Extra, Part, Query, Rcode};
 use crate::model::Rtype;
 use crate::model::name::parent;
 use crate::view::shard::APEX;
@@ -27,17 +27,16 @@ pub(super) fn enforce<'v>(view: &'v View, query: &Query<'_>, answer: Answer<'v>)
         return Answer::error(Rcode::REFUSED, Some(Ede { code: Ede::PROHIBITED, text: TEXT }));
     }
     let Answer { content: Content::Composed(mut composed), .. } = answer else { return answer };
-    let Some(kept) = composed.answer.iter().position(|part| is_closed(part, query.client, closed)) else {
-        let ends_elsewhere = composed.negative.is_some_and(|zone| !may_ask(zone, query.client))
-            || composed.referral.is_some_and(|servers| closed(servers.owner));
-        composed.additional.retain(|set| !closed(set.owner));
-        return match ends_elsewhere {
-            true => cut_off(composed.answer),
-            false => Answer { content: Content::Composed(composed), ..answer },
-        };
-    };
-    composed.answer.truncate(kept);
-    cut_off(composed.answer)
+    let is_closed = |part: &Part<'_>| is_closed(part, query.client, closed);
+    let kept = composed.answer.iter().position(is_closed);
+    if kept.is_some() || composed.authority.iter().any(is_closed) {
+        composed.answer.truncate(kept.unwrap_or(composed.answer.len()));
+        return cut_off(composed.answer);
+    }
+    let is_open = |extra: &Extra<'_>| !closed(extra.owner);
+    composed.required = composed.additional.iter().take(composed.required).filter(|extra| is_open(extra)).count();
+    composed.additional.retain(is_open);
+    Answer { content: Content::Composed(composed), ..answer }
 }
 
 /// The aliases that may be told, and that the rest may not.
@@ -49,7 +48,7 @@ fn cut_off(answer: Vec<Part<'_>>) -> Answer<'_> {
 fn is_closed(part: &Part<'_>, client: IpAddr, closed: impl Fn(&[u8]) -> bool) -> bool {
     match part {
         Part::Set { set, .. } => closed(set.owner),
-        Part::Soa(zone) => !may_ask(zone, client),
+        Part::Soa(zone, _) => !may_ask(zone, client),
         Part::Synthesized { .. } => false, // it stands behind its DNAME
     }
 }

@@ -20,6 +20,7 @@ mod parse;
 mod presentation;
 pub mod print;
 mod rdata;
+mod signed;
 mod special;
 mod substitution;
 mod svcb;

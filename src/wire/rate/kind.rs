@@ -33,10 +33,10 @@ pub(super) fn of<'a>(query: &'a Query<'_>, answer: &'a Answer<'_>) -> (Kind, &'a
 }
 
 fn of_composed<'a>(query: &'a Query<'_>, composed: &'a Composed<'_>, negative: Kind) -> (Kind, &'a [u8]) {
-    match (composed.answer.first(), composed.referral, composed.negative) {
-        (Some(Part::Set { set, .. }), ..) => at(query, set.owner),
-        (None, Some(referral), _) => (Kind::Referral, referral.owner),
-        (None, None, Some(zone)) => (negative, zone.apex.as_wire()),
+    match (composed.answer.first(), composed.authority.first()) {
+        (Some(Part::Set { set, .. }), _) => at(query, set.owner),
+        (None, Some(Part::Soa(zone, _))) => (negative, zone.apex.as_wire()),
+        (None, Some(Part::Set { set, .. })) => (Kind::Referral, set.owner),
         _ => (Kind::Name, query.name.as_wire()),
     }
 }
