@@ -5,7 +5,7 @@
 //! not open is tried again for ever, except one that another process has: then the server ends, since two on one store
 //! are a mistake that nobody would see in answers of SERVFAIL. Stop (SIGTERM,
 //! SIGINT): HTTP finishes what is in flight, the registry commits what is queued, and DNS, which answered all the
-//! while, drains last. SIGHUP loads the zone files again.
+//! while, drains last. SIGHUP loads the zone files and the certificate again.
 
 mod health;
 mod log;
@@ -36,7 +36,7 @@ use crate::model::clock::SystemClock;
 use crate::registry::store::embedded::EmbeddedStore;
 use crate::registry::{Registry, Store, StoreError};
 use crate::view::{Compiler, Published};
-use crate::wire::{self, BindError};
+use crate::wire::{self, BindError, Certificates};
 use health::Freshness;
 use own::OwnRegistration;
 use plan::Plan;
@@ -104,9 +104,10 @@ fn read_config(options: ServeOptions) -> Result<Config, ServeError> {
 /// Builds the parts upstream first, runs them, and stops them downstream last.
 async fn serve(config: Config) -> Result<(), ServeError> {
     let plan = Plan::read(&config)?;
-    let wire = wire::bind(plan::wire_options(&config))?;
+    let certificates = plan::certificates(&config)?;
+    let wire = wire::bind(plan::wire_options(&config, certificates.clone()))?;
     let http = HttpListeners::bind(&config.http.listen).await?;
-    let dns_addresses = wire.local_addrs();
+    let (dns_addresses, encrypted_addresses) = (wire.local_addrs(), wire.encrypted_addrs().clone());
 
     let parts = Parts::new(&config, &plan);
     let dns_stop = CancellationToken::new();
@@ -119,7 +120,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     for listener in http.listeners {
         edges.spawn(api::serve(listener, router.clone(), limits.clone(), edges_stop.clone()));
     }
-    let reload = parts.reload(config, plan.clone(), registry.clone());
+    let reload = parts.reload(config, plan.clone(), registry.clone(), certificates);
     edges.spawn(reload::on_hangup(reload, edges_stop.clone())?);
     edges.spawn(supervise::watchdog(edges_stop.clone()));
 
@@ -129,6 +130,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         return Err(ServeError::Store(error.clone()));
     }
     let registers_itself = parts.register_itself(&plan, &registry, &http.addresses, &edges, &edges_stop).await;
+    supervise::ready_encrypted(&encrypted_addresses);
     supervise::ready(&dns_addresses, &http.addresses);
     welcome::print(&plan.registering(), &dns_addresses, &http.addresses, registers_itself);
 
@@ -227,9 +229,15 @@ impl Parts {
         true
     }
 
-    fn reload(&self, config: Config, plan: Plan, registry: Registry) -> Reload {
+    fn reload(
+        &self,
+        config: Config,
+        plan: Plan,
+        registry: Registry,
+        certificates: Option<Arc<Certificates>>,
+    ) -> Reload {
         let (slot, holders) = (self.slot.clone(), self.holders.clone());
-        Reload { config, identity: self.identity.clone(), plan, slot, holders, registry }
+        Reload { config, identity: self.identity.clone(), plan, slot, holders, registry, certificates }
     }
 }
 

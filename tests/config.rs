@@ -66,6 +66,7 @@ fn the_explained_file_names_every_key() {
         "[dns]",
         "[dns.tcp]",
         "[[dns.udp_max_for]]",
+        "[dns.encrypted]",
         "[http]",
         "[[zone]]",
         "[naming]",

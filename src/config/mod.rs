@@ -8,8 +8,11 @@
 //! proves that it says what the code does. Unknown keys are errors. Nothing binds before `validate` has passed. What is
 //! wrong is said with file, line, column and a caret. Relative paths are relative to the working directory.
 //!
-//! A support: imports only `model`. The part that touches files is [`load`](Config::load) and [`zones`].
+//! A support: imports only `model`. The parts that touch files are [`load`](Config::load), [`zones`] and
+//! [`certificate`].
 
+pub mod certificate;
+mod encrypted;
 mod load;
 mod locate;
 mod plan;
@@ -19,6 +22,7 @@ mod validate;
 mod value;
 pub mod zones;
 
+pub use encrypted::Encrypted;
 pub use load::{ConfigError, Overrides};
 pub use plan::{DEFAULT_ZONE, ZonePlan, ZonePlanEntry};
 pub use reverse::zone_of_prefix;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use super::encrypted::Encrypted;
 use super::locate::Source;
 use super::value;
 use crate::model::Name;
@@ -103,6 +104,8 @@ pub struct Dns {
     pub transfer_from: Vec<IpNet>,
     /// TCP limits.
     pub tcp: Tcp,
+    /// DNS over TLS, HTTPS and QUIC.
+    pub encrypted: Encrypted,
 }
 
 impl Default for Dns {
@@ -116,6 +119,7 @@ impl Default for Dns {
             identity: true,
             transfer_from: loopback.to_vec(),
             tcp: Tcp::default(),
+            encrypted: Encrypted::default(),
         }
     }
 }

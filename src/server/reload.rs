@@ -1,7 +1,9 @@
-//! SIGHUP: zone files are read again. A file with an error is refused whole, and its last good data stay.
+//! SIGHUP: zone files are read again, and the certificate. A file with an error is refused whole, and its last good data stay.
 //!
 //! Files are read, parsed and compiled on a thread that may block. What panics there is a failed reload: the zones stay
 //! as they are, and the next SIGHUP is heard.
+
+use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +15,7 @@ use crate::config::{Config, ConfigError};
 use crate::model::{Instance, Principal, Refusal, Service};
 use crate::registry::{Action, Command, Registry, StaticNames, names_of};
 use crate::view::Compiler;
+use crate::wire::Certificates;
 
 /// What a reload needs and changes.
 pub(super) struct Reload {
@@ -22,6 +25,7 @@ pub(super) struct Reload {
     pub(super) slot: Slot,
     pub(super) holders: SharedHolders,
     pub(super) registry: Registry,
+    pub(super) certificates: Option<Arc<Certificates>>,
 }
 
 /// Why a reload changed nothing.
@@ -45,6 +49,7 @@ pub(super) fn on_hangup(mut reload: Reload, stop: CancellationToken) -> std::io:
                 () = stop.cancelled() => return,
             }
             super::supervise::reloading();
+            reload.certificates().await;
             match reload.run().await {
                 Ok(zones) => tracing::info!(zones, "zone files loaded again"),
                 Err(error) => tracing::error!(%error, "zone files not loaded"),
@@ -55,6 +60,13 @@ pub(super) fn on_hangup(mut reload: Reload, stop: CancellationToken) -> std::io:
 }
 
 impl Reload {
+    /// Looks at the files of the certificate, which are watched in any case; what is wrong with them is logged there.
+    async fn certificates(&self) {
+        if let Some(certificates) = self.certificates.clone() {
+            let _ = tokio::task::spawn_blocking(move || certificates.reload()).await;
+        }
+    }
+
     /// Reads all files and puts them in force; says how many zones there are now.
     async fn run(&mut self) -> Result<usize, ReloadError> {
         let read = self.reading();
