@@ -5,7 +5,8 @@
 //! not open is tried again for ever, except one that another process has: then the server ends, since two on one store
 //! are a mistake that nobody would see in answers of SERVFAIL. Stop (SIGTERM,
 //! SIGINT): HTTP finishes what is in flight, the registry commits what is queued, and DNS, which answered all the
-//! while, drains last. SIGHUP loads the zone files and the secrets of cookies again.
+//! while, drains last. SIGHUP loads the zone files, the certificate and the secrets of cookies
+//! again.
 
 mod cookies;
 mod health;
@@ -42,7 +43,7 @@ use health::Freshness;
 use own::OwnRegistration;
 use plan::Plan;
 use publisher::{Slot, ViewPublisher};
-use reload::Reload;
+use reload::{Reload, ReloadFiles};
 use statics::SharedHolders;
 use supervise::StopSignals;
 
@@ -105,10 +106,12 @@ fn read_config(options: ServeOptions) -> Result<Config, ServeError> {
 /// Builds the parts upstream first, runs them, and stops them downstream last.
 async fn serve(config: Config) -> Result<(), ServeError> {
     let plan = Plan::read(&config)?;
-    let wire = wire::bind(cookies::with_secrets(plan::wire_options(&config), &config)?)?;
+    let certificates = plan::certificates(&config)?;
+    let options = plan::wire_options(&config, certificates.clone());
+    let wire = wire::bind(cookies::with_secrets(options, &config)?)?;
     let secrets = cookies::Reload { settings: config.dns.cookies.clone(), cookies: wire.cookies() };
     let http = HttpListeners::bind(&config.http.listen).await?;
-    let dns_addresses = wire.local_addrs();
+    let (dns_addresses, encrypted_addresses) = (wire.local_addrs(), wire.encrypted_addrs().clone());
 
     let parts = Parts::new(&config, &plan);
     let dns_stop = CancellationToken::new();
@@ -121,7 +124,8 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     for listener in http.listeners {
         edges.spawn(api::serve(listener, router.clone(), limits.clone(), edges_stop.clone()));
     }
-    let reload = parts.reload(config, secrets, plan.clone(), registry.clone());
+    let files = ReloadFiles { secrets, certificates };
+    let reload = parts.reload(config, files, plan.clone(), registry.clone());
     edges.spawn(reload::on_hangup(reload, edges_stop.clone())?);
     edges.spawn(supervise::watchdog(edges_stop.clone()));
 
@@ -131,6 +135,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         return Err(ServeError::Store(error.clone()));
     }
     let registers_itself = parts.register_itself(&plan, &registry, &http.addresses, &edges, &edges_stop).await;
+    supervise::ready_encrypted(&encrypted_addresses);
     supervise::ready(&dns_addresses, &http.addresses);
     welcome::print(&plan.registering(), &dns_addresses, &http.addresses, registers_itself);
 
@@ -229,9 +234,9 @@ impl Parts {
         true
     }
 
-    fn reload(&self, config: Config, secrets: cookies::Reload, plan: Plan, registry: Registry) -> Reload {
+    fn reload(&self, config: Config, files: ReloadFiles, plan: Plan, registry: Registry) -> Reload {
         let (slot, holders) = (self.slot.clone(), self.holders.clone());
-        Reload { config, identity: self.identity.clone(), secrets, plan, slot, holders, registry }
+        Reload { config, identity: self.identity.clone(), files, plan, slot, holders, registry }
     }
 }
 

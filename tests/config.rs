@@ -67,6 +67,7 @@ fn the_explained_file_names_every_key() {
         "[dns.rate_limit]",
         "[dns.tcp]",
         "[[dns.udp_max_for]]",
+        "[dns.encrypted]",
         "[http]",
         "[[zone]]",
         "[naming]",

@@ -10,7 +10,8 @@ use serde_json::json;
 
 use super::{Failure, examples};
 use crate::config::{Config, ConfigError, zones};
-use crate::model::{Finding, Place, Severity};
+use crate::model::clock::SystemClock;
+use crate::model::{Clock, Finding, Place, Severity};
 use crate::zone;
 
 /// Where the configuration is looked for when no file is named.
@@ -137,11 +138,14 @@ impl Report {
                 return None;
             }
         };
-        match config.validate() {
-            Ok(()) => self.files.push((path.to_string_lossy().into_owned(), "ok, configuration".to_owned())),
+        let place = Place::whole(&path.to_string_lossy());
+        match config.validate().and_then(|()| config.check_files(SystemClock::new().wall())) {
+            Ok(warnings) => {
+                self.findings.extend(warnings.into_iter().map(|warning| Finding::warning(place.clone(), warning)));
+                self.files.push((path.to_string_lossy().into_owned(), "ok, configuration".to_owned()));
+            }
             Err(error) => self.refuse(path, error),
         }
-        let place = Place::whole(&path.to_string_lossy());
         let warnings = config.warnings().into_iter().map(|warning| Finding::warning(place.clone(), warning));
         self.findings.extend(warnings);
         let folder = config.zones_dir.clone();

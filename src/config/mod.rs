@@ -8,10 +8,12 @@
 //! proves that it says what the code does. Unknown keys are errors. Nothing binds before `validate` has passed. What is
 //! wrong is said with file, line, column and a caret. Relative paths are relative to the working directory.
 //!
-//! A support: imports only `model`. The parts that touch files are [`load`](Config::load), [`zones`] and the secrets of
-//! [`CookieSettings`].
+//! A support: imports only `model`. The parts that touch files are [`load`](Config::load), [`zones`], [`certificate`] and
+//! the secrets of [`CookieSettings`].
 
+pub mod certificate;
 mod cookies;
+mod encrypted;
 mod load;
 mod locate;
 mod plan;
@@ -23,6 +25,7 @@ mod value;
 pub mod zones;
 
 pub use cookies::CookieSettings;
+pub use encrypted::Encrypted;
 pub use load::{ConfigError, Overrides};
 pub use plan::{DEFAULT_ZONE, ZonePlan, ZonePlanEntry};
 pub use rate_limit::RateLimit;

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::cookies::CookieSettings;
+use super::encrypted::Encrypted;
 use super::locate::Source;
 use super::rate_limit::RateLimit;
 use super::value;
@@ -113,6 +114,8 @@ pub struct Dns {
     pub cookies: CookieSettings,
     /// Limits of answers over UDP.
     pub rate_limit: RateLimit,
+    /// DNS over TLS, HTTPS and QUIC.
+    pub encrypted: Encrypted,
 }
 
 impl Default for Dns {
@@ -130,6 +133,7 @@ impl Default for Dns {
             tcp: Tcp::default(),
             cookies: CookieSettings::default(),
             rate_limit: RateLimit::default(),
+            encrypted: Encrypted::default(),
         }
     }
 }

@@ -31,6 +31,7 @@ impl Config {
         check.listening();
         check.limits();
         check.cookies();
+        check.encrypted();
         check.identity();
         check.zones();
         check.store();
@@ -51,6 +52,7 @@ impl Config {
         if self.store.kind == StoreKind::Embedded && !self.store.endpoints.is_empty() {
             warnings.push("store.endpoints: the embedded store has none; they are not used".into());
         }
+        warnings.extend(self.dns.encrypted.warnings());
         for zone in &self.zone {
             let own_ns = zone.ns.is_empty() || zone.ns.iter().any(|ns| ns.is_within(&zone.name));
             let without = zone.ns_addresses.is_empty() && self.listen_addresses().is_empty();
@@ -71,7 +73,7 @@ impl Check<'_> {
     }
 
     fn listening(&mut self) {
-        let (dns, http) = (&self.config.dns.listen, &self.config.http.listen);
+        let (dns, http, encrypted) = (&self.config.dns.listen, &self.config.http.listen, &self.config.dns.encrypted);
         if dns.is_empty() {
             self.wrong("dns.listen", "is empty; name at least one address such as \"127.0.0.1:5300\"");
         }
@@ -79,12 +81,26 @@ impl Check<'_> {
             let keyed = addresses.iter().enumerate().map(move |(at, address)| (format!("{key}[{at}]"), *address));
             keyed.collect::<Vec<_>>()
         };
-        let all = [named("dns.listen", dns), named("http.listen", http)].concat();
-        for (at, (key, address)) in all.iter().enumerate() {
-            let earlier = all[..at].iter().find(|(_, other)| other == address && address.port() != 0);
-            if let Some((other, _)) = earlier {
-                self.wrong(key, format!("{address} stands in {other} already"));
-            }
+        let (dns, quic) = (named("dns.listen", dns), named("dns.encrypted.quic", &encrypted.quic));
+        let tls = [named("dns.encrypted.tls", &encrypted.tls), named("dns.encrypted.https", &encrypted.https)].concat();
+        let tcp = [&dns[..], &named("http.listen", http), &tls].concat();
+        let udp = [dns, quic].concat();
+        let twice = |all: &[(String, SocketAddr)], from: usize| {
+            let keyed = all.iter().enumerate().skip(from);
+            let twice = keyed.filter_map(|(at, (key, address))| {
+                let (other, _) = all[..at].iter().find(|(_, other)| other == address && address.port() != 0)?;
+                Some((key.clone(), format!("{address} stands in {other} already")))
+            });
+            twice.collect::<Vec<_>>()
+        };
+        for (key, message) in [twice(&tcp, 0), twice(&udp, self.config.dns.listen.len())].concat() {
+            self.wrong(&key, message);
+        }
+    }
+
+    fn encrypted(&mut self) {
+        for (key, message) in self.config.dns.encrypted.faults() {
+            self.wrong(key, message);
         }
     }
 

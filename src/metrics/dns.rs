@@ -15,6 +15,8 @@ use std::time::Duration;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
+use super::encrypted::EncryptedCounters;
+
 /// Types that are counted by name, with their numbers; the rest is OTHER.
 const TYPES: [(&str, u16); 10] = [
     ("A", 1),
@@ -222,6 +224,8 @@ pub struct DnsCounters {
     connections: AtomicI64,
     refused: [AtomicU64; REFUSED.len()],
     transfers: [AtomicU64; OUTCOMES.len()],
+    /// What the encrypted transports count besides queries.
+    pub encrypted: EncryptedCounters,
 }
 
 impl DnsCounters {
@@ -298,7 +302,8 @@ impl DnsCollector {
             let labels = labels.iter().map(|&label| label.to_owned()).collect();
             Desc::new(name.to_owned(), help.to_owned(), labels, Default::default())
         };
-        let descriptions = FAMILIES.iter().map(describe).collect::<Result<_, _>>()?;
+        let mut descriptions = FAMILIES.iter().map(describe).collect::<Result<Vec<_>, _>>()?;
+        descriptions.extend(counters.encrypted.descriptions());
         Ok(Self { counters, descriptions })
     }
 }
@@ -334,7 +339,8 @@ impl Collector for DnsCollector {
             by("reason", &REFUSED, &|index| self.counters.refused[index].load(Relaxed)),
             by("outcome", &OUTCOMES, &|index| self.counters.transfers[index].load(Relaxed)),
         ];
-        FAMILIES.iter().zip(metrics).map(|(&(name, help, _), metrics)| family(name, help, metrics)).collect()
+        let families = FAMILIES.iter().zip(metrics).map(|(&(name, help, _), metrics)| family(name, help, metrics));
+        families.chain(self.counters.encrypted.families()).collect()
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod api;
 pub mod dns;
+pub mod encrypted;
 mod make;
 mod process;
 mod registry;

@@ -13,7 +13,7 @@ use crate::model::{Finding, Name, Place, Record, Rtype};
 use crate::registry::Options;
 use crate::security::Policy;
 use crate::view::{Compiler, ServerFacts, ZoneSource};
-use crate::wire::{CookieOptions, TcpLimits, UdpLimits, WireOptions};
+use crate::wire::{Certificates, CookieOptions, EncryptedOptions, TcpLimits, UdpLimits, WireOptions};
 use crate::zone::{self, Loaded, StaticRecord, StaticZone};
 
 /// The zones of this server, with the records that people wrote or that the configuration gives them.
@@ -176,8 +176,8 @@ fn rand_seed() -> u64 {
 }
 
 /// What the DNS side is told, without the secrets of cookies that stand in a file (see `server::cookies`).
-pub(super) fn wire_options(config: &Config) -> WireOptions {
-    let (dns, tcp) = (&config.dns, &config.dns.tcp);
+pub(super) fn wire_options(config: &Config, certificates: Option<Arc<Certificates>>) -> WireOptions {
+    let (dns, tcp, encrypted) = (&config.dns, &config.dns.tcp, config.dns.encrypted.clone());
     let by_prefix = dns.udp_max_for.iter().map(|row| (row.prefix, usize::from(row.size)));
     let defaults = TcpLimits::default();
     WireOptions {
@@ -201,7 +201,21 @@ pub(super) fn wire_options(config: &Config) -> WireOptions {
             secrets: Vec::new(),
         },
         transfer_from: dns.transfer_from.clone(),
+        encrypted: EncryptedOptions {
+            tls: encrypted.tls,
+            https: encrypted.https,
+            https_path: encrypted.https_path,
+            quic: encrypted.quic,
+            certificates,
+        },
     }
+}
+
+/// The certificate of the encrypted transports, if any listens.
+pub(super) fn certificates(config: &Config) -> Result<Option<Arc<Certificates>>, ConfigError> {
+    config.read_certificate()?; // says where in the configuration a wrong file is named
+    let loaded = config.dns.encrypted.files().map(Certificates::load).transpose();
+    loaded.map_err(|error| ConfigError::Read { path: error.path.clone(), source: std::io::Error::other(error.message) })
 }
 
 /// What the registry is told.

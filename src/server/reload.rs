@@ -1,7 +1,10 @@
-//! SIGHUP: the secrets of cookies and zone files are read again. A file with an error is refused whole, and its last good data stay.
+//! SIGHUP: zone files are read again, and so are the secrets of cookies and the certificate. A file with an error is
+//! refused whole, and its last good data stay.
 //!
 //! Files are read, parsed and compiled on a thread that may block. What panics there is a failed reload: the zones stay
 //! as they are, and the next SIGHUP is heard.
+
+use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -13,16 +16,24 @@ use crate::config::{Config, ConfigError};
 use crate::model::{Instance, Principal, Refusal, Service};
 use crate::registry::{Action, Command, Registry, StaticNames, names_of};
 use crate::view::Compiler;
+use crate::wire::Certificates;
 
 /// What a reload needs and changes.
 pub(super) struct Reload {
     pub(super) config: Config,
     pub(super) identity: String,
-    pub(super) secrets: super::cookies::Reload,
+    pub(super) files: ReloadFiles,
     pub(super) plan: Plan,
     pub(super) slot: Slot,
     pub(super) holders: SharedHolders,
     pub(super) registry: Registry,
+}
+
+/// What is read again besides zone files.
+#[derive(Clone)]
+pub(super) struct ReloadFiles {
+    pub(super) secrets: super::cookies::Reload,
+    pub(super) certificates: Option<Arc<Certificates>>,
 }
 
 /// Why a reload changed nothing.
@@ -46,7 +57,7 @@ pub(super) fn on_hangup(mut reload: Reload, stop: CancellationToken) -> std::io:
                 () = stop.cancelled() => return,
             }
             super::supervise::reloading();
-            reload.secrets().await;
+            reload.files.read().await;
             match reload.run().await {
                 Ok(zones) => tracing::info!(zones, "zone files loaded again"),
                 Err(error) => tracing::error!(%error, "zone files not loaded"),
@@ -56,14 +67,23 @@ pub(super) fn on_hangup(mut reload: Reload, stop: CancellationToken) -> std::io:
     })
 }
 
-impl Reload {
-    async fn secrets(&self) {
-        let secrets = self.secrets.clone();
-        if let Err(error) = tokio::task::spawn_blocking(move || secrets.run()).await {
-            tracing::error!(%error, "reading the secrets of cookies is broken, which is a fault of ours");
+impl ReloadFiles {
+    /// Reads the secrets of cookies and the certificate; what is wrong with them is logged there.
+    async fn read(&self) {
+        let Self { secrets, certificates } = self.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            secrets.run();
+            if let Some(certificates) = certificates {
+                certificates.reload();
+            }
+        });
+        if let Err(error) = reading.await {
+            tracing::error!(%error, "reading secrets and certificates is broken, which is a fault of ours");
         }
     }
+}
 
+impl Reload {
     /// Reads all files and puts them in force; says how many zones there are now.
     async fn run(&mut self) -> Result<usize, ReloadError> {
         let read = self.reading();

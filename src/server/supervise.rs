@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::registry::Registry;
+use crate::wire::EncryptedAddrs;
 
 const LOOK: Duration = Duration::from_millis(10);
 /// How often the writer's thread is looked at.
@@ -44,6 +45,14 @@ pub(super) async fn first_load(
 pub(super) fn ready(dns: &[SocketAddr], http: &[SocketAddr]) {
     tracing::info!(dns = list(dns), http = list(http), "ready");
     notify(&[NotifyState::Ready]);
+}
+
+/// Says where the encrypted transports answer, if any does.
+pub(super) fn ready_encrypted(addresses: &EncryptedAddrs) {
+    let EncryptedAddrs { tls, https, quic } = addresses;
+    if [tls, https, quic].into_iter().any(|listen| !listen.is_empty()) {
+        tracing::info!(tls = list(tls), https = list(https), quic = list(quic), "encrypted transports");
+    }
 }
 
 /// Says that the server drains.

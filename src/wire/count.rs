@@ -1,8 +1,27 @@
 //! What the counters hear of a packet.
 
+use std::sync::Arc;
+
 use super::decode::DropReason;
 use super::respond::Reply;
-use crate::metrics::dns::{Block, Dropped};
+use crate::answer::Transport;
+use crate::metrics::dns::{Block, DnsCounters, Dropped};
+
+/// The counters of the transports that share one responder.
+pub(super) struct Blocks(Vec<(Transport, Arc<Block>)>);
+
+impl Blocks {
+    /// A block for each transport, of which there is at least one.
+    pub(super) fn new(counters: &DnsCounters, transports: &[Transport]) -> Self {
+        Self(transports.iter().map(|&transport| (transport, counters.block(transport.as_str()))).collect())
+    }
+
+    /// The block of `transport`.
+    pub(super) fn of(&self, transport: Transport) -> &Arc<Block> {
+        let known = self.0.iter().find(|(known, _)| *known == transport);
+        &known.expect("messages come from transports that are served").1
+    }
+}
 
 /// Counts a response.
 pub(super) fn count_reply(block: &Block, reply: &Reply) {

@@ -17,12 +17,16 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::cookie::{CookieOptions, Cookies};
+use super::count::Blocks;
+use super::encrypted::{self, EncryptedAddrs, EncryptedOptions, Opened};
 use super::keepalive::Keepalive;
 use super::limits::{TcpLimits, UdpLimits};
 use super::rate::{Rates, Watch};
 use super::rotation::Rotation;
 use super::rules::Rules;
+use super::tcp::Door;
 use super::{tcp, udp};
+use crate::answer::Transport;
 use crate::config::RateLimit;
 use crate::metrics::dns::DnsCounters;
 use crate::view::Published;
@@ -49,6 +53,8 @@ pub struct WireOptions {
     pub cookies: CookieOptions,
     /// Prefixes of clients that may transfer zones.
     pub transfer_from: Vec<IpNet>,
+    /// DNS over TLS, HTTPS and QUIC.
+    pub encrypted: EncryptedOptions,
 }
 
 /// Why the DNS side cannot listen.
@@ -100,7 +106,7 @@ pub enum BindError {
 }
 
 impl BindError {
-    fn new(address: SocketAddr, source: io::Error) -> Self {
+    pub(super) fn new(address: SocketAddr, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::AddrInUse => Self::InUse { address, source },
             io::ErrorKind::PermissionDenied => Self::NotPermitted { address, source },
@@ -119,8 +125,9 @@ pub fn bind(options: WireOptions) -> Result<Bound, BindError> {
     let workers = options.workers.unwrap_or(cores).get();
     let open = |&address| Listening::open(address, workers).map_err(|source| BindError::new(address, source));
     let listening = options.listen.iter().map(open).collect::<Result<_, _>>()?;
+    let encrypted = encrypted::open(&options.encrypted)?;
     let cookies = Arc::new(Cookies::new(&options.cookies));
-    Ok(Bound { listening, options, cookies })
+    Ok(Bound { listening, encrypted, options, cookies })
 }
 
 /// The sockets of one listen address.
@@ -156,7 +163,7 @@ impl Listening {
 }
 
 /// A TCP socket that listens. It may follow a server that has just stopped, whose connections linger in the kernel.
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -172,6 +179,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 #[derive(Debug)]
 pub struct Bound {
     listening: Vec<Listening>,
+    encrypted: Opened,
     options: WireOptions,
     cookies: Arc<Cookies>,
 }
@@ -187,6 +195,11 @@ impl Bound {
         self.cookies.clone()
     }
 
+    /// Where the encrypted transports listen.
+    pub fn encrypted_addrs(&self) -> &EncryptedAddrs {
+        &self.encrypted.addresses
+    }
+
     /// Starts serving, within the current tokio runtime, until `shutdown` is cancelled.
     ///
     /// Fails if the system has no more threads or cannot watch the listeners; then nothing is served.
@@ -197,14 +210,14 @@ impl Bound {
         shutdown: CancellationToken,
     ) -> io::Result<Serving> {
         let listen: Arc<[SocketAddr]> = self.local_addrs().into();
-        let Self { listening, options, cookies } = self;
+        let Self { listening, encrypted, options, cookies } = self;
         let keepalive = Keepalive::new(&options.tcp, counters.clone());
         let seed = getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()));
         let rates = Rates::new(&options.rate_limit, seed).map(Arc::new);
         let rules = Arc::new(Rules { udp: options.udp, cookies: cookies.clone(), keepalive, rates: rates.clone() });
-        let (mut tcp_listeners, mut udp_sockets) = (Vec::new(), Vec::new());
+        let (mut doors, mut udp_sockets) = (Vec::new(), Vec::new());
         for Listening { address, tcp, udp } in listening {
-            tcp_listeners.push(tokio::net::TcpListener::from_std(tcp)?);
+            doors.push(Door { listener: tokio::net::TcpListener::from_std(tcp)?, carry: Arc::new(tcp::Plain) });
             udp_sockets.extend(udp.into_iter().map(|socket| (address, socket)));
         }
         let stop = StopOnDrop(Arc::default());
@@ -233,14 +246,15 @@ impl Bound {
             published,
             rules,
             transfer_from: options.transfer_from,
-            block: counters.block("tcp"),
+            blocks: Blocks::new(&counters, &[vec![Transport::Tcp], encrypted.transports()].concat()),
             counters: counters.clone(),
             unsendable: tcp::Unsendable::default(),
             rotation,
         };
-        let service = tcp::Service::new(responder, options.tcp, counters, shutdown.clone());
+        let service = Arc::new(tcp::Service::new(responder, options.tcp, counters, shutdown.clone()));
+        doors.extend(encrypted.serve(&service)?);
         let mut tasks = JoinSet::new();
-        tasks.spawn(tcp::serve(tcp_listeners, Arc::new(service)));
+        tasks.spawn(tcp::serve(doors, service));
         tasks.spawn(async move {
             let rotating = async {
                 match options.cookies.secrets.is_empty() {

@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -13,9 +14,8 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Respond;
-use super::clients::Clients;
-use super::connection;
+use super::clients::{Admission, Clients};
+use super::{Carry, Respond, connection};
 use crate::answer::Transport;
 use crate::metrics::dns::{DnsCounters, Refused};
 use crate::wire::decode::Origin;
@@ -42,10 +42,34 @@ pub(in crate::wire) struct Service<R> {
     /// Cuts off what has not ended in time.
     kill: CancellationToken,
     /// A permit for each transfer that may run.
-    pub(super) transfers: Arc<Semaphore>,
+    pub(in crate::wire) transfers: Arc<Semaphore>,
     /// Every connection and transfer.
-    pub(super) tasks: TaskTracker,
-    clients: Arc<Clients>,
+    pub(in crate::wire) tasks: TaskTracker,
+    /// Who has a connection.
+    pub(in crate::wire) clients: Arc<Clients>,
+}
+
+/// A socket that listens, and what runs on its connections.
+pub(in crate::wire) struct Door<R> {
+    pub(in crate::wire) listener: TcpListener,
+    pub(in crate::wire) carry: Arc<dyn Carry<R>>,
+}
+
+/// Messages straight on the connection.
+pub(in crate::wire) struct Plain;
+
+impl<R: Respond> Carry<R> for Plain {
+    fn carry(
+        &self,
+        stream: TcpStream,
+        client: IpAddr,
+        admission: Admission,
+        service: Arc<Service<R>>,
+    ) -> BoxFuture<'static, ()> {
+        let (reader, writer) = stream.into_split();
+        let origin = Origin { transport: Transport::Tcp, client };
+        Box::pin(connection::serve(reader, writer, origin, admission, service))
+    }
 }
 
 impl<R: Respond> Service<R> {
@@ -63,22 +87,26 @@ impl<R: Respond> Service<R> {
     }
 
     /// Starts a task for a connection, unless its client has enough of them.
-    fn welcome(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        let origin = Origin { transport: Transport::Tcp, client: peer.ip() };
-        let admission = match self.clients.admit(origin.client) {
+    fn welcome(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, carry: &dyn Carry<R>) {
+        let admission = match self.clients.admit(peer.ip()) {
             Ok(admission) => admission,
             Err(why) => return self.counters.refused(why),
         };
         let _ = stream.set_nodelay(true); // fails only if the client is gone already
-        let service = self.clone();
         self.counters.connected();
-        self.tasks.spawn(async move {
-            let (reader, writer) = stream.into_split();
-            let kill = service.kill.clone();
-            let counted = Counted(service.counters.clone());
-            let served = connection::serve(reader, writer, origin, admission, service);
-            kill.run_until_cancelled(served).await;
+        let counted = Counted(self.counters.clone());
+        let served = carry.carry(stream, peer.ip(), admission, self.clone());
+        self.spawn(async move {
+            served.await;
             drop(counted);
+        });
+    }
+
+    /// Starts a task that the end of the service waits for, and cuts off in the end.
+    pub(in crate::wire) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let kill = self.kill.clone();
+        self.tasks.spawn(async move {
+            kill.run_until_cancelled(task).await;
         });
     }
 }
@@ -93,10 +121,10 @@ impl Drop for Counted {
 }
 
 /// Serves all listeners until the service stops; then waits for the connections, as long as the limits say.
-pub(in crate::wire) async fn serve<R: Respond>(listeners: Vec<TcpListener>, service: Shared<R>) {
+pub(in crate::wire) async fn serve<R: Respond>(doors: Vec<Door<R>>, service: Shared<R>) {
     let mut loops = JoinSet::new();
-    for listener in listeners {
-        loops.spawn(accept(listener, service.clone()));
+    for door in doors {
+        loops.spawn(accept(door, service.clone()));
     }
     loops.join_all().await;
     service.tasks.close();
@@ -108,14 +136,15 @@ pub(in crate::wire) async fn serve<R: Respond>(listeners: Vec<TcpListener>, serv
 }
 
 /// Accepts from one listener until the stop, and then what the kernel has accepted before.
-async fn accept<R: Respond>(listener: TcpListener, service: Shared<R>) {
+async fn accept<R: Respond>(door: Door<R>, service: Shared<R>) {
+    let Door { listener, carry } = door;
     let mut reserve = reserve();
     let mut pause = PAUSE[0];
     while let Some(accepted) = service.stop.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, peer)) => {
                 pause = PAUSE[0];
-                service.welcome(stream, peer);
+                service.welcome(stream, peer, &*carry);
             }
             Err(error) if is_the_clients_fault(&error) => {}
             Err(error) => {
@@ -132,7 +161,7 @@ async fn accept<R: Respond>(listener: TcpListener, service: Shared<R>) {
     }
     for _ in 0..BACKLOG {
         let Some((stream, peer)) = accept_now(&listener).await else { return };
-        service.welcome(stream, peer);
+        service.welcome(stream, peer, &*carry);
     }
 }
 

@@ -9,10 +9,10 @@ use super::transfer::{Unsendable, ZoneStream};
 use super::{Action, Respond};
 use crate::answer::access::may_ask;
 use crate::answer::{Ede, Query, Rcode};
-use crate::metrics::dns::{Block, DnsCounters, TransferOutcome};
+use crate::metrics::dns::{DnsCounters, TransferOutcome};
 use crate::model::Rtype;
 use crate::view::{Published, Zone};
-use crate::wire::count::{count_drop, count_reply};
+use crate::wire::count::{Blocks, count_drop, count_reply};
 use crate::wire::decode::{Decoded, ErrorReply, Origin, decode};
 use crate::wire::respond::respond;
 use crate::wire::rotation::Rotation;
@@ -29,7 +29,7 @@ pub(in crate::wire) struct Answerer {
     /// The counters of transfers.
     pub counters: Arc<DnsCounters>,
     /// The counters of answers.
-    pub block: Arc<Block>,
+    pub blocks: Blocks,
     /// The record for which a transfer failed last.
     pub unsendable: Unsendable,
     /// Where the sets of the next answer start.
@@ -54,12 +54,13 @@ impl Respond for Answerer {
         }
         match respond(&self.published.load(), &mut decoded, &self.rules, out) {
             Ok(reply) => {
-                count_reply(&self.block, &reply);
-                self.block.observe(started.elapsed(), 1);
+                let block = self.blocks.of(origin.transport);
+                count_reply(block, &reply);
+                block.observe(started.elapsed(), 1);
                 Action::Reply(reply.len)
             }
             Err(reason) => {
-                count_drop(&self.block, reason);
+                count_drop(self.blocks.of(origin.transport), reason);
                 Action::Close
             }
         }

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
 
 use crate::metrics::dns::Refused;
 use crate::wire::limits::TcpLimits;
@@ -18,7 +19,7 @@ use crate::wire::limits::TcpLimits;
 const LEAVING: usize = 4;
 
 /// All connections. The lock is held for some comparisons, when a connection comes and when it goes.
-pub(super) struct Clients {
+pub(in crate::wire) struct Clients {
     connections: usize,
     per_client: usize,
     in_flight: usize,
@@ -41,16 +42,18 @@ struct Seats {
 }
 
 /// What is known of one connection from outside.
-pub(super) struct Seat {
+pub(in crate::wire) struct Seat {
     /// A permit for each query that is not answered yet.
-    pub(super) flights: Arc<Semaphore>,
+    pub(in crate::wire) flights: Arc<Semaphore>,
     /// Tells the connection to end, since a newer one needs its place.
-    pub(super) leave: Notify,
+    pub(in crate::wire) leave: Notify,
 }
 
 /// A seat that is taken until this is dropped.
-pub(super) struct Admission {
-    pub(super) seat: Arc<Seat>,
+pub(in crate::wire) struct Admission {
+    pub(in crate::wire) seat: Arc<Seat>,
+    /// When the connection came.
+    pub(in crate::wire) born: Instant,
     client: IpAddr,
     clients: Arc<Clients>,
 }
@@ -62,7 +65,7 @@ impl Clients {
     }
 
     /// Takes a seat for a connection of `client`.
-    pub(super) fn admit(self: &Arc<Self>, client: IpAddr) -> Result<Admission, Refused> {
+    pub(in crate::wire) fn admit(self: &Arc<Self>, client: IpAddr) -> Result<Admission, Refused> {
         let mut table = self.lock();
         if table.total >= self.connections {
             return Err(Refused::Connections);
@@ -78,7 +81,7 @@ impl Clients {
         let seat = Arc::new(Seat { flights: Arc::new(Semaphore::new(self.in_flight)), leave: Notify::new() });
         seats.taken.push_back(seat.clone());
         table.total += 1;
-        Ok(Admission { seat, client, clients: self.clone() })
+        Ok(Admission { seat, born: Instant::now(), client, clients: self.clone() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {

@@ -16,13 +16,13 @@ use crate::wire::decode::Origin;
 use crate::wire::respond::MAX_TCP;
 
 /// How long a connection that has to end waits for octets that are on their way.
-const QUIET: Duration = Duration::from_millis(50);
+pub(in crate::wire) const QUIET: Duration = Duration::from_millis(50);
 /// How long it goes on in all while such octets come.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+pub(in crate::wire) const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How long it then waits for the client to end it too.
-const LINGER: Duration = Duration::from_millis(500);
+pub(in crate::wire) const LINGER: Duration = Duration::from_millis(500);
 /// Messages of a stream that are made ahead of the writer.
-const STREAM_AHEAD: usize = 2;
+pub(in crate::wire) const STREAM_AHEAD: usize = 2;
 
 thread_local! {
     /// Where answers are written before their length is known: one per thread, since answering does not wait.
@@ -30,7 +30,7 @@ thread_local! {
 }
 
 /// Serves one connection.
-pub(super) async fn serve<R: Respond>(
+pub(in crate::wire) async fn serve<R: Respond>(
     reader: impl AsyncRead + Unpin,
     writer: impl AsyncWrite + Unpin,
     origin: Origin,
@@ -38,7 +38,7 @@ pub(super) async fn serve<R: Respond>(
     service: Arc<Service<R>>,
 ) {
     let limits = &service.limits;
-    let born = Instant::now();
+    let born = admission.born;
     let mut frames = Frames::new(reader);
     let (answers, queued_answers) = mpsc::channel(limits.in_flight.max(1));
     let (streams, queued_messages) = mpsc::channel(STREAM_AHEAD);
@@ -139,12 +139,7 @@ impl<R: Respond> Connection<R> {
     /// Answers one message; `false` if the connection is to end. Waits while too much is in flight.
     async fn handle(&self, message: &[u8]) -> bool {
         let Ok(flight) = self.seat.flights.clone().acquire_owned().await else { return false };
-        let action =
-            SCRATCH.with_borrow_mut(|scratch| match self.service.responder.respond(message, self.origin, scratch) {
-                Action::Reply(len) => Ok(framed(&scratch[..len])),
-                other => Err(other),
-            });
-        match action {
+        match ask(&self.service.responder, message, self.origin, framed) {
             Ok(octets) => self.queue(octets, flight).await,
             Err(Action::Stream(messages)) => {
                 self.stream(messages, flight);
@@ -188,8 +183,21 @@ impl<R: Respond> Connection<R> {
     }
 }
 
+/// Has a message answered: what `take` makes of the response, or what else happens.
+pub(in crate::wire) fn ask<R: Respond, T>(
+    responder: &R,
+    message: &[u8],
+    origin: Origin,
+    take: impl FnOnce(&[u8]) -> T,
+) -> Result<T, Action> {
+    SCRATCH.with_borrow_mut(|scratch| match responder.respond(message, origin, scratch) {
+        Action::Reply(len) => Ok(take(&scratch[..len])),
+        other => Err(other),
+    })
+}
+
 /// Makes the messages of a stream as fast as the client takes them, until it is gone.
-fn make_all(mut messages: Box<dyn MakeMessages>, queue: &mpsc::Sender<Vec<u8>>) -> Made {
+pub(in crate::wire) fn make_all(mut messages: Box<dyn MakeMessages>, queue: &mpsc::Sender<Vec<u8>>) -> Made {
     let mut message = Vec::new();
     loop {
         match messages.next_message(&mut message) {

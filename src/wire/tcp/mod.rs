@@ -19,8 +19,8 @@
 //! After the stop nothing new is accepted, apart from what the kernel has accepted already; connections answer what has
 //! arrived, write it, and end. What is left after the drain time, such as a transfer, is cut off.
 //!
-//! Later kinds of messages (UPDATE, NOTIFY, signed queries) and encrypted transports join here: the first as further
-//! variants of [`Action`], the second by handing their stream to [`connection`] instead of a TCP socket.
+//! Later kinds of messages (UPDATE, NOTIFY, signed queries) join here as further variants of [`Action`]. The encrypted
+//! transports come in as another [`Carry`] than [`Plain`] and share seats, limits and the end.
 
 mod accept;
 mod answer;
@@ -30,11 +30,32 @@ mod frames;
 mod transfer;
 mod writer;
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::net::TcpStream;
+
 use super::decode::Origin;
 
-pub(super) use accept::{Service, serve};
+pub(super) use accept::{Door, Plain, Service, serve};
 pub(super) use answer::Answerer;
+pub(super) use clients::{Admission, Seat};
+pub(super) use connection::{LAST_WORDS, LINGER, QUIET, STREAM_AHEAD, ask, make_all, serve as serve_messages};
 pub(super) use transfer::Unsendable;
+pub(super) use writer::framed;
+
+/// Serves the connections of one listener: messages straight on the stream, or within a protocol around them.
+pub(super) trait Carry<R>: Send + Sync + 'static {
+    /// Serves one connection to its end.
+    fn carry(
+        &self,
+        stream: TcpStream,
+        client: IpAddr,
+        admission: Admission,
+        service: Arc<Service<R>>,
+    ) -> BoxFuture<'static, ()>;
+}
 
 /// Decides what happens with one message from a client.
 pub(super) trait Respond: Send + Sync + 'static {

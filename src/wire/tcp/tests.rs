@@ -80,7 +80,7 @@ impl Server {
         let stub = Stub::default();
         let streamed = stub.streamed.clone();
         let service = Service::new(stub, limits, Arc::new(DnsCounters::default()), stop.clone());
-        let served = tokio::spawn(serve(vec![listener], Arc::new(service)));
+        let served = tokio::spawn(serve(vec![Door { listener, carry: Arc::new(Plain) }], Arc::new(service)));
         Self { address, stop, served, streamed }
     }
 

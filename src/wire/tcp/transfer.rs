@@ -43,7 +43,7 @@ impl ZoneStream {
             query: message.into(),
             origin: Origin { transport: query.transport, client: query.client },
             counters: answerer.counters.clone(),
-            block: answerer.block.clone(),
+            block: answerer.blocks.of(query.transport).clone(),
             unsendable: answerer.unsendable.clone(),
             state: State::Asked,
             outcome: TransferOutcome::Aborted,

@@ -19,7 +19,7 @@ pub(super) struct Message {
 }
 
 /// Puts the length of a message before it.
-pub(super) fn framed(message: &[u8]) -> Vec<u8> {
+pub(in crate::wire) fn framed(message: &[u8]) -> Vec<u8> {
     let length = u16::try_from(message.len()).expect("messages are made in buffers of at most 65,535 octets");
     let mut octets = Vec::with_capacity(2 + message.len());
     octets.extend_from_slice(&length.to_be_bytes());
@@ -51,12 +51,18 @@ pub(super) async fn write<W: AsyncWrite + Unpin>(
                     permits.push(_permits);
                     next = if octets.len() < COALESCE { answers.try_recv().ok() } else { None };
                 }
-                timeout_at(by_stall(deadlines[0]), socket.write_all(&octets)).await??;
+                timeout_at(by_stall(deadlines[0]), send(&mut socket, &octets)).await??;
             }
             Some(message) = streams.recv() => {
-                timeout_at(by_stall(deadlines[1]), socket.write_all(&message)).await??;
+                timeout_at(by_stall(deadlines[1]), send(&mut socket, &message)).await??;
             }
             else => return socket.shutdown().await,
         }
     }
+}
+
+/// Writes to the end: what encrypts keeps octets back until it is flushed.
+async fn send<W: AsyncWrite + Unpin>(socket: &mut W, octets: &[u8]) -> io::Result<()> {
+    socket.write_all(octets).await?;
+    socket.flush().await
 }
