@@ -7,6 +7,8 @@ mod support;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -107,13 +109,17 @@ fn every_pipelined_tcp_query_is_answered_and_the_end_is_clean() {
 fn every_acknowledged_registration_is_kept_and_no_reply_is_cut() {
     let mut server = loaded_server();
     let http = server.http();
-    let clients: Vec<JoinHandle<Vec<String>>> =
-        (0..8).map(|number| thread::spawn(move || register_until_gone(http, number))).collect();
-    thread::sleep(LOAD);
+    let count = Arc::new(AtomicUsize::new(0));
+    let start = |number| {
+        let count = count.clone();
+        thread::spawn(move || register_until_gone(http, number, &count))
+    };
+    let clients: Vec<JoinHandle<Vec<String>>> = (0..8).map(start).collect();
+    support::eventually("some registrations are acknowledged", || count.load(Ordering::Relaxed) > 40);
     stop(&mut server);
     let acknowledged: Vec<String> =
         clients.into_iter().flat_map(|client| client.join().expect("no client panics")).collect();
-    assert!(acknowledged.len() > 20, "only {} registrations", acknowledged.len());
+    assert!(acknowledged.len() > 40, "only {} registrations", acknowledged.len());
     let server = server.setup().clone().start();
     for path in &acknowledged {
         assert_eq!(server.http_json("GET", path, None).0, 200, "{path} was acknowledged");
@@ -121,13 +127,16 @@ fn every_acknowledged_registration_is_kept_and_no_reply_is_cut() {
 }
 
 /// Registers one instance after the other; says which were acknowledged. Between whole replies the connection may end.
-fn register_until_gone(server: SocketAddr, client: usize) -> Vec<String> {
+fn register_until_gone(server: SocketAddr, client: usize, count: &AtomicUsize) -> Vec<String> {
     let mut acknowledged = Vec::new();
     let mut connection = Kept::connect(server).expect("the server takes a connection");
     for number in 0.. {
         let path = format!("/v1/services/s{client}/instances/i{number}");
         match connection.call("PUT", &path, Some(&body(1 + number))) {
-            Ok(reply) if reply.status == 201 => acknowledged.push(path),
+            Ok(reply) if reply.status == 201 => {
+                acknowledged.push(path);
+                count.fetch_add(1, Ordering::Relaxed);
+            }
             Ok(reply) => {
                 assert_eq!((reply.status, reply.word().as_str()), (503, "not-ready"), "{}", reply.text());
                 break;

@@ -9,6 +9,8 @@
 
 #[path = "support/battery.rs"]
 mod battery;
+#[path = "support/mounts.rs"]
+mod mounts;
 #[path = "support/store.rs"]
 mod support;
 
@@ -259,8 +261,7 @@ fn something_else_in_the_place_of_the_file_or_directory_is_refused() {
 fn with_own_mounts(name: &str) {
     use std::os::unix::fs::MetadataExt;
     let directory = tempfile::tempdir().unwrap();
-    let mut command = Command::new("unshare");
-    command.arg("--mount");
+    let mut command = mounts::unshare_mounts();
     if fs::metadata("/proc/self").unwrap().uid() != 0 {
         command.args(["--user", "--map-root-user"]);
     }

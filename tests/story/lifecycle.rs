@@ -119,7 +119,7 @@ fn a_restart_loses_nothing_and_gives_everybody_a_full_lease() {
     let server = Server::start();
     two_instances(&server);
     let before = serial(&server);
-    pass(LEASE * 3 / 4);
+    pass(LEASE / 2);
     let server = server.restart();
     let began = Instant::now();
     assert_eq!(serial(&server), before, "the serial stays");

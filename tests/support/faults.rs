@@ -161,8 +161,8 @@ pub fn own_mounts(test: &str) -> bool {
         return true;
     }
     let binary = std::env::current_exe().expect("this binary has a path");
-    let mut command = Command::new("unshare");
-    command.arg("--mount").arg(binary).args(["--exact", "--nocapture", test]).env(OWN_MOUNTS, "1");
+    let mut command = super::mounts::unshare_mounts();
+    command.arg(binary).args(["--exact", "--nocapture", test]).env(OWN_MOUNTS, "1");
     let output = command.output().expect("unshare (Debian package util-linux) is missing; run `make setup`");
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);

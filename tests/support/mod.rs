@@ -10,6 +10,7 @@
 
 pub mod dns;
 pub mod faults;
+pub mod mounts;
 pub mod http;
 
 use std::io::{BufRead, BufReader};
