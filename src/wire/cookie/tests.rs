@@ -31,7 +31,11 @@ struct Checked {
 fn check(cookies: &Cookies, packet: &[u8], client: &str, transport: Transport, now: u32) -> Checked {
     let mut decoded = decode(packet, Origin { transport, client: client.parse().unwrap() });
     let outcome = cookies.check_at(&mut decoded, || now);
-    let told = |edns: Option<Edns>| edns.and_then(|edns| edns.told.cookie);
+    let told = |edns: Option<Edns>| {
+        let edns = edns.expect("there is an OPT record");
+        let both = [&edns.cookie?.client[..], &edns.told.cookie?].concat();
+        both.try_into().ok()
+    };
     match decoded {
         Decoded::Query(Query { verified, edns, .. }) => Checked { outcome, verified, rcode: None, told: told(edns) },
         Decoded::Error(ErrorReply { rcode, edns, .. }) => {
@@ -152,7 +156,7 @@ fn rfc7873_5_2_3_a_required_cookie_is_given_with_badcookie_over_udp_only() {
     assert_eq!((old.outcome, old.rcode), (Some(CookieOutcome::Bad), Some(Rcode::BADCOOKIE)));
     let tcp = check(&cookies, &packet(b"abcdefgh", true), CLIENT, Transport::Tcp, 7);
     assert_eq!((tcp.outcome, tcp.rcode), (Some(CookieOutcome::New), None));
-    let plain = b"\x12\x34\0\0\0\x01\0\0\0\0\0\0\x07example\x03org\0\0\x01\0\x01";
+    let plain = b"\x12\x34\0\0\0\x01\0\0\0\0\0\x01\x07example\x03org\0\0\x01\0\x01\0\0\x29\x04\xd0\0\0\0\0\0\0";
     let plain = check(&cookies, plain, CLIENT, Transport::Udp, 7);
     assert_eq!((plain.outcome, plain.rcode), (None, None), "clients without cookies are answered");
 }
