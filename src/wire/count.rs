@@ -2,7 +2,7 @@
 
 use super::decode::DropReason;
 use super::respond::Reply;
-use crate::metrics::dns::{Block, Dropped};
+use crate::metrics::dns::{Block, CookieOutcome, Dropped};
 
 /// Counts a response.
 pub(super) fn count_reply(block: &Block, reply: &Reply) {
@@ -13,7 +13,11 @@ pub(super) fn count_reply(block: &Block, reply: &Reply) {
     if reply.panicked {
         block.panicked();
     }
-    if let Some(outcome) = reply.cookie {
+}
+
+/// Counts what the cookie of a query was worth, if there was one.
+pub(super) fn count_cookie(block: &Block, outcome: Option<CookieOutcome>) {
+    if let Some(outcome) = outcome {
         block.cookie(outcome);
     }
 }

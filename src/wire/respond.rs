@@ -1,7 +1,7 @@
 //! One packet, one response: what UDP and TCP share.
 //!
-//! Checks that decide on a client or a query (cookies; later rate limits, ACLs) belong here, between decoding and
-//! answering, so that every transport has them.
+//! Later checks that decide on a client or a query (rate limits, ACLs) belong here, between decoding and answering, so
+//! that every transport has them. Who the client is has been settled by [`Rules::decode`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -10,7 +10,6 @@ use super::encode::{encode, is_truncated};
 use super::error::write_error;
 use super::rules::Rules;
 use crate::answer::{Query, Rcode, answer};
-use crate::metrics::dns::CookieOutcome;
 use crate::model::Rtype;
 use crate::view::View;
 
@@ -30,20 +29,15 @@ pub struct Reply {
     pub truncated: bool,
     /// Whether answering panicked, and this is a SERVFAIL in its place.
     pub panicked: bool,
-    /// What the cookie of the query was worth; none if it had none.
-    pub cookie: Option<CookieOutcome>,
 }
 
-/// Writes the response to `decoded` into `out`, which has room for the limit of the transport. What the rules make of
-/// the query stands in `decoded` afterwards.
-pub fn respond(view: &View, decoded: &mut Decoded<'_>, rules: &Rules, out: &mut [u8]) -> Result<Reply, DropReason> {
-    let cookie = rules.settle(decoded);
-    let reply = match decoded {
-        Decoded::Drop(reason) => return Err(*reason),
-        Decoded::Error(error) => refuse(view, error, out),
-        Decoded::Query(query) => solve(view, query, rules, out),
-    };
-    Ok(Reply { cookie, ..reply })
+/// Writes the response to `decoded` into `out`, which has room for the limit of the transport.
+pub fn respond(view: &View, decoded: &Decoded<'_>, rules: &Rules, out: &mut [u8]) -> Result<Reply, DropReason> {
+    match decoded {
+        Decoded::Drop(reason) => Err(*reason),
+        Decoded::Error(error) => Ok(refuse(view, error, out)),
+        Decoded::Query(query) => Ok(solve(view, query, rules, out)),
+    }
 }
 
 /// Writes an error response.
@@ -53,7 +47,7 @@ fn refuse(view: &View, error: &ErrorReply<'_>, out: &mut [u8]) -> Reply {
         [.., t0, t1, _, _] => Rtype(u16::from_be_bytes([t0, t1])),
         _ => Rtype(0),
     };
-    Reply { len, rcode: error.rcode, rtype, truncated: false, panicked: false, cookie: None }
+    Reply { len, rcode: error.rcode, rtype, truncated: false, panicked: false }
 }
 
 /// Answers a query from the view. A panic costs this query only: it is answered with SERVFAIL.
@@ -66,7 +60,7 @@ fn solve(view: &View, query: &Query<'_>, rules: &Rules, out: &mut [u8]) -> Reply
     match written {
         Ok(len) => {
             let (rcode, truncated) = (Rcode(u16::from(out[3] & 15)), is_truncated(&out[..len]));
-            Reply { len, rcode, rtype: query.rtype, truncated, panicked: false, cookie: None }
+            Reply { len, rcode, rtype: query.rtype, truncated, panicked: false }
         }
         Err(_) => Reply { panicked: true, ..refuse(view, &ErrorReply::new(query, Rcode::SERVFAIL), out) },
     }

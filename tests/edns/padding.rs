@@ -8,7 +8,7 @@ use zonebeat::model::{Name, Record, Rtype};
 use zonebeat::registry::Snapshot;
 use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
 use zonebeat::wire::Rules;
-use zonebeat::wire::decode::{Origin, decode};
+use zonebeat::wire::decode::Origin;
 use zonebeat::wire::respond::{MAX_TCP, respond};
 
 use super::support::dns::{Packet, Response, rtype};
@@ -38,9 +38,10 @@ fn view(sizes: &[usize]) -> View {
 }
 
 fn answer(view: &View, packet: &[u8], transport: Transport) -> Response {
-    let mut decoded = decode(packet, Origin { transport, client: Ipv4Addr::LOCALHOST.into() });
+    let rules = Rules::default();
+    let (decoded, _) = rules.decode(packet, Origin { transport, client: Ipv4Addr::LOCALHOST.into() });
     let mut out = vec![0xAA; MAX_TCP];
-    let reply = respond(view, &mut decoded, &Rules::default(), &mut out).expect("it is answered");
+    let reply = respond(view, &decoded, &rules, &mut out).expect("it is answered");
     out.truncate(reply.len);
     let response = Response(out);
     response.message(); // it parses

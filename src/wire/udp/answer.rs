@@ -8,8 +8,8 @@ use super::worker::{BATCH, Fault, HandleBatch, Received, Replies, Sent};
 use crate::answer::Transport;
 use crate::metrics::dns::{Block, Dropped};
 use crate::view::Published;
-use crate::wire::count::{count_drop, count_reply};
-use crate::wire::decode::{Decoded, DropReason, Origin, decode};
+use crate::wire::count::{count_cookie, count_drop, count_reply};
+use crate::wire::decode::{Decoded, DropReason, Origin};
 use crate::wire::respond::respond;
 use crate::wire::rotation::Rotation;
 use crate::wire::rules::Rules;
@@ -47,8 +47,7 @@ impl HandleBatch for Answerer {
             Some(Decoded::Query(query)) => Some(query.name.as_wire()),
             _ => None,
         }));
-        for (index, decoded) in decoded.iter_mut().enumerate().filter_map(|(index, slot)| Some((index, slot.as_mut()?)))
-        {
+        for (index, decoded) in decoded.iter().enumerate().filter_map(|(index, slot)| Some((index, slot.as_ref()?))) {
             match respond(&view, decoded, &self.rules, replies.buffer()) {
                 Ok(reply) => {
                     replies.push(index, reply.len);
@@ -86,7 +85,9 @@ impl Answerer {
         if source.port() == 0 || self.is_ours(source, received.destination(index)) {
             return Decoded::Drop(DropReason::Source);
         }
-        let mut decoded = decode(received.packet(index), Origin { transport: Transport::Udp, client: source.ip() });
+        let origin = Origin { transport: Transport::Udp, client: source.ip() };
+        let (mut decoded, cookie) = self.rules.decode(received.packet(index), origin);
+        count_cookie(&self.counters, cookie);
         if let Decoded::Query(query) = &mut decoded {
             self.rotation.turn(query);
         }
