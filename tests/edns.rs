@@ -26,6 +26,7 @@ const EXPIRE: u16 = 9;
 const COOKIE: u16 = 10;
 const KEEPALIVE: u16 = 11;
 const PADDING: u16 = 12;
+const EDE: u16 = 15;
 const ZONE_VERSION: u16 = 19;
 
 const NOERROR: u16 = 0;

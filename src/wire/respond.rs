@@ -1,7 +1,7 @@
 //! One packet, one response: what UDP and TCP share.
 //!
-//! Later checks that decide on a client or a query (rate limits, ACLs) belong here, between decoding and answering, so
-//! that every transport has them. Who the client is has been settled by [`Rules::decode`].
+//! Later checks that decide on a client or a query (rate limits, ACLs, cookies) belong here, between decoding and
+//! answering, so that every transport has them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -2,9 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use zonebeat::answer::Transport;
+
+use super::padding::{answer, view};
 use super::support::dns::{self, Packet, Response, Tcp, rtype};
 use super::support::{Server, Setup, ZONE};
-use super::{COOKIE, EXPIRE, FORMERR, KEEPALIVE, NSID, PADDING, ZONE_VERSION, ask, option, options};
+use super::{COOKIE, EDE, EXPIRE, FORMERR, KEEPALIVE, NSID, PADDING, ZONE_VERSION, ask, option, options};
 
 const CLIENT_SUBNET: u16 = 8;
 
@@ -88,4 +91,18 @@ fn all_options_fit_into_the_smallest_answer_with_the_longest_name() {
     let lengths: Vec<_> = options.iter().map(|(code, data)| (*code, data.len())).collect();
     assert_eq!((rcode, lengths), (3, vec![(NSID, 63), (COOKIE, 24), (ZONE_VERSION, 6)]));
     assert!(!response.truncated() && response.0.len() <= 512, "{} octets", response.0.len());
+}
+
+#[test]
+fn rfc8914_3_an_extended_error_goes_before_an_answer_is_truncated() {
+    let mut view = view(&[100, 1120, 1230]);
+    view.stale = true;
+    let asked = |size: usize| {
+        let packet = ask(&format!("t{size}.sd.example.org"), rtype::TXT, COOKIE, b"abcdefgh");
+        let response = answer(&view, &packet, Transport::Udp);
+        (response.truncated(), options(&response).1.into_keys().collect::<Vec<_>>())
+    };
+    assert_eq!(asked(100), (false, vec![COOKIE, EDE]), "there is room for both");
+    assert_eq!(asked(1120), (false, vec![COOKIE]), "the reason is worth less than the answer");
+    assert_eq!(asked(1230), (true, vec![COOKIE, EDE]), "the answer does not fit in any case");
 }

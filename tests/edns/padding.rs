@@ -18,7 +18,7 @@ const APEX: &str = "sd.example.org";
 const ENCRYPTED: [Transport; 3] = [Transport::Tls, Transport::Https, Transport::Quic];
 
 /// A zone whose name `tN` has TXT records of N octets in all.
-fn view(sizes: &[usize]) -> View {
+pub(crate) fn view(sizes: &[usize]) -> View {
     let apex = Name::parse_absolute(APEX).expect("a name");
     let record =
         |owner: &Name, rtype, rdata: &[u8]| Record { owner: owner.clone(), rtype, ttl: 300, rdata: rdata.into() };
@@ -31,13 +31,13 @@ fn view(sizes: &[usize]) -> View {
         let strings: Vec<u8> = strings.chunks(255).flat_map(|text| [&[text.len() as u8], text].concat()).collect();
         records.push(record(&owner, Rtype::TXT, &strings));
     }
-    let source = ZoneSource { apex, records, registrations: false, reverse: false, ttl: 30, readable: true };
+    let source = ZoneSource { apex, records, registrations: true, reverse: false, ttl: 30, readable: true };
     let server = ServerFacts { identity: None, version: None, udp_size: 1232 };
     let naming = Naming::new(&["plain".into()], &[]).expect("a preset");
     Compiler::new(vec![source], naming, server, 7).full(&Snapshot::default(), &[])
 }
 
-fn answer(view: &View, packet: &[u8], transport: Transport) -> Response {
+pub(crate) fn answer(view: &View, packet: &[u8], transport: Transport) -> Response {
     let rules = Rules::default();
     let (decoded, _) = rules.decode(packet, Origin { transport, client: Ipv4Addr::LOCALHOST.into() });
     let mut out = vec![0xAA; MAX_TCP];

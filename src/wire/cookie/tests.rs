@@ -1,5 +1,7 @@
 //! Against the examples of RFC 9018 appendix A, and with clocks that the tests wind.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::answer::{Edns, Query, Transport};
 use crate::wire::decode::{Origin, decode};
@@ -126,6 +128,22 @@ fn rfc9018_5_secrets_rotate_and_the_one_before_verifies() {
     assert_eq!(again(), Some(CookieOutcome::Bad));
     cookies.replace(&[]);
     assert_eq!(later(&cookies, 1).outcome, Some(CookieOutcome::Valid), "there is always a secret");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_random_secret_is_replaced_by_itself() {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let cookies = Arc::new(Cookies::default());
+    let given = check(&cookies, &packet(b"abcdefgh", true), CLIENT, Transport::Udp, 7).told.unwrap();
+    let rotating = cookies.clone();
+    let rotating = tokio::spawn(async move { rotating.keep_rotating(DAY).await });
+    let outcomes = [CookieOutcome::Valid, CookieOutcome::Renewed, CookieOutcome::Bad];
+    for outcome in outcomes {
+        let got = check(&cookies, &packet(&given, true), CLIENT, Transport::Udp, 8);
+        assert_eq!(got.outcome, Some(outcome));
+        tokio::time::sleep(DAY + Duration::from_secs(1)).await;
+    }
+    rotating.abort();
 }
 
 #[test]

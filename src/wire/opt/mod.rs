@@ -74,11 +74,13 @@ impl<'a> Opt<'a> {
         }
     }
 
-    fn within(mut self, room: usize) -> Self {
-        if self.length() > room {
-            self.ede = None;
-        }
-        self
+    /// The same without the extended error; nothing if there is none.
+    pub(super) fn without_error(&self) -> Option<Self> {
+        self.ede.map(|_| Self { ede: None, ..*self })
+    }
+
+    fn within(self, room: usize) -> Self {
+        if self.length() > room { Self { ede: None, ..self } } else { self }
     }
 
     /// Octets of the record without padding, which takes only what is left over.
