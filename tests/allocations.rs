@@ -15,7 +15,7 @@ use zonebeat::model::{Declaration, Endpoint, Instance, Name, Revision, Rtype, Se
 use zonebeat::registry::Snapshot;
 use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
 use zonebeat::wire::Rules;
-use zonebeat::wire::decode::{Decoded, Origin, decode};
+use zonebeat::wire::decode::{Decoded, Origin};
 use zonebeat::wire::respond::{MAX_TCP, Reply, respond};
 use zonebeat::zone::parse_text;
 
@@ -102,18 +102,20 @@ fn query(name: &str, rtype: Rtype, class: u16) -> Vec<u8> {
 fn answer(view: &View, packet: &[u8], transport: Transport) -> (u64, Reply) {
     let (client, rules) = (Ipv4Addr::LOCALHOST.into(), Rules::default());
     let mut out = vec![0; MAX_TCP];
-    let mut reply = respond(view, &mut decode(packet, Origin { transport, client }), &rules, &mut out).ok();
+    let origin = Origin { transport, client };
+    let (decoded, cookie) = rules.decode(packet, origin);
+    let mut reply = respond(view, &decoded, &rules, &mut out).ok();
     let info = measure(|| {
         for rotation in 0..3 {
-            let mut decoded = decode(packet, Origin { transport, client });
+            let (mut decoded, _) = rules.decode(packet, origin);
             if let Decoded::Query(query) = &mut decoded {
                 query.rotation = rotation;
             }
-            reply = respond(view, &mut decoded, &rules, &mut out).ok();
+            reply = respond(view, &decoded, &rules, &mut out).ok();
         }
     });
     let reply = reply.expect("a query is answered");
-    assert_eq!(reply.cookie, Some(CookieOutcome::Bad), "the cookie is looked at");
+    assert_eq!(cookie, Some(CookieOutcome::Bad), "the cookie is looked at");
     assert!(!reply.panicked && reply.len > 12);
     (info.count_total.div_ceil(3), reply)
 }

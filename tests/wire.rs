@@ -73,9 +73,9 @@ proptest! {
             packet.truncate(cut.index(packet.len()));
         }
         let (transport, client) = (if tcp { Transport::Tcp } else { Transport::Udp }, IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let mut decoded = decode(&packet, Origin { transport, client });
+        let decoded = decode(&packet, Origin { transport, client });
         let mut out = vec![0; MAX_TCP];
-        if let Ok(reply) = respond(&view(), &mut decoded, &Rules::default(), &mut out) {
+        if let Ok(reply) = respond(&view(), &decoded, &Rules::default(), &mut out) {
             prop_assert!(!reply.panicked);
             let most = if tcp { MAX_TCP } else { 1232 };
             prop_assert!(reply.len <= most);

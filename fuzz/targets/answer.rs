@@ -82,7 +82,7 @@ fuzz_target!(|data: &[u8]| {
     }
     let rules = Rules::default();
     let mut out = vec![0; MAX_TCP.max(encode::MAX_UDP)];
-    let Ok(reply) = respond(&VIEW, &mut decoded, &rules, &mut out) else { return };
+    let Ok(reply) = respond(&VIEW, &decoded, &rules, &mut out) else { return };
     let limit = match (&decoded, transport) {
         (_, Transport::Tcp) => MAX_TCP,
         (Decoded::Query(query), _) => rules.udp.limit(client, query.edns.map(|edns| edns.udp_size)),

@@ -107,8 +107,8 @@ pub struct Cookie {
 /// Options of a response that do not depend on the answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Told {
-    /// Both parts of the cookie, as they go into the option.
-    pub cookie: Option<[u8; 24]>,
+    /// The server's part of the cookie; the client's part is the one that was sent.
+    pub cookie: Option<[u8; 16]>,
     /// How long the connection may be idle, in units of 100 milliseconds (RFC 7828 section 3.1).
     pub keepalive: Option<u16>,
 }

@@ -41,7 +41,7 @@ pub fn answering_zone<'v>(view: &'v View, query: &Query<'_>, answer: &Answer<'_>
 }
 
 /// How long a secondary may use what it has of the zone after it has heard from its primary, in seconds: as a primary
-/// says it to whom asks for the SOA (RFC 7314 section 3.2).
+/// says it to whom asks for the SOA (RFC 7314 section 3.1).
 pub fn expiry(zone: &Zone, query: &Query<'_>) -> Option<u32> {
     let at_apex = query.rtype == Rtype::SOA && query.name.as_wire() == zone.apex.as_wire();
     let timer = zone.soa.len().checked_sub(8)?;

@@ -132,6 +132,19 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_work_is_said_with_its_key() {
+        let settings = CookieSettings {
+            rotation: Duration::from_secs(60),
+            secrets: vec![ONE.to_owned(), "short".to_owned()],
+            secret_file: Some("cookies".into()),
+            ..CookieSettings::default()
+        };
+        let keys: Vec<_> = settings.faults().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["dns.cookies.secrets[1]", "dns.cookies.secret_file", "dns.cookies.rotation"]);
+        assert!(CookieSettings::default().faults().is_empty());
+    }
+
+    #[test]
     fn secrets_are_never_shown() {
         let settings = CookieSettings { secrets: vec![ONE.to_owned()], ..CookieSettings::default() };
         assert!(!format!("{settings:?}").contains("e5e9"));

@@ -139,10 +139,7 @@ impl Cookies {
         let sent = edns.cookie?;
         let outcome = self.enabled.then(|| {
             let (outcome, server) = self.judge(sent, client, now());
-            let mut both = [0; 24];
-            both[..8].copy_from_slice(&sent.client);
-            both[8..].copy_from_slice(&server);
-            edns.told.cookie = Some(both);
+            edns.told.cookie = Some(server);
             outcome
         });
         self.decide(decoded, outcome);

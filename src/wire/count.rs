@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::decode::DropReason;
 use super::respond::Reply;
 use crate::answer::Transport;
-use crate::metrics::dns::{Block, DnsCounters, Dropped};
+use crate::metrics::dns::{Block, CookieOutcome, DnsCounters, Dropped};
 
 /// The counters of the transports that share one responder.
 pub(super) struct Blocks(Vec<(Transport, Arc<Block>)>);
@@ -35,7 +35,11 @@ pub(super) fn count_reply(block: &Block, reply: &Reply) {
     if reply.panicked {
         block.panicked();
     }
-    if let Some(outcome) = reply.cookie {
+}
+
+/// Counts what the cookie of a query was worth, if there was one.
+pub(super) fn count_cookie(block: &Block, outcome: Option<CookieOutcome>) {
+    if let Some(outcome) = outcome {
         block.cookie(outcome);
     }
 }

@@ -24,8 +24,9 @@ const COPIED: u16 = 0x7910;
 /// Writes the whole response message into `out` and returns its length.
 ///
 /// `limit` is the largest message that the client takes (see `wire::limits`); `out` has at least that room. What does
-/// not fit: the additional section goes first, then TC is set and the answer section stays empty. Over TCP there is
-/// nothing larger to come back for, and a part of a set would be taken for the whole: that is SERVFAIL.
+/// not fit: the additional section goes first, then the extended error, then TC is set and the answer section stays
+/// empty. Over TCP there is nothing larger to come back for, and a part of a set would be taken for the whole: that is
+/// SERVFAIL.
 pub fn encode(view: &View, query: &Query<'_>, answer: &Answer<'_>, limit: usize, out: &mut [u8]) -> usize {
     let length = write(view, query, answer, limit, out);
     if !query.transport.is_datagram() && is_truncated(&out[..length]) {
@@ -38,14 +39,21 @@ pub fn encode(view: &View, query: &Query<'_>, answer: &Answer<'_>, limit: usize,
 
 fn write(view: &View, query: &Query<'_>, answer: &Answer<'_>, limit: usize, out: &mut [u8]) -> usize {
     let limit = limit.min(out.len());
-    let opt = Opt::of(view, query, answer, limit.saturating_sub(HEADER + query.question.len()));
+    let mut opt = Opt::of(view, query, answer, limit.saturating_sub(HEADER + query.question.len()));
     let mut message = Message::new(out, limit.saturating_sub(opt.length()));
     let mut flags = FLAG_QR | query.flags & COPIED | answer.rcode.0 & 0xF;
     if answer.authoritative {
         flags |= AA;
     }
     message.start(query.id, query.question);
-    if !write_content(query, answer, &mut message) {
+    let mut fits = write_content(query, answer, &mut message);
+    if !fits && let Some(shorter) = opt.without_error() {
+        message.truncate(HEADER + query.question.len());
+        message.raise_limit(limit.saturating_sub(shorter.length()));
+        fits = write_content(query, answer, &mut message);
+        opt = if fits { shorter } else { opt };
+    }
+    if !fits {
         flags |= TC;
         message.truncate(HEADER + query.question.len());
     }

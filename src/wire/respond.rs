@@ -13,7 +13,7 @@ use super::rate::kind::Kind;
 use super::rate::{Moment, Rates, Verdict};
 use super::rules::Rules;
 use crate::answer::{Answer, Query, Rcode, answer};
-use crate::metrics::dns::{CookieOutcome, Limited};
+use crate::metrics::dns::Limited;
 use crate::model::Rtype;
 use crate::view::View;
 
@@ -36,8 +36,6 @@ pub struct Reply {
     pub truncated: bool,
     /// Whether answering panicked, and this is a SERVFAIL in its place.
     pub panicked: bool,
-    /// What the cookie of the query was worth; none if it had none.
-    pub cookie: Option<CookieOutcome>,
     /// What became of it if the client's prefix has had enough answers.
     pub limited: Option<Limited>,
 }
@@ -65,18 +63,14 @@ pub struct Datagram {
 }
 
 /// Writes the response to `decoded` into `out`, which has room for the limit of the transport.
-///
-/// What the rules make of the query stands in `decoded` afterwards.
-pub fn respond(view: &View, decoded: &mut Decoded<'_>, rules: &Rules, out: &mut [u8]) -> Result<Reply, DropReason> {
-    let cookie = rules.settle(decoded);
-    let reply = respond_limited(view, decoded, rules, None, out).map_err(|silence| match silence {
+pub fn respond(view: &View, decoded: &Decoded<'_>, rules: &Rules, out: &mut [u8]) -> Result<Reply, DropReason> {
+    respond_limited(view, decoded, rules, None, out).map_err(|silence| match silence {
         Silence::Dropped(reason) => reason,
         Silence::Limited => DropReason::Source, // only datagrams are limited
-    });
-    Ok(Reply { cookie, ..reply? })
+    })
 }
 
-/// The same for a settled query in a datagram, whose response may be limited; `None`: it is not.
+/// The same for a datagram, whose response may be limited; `None`: it is not.
 pub fn respond_limited(
     view: &View,
     decoded: &Decoded<'_>,
@@ -139,7 +133,7 @@ fn refuse(view: &View, error: &ErrorReply<'_>, out: &mut [u8]) -> Reply {
         [.., t0, t1, _, _] => Rtype(u16::from_be_bytes([t0, t1])),
         _ => Rtype(0),
     };
-    Reply { len, rcode: error.rcode, rtype, truncated: false, panicked: false, cookie: None, limited: None }
+    Reply { len, rcode: error.rcode, rtype, truncated: false, panicked: false, limited: None }
 }
 
 /// Answers a query from the view. A panic costs this query only: it is answered with SERVFAIL.
@@ -163,7 +157,7 @@ fn solve(view: &View, query: &Query<'_>, rules: &Rules, limits: Limits<'_>, out:
     match written {
         Some(Ok((len, limited))) => {
             let (rcode, truncated) = (Rcode(u16::from(out[3] & 15)), is_truncated(&out[..len]));
-            Ok(Reply { len, rcode, rtype: query.rtype, truncated, panicked: false, cookie: None, limited })
+            Ok(Reply { len, rcode, rtype: query.rtype, truncated, panicked: false, limited })
         }
         Some(Err(Verdict::Slip)) => Ok(slip(view, ErrorReply::new(query, Rcode::NOERROR), limits, out)),
         Some(Err(_)) => Err(Silence::Limited),

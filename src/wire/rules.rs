@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::cookie::Cookies;
-use super::decode::Decoded;
+use super::decode::{Decoded, Origin, decode};
 use super::keepalive::Keepalive;
 use super::limits::UdpLimits;
 use super::rate::Rates;
@@ -23,10 +23,13 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Settles what EDNS options of a query come to before it is answered: what its cookie says of the client, and what
-    /// the response tells besides the answer. May turn the query into an error.
-    pub(super) fn settle(&self, decoded: &mut Decoded<'_>) -> Option<CookieOutcome> {
-        self.keepalive.settle(decoded);
-        self.cookies.check(decoded)
+    /// Reads one packet, and settles what can be known of it before it is answered: whether its cookie shows who sent it
+    /// (which may turn the query into an error), and what the response tells besides the answer. Says what the cookie
+    /// was worth, if there was one.
+    pub fn decode<'p>(&self, packet: &'p [u8], origin: Origin) -> (Decoded<'p>, Option<CookieOutcome>) {
+        let mut decoded = decode(packet, origin);
+        self.keepalive.settle(&mut decoded);
+        let cookie = self.cookies.check(&mut decoded);
+        (decoded, cookie)
     }
 }

@@ -1,5 +1,7 @@
 //! Against the examples of RFC 9018 appendix A, and with clocks that the tests wind.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::answer::{Edns, Query, Transport};
 use crate::wire::decode::{Origin, decode};
@@ -31,7 +33,11 @@ struct Checked {
 fn check(cookies: &Cookies, packet: &[u8], client: &str, transport: Transport, now: u32) -> Checked {
     let mut decoded = decode(packet, Origin { transport, client: client.parse().unwrap() });
     let outcome = cookies.check_at(&mut decoded, || now);
-    let told = |edns: Option<Edns>| edns.and_then(|edns| edns.told.cookie);
+    let told = |edns: Option<Edns>| {
+        let edns = edns.expect("there is an OPT record");
+        let both = [&edns.cookie?.client[..], &edns.told.cookie?].concat();
+        both.try_into().ok()
+    };
     match decoded {
         Decoded::Query(Query { verified, edns, .. }) => Checked { outcome, verified, rcode: None, told: told(edns) },
         Decoded::Error(ErrorReply { rcode, edns, .. }) => {
@@ -124,6 +130,22 @@ fn rfc9018_5_secrets_rotate_and_the_one_before_verifies() {
     assert_eq!(later(&cookies, 1).outcome, Some(CookieOutcome::Valid), "there is always a secret");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_random_secret_is_replaced_by_itself() {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let cookies = Arc::new(Cookies::default());
+    let given = check(&cookies, &packet(b"abcdefgh", true), CLIENT, Transport::Udp, 7).told.unwrap();
+    let rotating = cookies.clone();
+    let rotating = tokio::spawn(async move { rotating.keep_rotating(DAY).await });
+    let outcomes = [CookieOutcome::Valid, CookieOutcome::Renewed, CookieOutcome::Bad];
+    for outcome in outcomes {
+        let got = check(&cookies, &packet(&given, true), CLIENT, Transport::Udp, 8);
+        assert_eq!(got.outcome, Some(outcome));
+        tokio::time::sleep(DAY + Duration::from_secs(1)).await;
+    }
+    rotating.abort();
+}
+
 #[test]
 fn a_cookie_belongs_to_one_address_and_one_client() {
     let cookies = Cookies::default();
@@ -152,7 +174,7 @@ fn rfc7873_5_2_3_a_required_cookie_is_given_with_badcookie_over_udp_only() {
     assert_eq!((old.outcome, old.rcode), (Some(CookieOutcome::Bad), Some(Rcode::BADCOOKIE)));
     let tcp = check(&cookies, &packet(b"abcdefgh", true), CLIENT, Transport::Tcp, 7);
     assert_eq!((tcp.outcome, tcp.rcode), (Some(CookieOutcome::New), None));
-    let plain = b"\x12\x34\0\0\0\x01\0\0\0\0\0\0\x07example\x03org\0\0\x01\0\x01";
+    let plain = b"\x12\x34\0\0\0\x01\0\0\0\0\0\x01\x07example\x03org\0\0\x01\0\x01\0\0\x29\x04\xd0\0\0\0\0\0\0";
     let plain = check(&cookies, plain, CLIENT, Transport::Udp, 7);
     assert_eq!((plain.outcome, plain.rcode), (None, None), "clients without cookies are answered");
 }

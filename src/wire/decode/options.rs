@@ -47,8 +47,7 @@ fn is_question(data: &[u8]) -> Option<bool> {
     data.is_empty().then_some(true)
 }
 
-/// Over UDP there is no connection, and HTTP and QUIC have idle timeouts of their own (RFC 7828 section 3.2.2, RFC 9250
-/// section 5.5.2).
+/// Over UDP there is no connection (RFC 7828 section 3.3.1), and HTTP and QUIC tell their idle timeouts themselves.
 fn has_idle_timeout(transport: Transport) -> bool {
     matches!(transport, Transport::Tcp | Transport::Tls)
 }

@@ -208,7 +208,7 @@ fn rfc7873_4_a_cookie_has_a_clients_part_and_perhaps_one_of_a_server() {
 }
 
 #[test]
-fn rfc7828_3_2_the_idle_timeout_is_asked_for_over_connections() {
+fn rfc7828_3_3_1_the_idle_timeout_is_asked_for_over_connections() {
     let asked = |option: &[u8], transport| match decode(&with_options(option), origin(transport)) {
         Decoded::Query(query) => query.edns.map(|edns| edns.keepalive),
         _ => None,

@@ -1,8 +1,9 @@
 //! The OPT record of a response (RFC 6891): what it will hold is settled before the sections are written, because it
 //! takes room from them.
 //!
-//! Options are written in the order of [`Opt::options`]; padding comes last (RFC 7830 section 3). When there is no room
-//! for all, the extended error goes, which is for people; the others are at most some dozen octets each.
+//! Options are written in the order of [`Opt::options`]; padding comes last, since its length follows from everything
+//! before it. When there is no room for all, the extended error goes, which is for people; the others fit into the
+//! smallest response with the longest question.
 
 pub(super) mod code;
 mod padding;
@@ -10,7 +11,7 @@ mod padding;
 use super::decode::ErrorReply;
 use super::message::{Message, Section};
 use crate::answer::version::{ZoneVersion, answering_zone, expiry};
-use crate::answer::{Answer, Ede, Edns, Query, Rcode, Told};
+use crate::answer::{Answer, Ede, Edns, Query, Rcode};
 use crate::model::Rtype;
 use crate::view::View;
 
@@ -29,7 +30,9 @@ pub(super) struct Opt<'a> {
     extended_rcode: u8,
     dnssec_ok: bool,
     nsid: Option<&'a str>,
-    told: Told,
+    /// The client's part and the server's.
+    cookie: Option<([u8; 8], [u8; 16])>,
+    keepalive: Option<u16>,
     expire: Option<u32>,
     zone_version: Option<ZoneVersion>,
     ede: Option<Ede<'a>>,
@@ -63,18 +66,21 @@ impl<'a> Opt<'a> {
             udp_size,
             extended_rcode: (rcode.0 >> 4) as u8,
             dnssec_ok: edns.dnssec_ok,
-            told: edns.told,
+            cookie: edns.cookie.map(|cookie| cookie.client).zip(edns.told.cookie),
+            keepalive: edns.told.keepalive,
             ede: ede.map(short),
             padded: edns.padding,
             ..Self::default()
         }
     }
 
-    fn within(mut self, room: usize) -> Self {
-        if self.length() > room {
-            self.ede = None;
-        }
-        self
+    /// The same without the extended error; nothing if there is none.
+    pub(super) fn without_error(&self) -> Option<Self> {
+        self.ede.map(|_| Self { ede: None, ..*self })
+    }
+
+    fn within(self, room: usize) -> Self {
+        if self.length() > room { Self { ede: None, ..self } } else { self }
     }
 
     /// Octets of the record without padding, which takes only what is left over.
@@ -89,10 +95,10 @@ impl<'a> Opt<'a> {
         if let Some(nsid) = self.nsid {
             each(code::NSID, nsid.as_bytes(), &[]);
         }
-        if let Some(cookie) = &self.told.cookie {
-            each(code::COOKIE, cookie, &[]);
+        if let Some((client, server)) = &self.cookie {
+            each(code::COOKIE, client, server);
         }
-        if let Some(timeout) = self.told.keepalive {
+        if let Some(timeout) = self.keepalive {
             each(code::KEEPALIVE, &timeout.to_be_bytes(), &[]);
         }
         if let Some(seconds) = self.expire {

@@ -1,11 +1,14 @@
 //! What an OPT record holds when there is room for all of it, and when there is not.
 
 use super::*;
+use crate::answer::{Cookie, Told};
+
+const COOKIE: Cookie = Cookie { client: [7; 8], server: None };
 
 /// An OPT with every option, whose extended error has the longest text.
 fn full(text: &str) -> Opt<'_> {
-    let told = Told { cookie: Some([7; 24]), keepalive: Some(100) };
-    let edns = Edns { dnssec_ok: true, padding: true, told, ..Edns::default() };
+    let told = Told { cookie: Some([7; 16]), keepalive: Some(100) };
+    let edns = Edns { dnssec_ok: true, padding: true, cookie: Some(COOKIE), told, ..Edns::default() };
     let mut opt = Opt::new(edns, 1232, Rcode::BADCOOKIE, Some(Ede { code: Ede::OTHER, text }));
     opt.nsid = Some("ns1");
     opt.expire = Some(604_800);
@@ -34,7 +37,7 @@ fn written(opt: &Opt<'_>, length: usize, limit: usize) -> (Vec<u16>, usize) {
 }
 
 #[test]
-fn rfc7830_3_padding_is_the_last_option_and_fills_the_block() {
+fn rfc8467_4_1_padding_is_the_last_option_and_fills_the_block() {
     let opt = full("why");
     let all = vec![code::NSID, code::COOKIE, code::KEEPALIVE, code::EXPIRE, code::ZONE_VERSION, code::EDE];
     let padded = [&all[..], &[code::PADDING]].concat();
@@ -77,7 +80,7 @@ fn the_longest_error_keeps_to_its_limit() {
     let question = [&question[..254], &[0, 0, 1, 0, 1]].concat(); // as long as a question gets; nobody reads it here
     let text: &'static str = "the text of an extended error can be longer than a line, and is cut off only at some length; \
         with the longest name in the question and a cookie it may be too long for a message that has to fit everywhere";
-    let told = Told { cookie: Some([7; 24]), keepalive: None };
+    let told = Told { cookie: Some([7; 16]), keepalive: None };
     let reply = ErrorReply {
         id: 1,
         flags: 0,
@@ -87,7 +90,7 @@ fn the_longest_error_keeps_to_its_limit() {
             transport: crate::answer::Transport::Udp,
             client: std::net::Ipv4Addr::LOCALHOST.into(),
         },
-        edns: Some(Edns { told, ..Edns::default() }),
+        edns: Some(Edns { cookie: Some(COOKIE), told, ..Edns::default() }),
         extended: Some(Ede { code: Ede::OTHER, text }),
     };
     let mut out = [0; crate::wire::error::MAX_ERROR];

@@ -12,8 +12,8 @@ use crate::answer::{Ede, Query, Rcode};
 use crate::metrics::dns::{DnsCounters, TransferOutcome};
 use crate::model::Rtype;
 use crate::view::{Published, Zone};
-use crate::wire::count::{Blocks, count_drop, count_reply};
-use crate::wire::decode::{Decoded, ErrorReply, Origin, decode};
+use crate::wire::count::{Blocks, count_cookie, count_drop, count_reply};
+use crate::wire::decode::{Decoded, ErrorReply, Origin};
 use crate::wire::respond::respond;
 use crate::wire::rotation::Rotation;
 use crate::wire::rules::Rules;
@@ -40,7 +40,8 @@ impl Respond for Answerer {
     #[allow(clippy::disallowed_methods)] // because latency is measured, not decided on
     fn respond(&self, message: &[u8], origin: Origin, out: &mut [u8]) -> Action {
         let started = Instant::now();
-        let mut decoded = decode(message, origin);
+        let (mut decoded, cookie) = self.rules.decode(message, origin);
+        count_cookie(self.blocks.of(origin.transport), cookie);
         if let Decoded::Query(query) = &mut decoded {
             self.rotation.turn(query);
         }
@@ -52,7 +53,7 @@ impl Respond for Answerer {
                 Err(refusal) => decoded = Decoded::Error(refusal),
             }
         }
-        match respond(&self.published.load(), &mut decoded, &self.rules, out) {
+        match respond(&self.published.load(), &decoded, &self.rules, out) {
             Ok(reply) => {
                 let block = self.blocks.of(origin.transport);
                 count_reply(block, &reply);

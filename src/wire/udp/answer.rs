@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use super::worker::{BATCH, Fault, HandleBatch, Received, Replies, Sent};
 use crate::answer::Transport;
-use crate::metrics::dns::{Block, CookieOutcome, Dropped, Limited};
+use crate::metrics::dns::{Block, Dropped, Limited};
 use crate::view::{Published, View};
-use crate::wire::count::{count_drop, count_reply};
-use crate::wire::decode::{Decoded, DropReason, HEADER, Origin, decode};
+use crate::wire::count::{count_cookie, count_drop, count_reply};
+use crate::wire::decode::{Decoded, DropReason, HEADER, Origin};
 use crate::wire::rate::{Moment, Rates, Verdict};
-use crate::wire::respond::{Datagram, Reply, Silence, respond_limited};
+use crate::wire::respond::{Datagram, Silence, respond_limited};
 use crate::wire::rotation::Rotation;
 use crate::wire::rules::Rules;
 
@@ -44,8 +44,6 @@ pub(in crate::wire) struct Answerer {
 struct Arrived<'p> {
     index: usize,
     decoded: Decoded<'p>,
-    /// What its cookie was worth.
-    cookie: Option<CookieOutcome>,
     /// Set if answers to it may be limited.
     datagram: Option<Datagram>,
 }
@@ -120,22 +118,21 @@ impl Answerer {
         let origin = Origin { transport: Transport::Udp, client };
         let limited = rates.filter(|(rates, _)| !rates.is_exempt(client));
         let Some((rates, now)) = limited else {
-            let (decoded, cookie) = self.decode(packet, origin);
-            return Some(Arrived { index, decoded, cookie, datagram: None });
+            return Some(Arrived { index, decoded: self.decode(packet, origin), datagram: None });
         };
         let mut datagram = Datagram { now, len: packet.len(), client, shut: None };
         let in_debt = is_query(packet) && rates.is_in_debt(client, now);
         if in_debt && !has_additional(packet) && self.shut(rates, &mut datagram, slips) == Verdict::Drop {
             return None;
         }
-        let (decoded, cookie) = self.decode(packet, origin);
+        let decoded = self.decode(packet, origin);
         if matches!(&decoded, Decoded::Query(query) if query.verified) {
-            return Some(Arrived { index, decoded, cookie, datagram: None });
+            return Some(Arrived { index, decoded, datagram: None });
         }
         if in_debt && datagram.shut.is_none() && self.shut(rates, &mut datagram, slips) == Verdict::Drop {
             return None;
         }
-        Some(Arrived { index, decoded, cookie, datagram: Some(datagram) })
+        Some(Arrived { index, decoded, datagram: Some(datagram) })
     }
 
     /// Charges a prefix in debt for a datagram that is not going to be answered.
@@ -152,21 +149,20 @@ impl Answerer {
         verdict
     }
 
-    /// Decodes a datagram and settles what its options come to.
-    fn decode<'p>(&self, packet: &'p [u8], origin: Origin) -> (Decoded<'p>, Option<CookieOutcome>) {
-        let mut decoded = decode(packet, origin);
+    fn decode<'p>(&self, packet: &'p [u8], origin: Origin) -> Decoded<'p> {
+        let (mut decoded, cookie) = self.rules.decode(packet, origin);
+        count_cookie(&self.counters, cookie);
         if let Decoded::Query(query) = &mut decoded {
             self.rotation.turn(query);
         }
-        let cookie = self.rules.settle(&mut decoded);
-        (decoded, cookie)
+        decoded
     }
 
     fn answer(&self, view: &View, arrived: &Arrived<'_>, replies: &mut Replies) {
         match respond_limited(view, &arrived.decoded, &self.rules, arrived.datagram, replies.buffer()) {
             Ok(reply) => {
                 replies.push(arrived.index, reply.len);
-                count_reply(&self.counters, &Reply { cookie: arrived.cookie, ..reply });
+                count_reply(&self.counters, &reply);
             }
             Err(Silence::Dropped(reason)) => count_drop(&self.counters, reason),
             Err(Silence::Limited) => self.counters.limited(Limited::Dropped),
