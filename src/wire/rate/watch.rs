@@ -17,14 +17,14 @@ use std::time::{Duration, Instant};
 use super::table::SECOND;
 use super::{MOST_FILTERED, Moment, Prefix, Rates};
 use crate::metrics::dns::DnsCounters;
-use crate::wire::udp::filter;
+use crate::wire::udp::{self, filter};
 
 /// How often it looks while there is something to see.
 const LOOK: Duration = Duration::from_millis(5);
 /// How often it looks whether the server stops.
 const IDLE: Duration = Duration::from_millis(100);
-/// How far ahead a prefix must be to be filtered when workers cannot keep up: some thousand packets at once.
-const PRESSED: u64 = SECOND / 10;
+/// How far ahead a prefix must be to be filtered when a queue is a quarter full: it is what fills it.
+const PRESSED: u64 = SECOND / 100;
 /// Without a limited answer for so long, a flood is over.
 const OVER: Duration = Duration::from_secs(10);
 
@@ -34,6 +34,8 @@ pub(in crate::wire) struct Watch {
     sockets: Vec<UdpSocket>,
     counters: Arc<DnsCounters>,
     filtered: Vec<Prefix>,
+    /// Prefixes in debt when it last looked.
+    in_debt: usize,
     /// Since when answers are being limited, what was counted before, and when the last one was seen.
     flood: Option<Flood>,
     limited: u64,
@@ -49,7 +51,7 @@ struct Flood {
 impl Watch {
     /// A watch over the sockets of the workers.
     pub(in crate::wire) fn new(rates: Arc<Rates>, sockets: Vec<UdpSocket>, counters: Arc<DnsCounters>) -> Self {
-        Self { rates, sockets, counters, filtered: Vec::new(), flood: None, limited: 0, failing: false }
+        Self { rates, sockets, counters, filtered: Vec::new(), in_debt: 0, flood: None, limited: 0, failing: false }
     }
 
     /// Watches until `stop` is set.
@@ -58,9 +60,9 @@ impl Watch {
         let _ = self.rates.watch.set(thread::current()); // there is one watch
         while !stop.load(Relaxed) {
             let alarm = self.rates.alarm.swap(false, Relaxed);
-            if alarm || self.flood.is_some() || !self.filtered.is_empty() {
+            if alarm || self.in_debt > 0 || self.flood.is_some() || !self.filtered.is_empty() {
                 self.look(Instant::now());
-                thread::sleep(LOOK);
+                thread::sleep(LOOK); // not to be woken: workers raise the alarm all the time now
             } else {
                 thread::park_timeout(IDLE);
             }
@@ -69,10 +71,12 @@ impl Watch {
 
     fn look(&mut self, at: Instant) {
         let now = self.rates.moment(at);
-        let least = if self.rates.pressed.swap(false, Relaxed) { PRESSED } else { SECOND };
+        let pressed = self.rates.pressed.swap(false, Relaxed) && self.sockets.iter().any(is_filling);
+        let least = if pressed { PRESSED } else { SECOND };
         let mut busy: Vec<(u64, u64)> = self.rates.prefixes.busy(now.0, least).collect();
         busy.sort_unstable_by_key(|&(_, ahead)| std::cmp::Reverse(ahead));
-        self.counters.in_debt(busy.iter().filter(|(_, ahead)| *ahead > SECOND).count());
+        self.in_debt = busy.iter().filter(|(_, ahead)| *ahead > SECOND).count();
+        self.counters.in_debt(self.in_debt);
         if !self.rates.is_log_only() {
             self.filter(&busy, now);
         }
@@ -134,4 +138,9 @@ impl Watch {
             Some(_) => {}
         }
     }
+}
+
+/// Whether more waits in a socket than its worker can hope to answer in time.
+fn is_filling(socket: &UdpSocket) -> bool {
+    udp::queue(socket).is_ok_and(|queue| queue.waiting > queue.room / 4)
 }

@@ -17,8 +17,8 @@ use crate::wire::rules::Rules;
 
 /// Truncated answers of one batch to prefixes in debt: sending is what costs most, and a flood must not set its price.
 const SLIPS_PER_BATCH: usize = 4;
-/// Full batches in a row after which others are likely to wait.
-const PRESSED: u32 = 16;
+/// Full batches in a row after which somebody should look how many are waiting.
+const PRESSED: u32 = 2;
 
 /// What one worker needs to answer.
 pub(in crate::wire) struct Answerer {
