@@ -110,12 +110,13 @@ fn resident(server: &Server) -> usize {
 }
 
 /// Resident octets that each of these connections costs.
-fn cost(server: &Server, number: usize, says: &[u8]) -> usize {
-    drop(slow(number, says)(server)); // what the first connections cost once
-    pass(Duration::from_secs(1));
+fn cost(setup: &Setup, number: usize, says: &[u8]) -> usize {
+    let server = &setup.clone().start_with_files(4096);
+    drop(slow(PER_CLIENT, says)(server)); // what the first connections cost once
+    pass(Duration::from_millis(500));
     let before = resident(server);
     let connections = slow(number, says)(server);
-    pass(Duration::from_millis(700));
+    pass(Duration::from_secs(1));
     let after = resident(server);
     drop(connections);
     after.saturating_sub(before) / number
@@ -128,12 +129,12 @@ fn a_connection_holds_little_memory() {
     let config = "[dns.tcp]\nfirst_query = \"30s\"\nidle = \"30s\"\n";
     let big: String = (0..300).map(|n| format!("big TXT \"{n:0>200}\"\n")).collect();
     let zone = format!("$TTL 300\n@ SOA ns1 hostmaster 1 1h 10m 1w 5\n NS ns1\nns1 A 192.0.2.1\n{big}");
-    let server = Setup::bare().config(config).zone_file(ZONE, &zone).start_with_files(4096);
-    let silent = cost(&server, 800, &[]);
-    let half = cost(&server, 400, &[&[0xFF, 0xFF], &[0; 60_000][..]].concat());
+    let setup = Setup::bare().config(config).zone_file(ZONE, &zone);
+    let silent = cost(&setup, 800, &[]);
+    let half = cost(&setup, 400, &[&[0xFF, 0xFF], &[0; 60_000][..]].concat());
     let large = Packet::query(1, &format!("big.{ZONE}"), rtype::TXT).0;
     let large = [&(large.len() as u16).to_be_bytes(), &*large].concat();
-    let unread = cost(&server, 100, &large.repeat(64));
+    let unread = cost(&setup, 200, &large.repeat(64));
     println!("octets per connection: silent {silent}, half a message {half}, answers that are not read {unread}");
     assert!(silent < 16 << 10, "{silent} octets of a silent connection");
     assert!(half < 160 << 10, "{half} octets of a connection with half a message");

@@ -70,6 +70,8 @@ pub(super) struct Seat {
     pub(super) transfers: Arc<Semaphore>,
     /// Tells the connection to end, since a newer one needs its place.
     pub(super) leave: Notify,
+    /// Whether it is to end without waiting for octets that are on their way, because all connections are taken.
+    pub(super) at_once: AtomicBool,
     /// Whether a whole message has come.
     pub(super) heard: AtomicBool,
     client: IpAddr,
@@ -99,7 +101,8 @@ impl Clients {
         }
         let seats = table.by_client.entry(client).or_insert_with(|| Seats::new(self.transfers));
         let (flights, transfers) = (Arc::new(Semaphore::new(self.in_flight)), seats.transfers.clone());
-        let seat = Arc::new(Seat { flights, transfers, leave: Notify::new(), heard: AtomicBool::new(false), client });
+        let (leave, at_once, heard) = (Notify::new(), AtomicBool::default(), AtomicBool::default());
+        let seat = Arc::new(Seat { flights, transfers, leave, at_once, heard, client });
         seats.taken.push_back(seat.clone());
         table.total += 1;
         table.remember(&seat);
@@ -128,6 +131,7 @@ impl Table {
         while let Some(oldest) = self.silent.pop_front() {
             let Some(seat) = oldest.upgrade().filter(|seat| self.has(seat)) else { continue };
             if !seat.heard.load(Ordering::Relaxed) {
+                seat.at_once.store(true, Ordering::Relaxed);
                 self.displace(&seat);
                 return Some(());
             }
@@ -137,6 +141,7 @@ impl Table {
             let oldest = self.heard.pop_front()?;
             let Some(seat) = oldest.upgrade().filter(|seat| self.has(seat)) else { continue };
             if seat.is_idle(in_flight) {
+                seat.at_once.store(true, Ordering::Relaxed);
                 self.displace(&seat);
                 return Some(());
             }

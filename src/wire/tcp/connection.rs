@@ -122,6 +122,7 @@ impl<R: Respond> Connection<R> {
                     None => return End::Theirs,
                 },
                 Event::Stop => ending = Some((End::Ours, end_of_life.min(Instant::now() + LAST_WORDS))),
+                Event::Leave if self.seat.at_once.load(Ordering::Relaxed) => return End::Theirs,
                 Event::Leave => ending = Some((End::Theirs, end_of_life.min(Instant::now() + LAST_WORDS))),
             }
         }
