@@ -24,6 +24,9 @@ sub NS ns1.sub
 ns1.sub A 192.0.2.54
 ";
 
+/// What ten a second allow at once; a little more when sending takes a while.
+const ABOUT_TEN: std::ops::RangeInclusive<usize> = 10..=14;
+
 /// A server that limits clients of loopback too, to a few answers of each kind.
 fn serve(more: &str) -> Server {
     let config = format!(
@@ -57,7 +60,9 @@ fn answers_about_one_name_are_limited_and_every_second_slips() {
     let server = serve("");
     let asked = queries(50, |_| format!("www.{ZONE}"), rtype::A);
     let answers = burst(&server, "127.0.0.1", &asked);
-    assert_eq!(count(&answers), (10, 20));
+    let (whole, truncated) = count(&answers);
+    assert!(ABOUT_TEN.contains(&whole), "{whole} of ten a second");
+    assert!((17..=20).contains(&truncated), "{truncated} of {} slip", 50 - whole);
     for (id, answer) in answers.iter().filter(|(_, answer)| answer.truncated()) {
         let query = &asked[usize::from(*id)];
         assert!(answer.0.len() <= query.len(), "{} octets for {}", answer.0.len(), query.len());
@@ -71,7 +76,8 @@ fn answers_about_one_name_are_limited_and_every_second_slips() {
     }
     let metrics = server.call("GET", "/metrics", None);
     let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
-    for line in ["{outcome=\"dropped\"} 20", "{outcome=\"slipped\"} 20", "{outcome=\"log-only\"} 0"] {
+    for (outcome, number) in [("dropped", 50 - whole - truncated), ("slipped", truncated), ("log-only", 0)] {
+        let line = format!("{{outcome=\"{outcome}\"}} {number}");
         assert!(metrics.contains(&format!("zonebeat_dns_rate_limited_total{line}")), "{line} is not in\n{metrics}");
     }
     server.await_log("answers over UDP are being limited");
@@ -90,7 +96,8 @@ fn random_names_share_the_account_of_what_answers_them() {
     for (parent, rtype) in cases {
         let server = serve("slip = 0\n");
         let names = queries(60, |id| format!("r{id}.{parent}{ZONE}"), rtype);
-        assert_eq!(count(&burst(&server, "127.0.0.1", &names)), (10, 0), "{parent:?} {rtype}");
+        let answers = burst(&server, "127.0.0.1", &names);
+        assert!(ABOUT_TEN.contains(&answers.len()), "{} for {parent:?} {rtype}", answers.len());
     }
 }
 
@@ -100,7 +107,7 @@ fn errors_share_one_account_whatever_was_asked() {
     let mut asked = queries(30, |id| format!("r{id}.example.net"), rtype::A);
     asked.extend((30..60).map(|id| Packet::query(id, ZONE, rtype::A).count(1, 7).0));
     let answers = burst(&server, "127.0.0.1", &asked);
-    assert_eq!(answers.len(), 10);
+    assert!(ABOUT_TEN.contains(&answers.len()), "{}", answers.len());
     assert!(answers.values().all(|answer| matches!(answer.rcode(), 1 | 5)));
 }
 
@@ -123,9 +130,10 @@ fn limits_can_be_tried_out_and_switched_off() {
     let server = serve("log_only = true\n");
     assert_eq!(count(&burst(&server, "127.0.0.1", &asked)), (50, 0));
     let metrics = server.call("GET", "/metrics", None);
-    assert!(
-        String::from_utf8_lossy(&metrics.body).contains("zonebeat_dns_rate_limited_total{outcome=\"log-only\"} 40")
-    );
+    let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
+    let line = "zonebeat_dns_rate_limited_total{outcome=\"log-only\"} ";
+    let counted: usize = metrics.split_once(line).unwrap().1.split_whitespace().next().unwrap().parse().unwrap();
+    assert!((36..=40).contains(&counted), "{counted}");
     assert_eq!(count(&burst(&serve("enabled = false\n"), "127.0.0.1", &asked)), (50, 0));
     let exempt = Setup::bare().config("[dns.rate_limit]\nper_name = 10\n").zone_file(ZONE, ZONE_FILE).start();
     assert_eq!(count(&burst(&exempt, "127.0.0.1", &asked)), (50, 0), "loopback is exempt by default");
