@@ -1,12 +1,17 @@
 //! A flood from one /24, at the highest rate that this machine gives, does nobody else any harm: clients of other prefixes
 //! lose less than one query in a thousand, and no more octets go back to the /24 than came from it.
 //!
+//! Nor do packets that are malformed or forged ([`hostile`]).
+//!
 //! Server, flood and client live in network namespaces that the test makes and removes ([`namespaces`]); what runs in
 //! them is this binary again ([`roles`]).
 
 #![allow(clippy::disallowed_methods)] // real processes live in real time
 #![allow(clippy::unwrap_used)] // a test helper may stop the test
+#![allow(clippy::print_stdout)] // figures are told, and parts tell theirs
 
+#[path = "flood/hostile.rs"]
+mod hostile;
 #[path = "flood/namespaces.rs"]
 mod namespaces;
 #[path = "flood/roles.rs"]
@@ -14,7 +19,7 @@ mod roles;
 mod support;
 
 use std::fmt::Write;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use namespaces::{FLOOD, Lab};
@@ -25,6 +30,10 @@ use support::{Server, Setup, pass};
 const LASTS: Duration = Duration::from_secs(5);
 /// Floods share the two cores of a small machine badly.
 static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A service of ten, and names enough that a flood over them repeats none within a second's worth of a name.
 fn zone_file() -> String {
@@ -46,7 +55,7 @@ fn serve(lab: &Lab, config: &str) -> Server {
 
 /// Floods with one kind of query while another prefix asks a thousand times a second.
 fn flood(kind: Kind) {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let lab = Lab::new();
     let server = serve(&lab, "");
     let before = lab.octets(FLOOD);
@@ -85,7 +94,7 @@ fn many_names_that_exist() {
 
 #[test]
 fn a_prefix_is_answered_again_soon_after_its_flood() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let lab = Lab::new();
     let server = serve(&lab, "[dns.rate_limit]\nwindow = \"1s\"\n");
     let probe = |time: Duration| lab.play(FLOOD, &format!("probe {}", time.as_millis())).result()[0];

@@ -3,6 +3,7 @@
 
 #![allow(clippy::disallowed_methods)] // real processes live in real time
 #![allow(clippy::unwrap_used)] // a test helper may stop the test
+#![allow(clippy::print_stdout)] // figures are told, and parts tell theirs
 
 mod support;
 

@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
+use crate::hostile;
 use crate::namespaces::SERVER;
 use crate::support::dns::{Packet, rtype};
 
@@ -41,7 +42,11 @@ pub enum Kind {
 pub fn play() {
     let Ok(role) = std::env::var(ROLE) else { return };
     let (role, time) = role.split_once(' ').expect("a role and its time");
-    let time = Duration::from_millis(time.parse().expect("milliseconds"));
+    let number = time.parse().expect("milliseconds, or another number");
+    if hostile::play(role, number) {
+        return;
+    }
+    let time = Duration::from_millis(number);
     match role {
         "client" => ask(time),
         "probe" => probe(time),

@@ -25,6 +25,8 @@ const LOOK: Duration = Duration::from_millis(5);
 const IDLE: Duration = Duration::from_millis(100);
 /// How far ahead a prefix must be to be filtered when a queue is a quarter full: it is what fills it.
 const PRESSED: u64 = SECOND / 100;
+/// Which part of a queue is taken when workers cannot keep up.
+const FILLING: f64 = 0.25;
 /// Without a limited answer for so long, a flood is over.
 const OVER: Duration = Duration::from_secs(10);
 
@@ -71,7 +73,8 @@ impl Watch {
 
     fn look(&mut self, at: Instant) {
         let now = self.rates.moment(at);
-        let pressed = self.rates.pressed.swap(false, Relaxed) && self.sockets.iter().any(is_filling);
+        let pressed =
+            self.rates.pressed.swap(false, Relaxed) && self.sockets.iter().any(|socket| waiting(socket) > FILLING);
         let least = if pressed { PRESSED } else { SECOND };
         let mut busy: Vec<(u64, u64)> = self.rates.prefixes.busy(now.0, least).collect();
         busy.sort_unstable_by_key(|&(_, ahead)| std::cmp::Reverse(ahead));
@@ -79,6 +82,7 @@ impl Watch {
         self.counters.in_debt(self.in_debt);
         if !self.rates.is_log_only() {
             self.filter(&busy, now);
+            self.weigh();
         }
         self.tell(at);
     }
@@ -107,11 +111,18 @@ impl Watch {
             }
             Err(_) => {}
         }
-        let weighed = if self.failing { &[][..] } else { &wanted[..] };
-        for (index, slot) in self.rates.filtered.iter().enumerate() {
-            slot.store(weighed.get(index).map_or(0, |prefix| prefix.0), Relaxed);
-        }
         self.filtered = wanted;
+    }
+
+    /// Lets each packet of a filtered prefix be charged for all that the filter took: once what waited before the filter
+    /// has been handled, since that was not filtered.
+    fn weigh(&self) {
+        let is_new = self.sockets.iter().all(|socket| waiting(socket) < 1.0 / 64.0) && !self.failing;
+        let weighed = self.filtered.iter().filter(|prefix| is_new || self.rates.is_filtered(**prefix));
+        let weighed: Vec<u64> = weighed.map(|prefix| prefix.0).collect();
+        for (index, slot) in self.rates.filtered.iter().enumerate() {
+            slot.store(weighed.get(index).copied().unwrap_or(0), Relaxed);
+        }
     }
 
     /// Says once that answers are being limited, and once that it is over.
@@ -140,7 +151,7 @@ impl Watch {
     }
 }
 
-/// Whether more waits in a socket than its worker can hope to answer in time.
-fn is_filling(socket: &UdpSocket) -> bool {
-    udp::queue(socket).is_ok_and(|queue| queue.waiting > queue.room / 4)
+/// Which part of a socket's receive queue is taken.
+fn waiting(socket: &UdpSocket) -> f64 {
+    udp::queue(socket).map_or(0.0, |queue| f64::from(queue.waiting) / f64::from(queue.room.max(1)))
 }
