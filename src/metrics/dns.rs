@@ -192,6 +192,11 @@ impl Block {
         self.truncated.fetch_add(1, Relaxed);
     }
 
+    /// Panics so far.
+    pub fn panics(&self) -> u64 {
+        self.panics.load(Relaxed)
+    }
+
     /// Counts a panic that was caught.
     pub fn panicked(&self) {
         self.panics.fetch_add(1, Relaxed);

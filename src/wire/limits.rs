@@ -66,6 +66,8 @@ pub struct TcpLimits {
     pub write_stall: Duration,
     /// Transfers that run at the same time; more wait.
     pub transfers: usize,
+    /// Those of one client address; more wait there and keep nobody else from a transfer.
+    pub transfers_per_client: usize,
     /// Those of one connection; more wait there and keep nobody else from a transfer.
     pub transfers_per_connection: usize,
     /// How long a transfer may go on after the lifetime of its connection.
@@ -86,6 +88,7 @@ impl Default for TcpLimits {
             lifetime: Duration::from_secs(120),
             write_stall: Duration::from_secs(10),
             transfers: 32,
+            transfers_per_client: 4,
             transfers_per_connection: 2,
             transfer_time: Duration::from_secs(600),
             drain: Duration::from_secs(4),

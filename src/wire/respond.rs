@@ -142,7 +142,7 @@ fn solve(view: &View, query: &Query<'_>, rules: &Rules, limits: Limits<'_>, out:
         true => rules.udp.limit(query.client, query.edns.map(|edns| edns.udp_size)),
         false => MAX_TCP,
     };
-    let written = guarded(|| {
+    finish(view, query, limits, out, |out| {
         if let Some(verdict) = limits.datagram.and_then(|datagram| datagram.shut) {
             return Err(verdict);
         }
@@ -153,19 +153,61 @@ fn solve(view: &View, query: &Query<'_>, rules: &Rules, limits: Limits<'_>, out:
             verdict => return Err(verdict),
         };
         Ok((encode(view, query, &answer, limit, out), limited))
-    });
-    match written {
-        Some(Ok((len, limited))) => {
+    })
+}
+
+/// Lets `write` write an answer, and says what became of it; what stands in for the answer is written here.
+fn finish(
+    view: &View,
+    query: &Query<'_>,
+    limits: Limits<'_>,
+    out: &mut [u8],
+    write: impl FnOnce(&mut [u8]) -> Result<(usize, Option<Limited>), Verdict>,
+) -> Result<Reply, Silence> {
+    match catch_unwind(AssertUnwindSafe(|| write(out))) {
+        Ok(Ok((len, limited))) => {
             let (rcode, truncated) = (Rcode(u16::from(out[3] & 15)), is_truncated(&out[..len]));
             Ok(Reply { len, rcode, rtype: query.rtype, truncated, panicked: false, limited })
         }
-        Some(Err(Verdict::Slip)) => Ok(slip(view, ErrorReply::new(query, Rcode::NOERROR), limits, out)),
-        Some(Err(_)) => Err(Silence::Limited),
-        None => Ok(Reply { panicked: true, ..refuse(view, &ErrorReply::new(query, Rcode::SERVFAIL), out) }),
+        Ok(Err(Verdict::Slip)) => Ok(slip(view, ErrorReply::new(query, Rcode::NOERROR), limits, out)),
+        Ok(Err(_)) => Err(Silence::Limited),
+        Err(_) => Ok(Reply { panicked: true, ..refuse(view, &ErrorReply::new(query, Rcode::SERVFAIL), out) }),
     }
 }
 
-/// What `work` returns; `None` if it panicked.
-fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(work)).ok()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answer::Transport;
+    use crate::metrics::dns::DnsCounters;
+    use crate::model::naming::Naming;
+    use crate::view::{Compiler, ServerFacts};
+    use crate::wire::count::count_reply;
+    use crate::wire::decode::{Origin, decode};
+
+    /// A query for `a.` with EDNS.
+    const QUERY: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\x01\x01a\0\0\x01\0\x01\0\0\x29\x04\xd0\0\0\0\0\0\0";
+
+    fn view() -> View {
+        Compiler::new(Vec::new(), Naming::plain(), ServerFacts { udp_size: 1232, ..ServerFacts::default() }, 7)
+            .unready()
+    }
+
+    #[test]
+    fn a_panic_in_one_query_is_caught_counted_and_answered_with_servfail() {
+        let view = view();
+        let origin = Origin { transport: Transport::Udp, client: IpAddr::from([192, 0, 2, 1]) };
+        let Decoded::Query(query) = decode(QUERY, origin) else { panic!("a sound query") };
+        let mut out = vec![0; 512];
+        let none = Limits { rates: None, datagram: None };
+        let reply = finish(&view, &query, none, &mut out, |_| panic!("a bug in an answer")).expect("it is answered");
+        assert_eq!((reply.rcode, reply.panicked), (Rcode::SERVFAIL, true));
+        assert_eq!(out[..12], *b"\x12\x34\x81\x02\0\x01\0\0\0\0\0\x01", "with its id, its question and OPT");
+        let counters = DnsCounters::default();
+        let block = counters.block("udp");
+        count_reply(&block, &reply);
+        assert_eq!(block.panics(), 1);
+        let next = respond(&view, &Decoded::Query(query), &Rules::default(), &mut out).expect("the next is answered");
+        assert_eq!((next.rcode, next.panicked), (Rcode::REFUSED, false));
+    }
 }

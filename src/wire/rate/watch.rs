@@ -17,14 +17,16 @@ use std::time::{Duration, Instant};
 use super::table::SECOND;
 use super::{MOST_FILTERED, Moment, Prefix, Rates};
 use crate::metrics::dns::DnsCounters;
-use crate::wire::udp::filter;
+use crate::wire::udp::{self, filter};
 
 /// How often it looks while there is something to see.
 const LOOK: Duration = Duration::from_millis(5);
 /// How often it looks whether the server stops.
 const IDLE: Duration = Duration::from_millis(100);
-/// How far ahead a prefix must be to be filtered when workers cannot keep up: some thousand packets at once.
-const PRESSED: u64 = SECOND / 10;
+/// How far ahead a prefix must be to be filtered when a queue is a quarter full: it is what fills it.
+const PRESSED: u64 = SECOND / 100;
+/// Which part of a queue is taken when workers cannot keep up.
+const FILLING: f64 = 0.25;
 /// Without a limited answer for so long, a flood is over.
 const OVER: Duration = Duration::from_secs(10);
 
@@ -34,6 +36,8 @@ pub(in crate::wire) struct Watch {
     sockets: Vec<UdpSocket>,
     counters: Arc<DnsCounters>,
     filtered: Vec<Prefix>,
+    /// Prefixes in debt when it last looked.
+    in_debt: usize,
     /// Since when answers are being limited, what was counted before, and when the last one was seen.
     flood: Option<Flood>,
     limited: u64,
@@ -49,7 +53,7 @@ struct Flood {
 impl Watch {
     /// A watch over the sockets of the workers.
     pub(in crate::wire) fn new(rates: Arc<Rates>, sockets: Vec<UdpSocket>, counters: Arc<DnsCounters>) -> Self {
-        Self { rates, sockets, counters, filtered: Vec::new(), flood: None, limited: 0, failing: false }
+        Self { rates, sockets, counters, filtered: Vec::new(), in_debt: 0, flood: None, limited: 0, failing: false }
     }
 
     /// Watches until `stop` is set.
@@ -58,9 +62,9 @@ impl Watch {
         let _ = self.rates.watch.set(thread::current()); // there is one watch
         while !stop.load(Relaxed) {
             let alarm = self.rates.alarm.swap(false, Relaxed);
-            if alarm || self.flood.is_some() || !self.filtered.is_empty() {
+            if alarm || self.in_debt > 0 || self.flood.is_some() || !self.filtered.is_empty() {
                 self.look(Instant::now());
-                thread::sleep(LOOK);
+                thread::sleep(LOOK); // not to be woken: workers raise the alarm all the time now
             } else {
                 thread::park_timeout(IDLE);
             }
@@ -69,12 +73,16 @@ impl Watch {
 
     fn look(&mut self, at: Instant) {
         let now = self.rates.moment(at);
-        let least = if self.rates.pressed.swap(false, Relaxed) { PRESSED } else { SECOND };
+        let pressed =
+            self.rates.pressed.swap(false, Relaxed) && self.sockets.iter().any(|socket| waiting(socket) > FILLING);
+        let least = if pressed { PRESSED } else { SECOND };
         let mut busy: Vec<(u64, u64)> = self.rates.prefixes.busy(now.0, least).collect();
         busy.sort_unstable_by_key(|&(_, ahead)| std::cmp::Reverse(ahead));
-        self.counters.in_debt(busy.iter().filter(|(_, ahead)| *ahead > SECOND).count());
+        self.in_debt = busy.iter().filter(|(_, ahead)| *ahead > SECOND).count();
+        self.counters.in_debt(self.in_debt);
         if !self.rates.is_log_only() {
             self.filter(&busy, now);
+            self.weigh();
         }
         self.tell(at);
     }
@@ -103,11 +111,18 @@ impl Watch {
             }
             Err(_) => {}
         }
-        let weighed = if self.failing { &[][..] } else { &wanted[..] };
-        for (index, slot) in self.rates.filtered.iter().enumerate() {
-            slot.store(weighed.get(index).map_or(0, |prefix| prefix.0), Relaxed);
-        }
         self.filtered = wanted;
+    }
+
+    /// Lets each packet of a filtered prefix be charged for all that the filter took: once what waited before the filter
+    /// has been handled, since that was not filtered.
+    fn weigh(&self) {
+        let is_new = self.sockets.iter().all(|socket| waiting(socket) < 1.0 / 64.0) && !self.failing;
+        let weighed = self.filtered.iter().filter(|prefix| is_new || self.rates.is_filtered(**prefix));
+        let weighed: Vec<u64> = weighed.map(|prefix| prefix.0).collect();
+        for (index, slot) in self.rates.filtered.iter().enumerate() {
+            slot.store(weighed.get(index).copied().unwrap_or(0), Relaxed);
+        }
     }
 
     /// Says once that answers are being limited, and once that it is over.
@@ -134,4 +149,9 @@ impl Watch {
             Some(_) => {}
         }
     }
+}
+
+/// Which part of a socket's receive queue is taken.
+fn waiting(socket: &UdpSocket) -> f64 {
+    udp::queue(socket).map_or(0.0, |queue| f64::from(queue.waiting) / f64::from(queue.room.max(1)))
 }

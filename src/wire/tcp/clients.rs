@@ -4,12 +4,18 @@
 //! open and forget them, and the new one is the one that is needed. The new one is refused when all of them are busy,
 //! or when too many are still ending, which takes each at most half a second: a client never has more than five times
 //! its limit, even if it opens connections as fast as it can.
+//!
+//! When all connections are taken, the same happens over all clients: first goes the oldest one that has not asked
+//! anything yet, since that is how slow clients take places, then the oldest one that has nothing to do. While they end
+//! there are up to a quarter more connections than the limit; with more than that, or when all are busy, the new one is
+//! refused.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{AcquireError, Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::metrics::dns::Refused;
@@ -17,36 +23,59 @@ use crate::wire::limits::TcpLimits;
 
 /// How many connections of a client may be ending at once, for each that it may have.
 const LEAVING: usize = 4;
+/// How many connections are looked at for one that has nothing to do.
+const LOOKED_AT: usize = 64;
 
 /// All connections. The lock is held for some comparisons, when a connection comes and when it goes.
 pub(in crate::wire) struct Clients {
     connections: usize,
     per_client: usize,
     in_flight: usize,
+    transfers: usize,
     table: Mutex<Table>,
 }
 
 #[derive(Default)]
 struct Table {
     total: usize,
+    /// Of these, those that were told to leave.
+    leaving: usize,
     by_client: HashMap<IpAddr, Seats>,
+    /// Connections in the order in which they came, until they are found to have asked something.
+    silent: VecDeque<Weak<Seat>>,
+    /// Those that have.
+    heard: VecDeque<Weak<Seat>>,
 }
 
 /// The connections of one client.
-#[derive(Default)]
 struct Seats {
     /// From the oldest to the newest.
     taken: VecDeque<Arc<Seat>>,
     /// How many were told to leave and are not gone yet.
     leaving: usize,
+    /// A permit for each transfer that the client may have running.
+    transfers: Arc<Semaphore>,
+}
+
+impl Seats {
+    fn new(transfers: usize) -> Self {
+        Self { taken: VecDeque::new(), leaving: 0, transfers: Arc::new(Semaphore::new(transfers)) }
+    }
 }
 
 /// What is known of one connection from outside.
 pub(in crate::wire) struct Seat {
     /// A permit for each query that is not answered yet.
     pub(in crate::wire) flights: Arc<Semaphore>,
+    /// A permit for each transfer that the client may have running, on all its connections.
+    pub(in crate::wire) transfers: Arc<Semaphore>,
     /// Tells the connection to end, since a newer one needs its place.
     pub(in crate::wire) leave: Notify,
+    /// Whether it is to end without waiting for octets that are on their way, because all connections are taken.
+    pub(super) at_once: AtomicBool,
+    /// Whether a whole message has come.
+    pub(super) heard: AtomicBool,
+    client: IpAddr,
 }
 
 /// A seat that is taken until this is dropped.
@@ -54,34 +83,33 @@ pub(in crate::wire) struct Admission {
     pub(in crate::wire) seat: Arc<Seat>,
     /// When the connection came.
     pub(in crate::wire) born: Instant,
-    client: IpAddr,
     clients: Arc<Clients>,
 }
 
 impl Clients {
     pub(super) fn new(limits: &TcpLimits) -> Self {
         let TcpLimits { connections, connections_per_client: per_client, in_flight, .. } = *limits;
-        Self { connections, per_client, in_flight, table: Mutex::default() }
+        Self { connections, per_client, in_flight, transfers: limits.transfers_per_client, table: Mutex::default() }
     }
 
     /// Takes a seat for a connection of `client`.
     pub(in crate::wire) fn admit(self: &Arc<Self>, client: IpAddr) -> Result<Admission, Refused> {
         let mut table = self.lock();
-        if table.total >= self.connections {
+        if table.total >= self.connections + self.connections / 4 {
             return Err(Refused::Connections);
         }
-        let seats = table.by_client.entry(client).or_default();
-        if seats.taken.len() >= self.per_client {
-            let is_idle = |seat: &Arc<Seat>| seat.flights.available_permits() == self.in_flight;
-            let oldest = seats.taken.iter().position(is_idle).filter(|_| seats.leaving < LEAVING * self.per_client);
-            let displaced = oldest.and_then(|index| seats.taken.remove(index)).ok_or(Refused::Client)?;
-            displaced.leave.notify_one();
-            seats.leaving += 1;
+        table.make_room_for(client, self)?;
+        if table.total - table.leaving >= self.connections {
+            table.make_room(self.in_flight).ok_or(Refused::Connections)?;
         }
-        let seat = Arc::new(Seat { flights: Arc::new(Semaphore::new(self.in_flight)), leave: Notify::new() });
+        let seats = table.by_client.entry(client).or_insert_with(|| Seats::new(self.transfers));
+        let (flights, transfers) = (Arc::new(Semaphore::new(self.in_flight)), seats.transfers.clone());
+        let (leave, at_once, heard) = (Notify::new(), AtomicBool::default(), AtomicBool::default());
+        let seat = Arc::new(Seat { flights, transfers, leave, at_once, heard, client });
         seats.taken.push_back(seat.clone());
         table.total += 1;
-        Ok(Admission { seat, born: Instant::now(), client, clients: self.clone() })
+        table.remember(&seat);
+        Ok(Admission { seat, born: Instant::now(), clients: self.clone() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -89,17 +117,95 @@ impl Clients {
     }
 }
 
+impl Table {
+    /// Lets a client have one more connection, if need be in the place of its oldest idle one.
+    fn make_room_for(&mut self, client: IpAddr, limits: &Clients) -> Result<(), Refused> {
+        let Some(seats) = self.by_client.get(&client).filter(|seats| seats.taken.len() >= limits.per_client) else {
+            return Ok(());
+        };
+        let mut idle = seats.taken.iter().filter(|seat| seat.is_idle(limits.in_flight));
+        let oldest = idle.next().filter(|_| seats.leaving < LEAVING * limits.per_client).cloned();
+        self.displace(&oldest.ok_or(Refused::Client)?);
+        Ok(())
+    }
+
+    /// Makes room in all: for the oldest connection that has said nothing, else the oldest of some that are idle.
+    fn make_room(&mut self, in_flight: usize) -> Option<()> {
+        while let Some(oldest) = self.silent.pop_front() {
+            let Some(seat) = oldest.upgrade().filter(|seat| self.has(seat)) else { continue };
+            if !seat.heard.load(Ordering::Relaxed) {
+                seat.at_once.store(true, Ordering::Relaxed);
+                self.displace(&seat);
+                return Some(());
+            }
+            self.heard.push_back(oldest);
+        }
+        for _ in 0..LOOKED_AT.min(self.heard.len()) {
+            let oldest = self.heard.pop_front()?;
+            let Some(seat) = oldest.upgrade().filter(|seat| self.has(seat)) else { continue };
+            if seat.is_idle(in_flight) {
+                seat.at_once.store(true, Ordering::Relaxed);
+                self.displace(&seat);
+                return Some(());
+            }
+            self.heard.push_back(oldest);
+        }
+        None
+    }
+
+    /// Whether a connection is there and has not been told to leave.
+    fn has(&self, seat: &Arc<Seat>) -> bool {
+        let seats = self.by_client.get(&seat.client);
+        seats.is_some_and(|seats| seats.taken.iter().any(|taken| Arc::ptr_eq(taken, seat)))
+    }
+
+    /// Tells a connection to leave.
+    fn displace(&mut self, seat: &Arc<Seat>) {
+        let Some(seats) = self.by_client.get_mut(&seat.client) else { return };
+        seats.taken.retain(|taken| !Arc::ptr_eq(taken, seat));
+        seats.leaving += 1;
+        self.leaving += 1;
+        seat.leave.notify_one();
+    }
+
+    /// Puts a connection into the order of all, and forgets those that are gone when they are the most of it.
+    fn remember(&mut self, seat: &Arc<Seat>) {
+        self.silent.push_back(Arc::downgrade(seat));
+        for order in [&mut self.silent, &mut self.heard] {
+            if order.len() > 2 * self.total + LOOKED_AT {
+                order.retain(|seat| seat.strong_count() > 0);
+            }
+        }
+    }
+}
+
+impl Seat {
+    /// A permit for a query that has come, as soon as there is one. The connection counts as silent until then.
+    pub(in crate::wire) async fn flight(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
+        self.heard.store(true, Ordering::Relaxed);
+        self.flights.clone().acquire_owned().await
+    }
+
+    fn is_idle(&self, in_flight: usize) -> bool {
+        self.flights.available_permits() == in_flight
+    }
+}
+
 impl Drop for Admission {
     fn drop(&mut self) {
         let mut table = self.clients.lock();
+        let table = &mut *table;
         table.total -= 1;
-        let Some(seats) = table.by_client.get_mut(&self.client) else { return };
+        let Some(seats) = table.by_client.get_mut(&self.seat.client) else { return };
         match seats.taken.iter().position(|seat| Arc::ptr_eq(seat, &self.seat)) {
             Some(index) => drop(seats.taken.remove(index)),
-            None => seats.leaving -= 1,
+            None => {
+                seats.leaving -= 1;
+                table.leaving -= 1;
+            }
         }
         if seats.taken.is_empty() && seats.leaving == 0 {
-            table.by_client.remove(&self.client);
+            table.by_client.remove(&self.seat.client);
         }
     }
 }
@@ -119,12 +225,41 @@ mod tests {
     #[test]
     fn a_seat_is_free_again_when_its_connection_ends() {
         let clients = clients(2, 2);
-        let one = clients.admit(address(1)).ok();
-        let _two = clients.admit(address(2)).ok();
+        let one = clients.admit(address(1)).ok().unwrap();
+        let two = clients.admit(address(2)).ok().unwrap();
+        let _busy = [&one, &two].map(|admission| hear(admission).flights.clone().try_acquire_owned().unwrap());
         assert_eq!(clients.admit(address(3)).err(), Some(Refused::Connections));
         drop(one);
         assert!(clients.admit(address(3)).is_ok());
         assert_eq!(clients.lock().by_client.len(), 1);
+    }
+
+    /// Says something over a connection.
+    fn hear(admission: &Admission) -> &Seat {
+        admission.seat.heard.store(true, Ordering::Relaxed);
+        &admission.seat
+    }
+
+    fn is_told_to_leave(admission: &Admission) -> bool {
+        !admission.clients.lock().has(&admission.seat)
+    }
+
+    #[test]
+    fn when_all_are_taken_silence_gives_way_first_and_then_idleness() {
+        let clients = clients(8, 8);
+        let admitted: Vec<_> = (1..=8).map(|last| clients.admit(address(last)).ok().unwrap()).collect();
+        admitted.iter().filter(|seat| seat.seat.client != address(3)).for_each(|seat| assert!(hear(seat).is_idle(32)));
+        let busy = admitted[0].seat.flights.clone().try_acquire_owned();
+        let nine = clients.admit(address(9)).ok().unwrap();
+        hear(&nine);
+        assert!(is_told_to_leave(&admitted[2]), "it has said nothing");
+        let ten = clients.admit(address(10)).ok().unwrap();
+        assert!(!is_told_to_leave(&admitted[0]), "it is busy");
+        assert!(is_told_to_leave(&admitted[1]), "it is the oldest that is idle");
+        assert_eq!(clients.admit(address(11)).err(), Some(Refused::Connections), "a quarter more is the most");
+        drop((admitted, busy, nine, ten));
+        let table = clients.lock();
+        assert_eq!((table.total, table.leaving, table.by_client.len()), (0, 0, 0));
     }
 
     #[test]

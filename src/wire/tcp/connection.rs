@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -121,6 +122,7 @@ impl<R: Respond> Connection<R> {
                     None => return End::Theirs,
                 },
                 Event::Stop => ending = Some((End::Ours, end_of_life.min(Instant::now() + LAST_WORDS))),
+                Event::Leave if self.seat.at_once.load(Ordering::Relaxed) => return End::Theirs,
                 Event::Leave => ending = Some((End::Theirs, end_of_life.min(Instant::now() + LAST_WORDS))),
             }
         }
@@ -138,7 +140,7 @@ impl<R: Respond> Connection<R> {
 
     /// Answers one message; `false` if the connection is to end. Waits while too much is in flight.
     async fn handle(&self, message: &[u8]) -> bool {
-        let Ok(flight) = self.seat.flights.clone().acquire_owned().await else { return false };
+        let Ok(flight) = self.seat.flight().await else { return false };
         match ask(&self.service.responder, message, self.origin, framed) {
             Ok(octets) => self.queue(octets, flight).await,
             Err(Action::Stream(messages)) => {
@@ -159,15 +161,16 @@ impl<R: Respond> Connection<R> {
         self.answers.send(Message { octets, _permits: [flight, room] }).await.is_ok()
     }
 
-    /// Starts a stream on a thread that may block, once there are few enough of them on this connection and then on the
-    /// server. One that breaks or panics ends the connection: the client must not wait for the rest.
+    /// Starts a stream on a thread that may block, once there are few enough of them on this connection, of this client,
+    /// and then on the server. One that breaks or panics ends the connection: the client must not wait for the rest.
     fn stream(&self, messages: Box<dyn MakeMessages>, flight: OwnedSemaphorePermit) {
         let (queue, here, running) = (self.streams.clone(), self.transfers.clone(), self.service.transfers.clone());
-        let seat = self.seat.clone();
+        let (seat, client) = (self.seat.clone(), self.seat.transfers.clone());
         self.service.tasks.spawn(async move {
-            let both = async { (here.acquire_owned().await, running.acquire_owned().await) };
+            let all =
+                async { (here.acquire_owned().await, client.acquire_owned().await, running.acquire_owned().await) };
             let _permits = tokio::select! {
-                permits = both => permits,
+                permits = all => permits,
                 () = queue.closed() => return,
             };
             let made = tokio::task::spawn_blocking(move || make_all(messages, &queue)).await;

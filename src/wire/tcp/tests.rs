@@ -246,6 +246,28 @@ async fn one_connection_does_not_take_all_transfers() {
 }
 
 #[tokio::test]
+async fn one_client_does_not_take_all_transfers_with_many_connections() {
+    let limits = TcpLimits { transfers: 3, transfers_per_client: 2, ..TcpLimits::default() };
+    let server = Server::start(limits).await;
+    let mut greedy = Vec::new();
+    for _ in 0..8 {
+        let mut connection = server.connect().await;
+        send(&mut connection, b"stream").await;
+        greedy.push(connection);
+    }
+    sleep(Duration::from_millis(100)).await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut other = socket.connect(server.address).await.unwrap();
+    send(&mut other, b"stream").await;
+    for _ in 0..200 {
+        assert_eq!(receive(&mut other).await.expect("a message of the transfer").len(), 60_000);
+    }
+    drop((greedy, other));
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_transfer_that_is_read_too_slowly_ends() {
     let (lifetime, transfer_time) = (Duration::from_millis(300), Duration::from_millis(300));
     let server = Server::start(TcpLimits { lifetime, transfer_time, ..TcpLimits::default() }).await;

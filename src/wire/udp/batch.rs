@@ -461,6 +461,33 @@ pub(crate) fn force_buffers(socket: &impl AsFd, octets: usize) -> io::Result<()>
     set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, octets)
 }
 
+/// How full the receive queue of a socket is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Queue {
+    /// Octets that wait, with what the kernel needs to keep them.
+    pub(crate) waiting: u32,
+    /// Octets that may wait.
+    pub(crate) room: u32,
+    /// Datagrams that were lost since the socket was opened, because there was no room or a filter took them.
+    pub(crate) lost: u32,
+}
+
+/// Looks at the receive queue of a socket.
+pub(crate) fn queue(socket: &impl AsFd) -> io::Result<Queue> {
+    /// `SK_MEMINFO_RMEM_ALLOC`, `SK_MEMINFO_RCVBUF` and `SK_MEMINFO_DROPS` of linux/sock_diag.h, and how many there are.
+    const NUMBERS: usize = 9;
+    let mut numbers = [0_u32; NUMBERS];
+    let mut size = size_of_val(&numbers) as u32;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the buffer lives, and its size is given.
+    match unsafe {
+        libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_MEMINFO, numbers.as_mut_ptr().cast(), &raw mut size)
+    } {
+        0 => Ok(Queue { waiting: numbers[0], room: numbers[1], lost: numbers[8] }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 fn set_option(socket: &impl AsFd, level: c_int, option: c_int, value: c_int) -> io::Result<()> {
     let value = &raw const value;
     let fd = socket.as_fd().as_raw_fd();

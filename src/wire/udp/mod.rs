@@ -26,4 +26,5 @@ mod socket;
 pub(super) mod worker;
 
 pub(super) use answer::Answerer;
+pub(super) use batch::queue;
 pub(super) use socket::{bind, probe};

@@ -20,6 +20,8 @@ pub(super) struct Visit<R> {
     pub(super) service: Arc<Service<R>>,
     /// A permit for each transfer of this connection that may run.
     pub(super) transfers: Arc<Semaphore>,
+    /// A permit for each transfer that its client may have running, on all its connections.
+    pub(super) client_transfers: Arc<Semaphore>,
     /// When a transfer that runs has to be over.
     pub(super) end_of_transfers: Instant,
 }
@@ -32,6 +34,7 @@ pub(super) async fn serve<R: Respond>(connection: Connection, admission: Admissi
         origin: Origin { transport: Transport::Quic, client: connection.remote_address().ip() },
         service: service.clone(),
         transfers: Arc::new(Semaphore::new(limits.transfers_per_connection)),
+        client_transfers: admission.seat.transfers.clone(),
         end_of_transfers: end_of_life + limits.transfer_time,
         connection,
     });
@@ -73,7 +76,7 @@ async fn accept<R: Respond>(
             () = visit.service.stop.cancelled(), if ending.is_none() => ending = Some(Instant::now() + LAST_WORDS),
             accepted = timeout_at(until, visit.connection.accept_bi()) => match accepted {
                 Ok(Ok((send, receive))) => {
-                    let Ok(flight) = admission.seat.flights.clone().acquire_owned().await else { return false };
+                    let Ok(flight) = admission.seat.flight().await else { return false };
                     let deadline = if first { patience } else { Instant::now() + limits.first_query };
                     let visit = visit.clone();
                     streams.spawn(async move {

@@ -115,9 +115,13 @@ impl<R: Respond> Visit<R> {
 
     /// Writes a response of many messages as they are made, when it is its turn.
     async fn stream(&self, send: &mut SendStream, messages: Box<dyn MakeMessages>) -> Done {
-        let (here, running) = (self.transfers.clone(), self.service.transfers.clone());
-        let Ok(_here) = here.acquire_owned().await else { return give_up(send, DoqErrorCode::InternalError) };
-        let Ok(_running) = running.acquire_owned().await else { return give_up(send, DoqErrorCode::InternalError) };
+        let mut permits = Vec::new();
+        for limit in [&self.transfers, &self.client_transfers, &self.service.transfers] {
+            let Ok(permit) = limit.clone().acquire_owned().await else {
+                return give_up(send, DoqErrorCode::InternalError);
+            };
+            permits.push(permit);
+        }
         let (queue, mut queued) = mpsc::channel(STREAM_AHEAD);
         let making = tokio::task::spawn_blocking(move || make_all(messages, &queue));
         let stall = self.service.limits.write_stall;
