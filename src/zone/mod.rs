@@ -12,6 +12,7 @@
 mod check;
 mod fields;
 mod gateway;
+mod generate;
 mod lexer;
 mod load;
 mod mnemonics;
@@ -20,6 +21,7 @@ mod parse;
 mod presentation;
 pub mod print;
 mod rdata;
+mod settle;
 mod special;
 mod substitution;
 mod svcb;
@@ -30,7 +32,7 @@ use std::sync::Arc;
 use crate::model::{Name, Record};
 
 pub use crate::model::Place;
-pub use load::{Broken, Loaded, load, origin_of};
+pub use load::{Broken, Loaded, load, load_files, origin_of};
 pub use parse::{Parsed, Sources, parse_text, parse_zone};
 pub use types::{mnemonic, type_from_text};
 
