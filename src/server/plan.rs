@@ -90,10 +90,12 @@ impl Plan {
     }
 }
 
-/// Reads and parses every zone file of the configured directory.
+/// Reads and parses every zone file that the configuration names and those of its directory.
 pub(super) fn read_files(config: &Config) -> Result<Loaded, ConfigError> {
-    let files = config.zones_dir.as_deref().map(zones::zone_files).transpose()?.unwrap_or_default();
-    Ok(zone::load(&zones::read_file, &files))
+    let chosen = config.zone_files()?;
+    let mut loaded = zone::load_files(&zones::read_file, &chosen.files);
+    loaded.findings.extend(chosen.remarks(&loaded.included));
+    Ok(loaded)
 }
 
 /// Logs what was found in zone files, with the line and a caret.
