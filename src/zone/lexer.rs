@@ -119,7 +119,10 @@ impl<'s> Lexer<'s> {
         match octet {
             b'\n' => self.newline(),
             _ if self.source.get(self.at + 1) == Some(&b'\n') => return false,
-            _ => self.at += 1,
+            _ => {
+                self.at += 1;
+                self.line_start = self.at;
+            }
         }
         true
     }
