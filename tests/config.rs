@@ -52,6 +52,8 @@ fn the_explained_file_shows_commented_keys_at_their_defaults() {
     config.validate().expect("commented keys are right");
     let zone = ZoneSettings {
         hostmaster: Some(name("hostmaster.sd.example.org")),
+        file: Some("db.sd.example.org".into()),
+        registrations: Some(true),
         ..ZoneSettings::new(name("sd.example.org"))
     };
     assert_eq!(config.zone, [zone]);

@@ -9,8 +9,8 @@ mod named;
 use std::collections::BTreeSet;
 
 use named::{Octets, compile, octets};
-use zonebeat::model::{Finding, Name};
-use zonebeat::zone::{StaticZone, origin_of, parse_text, parse_zone};
+use zonebeat::model::{Finding, Name, ZoneFile};
+use zonebeat::zone::{StaticZone, load_files, origin_of, parse_text, parse_zone};
 
 /// Put before records that are tried.
 const HEAD: &str = "$TTL 300\n@ SOA ns h 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n";
@@ -113,5 +113,47 @@ fn what_bind_refuses_we_refuse_with_its_place() {
         compile(&origin(), format!("{HEAD}x {record}\n").as_bytes(), ".".as_ref()).is_ok()
     });
     wrong.extend(taken.into_iter().map(|record| format!("BIND takes {record}")));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+const CASES: &str = include_str!("zones/bind-syntax.cases");
+
+/// Mark, title and text of each case.
+fn cases() -> Vec<(char, &'static str, String)> {
+    let split = |case: &'static str| {
+        let (title, text) = case.split_once('\n').expect("a title and a text");
+        let text = text.replace("<CR>", "\r");
+        let text = text.strip_suffix("<END>\n").unwrap_or(&text);
+        let whole = text.strip_prefix("<WHOLE>\n").map(str::to_owned);
+        let mark = title.chars().next().expect("a mark");
+        (mark, &title[2..], whole.unwrap_or_else(|| format!("{HEAD}{text}")))
+    };
+    CASES.split("=== ").skip(1).map(split).collect()
+}
+
+#[test]
+fn bind_reads_files_of_every_shape_as_we_do() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/zones/included");
+    let mut wrong = Vec::new();
+    let all = cases();
+    assert!(all.len() > 200, "only {} cases", all.len());
+    for (mark, title, text) in all {
+        let sources = |path: &str| match path {
+            "example.org.zone" => Ok(text.clone().into_bytes()),
+            other => read_file(other),
+        };
+        let file = ZoneFile { folder: Some(folder.into()), ..ZoneFile::new("example.org.zone") };
+        let loaded = load_files(&sources, &[file]);
+        let theirs = compile(&origin(), text.as_bytes(), folder.as_ref());
+        let fault = match (mark, loaded.zones.first(), theirs) {
+            ('+', Some(zone), Ok(theirs)) if octets(zone) != theirs => differences(&octets(zone), &theirs),
+            ('+', Some(_), Ok(_)) | ('-', None, Err(_)) | ('?', ..) => continue,
+            (_, Some(zone), Err(why)) => format!("we take it, BIND says {why}{}", printed(zone)),
+            (_, None, Ok(_)) => format!("BIND takes it, we say {:#?}", loaded.findings),
+            (_, None, Err(why)) => format!("BIND refuses it: {why}"),
+            (_, Some(_), Ok(_)) => "both take it".to_owned(),
+        };
+        wrong.push(format!("=== {title}: {fault}"));
+    }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

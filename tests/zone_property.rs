@@ -85,6 +85,19 @@ const HEAD: &str = "$TTL 300\n@ SOA ns h 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n";
 const HEAD_RECORDS: usize = 3;
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn data_of_every_type_are_read_back_from_what_is_printed((rtype, data) in mutated()) {
+        if let Ok(read) = read_one(&in_hexadecimal(rtype, &data)) {
+            prop_assert_eq!(&read, &(rtype, data.clone()));
+            let text = format!("{} {}", zonebeat::zone::mnemonic(rtype), print::rdata(rtype, &data));
+            prop_assert_eq!(read_one(&text), Ok(read), "{}", text);
+        }
+    }
+}
+
+proptest! {
     #[test]
     fn printed_records_are_read_back(records in records()) {
         let lines: String = records.iter().map(|record| print::record(record) + "\n").collect();
@@ -106,6 +119,50 @@ proptest! {
     fn any_words_are_read_or_refused(words in proptest::collection::vec(word(), 0..60)) {
         shows_itself(parse_text("zone", format!("{HEAD}{}", words.concat()).as_bytes(), &origin()));
     }
+}
+
+/// Records of every type, as `tests/zone_named.rs` compares them with BIND.
+const TYPES: &str = include_str!("zones/bind-types.records");
+
+/// Type and data of every record that BIND takes.
+fn samples() -> &'static [(Rtype, Vec<u8>)] {
+    static SAMPLES: std::sync::LazyLock<Vec<(Rtype, Vec<u8>)>> = std::sync::LazyLock::new(|| {
+        let records = TYPES.lines().filter_map(|line| line.strip_prefix("+ ")).map(|line| read_one(line).expect(line));
+        records.collect()
+    });
+    &SAMPLES
+}
+
+/// Reads the type and data of one record.
+fn read_one(text: &str) -> Result<(Rtype, Vec<u8>), String> {
+    let (zone, _) = parse_text("zone", format!("{HEAD}x {text}\n").as_bytes(), &origin())
+        .map_err(|findings| zonebeat::model::finding::render_all(&findings, false))?;
+    let record = zone.records.into_iter().next_back().expect("records").record;
+    Ok((record.rtype, record.rdata.into()))
+}
+
+/// Data with some octets changed, taken out or put in.
+fn mutated() -> impl Strategy<Value = (Rtype, Vec<u8>)> {
+    let change = (any::<u16>(), any::<u8>(), 0..4u8);
+    (0..samples().len(), proptest::collection::vec(change, 0..4)).prop_map(|(sample, changes)| {
+        let (rtype, mut data) = samples()[sample].clone();
+        for (at, octet, kind) in changes {
+            let at = usize::from(at) % (data.len() + 1);
+            match kind {
+                0 => data.insert(at, octet),
+                1 if at < data.len() => drop(data.remove(at)),
+                2 if at < data.len() => data[at] ^= 1 << (octet % 8),
+                3 if at < data.len() => data[at] = octet,
+                _ => {}
+            }
+        }
+        (rtype, data)
+    })
+}
+
+fn in_hexadecimal(rtype: Rtype, data: &[u8]) -> String {
+    let digits: String = data.iter().map(|octet| format!("{octet:02x}")).collect();
+    format!("TYPE{} \\# {} {digits}", rtype.0, data.len())
 }
 
 /// Pieces of zone files in no order.

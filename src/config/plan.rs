@@ -53,8 +53,8 @@ impl Config {
         let mut plan = ZonePlan::default();
         for settings in self.zone.iter().filter(|zone| zone.name != Name::root()) {
             let of_addresses = reverse::is_reverse(&settings.name);
-            let reverse = wanted_reverse.contains(&settings.name) || (of_addresses && settings.registrations);
-            let registrations = settings.registrations && !of_addresses;
+            let reverse = wanted_reverse.contains(&settings.name) || (of_addresses && settings.takes_registrations());
+            let registrations = settings.takes_registrations() && !of_addresses;
             plan.add(settings.clone(), reverse, registrations, self.server.self_register);
         }
         if plan.zones.is_empty() {

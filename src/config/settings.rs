@@ -23,7 +23,7 @@ use crate::model::naming::Template;
 pub struct Config {
     /// Where the embedded store and other state live.
     pub data_dir: PathBuf,
-    /// One file per zone, `NAME.zone`.
+    /// One file per zone, `NAME.zone`, `db.NAME` or `NAME.db`.
     pub zones_dir: Option<PathBuf>,
     /// Reverse zones that take PTR records: names of zones, or prefixes.
     pub reverse: Vec<String>,
@@ -205,6 +205,8 @@ impl Default for Http {
 pub struct ZoneSettings {
     /// The apex; the root means that the key is missing.
     pub name: Name,
+    /// The zone file, of any name, relative to `zones_dir`.
+    pub file: Option<PathBuf>,
     /// TTL of registrations' records, in seconds.
     #[serde(deserialize_with = "value::seconds")]
     pub ttl: u32,
@@ -235,16 +237,17 @@ pub struct ZoneSettings {
     /// After how long without success they stop answering, in seconds.
     #[serde(deserialize_with = "value::seconds")]
     pub expire: u32,
-    /// Whether registrations are published here.
-    pub registrations: bool,
     /// Who may ask about this zone; empty: those of `dns.allow_query`.
     pub allow_query: Vec<IpNet>,
+    /// Whether registrations are published here; see [`ZoneSettings::takes_registrations`].
+    pub registrations: Option<bool>,
 }
 
 impl Default for ZoneSettings {
     fn default() -> Self {
         Self {
             name: Name::root(),
+            file: None,
             ttl: 30,
             negative_ttl: 5,
             soa_ttl: 30,
@@ -256,8 +259,8 @@ impl Default for ZoneSettings {
             refresh: 60,
             retry: 30,
             expire: 604_800,
-            registrations: true,
             allow_query: Vec::new(),
+            registrations: None,
         }
     }
 }
@@ -266,6 +269,11 @@ impl ZoneSettings {
     /// The defaults for a zone.
     pub fn new(name: Name) -> Self {
         Self { name, ..Self::default() }
+    }
+
+    /// Whether registrations are published here: as configured, or if no file is named for the zone.
+    pub fn takes_registrations(&self) -> bool {
+        self.registrations.unwrap_or(self.file.is_none())
     }
 
     /// The SOA record's mail address: as configured, or `hostmaster` in the zone.

@@ -56,7 +56,7 @@ impl Config {
         for zone in &self.zone {
             let own_ns = zone.ns.is_empty() || zone.ns.iter().any(|ns| ns.is_within(&zone.name));
             let without = zone.ns_addresses.is_empty() && self.listen_addresses().is_empty();
-            if own_ns && without && self.zones_dir.is_none() {
+            if own_ns && without && self.zones_dir.is_none() && zone.file.is_none() {
                 warnings.push(format!(
                     "zone {}: its name servers get no addresses, because dns.listen has only wildcards; set ns_addresses",
                     zone.name
@@ -175,6 +175,9 @@ impl Check<'_> {
                 self.wrong(&format!("zone[{at}].name"), "is missing, or the root, which takes no registrations");
             } else if zone[..at].iter().any(|other| other.name == settings.name) {
                 self.wrong(&format!("zone[{at}].name"), format!("{} is declared twice", settings.name));
+            }
+            if settings.file.as_ref().is_some_and(|file| file.as_os_str().is_empty()) {
+                self.wrong(&format!("zone[{at}].file"), "is empty; name a zone file such as \"db.example.org\"");
             }
             for (index, address) in settings.ns_addresses.iter().enumerate() {
                 if address.is_unspecified() || address.is_multicast() {

@@ -13,6 +13,7 @@ pub mod refusal;
 pub mod revision;
 pub mod service;
 pub mod token;
+pub mod zone_file;
 
 pub use change::{Change, Item, Transition};
 pub use clock::{Clock, Timestamp};
@@ -24,3 +25,4 @@ pub use refusal::{Refusal, Word};
 pub use revision::{Revision, Serial};
 pub use service::{Declaration, Service};
 pub use token::{Principal, Scope, Token};
+pub use zone_file::ZoneFile;

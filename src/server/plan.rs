@@ -14,7 +14,7 @@ use crate::registry::Options;
 use crate::security::Policy;
 use crate::view::{Compiler, ServerFacts, ZoneSource};
 use crate::wire::{Certificates, CookieOptions, EncryptedOptions, TcpLimits, UdpLimits, WireOptions};
-use crate::zone::{self, Loaded, StaticRecord, StaticZone};
+use crate::zone::{self, Checks, Loaded, StaticRecord, StaticZone};
 
 /// The zones of this server, with the records that people wrote or that the configuration gives them.
 #[derive(Debug, Clone)]
@@ -116,12 +116,13 @@ impl Plan {
     }
 }
 
-/// Reads and parses every zone file of the configured directory. Files of zones that follow the registry may not be
-/// signed.
+/// Reads and parses every zone file that the configuration names and those of its directory. Files of zones that follow
+/// the registry may not be signed.
 pub(super) fn read_files(config: &Config, follows_registry: impl Fn(&Name) -> bool) -> Result<Loaded, ConfigError> {
-    let files = config.zones_dir.as_deref().map(zones::zone_files).transpose()?.unwrap_or_default();
-    let mut loaded = zone::load(&zones::read_file, &files);
-    loaded.refuse_signed(&files, follows_registry);
+    let chosen = config.zone_files()?;
+    let mut loaded = zone::load_files(&Checks::default(), &zones::read_file, &chosen.files);
+    loaded.refuse_signed(&chosen.files, follows_registry);
+    loaded.findings.extend(chosen.remarks(&loaded.included));
     Ok(loaded)
 }
 

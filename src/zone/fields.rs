@@ -2,8 +2,8 @@
 
 use super::types::{self, Field};
 use super::{gateway, obsolete, special, substitution, svcb};
-use crate::model::Rtype;
 use crate::model::name::{MAX_LABEL, MAX_NAME};
+use crate::model::{Name, Rtype};
 
 /// A field and its octets, length octets included.
 pub(super) type Part<'r> = (Field, &'r [u8]);
@@ -203,10 +203,33 @@ pub(super) fn verify(rtype: Rtype, rdata: &[u8]) -> Result<(), String> {
         (25 | 48 | 57 | 60, [flags, ..]) if rdata.len() == 4 && (rtype.0 != 25 || flags & 0xc0 != 0xc0) => {
             Err("the key is empty".to_owned())
         }
+        (25, [flags, ..]) if rdata.len() > 4 && flags & 0xc0 == 0xc0 => {
+            Err("the flags say that there is no key; one follows".to_owned())
+        }
+        (46, [_, _, _, labels, ..]) => {
+            let signer = rdata.get(18..).and_then(|rest| Name::from_wire(rest.get(..name_length(rest)?)?).ok());
+            match signer.map_or(0, |signer| signer.labels().count()) {
+                signed if signed > usize::from(*labels) => Err(format!(
+                    "the owner has {labels} labels, and so is not in the zone of the signer, who has {signed}"
+                )),
+                _ => Ok(()),
+            }
+        }
         (57, [high, low, ..]) if [*high, *low] != [0, 0] => Err("the flags of an RKEY record are 0".to_owned()),
         (64 | 65, _) => svcb::verify(rdata),
         _ => Ok(()),
     }
+}
+
+/// Whether a key or digest of the private algorithm 253 begins with a name (RFC 4034 appendix A.1.1). BIND asks for it
+/// where data are written in hexadecimal.
+pub(super) fn is_named_privately(rtype: Rtype, rdata: &[u8]) -> bool {
+    let key = match (rtype.0, rdata) {
+        (25 | 48 | 57 | 60, [_, _, _, 253, key @ ..]) => key,
+        (43 | 59 | 32768 | 32769, [_, _, 253, _, key @ ..]) => key,
+        _ => return true,
+    };
+    key.is_empty() || name_length(key).is_some_and(|length| length <= key.len())
 }
 
 /// The length of a digest by its type.

@@ -91,8 +91,7 @@ impl<'s> Lexer<'s> {
     fn read_line(&mut self, tokens: &mut Vec<Token>) -> bool {
         while let Some(octet) = self.peek() {
             match octet {
-                b'\n' => {
-                    self.newline();
+                b'\n' | b'\r' if self.ends_line(octet) => {
                     if self.open.is_empty() {
                         return true;
                     }
@@ -113,6 +112,19 @@ impl<'s> Lexer<'s> {
             self.report(opened, "this parenthesis is never closed");
         }
         false
+    }
+
+    /// Steps over the end of a line. A carriage return without a line feed ends the line too, and counts as none.
+    fn ends_line(&mut self, octet: u8) -> bool {
+        match octet {
+            b'\n' => self.newline(),
+            _ if self.source.get(self.at + 1) == Some(&b'\n') => return false,
+            _ => {
+                self.at += 1;
+                self.line_start = self.at;
+            }
+        }
+        true
     }
 
     fn peek(&self) -> Option<u8> {
@@ -151,13 +163,13 @@ impl<'s> Lexer<'s> {
             if is_blank(octet) || matches!(octet, b'\n' | b';' | b'(' | b')' | b'"') {
                 break;
             }
-            self.octet(octet);
+            self.octet(octet, false);
         }
         token.end = self.at;
         token
     }
 
-    /// A quoted string; must end on its line.
+    /// A quoted string; must end on its line, but for line feeds with a backslash before them.
     fn quoted(&mut self) -> Option<Token> {
         let opening = self.mark(1);
         self.at += 1;
@@ -170,25 +182,26 @@ impl<'s> Lexer<'s> {
                     return Some(token);
                 }
                 b'\n' => break,
-                other => self.octet(other),
+                other => self.octet(other, true),
             }
         }
         self.report(opening, "this quote is not closed on its line");
         None
     }
 
-    /// Steps over one octet, or over an escape of two.
-    fn octet(&mut self, octet: u8) {
+    /// Steps over one octet, or over an escape of two. Between quotes the second may be a line feed.
+    fn octet(&mut self, octet: u8, quoted: bool) {
         let escape = self.mark(1);
         self.at += 1;
-        if octet == b'\\' {
-            match self.peek() {
-                None | Some(b'\n') => self.report(escape, "nothing stands behind this backslash"),
-                Some(b'\r') if self.source.get(self.at + 1) == Some(&b'\n') => {
-                    self.report(escape, "nothing stands behind this backslash");
-                }
-                Some(_) => self.at += 1,
+        match (octet, self.peek()) {
+            (0, _) if !quoted => self.report(escape, "an octet of zero stands here; write it as \\000"),
+            (b'\\', Some(b'\n')) if quoted => self.newline(),
+            (b'\\', None | Some(b'\n')) => self.report(escape, "nothing stands behind this backslash"),
+            (b'\\', Some(b'\r')) if self.source.get(self.at + 1) == Some(&b'\n') => {
+                self.report(escape, "nothing stands behind this backslash");
             }
+            (b'\\', Some(_)) => self.at += 1,
+            _ => {}
         }
     }
 
@@ -230,6 +243,15 @@ mod tests {
     fn quotes_and_escapes_keep_special_octets() {
         let got = entries(b"a\\;b \"c ;( d\" e\"f\" \"\" \"\\\"\"");
         assert_eq!(got, [Ok(["a\\;b", "c ;( d", "e", "f", "", "\\\""].map(String::from).to_vec())]);
+    }
+
+    #[test]
+    fn lines_end_at_carriage_returns_and_go_on_behind_escaped_line_feeds() {
+        let got = entries(b"a\rb (\rc)\r\n\"d\\\ne\" f\n\"g");
+        let last = got.last().cloned().expect("entries");
+        let words = |words: &[&str]| Ok(words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        assert_eq!(got[..3], [words(&["a"]), words(&["b", "c"]), words(&["d\\\ne", "f"])]);
+        assert_eq!(last, Err("4:1 this quote is not closed on its line".to_owned()));
     }
 
     #[test]

@@ -1,11 +1,9 @@
-//! A directory of zone files becomes zones: one file each, named `NAME.zone`.
+//! Zone files become zones, one file each: named after their zone, or configured for it.
 
-use std::collections::BTreeSet;
-use std::path::Path;
-use std::sync::Arc;
+use std::collections::HashMap;
 
-use super::{Checks, Place, Sources, StaticZone, check, parse_zone_with};
-use crate::model::{Finding, Name};
+use super::{Place, Sources, StaticZone, parse};
+use crate::model::{Finding, Name, ZoneFile, zone_file};
 
 /// What reading a set of zone files gave. A broken file is left out whole and does not keep the others out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,6 +14,8 @@ pub struct Loaded {
     pub broken: Vec<Broken>,
     /// Everything that was found, warnings among it.
     pub findings: Vec<Finding>,
+    /// The files that were included, as they were named.
+    pub included: Vec<String>,
 }
 
 /// A file that is not used.
@@ -46,36 +46,41 @@ impl Loaded {
     }
 }
 
-/// Reads and checks zone files. Two files of one zone are an error of the second.
+/// Reads and checks zone files that are named after their zones. Two files of one zone are an error of the second.
 pub fn load(sources: &dyn Sources, files: &[String]) -> Loaded {
-    load_with(&Checks::default(), sources, files)
+    let files: Vec<ZoneFile> = files.iter().map(ZoneFile::new).collect();
+    load_files(&Checks::default(), sources, &files)
 }
 
-/// The same, with what a check needs besides the files.
-pub fn load_with(checks: &Checks, sources: &dyn Sources, files: &[String]) -> Loaded {
+/// Reads and checks zone files, with what the checks need besides them. Two files of one zone are an error of the second.
+pub fn load_files(checks: &Checks, sources: &dyn Sources, files: &[ZoneFile]) -> Loaded {
     let mut loaded = Loaded::default();
-    let mut taken: Vec<(Name, &str)> = Vec::new();
+    let mut taken: HashMap<Name, &str> = HashMap::new();
     for file in files {
-        let origin = origin_of(file);
+        let origin = file.zone.clone().map_or_else(|| origin_of(&file.path), Ok);
         let outcome = match &origin {
-            Ok(origin) => parse_zone_with(checks, sources, file, origin),
+            Ok(origin) => {
+                let (parsed, included) = parse::parse_file(checks, sources, file, origin);
+                loaded.included.extend(included.iter().map(|file| file.to_string()));
+                parsed
+            }
             Err(finding) => Err(vec![finding.clone()]),
         };
-        let outcome = outcome.and_then(|(zone, findings)| match taken.iter().find(|(name, _)| *name == zone.origin) {
-            Some((name, first)) => {
-                let message = format!("the zone {name} stands in \"{first}\" already");
-                Err([findings, vec![Finding::error(Place::whole(file), message)]].concat())
+        let outcome = outcome.and_then(|(zone, findings)| match taken.get(&zone.origin) {
+            Some(first) => {
+                let message = format!("the zone {} stands in \"{first}\" already", zone.origin);
+                Err([findings, vec![Finding::error(Place::whole(&file.path), message)]].concat())
             }
             None => Ok((zone, findings)),
         });
         match outcome {
             Ok((zone, findings)) => {
-                taken.push((zone.origin.clone(), file));
+                taken.insert(zone.origin.clone(), &file.path);
                 loaded.zones.push(zone);
                 loaded.findings.extend(findings);
             }
             Err(findings) => {
-                loaded.broken.push(Broken { file: file.clone(), origin: origin.ok() });
+                loaded.broken.push(Broken { file: file.path.clone(), origin: origin.ok() });
                 loaded.findings.extend(findings);
             }
         }
@@ -89,13 +94,9 @@ pub fn load_with(checks: &Checks, sources: &dyn Sources, files: &[String]) -> Lo
 
 /// The zone that a file's name stands for: `sd.example.org.zone` is `sd.example.org.`
 pub fn origin_of(file: &str) -> Result<Name, Finding> {
-    let refuse = |why: String| {
+    zone_file::zone_of(file).map_err(|why| {
         let message = format!("the file's name does not stand for a zone: {why}");
-        Finding::error(Place::whole(file), message).with_help("name it after its zone, as in sd.example.org.zone")
-    };
-    let name = Path::new(file).file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    match name.strip_suffix(".zone") {
-        Some(stem) if !stem.is_empty() => Name::parse_absolute(stem).map_err(|error| refuse(error.to_string())),
-        _ => Err(refuse(format!("\"{name}\" is not NAME.zone"))),
-    }
+        let help = "name it after its zone, as in sd.example.org.zone, or name it as the file of a [[zone]]";
+        Finding::error(Place::whole(file), message).with_help(help)
+    })
 }

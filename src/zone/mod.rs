@@ -12,6 +12,7 @@
 mod check;
 mod fields;
 mod gateway;
+mod generate;
 mod lexer;
 mod load;
 mod mnemonics;
@@ -20,6 +21,7 @@ mod parse;
 mod presentation;
 pub mod print;
 mod rdata;
+mod settle;
 mod signed;
 mod special;
 mod substitution;
@@ -32,7 +34,7 @@ use crate::model::{Name, Record};
 
 pub use crate::model::Place;
 pub use check::Checks;
-pub use load::{Broken, Loaded, load, load_with, origin_of};
+pub use load::{Broken, Loaded, load, load_files, origin_of};
 pub use parse::{Parsed, Sources, parse_text, parse_zone, parse_zone_with};
 pub use types::{mnemonic, type_from_text};
 

@@ -50,12 +50,8 @@ fn bits(octets: &[u8]) -> impl Iterator<Item = usize> {
     octets.iter().enumerate().flat_map(of)
 }
 
-/// Whether octets are a bitmap of types; one whose first bit is set has a form that was never defined.
+/// Whether octets are a bitmap of types from 1 to 127.
 pub(super) fn are_low_types(octets: &[u8]) -> bool {
-    octets.first().is_some_and(|first| first & 0x80 != 0) || is_written(octets)
-}
-
-fn is_written(octets: &[u8]) -> bool {
     octets.len() <= MAX_LOW_TYPES && octets.last() != Some(&0) && octets.first().is_none_or(|first| first & 0x80 == 0)
 }
 
@@ -155,7 +151,6 @@ pub(super) fn write_suffix(octets: &[u8], out: &mut String) -> fmt::Result {
 /// Whether the data of a field have a text that a reader takes back.
 pub(super) fn has_text(field: types::Field, before: &[u8], octets: &[u8]) -> bool {
     match field {
-        types::Field::LowTypes => is_written(octets),
         types::Field::Atm => matches!(octets, [ATM_HEX | ATM_DIGITS, ..]),
         types::Field::AddressSuffix => {
             let prefix = before.last().copied().unwrap_or_default();

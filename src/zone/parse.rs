@@ -9,8 +9,8 @@ use std::sync::Arc;
 use super::check::Checks;
 use super::lexer::{Entry, Lexer, Token};
 use super::rdata::{self, Fault, Input, shown};
-use super::{File, Place, StaticRecord, StaticZone, check, presentation, types};
-use crate::model::{Finding, Name, Record, Rtype};
+use super::{File, Place, StaticRecord, StaticZone, check, generate, presentation, settle, special, types};
+use crate::model::{Finding, Name, Record, Rtype, Severity, ZoneFile};
 
 /// Where the texts of zone files come from: the reader of zone files itself does no I/O.
 pub trait Sources {
@@ -34,24 +34,47 @@ const MAX_INCLUDES: usize = 10_000;
 /// After so many findings the rest of the zone is not read; of the checks no more are shown, errors first.
 const MAX_FINDINGS: usize = 1000;
 
+/// What the files of raw format begin with: the number of the format, as BIND writes it.
+const RAW: [&[u8]; 2] = [&[0, 0, 0, 2], &[0, 0, 0, 3]];
+
 /// Reads and checks the zone in the file `path`. Names are relative to `default_origin` until the file says otherwise.
 pub fn parse_zone(sources: &dyn Sources, path: &str, default_origin: &Name) -> Parsed {
     parse_zone_with(&Checks::default(), sources, path, default_origin)
 }
 
-/// The same, with what a check needs besides the files.
+/// The same, with what the checks need besides the file.
 pub fn parse_zone_with(checks: &Checks, sources: &dyn Sources, path: &str, default_origin: &Name) -> Parsed {
-    let place = Place::whole(path);
-    match sources.read(path) {
-        Ok(text) => Parser { checks: *checks, ..Parser::new(sources) }.zone(place.file, text, default_origin),
-        Err(why) => Err(vec![Finding::error(place, format!("cannot read the zone file: {why}"))]),
+    parse_file(checks, sources, &ZoneFile::new(path), default_origin).0
+}
+
+/// Reads and checks the zone in a file; beside the outcome the files that it includes.
+pub(super) fn parse_file(
+    checks: &Checks,
+    sources: &dyn Sources,
+    file: &ZoneFile,
+    default_origin: &Name,
+) -> (Parsed, Vec<File>) {
+    let place = Place::whole(&file.path);
+    let text = match sources.read(&file.path) {
+        Ok(text) => text,
+        Err(why) => return (Err(vec![Finding::error(place, format!("cannot read the zone file: {why}"))]), Vec::new()),
+    };
+    if RAW.iter().any(|format| text.starts_with(format)) {
+        let name = default_origin.to_string();
+        let help = format!("write it as text: named-compilezone -f raw -F text -o NEW {name} {}", file.path);
+        let finding = Finding::error(place, "this is a zone file in the raw format of BIND").with_help(help);
+        return (Err(vec![finding]), Vec::new());
     }
+    let folder = Path::new(&file.path).parent().unwrap_or(Path::new(""));
+    let base = file.folder.as_deref().unwrap_or(folder);
+    let exact = file.zone.is_some();
+    Parser { base, exact, checks: *checks, ..Parser::new(sources) }.zone(place.file, text, default_origin)
 }
 
 /// Reads and checks a zone from a text that includes no files.
 pub fn parse_text(file: &str, text: &[u8], default_origin: &Name) -> Parsed {
     let no_files = |_: &str| Err("there are no files to include".to_owned());
-    Parser::new(&no_files).zone(file.into(), text.to_vec(), default_origin)
+    Parser::new(&no_files).zone(file.into(), text.to_vec(), default_origin).0
 }
 
 /// A record as read, with what its findings need.
@@ -65,9 +88,14 @@ pub(super) struct Draft {
 
 struct Parser<'p> {
     sources: &'p dyn Sources,
+    /// The directory that names of included files are relative to.
+    base: &'p Path,
+    /// Whether the apex is known, so that no file can name another.
+    exact: bool,
     default_ttl: Option<u32>,
     last_ttl: Option<u32>,
     includes: usize,
+    generated: u64,
     drafts: Vec<Draft>,
     findings: Vec<Finding>,
     texts: Vec<(File, Vec<u8>)>,
@@ -102,9 +130,12 @@ impl<'p> Parser<'p> {
     fn new(sources: &'p dyn Sources) -> Self {
         Self {
             sources,
+            base: Path::new(""),
+            exact: false,
             default_ttl: None,
             last_ttl: None,
             includes: 0,
+            generated: 0,
             drafts: Vec::new(),
             findings: Vec::new(),
             texts: Vec::new(),
@@ -112,28 +143,33 @@ impl<'p> Parser<'p> {
         }
     }
 
-    fn zone(mut self, file: File, text: Vec<u8>, default_origin: &Name) -> Parsed {
-        self.file(Arc::clone(&file), text, default_origin.as_wire().to_vec(), &[]);
+    fn zone(mut self, file: File, text: Vec<u8>, default_origin: &Name) -> (Parsed, Vec<File>) {
+        self.file(Arc::clone(&file), text, default_origin.as_wire().to_vec(), None, &[]);
+        let included = self.texts.iter().map(|(file, _)| Arc::clone(file)).filter(|other| *other != file).collect();
         let broken = self.findings.iter().any(Finding::is_error);
-        let mut outcome = check::check(&file, self.drafts, default_origin, broken, &self.checks);
-        if outcome.remarks.len() > MAX_FINDINGS {
-            outcome.remarks.sort_by_key(|remark| !remark.is_error());
-            outcome.remarks.truncate(MAX_FINDINGS);
+        let known = self.exact.then_some(default_origin);
+        let mut remarks = settle::settle(&mut self.drafts, known);
+        let outcome = check::check(&file, self.drafts, default_origin, broken, &self.checks);
+        remarks.extend(outcome.remarks);
+        if remarks.len() > MAX_FINDINGS {
+            remarks.sort_by_key(|remark| !remark.is_error());
+            remarks.truncate(MAX_FINDINGS);
         }
-        self.findings.extend(check::show(outcome.remarks, &self.texts));
+        self.findings.extend(check::show(remarks, &self.texts));
         self.findings.sort_by(|a, b| {
             let key = |finding: &Finding| (finding.place.file != file, finding.place.clone());
             key(a).cmp(&key(b))
         });
-        match self.findings.iter().any(Finding::is_error) {
+        let parsed = match self.findings.iter().any(Finding::is_error) {
             true => Err(self.findings),
             false => Ok((StaticZone { origin: outcome.apex, records: outcome.records }, self.findings)),
-        }
+        };
+        (parsed, included)
     }
 
-    /// Reads one file, and keeps its text for the findings of the checks.
-    fn file(&mut self, file: File, text: Vec<u8>, origin: Vec<u8>, parents: &[File]) {
-        let mut context = Context { file: Arc::clone(&file), text: &text, origin, owner: None, parents };
+    /// Reads one file, and keeps its text for the findings of the checks. `owner` is that of the entry before.
+    fn file(&mut self, file: File, text: Vec<u8>, origin: Vec<u8>, owner: Option<Name>, parents: &[File]) {
+        let mut context = Context { file: Arc::clone(&file), text: &text, origin, owner, parents };
         let mut lexer = Lexer::new(&text);
         while let Some(entry) = lexer.next_entry() {
             let outcome = match entry {
@@ -154,7 +190,7 @@ impl<'p> Parser<'p> {
 
     fn entry(&mut self, context: &mut Context<'_>, entry: &Entry) -> Result<(), Fault> {
         let first = entry.tokens[0];
-        let directive = !entry.leading_blank && !first.quoted && first.text(context.text).starts_with(b"$");
+        let directive = !entry.leading_blank && first.text(context.text).starts_with(b"$");
         if !directive {
             return self.record(context, entry);
         }
@@ -170,12 +206,19 @@ impl<'p> Parser<'p> {
                 let text = input.word("a TTL")?;
                 let ttl = presentation::ttl(text)
                     .unwrap_or_else(|| Err(format!("{} is not a TTL such as 300 or 1h30m", shown(text))));
-                self.default_ttl = Some(ttl.map_err(|message| input.fault(message))?);
+                let ttl = ttl.map_err(|message| input.fault(message))?;
+                self.default_ttl = Some(self.sane(context, ttl, input.last()));
                 rdata::end(&mut input, "$TTL")
             }
             b"$INCLUDE" => self.include(context, input),
+            b"$GENERATE" => self.generate(context, input, first),
+            b"$DATE" => {
+                special::stamp(&mut input)?; // when BIND wrote the file; of no meaning for a zone
+                rdata::end(&mut input, "$DATE")
+            }
             other => {
-                let message = format!("{} is not a directive; known are $ORIGIN, $TTL and $INCLUDE", shown(other));
+                let known = "$ORIGIN, $TTL, $INCLUDE and $GENERATE";
+                let message = format!("{} is not a directive; known are {known}", shown(other));
                 Err(Fault { at: first, message })
             }
         }
@@ -189,21 +232,68 @@ impl<'p> Parser<'p> {
         let refuse = |message: String| Err(Fault { at, message });
         let name = presentation::unescape(text).ok().and_then(|octets| String::from_utf8(octets).ok());
         let Some(name) = name else { return refuse(format!("{} is not a file name", shown(text))) };
-        let folder = Path::new(&*context.file).parent().unwrap_or(Path::new(""));
-        let path: File = folder.join(name).to_string_lossy().into();
-        let stack = [context.parents, &[Arc::clone(&context.file)]].concat();
-        if stack.contains(&path) {
-            return refuse(format!("\"{path}\" includes itself"));
-        }
-        if stack.len() >= MAX_DEPTH || self.includes >= MAX_INCLUDES {
+        if context.parents.len() + 1 >= MAX_DEPTH || self.includes >= MAX_INCLUDES {
             return refuse(format!(
                 "too many includes; files may include files {MAX_DEPTH} deep, and {MAX_INCLUDES} in all"
             ));
         }
         self.includes += 1;
+        let (path, text) = match self.read_included(&context.file, &name) {
+            Ok(read) => read,
+            Err((path, why)) => return refuse(format!("cannot read \"{path}\": {why}")),
+        };
+        let stack = [context.parents, &[Arc::clone(&context.file)]].concat();
+        if stack.contains(&path) {
+            return refuse(format!("\"{path}\" includes itself"));
+        }
+        self.file(path, text, origin, context.owner.clone(), &stack);
+        Ok(())
+    }
+
+    /// The file of a name: in the directory that all names are relative to, as in BIND, or else beside the file that
+    /// includes it. The error is that of the first.
+    fn read_included(&self, from: &str, name: &str) -> Result<(File, Vec<u8>), (File, String)> {
+        let folder = Path::new(from).parent().unwrap_or(Path::new(""));
+        let path: File = self.base.join(name).to_string_lossy().into();
+        let beside: File = folder.join(name).to_string_lossy().into();
         match self.sources.read(&path) {
-            Ok(text) => self.file(path, text, origin, &stack),
-            Err(why) => return refuse(format!("cannot read \"{path}\": {why}")),
+            Ok(text) => Ok((path, text)),
+            Err(why) if beside == path => Err((path, why)),
+            Err(why) => self.sources.read(&beside).map(|text| (beside, text)).map_err(|_| (path, why)),
+        }
+    }
+
+    /// `$GENERATE start-stop[/step] owner [TTL] [class] type data`: a record for each number.
+    fn generate(&mut self, context: &Context<'_>, mut input: Input<'_>, first: Token) -> Result<(), Fault> {
+        let range = generate::range(&mut input)?;
+        let generated = self.generated + range.count();
+        if generated > generate::MAX {
+            let message =
+                format!("this makes {} records; $GENERATE may make {} in a zone", range.count(), generate::MAX);
+            return Err(Fault { at: first, message });
+        }
+        self.generated = generated;
+        let owners = generate::template(input.word("an owner")?, false).map_err(|message| input.fault(message))?;
+        let owners_at = input.last();
+        let (explicit, rtype) = head(&mut input)?;
+        let quoted = input.is_quoted();
+        let (text, data_at) = input.next("a word of data")?;
+        let data = generate::template(text, quoted).map_err(|message| input.fault(message))?;
+        rdata::end(&mut input, "$GENERATE").map_err(|fault| {
+            let message = format!("{}; data of several words stand between quotes", fault.message);
+            Fault { message, ..fault }
+        })?;
+        let (place, width) = context.place(&first);
+        for number in range.numbers() {
+            let fault = |at: Token, message: String| Fault { at, message: format!("for {number}: {message}") };
+            let owner = owners.fill(number).map_err(|message| fault(owners_at, message))?;
+            let owner = presentation::name(&owner, &context.origin).and_then(|wire| Name::from_wire(&wire));
+            let owner = owner.map_err(|error| fault(owners_at, error.to_string()))?;
+            let text = data.fill(number).map_err(|message| fault(data_at, message))?;
+            let rdata = generate::rdata(rtype, &text, &context.origin).map_err(|message| fault(data_at, message))?;
+            let ttl = self.ttl(context, explicit, rtype, &rdata, data_at)?;
+            let record = Record { owner, rtype, ttl, rdata: rdata.into() };
+            self.drafts.push(Draft { stated: StaticRecord { record, place: place.clone() }, width });
         }
         Ok(())
     }
@@ -233,7 +323,8 @@ impl<'p> Parser<'p> {
         rdata: &[u8],
         at: Token,
     ) -> Result<u32, Fault> {
-        if let Some(ttl) = explicit {
+        if let Some(stated) = explicit {
+            let ttl = self.sane(context, stated, at);
             self.last_ttl = Some(ttl);
             return Ok(ttl);
         }
@@ -246,9 +337,21 @@ impl<'p> Parser<'p> {
         };
         let message = format!("no TTL is known here; the SOA's last field is taken, {ttl} seconds");
         let finding = context.finding(&Fault { at, message }).with_help("begin the file with $TTL");
-        self.findings.push(Finding { severity: crate::model::Severity::Warning, ..finding });
-        self.last_ttl = Some(ttl);
+        self.findings.push(Finding { severity: Severity::Warning, ..finding });
+        let ttl = self.sane(context, ttl, at);
+        self.default_ttl = Some(ttl);
         Ok(ttl)
+    }
+
+    /// A TTL as it is used: one that is too long counts as 0 (RFC 2181 section 8).
+    fn sane(&mut self, context: &Context<'_>, ttl: u32, at: Token) -> u32 {
+        if ttl <= presentation::MAX_TTL {
+            return ttl;
+        }
+        let message = format!("TTL {ttl} is more than {} and counts as 0", presentation::MAX_TTL);
+        let finding = context.finding(&Fault { at, message });
+        self.findings.push(Finding { severity: Severity::Warning, ..finding });
+        0
     }
 }
 

@@ -5,8 +5,8 @@ use crate::model::name::{MAX_LABEL, MAX_NAME, NameError};
 /// The most octets that a character string may have (RFC 1035 section 3.3).
 pub(super) const MAX_STRING: usize = 255;
 
-/// The longest TTL (RFC 2181 section 8).
-const MAX_TTL: u32 = 0x7fff_ffff;
+/// The longest TTL; a longer one counts as 0 (RFC 2181 section 8).
+pub(super) const MAX_TTL: u32 = 0x7fff_ffff;
 
 /// One octet of a text, and whether a backslash stood before it.
 struct Octets<'t> {
@@ -70,6 +70,9 @@ pub(super) fn name(text: &[u8], origin: &[u8]) -> Result<Vec<u8>, NameError> {
     let mut absolute = false;
     while let Some(octet) = octets.next() {
         let (octet, escaped) = octet.map_err(|()| bad_escape(text))?;
+        if octet == b'[' && escaped && label.is_empty() && text[..text.len() - octets.rest.len()].ends_with(b"\\[") {
+            return Err(bad_escape(text)); // the bit labels of RFC 2673
+        }
         absolute = octet == b'.' && !escaped;
         match absolute {
             true => push_label(&mut wire, &mut label, text)?,
@@ -123,13 +126,13 @@ pub(super) fn seconds(text: &[u8]) -> Option<u64> {
     }
 }
 
-/// A TTL; `None` when the text is no time at all.
+/// A TTL of up to 2^32 - 1; `None` when the text is no time at all.
 pub(super) fn ttl(text: &[u8]) -> Option<Result<u32, String>> {
     let total = seconds(text)?;
     let shown = String::from_utf8_lossy(text);
     Some(match u32::try_from(total) {
-        Ok(value) if value <= MAX_TTL => Ok(value),
-        _ => Err(format!("TTL {shown} is {total} seconds; at most {MAX_TTL} are allowed")),
+        Ok(value) => Ok(value),
+        Err(_) => Err(format!("TTL {shown} is {total} seconds; at most {MAX_TTL} are allowed")),
     })
 }
 
@@ -170,7 +173,7 @@ mod tests {
         for none in [&b"A"[..], b"h", b"", b"1x", b"1h5"] {
             assert_eq!(seconds(none), None);
         }
-        assert!(matches!(ttl(b"2147483648"), Some(Err(_))));
+        assert_eq!(ttl(b"4294967295"), Some(Ok(u32::MAX)));
         assert!(matches!(ttl(b"99999999999999999999999w"), Some(Err(_))));
     }
 

@@ -147,7 +147,7 @@ fn generic(rtype: Rtype, input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(),
     if out.len() != length {
         return Err(Fault { at: start, message: format!("{length} octets are announced, {} follow", out.len()) });
     }
-    if fields::split(rtype, out).is_none() {
+    if fields::split(rtype, out).is_none() || !fields::is_named_privately(rtype, out) {
         let message = format!("these octets are not valid data of type {}", types::mnemonic(rtype));
         return Err(Fault { at: start, message });
     }

@@ -2,7 +2,7 @@
 
 use super::load::Broken;
 use super::{Loaded, StaticRecord, StaticZone, origin_of};
-use crate::model::{Finding, Name, Rtype};
+use crate::model::{Finding, Name, Rtype, ZoneFile};
 
 impl StaticZone {
     /// Whether its records are signed.
@@ -19,7 +19,7 @@ impl Loaded {
     /// Refuses signed files of zones that follow the registry: every registration would change the zone's serial and
     /// names, which its signatures and proofs of absence then contradict, and nothing here can sign them again. `files`
     /// are those that were loaded.
-    pub fn refuse_signed(&mut self, files: &[String], follows_registry: impl Fn(&Name) -> bool) {
+    pub fn refuse_signed(&mut self, files: &[ZoneFile], follows_registry: impl Fn(&Name) -> bool) {
         let zones = std::mem::take(&mut self.zones);
         for zone in zones {
             match zone.signature().filter(|_| follows_registry(&zone.origin)) {
@@ -34,11 +34,12 @@ impl Loaded {
 }
 
 /// The file that a zone was loaded from; its signatures may stand in one that it includes.
-fn main_file(zone: &StaticZone, files: &[String]) -> String {
-    let named = files.iter().find(|file| origin_of(file).is_ok_and(|origin| origin == zone.origin));
+fn main_file(zone: &StaticZone, files: &[ZoneFile]) -> String {
+    let origin = |file: &ZoneFile| file.zone.clone().or_else(|| origin_of(&file.path).ok());
+    let named = files.iter().find(|file| origin(file).as_ref() == Some(&zone.origin));
     let mut places = zone.records.iter().map(|entry| &entry.place.file);
-    let read = || files.iter().find(|file| places.any(|place| **place == ***file));
-    named.or_else(read).cloned().unwrap_or_default()
+    let read = || files.iter().find(|file| places.any(|place| **place == *file.path));
+    named.or_else(read).map(|file| file.path.clone()).unwrap_or_default()
 }
 
 fn finding(zone: &Name, signature: &StaticRecord) -> Finding {

@@ -90,7 +90,7 @@ fn bracket(rest: &[u8]) -> Option<usize> {
             (b'[', Some(&kind @ (b':' | b'.' | b'='))) => {
                 let inside = &rest[at + 2..];
                 let end = inside.windows(2).position(|pair| pair == [kind, b']'])?;
-                if kind == b':' && !CLASSES.contains(&&inside[..end]) {
+                if end == 0 || kind == b':' && !CLASSES.contains(&&inside[..end]) {
                     return None;
                 }
                 (at, last) = (at + end + 4, None);
