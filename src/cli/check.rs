@@ -3,15 +3,24 @@
 //! Reads exactly as `serve` does, so that what passes here is taken there. Findings go to standard error with a caret,
 //! one line per file to standard output; with `--json` one document goes to standard output.
 
+mod compare;
+mod report;
+
+use std::collections::HashSet;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use reqwest::Url;
 
 use super::{Failure, examples};
+use crate::agent::servers::Servers;
+use crate::agent::{Client, parse_server};
 use crate::config::{Config, ConfigError, zones};
-use crate::model::{Finding, Place, Severity};
-use crate::zone;
+use crate::model::api::ZoneInfo;
+use crate::model::clock::SystemClock;
+use crate::model::{Clock, Finding, Place, Severity};
+use crate::zone::{self, Checks, StaticZone};
+use report::{Checked, Report, What};
 
 /// Where the configuration is looked for when no file is named.
 const USUAL_CONFIG: &str = "config/zonebeat.toml";
@@ -29,12 +38,23 @@ pub enum Verdict {
 
 /// Check configuration and zone files
 ///
-/// Reads exactly as `serve` does. Takes *.zone files, *.toml files and directories of zone files. Without any, checks the configuration file and the
-/// directory of zone files that it names.
+/// Reads exactly as `serve` does. Takes *.zone files, *.toml files and directories of zone files. Without any, checks
+/// the configuration file and the directory of zone files that it names.
+///
+/// An error is what BIND refuses to load as well: the server would not use the file. A warning is what named-checkzone,
+/// kzonecheck or we find odd: the zone is used. Signatures of signed zones are compared with the records, the keys and
+/// the clock; they are not verified by calculation, ldns-verify-zone does that.
+///
+/// With --server each zone is compared with the one that is served there: a serial that goes back is an error, other
+/// records with the same serial are a warning, because secondaries would not notice.
+///
+/// Exit code: 0 right, 1 errors (with --strict: or warnings), 2 wrong usage.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(after_help = examples![
     "zonebeat check",
     "zonebeat check zones/sd.example.org.zone",
+    "zonebeat check --server http://192.0.2.1:8053 zones/",
+    "zonebeat check --strict --max-ttl 86400 zones/",
     "zonebeat check --config /etc/zonebeat/zonebeat.toml --json",
 ])]
 pub struct CheckArgs {
@@ -46,24 +66,62 @@ pub struct CheckArgs {
     /// Directory of zone files to check
     #[arg(long, value_name = "DIR")]
     pub zones_dir: Option<PathBuf>,
+    /// Compare serials and records with this running server
+    #[arg(long, value_name = "URL", value_parser = parse_server)]
+    pub server: Option<Url>,
+    /// Largest TTL that is allowed, in seconds; a larger one is an error
+    #[arg(long, value_name = "SECONDS")]
+    pub max_ttl: Option<u32>,
+    /// Exit with 1 for warnings too
+    #[arg(long)]
+    pub strict: bool,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
 }
 
+/// The zones of a running server.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// The server, as it was named.
+    pub server: String,
+    /// Its zones.
+    pub zones: Vec<ZoneInfo>,
+}
+
 /// Checks and prints.
 pub fn run(args: &CheckArgs) -> Result<(), Failure> {
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    match check(args, &mut std::io::stdout().lock(), &mut std::io::stderr().lock(), colours) {
+    let served = args.server.clone().map(|server| super::client(ask(server))).transpose()?;
+    let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
+    match check_beside(args, served.as_ref(), &mut out, &mut err, colours) {
         Verdict::Right => Ok(()),
         Verdict::Wrong => Err(Failure::Reported),
         Verdict::Usage(usage) => Err(Failure::Usage(usage)),
     }
 }
 
+/// The zones of a running server.
+async fn ask(server: Url) -> Result<Served, Failure> {
+    let name = server.to_string().trim_end_matches('/').to_owned();
+    let client = Client::new(Servers::new([server]), None, 1).map_err(Failure::Usage)?;
+    Ok(Served { server: name, zones: client.zones().await?.body.zones })
+}
+
 /// Checks and writes to `out` and `err`. A reader that has gone away is no failure.
 pub fn check(args: &CheckArgs, out: &mut dyn Write, err: &mut dyn Write, colours: bool) -> Verdict {
-    let report = match gather(args) {
+    check_beside(args, None, out, err, colours)
+}
+
+/// The same, beside the zones of a running server.
+pub fn check_beside(
+    args: &CheckArgs,
+    served: Option<&Served>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+    colours: bool,
+) -> Verdict {
+    let report = match gather(args, served) {
         Ok(report) => report,
         Err(usage) => return Verdict::Usage(usage),
     };
@@ -72,19 +130,12 @@ pub fn check(args: &CheckArgs, out: &mut dyn Write, err: &mut dyn Write, colours
     } else {
         report.write(out, err, colours);
     }
-    if report.count(Severity::Error) > 0 { Verdict::Wrong } else { Verdict::Right }
-}
-
-/// What was checked and found.
-#[derive(Debug, Default)]
-struct Report {
-    /// Each file with what it is.
-    files: Vec<(String, String)>,
-    findings: Vec<Finding>,
+    let wrong = report.count(Severity::Error) > 0 || (args.strict && report.count(Severity::Warning) > 0);
+    if wrong { Verdict::Wrong } else { Verdict::Right }
 }
 
 /// Checks everything that the arguments name; the error is a wrong use.
-fn gather(args: &CheckArgs) -> Result<Report, String> {
+fn gather(args: &CheckArgs, served: Option<&Served>) -> Result<Report, String> {
     let mut report = Report::default();
     let mut zone_files = Vec::new();
     let mut folders: Vec<PathBuf> = args.zones_dir.iter().cloned().collect();
@@ -121,7 +172,7 @@ fn gather(args: &CheckArgs) -> Result<Report, String> {
             Err(error) => report.refuse(folder, error),
         }
     }
-    report.zones(&zone_files);
+    report.zones(&zone_files, args.max_ttl, served);
     Ok(report)
 }
 
@@ -136,7 +187,11 @@ impl Report {
             }
         };
         match config.validate() {
-            Ok(()) => self.files.push((path.to_string_lossy().into_owned(), "ok, configuration".to_owned())),
+            Ok(()) => self.files.push(Checked {
+                file: path.to_string_lossy().into_owned(),
+                what: What::Configuration,
+                change: None,
+            }),
             Err(error) => self.refuse(path, error),
         }
         let place = Place::whole(&path.to_string_lossy());
@@ -145,21 +200,34 @@ impl Report {
         config.zones_dir
     }
 
-    fn zones(&mut self, files: &[String]) {
+    fn zones(&mut self, files: &[String], max_ttl: Option<u32>, served: Option<&Served>) {
         let mut files = files.to_vec();
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         files.retain(|file| seen.insert(file.clone()));
-        let loaded = zone::load(&zones::read_file, &files);
-        let whole = files.iter().filter(|file| !loaded.broken.iter().any(|broken| broken.file == **file));
-        for (file, zone) in whole.zip(&loaded.zones) {
-            self.files.push((file.clone(), format!("ok, zone {} with {} records", zone.origin, zone.records.len())));
-        }
-        self.files.extend(loaded.broken.into_iter().map(|broken| (broken.file, "refused".to_owned())));
+        let now = u32::try_from(SystemClock::new().wall().0 / 1000).ok();
+        let loaded = zone::load_with(&Checks { now, max_ttl }, &zones::read_file, &files);
         self.findings.extend(loaded.findings);
+        let broken: HashSet<&String> = loaded.broken.iter().map(|broken| &broken.file).collect();
+        let whole = files.iter().filter(|file| !broken.contains(file));
+        for (file, zone) in whole.zip(&loaded.zones) {
+            let change = served.map(|served| self.beside(zone, served));
+            let (name, serial) = (zone.origin.to_string(), compare::serial(zone));
+            let what = What::Zone { name, serial, records: zone.records.len() };
+            self.files.push(Checked { file: file.clone(), what, change });
+        }
+        let refused = loaded.broken.into_iter().map(|broken| Checked { file: broken.file, ..Checked::default() });
+        self.files.extend(refused);
+    }
+
+    /// Compares a zone with the one that is served; says in words what came of it.
+    fn beside(&mut self, zone: &StaticZone, served: &Served) -> String {
+        let (change, finding) = compare::compare(zone, &served.zones, &served.server);
+        self.findings.extend(finding.map(with_line));
+        change
     }
 
     fn refuse(&mut self, path: &Path, error: ConfigError) {
-        self.files.push((path.to_string_lossy().into_owned(), "refused".to_owned()));
+        self.files.push(Checked { file: path.to_string_lossy().into_owned(), ..Checked::default() });
         match error {
             ConfigError::Wrong(findings) => self.findings.extend(findings),
             ConfigError::Read { path, source } => {
@@ -168,44 +236,14 @@ impl Report {
             }
         }
     }
-
-    fn count(&self, severity: Severity) -> usize {
-        self.findings.iter().filter(|finding| finding.severity == severity).count()
-    }
-
-    fn write(&self, out: &mut dyn Write, err: &mut dyn Write, colours: bool) {
-        for finding in &self.findings {
-            let _ = writeln!(err, "{}", finding.render(colours));
-        }
-        for (file, what) in &self.files {
-            let _ = writeln!(out, "{file}: {what}");
-        }
-        let (errors, warnings) = (self.count(Severity::Error), self.count(Severity::Warning));
-        if errors + warnings > 0 {
-            let _ = writeln!(out, "{}, {}", counted(errors, "error"), counted(warnings, "warning"));
-        }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        let finding = |finding: &Finding| {
-            json!({
-                "severity": finding.severity.as_str(),
-                "file": *finding.place.file,
-                "line": (finding.place.line > 0).then_some(finding.place.line),
-                "column": (finding.place.line > 0).then_some(finding.place.column),
-                "message": finding.message,
-                "help": finding.help,
-            })
-        };
-        json!({
-            "files": self.files.iter().map(|(file, what)| json!({"file": file, "ok": what != "refused"})).collect::<Vec<_>>(),
-            "findings": self.findings.iter().map(finding).collect::<Vec<_>>(),
-            "errors": self.count(Severity::Error),
-            "warnings": self.count(Severity::Warning),
-        })
-    }
 }
 
-fn counted(count: usize, word: &str) -> String {
-    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+/// A finding about a record, with the line where it stands.
+fn with_line(finding: Finding) -> Finding {
+    let text = zones::read_file(&finding.place.file).unwrap_or_default();
+    let line = text.split(|octet| *octet == b'\n').nth((finding.place.line as usize).saturating_sub(1));
+    match line {
+        Some(line) => finding.with_source(line),
+        None => finding,
+    }
 }

@@ -1,7 +1,7 @@
 //! The apex: one SOA with numbers that make sense, NS records, nothing that belongs elsewhere.
 
-use super::index::Zone;
 use super::draft::{CDNSKEY, CDS, DNSKEY, NSEC3PARAM, ZONEMD};
+use super::index::Zone;
 use crate::model::{Finding, Place, Rtype};
 use crate::zone::File;
 use crate::zone::parse::Draft;
@@ -33,7 +33,8 @@ impl Timers {
             faults.push(("the serial is 0, which some secondaries take for none".to_owned(), "begin with 1"));
         }
         if u64::from(expire) < u64::from(refresh) + u64::from(retry) {
-            let message = format!("expire ({expire} s) is less than refresh and retry together ({refresh} s, {retry} s)");
+            let message =
+                format!("expire ({expire} s) is less than refresh and retry together ({refresh} s, {retry} s)");
             faults.push((message, "a secondary gives the zone up before it has asked twice; use days or weeks"));
         }
         if retry > refresh {
@@ -41,7 +42,8 @@ impl Timers {
             faults.push((message, "retry is how soon a secondary asks again after it got no answer"));
         }
         if minimum > DAY {
-            let message = format!("the minimum ({minimum} s) is over a day: so long is remembered that a name does not exist");
+            let message =
+                format!("the minimum ({minimum} s) is over a day: so long is remembered that a name does not exist");
             faults.push((message, "it is the TTL of negative answers (RFC 2308); use minutes or hours"));
         }
         faults

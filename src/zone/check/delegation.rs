@@ -21,7 +21,8 @@ pub(super) fn delegations(zone: &Zone<'_>, owners: &[(&Name, Vec<&Draft>)], rema
                     let message = format!("{owner} is below the {by} record of {above} and never seen");
                     remarks.push(first.warning(message));
                 } else if !servers.contains(*owner) {
-                    let message = format!("{owner} is below the delegation of {above}, and no NS record needs its address");
+                    let message =
+                        format!("{owner} is below the delegation of {above}, and no NS record needs its address");
                     remarks.push(all[0].warning(message));
                 }
             }
@@ -62,7 +63,8 @@ fn ds(zone: &Zone<'_>, owner: &Name, all: &[&Draft], remarks: &mut Vec<Finding>)
             remarks.push(draft.warning(format!("a DS record of digest type {digest} is {why}")));
         }
         if algorithm == 0 {
-            remarks.push(draft.warning("a DS record of algorithm 0 deletes nothing; that is for CDS (RFC 8078)".into()));
+            remarks
+                .push(draft.warning("a DS record of algorithm 0 deletes nothing; that is for CDS (RFC 8078)".into()));
         }
     }
 }

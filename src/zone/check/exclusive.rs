@@ -26,11 +26,13 @@ pub(super) fn exclusive(zone: &Zone<'_>, owners: &[(&Name, Vec<&Draft>)], remark
             beside(alias, all, remarks);
         }
         if let Some((dname, ns)) = first(Rtype::DNAME).zip(first(Rtype::NS).filter(|_| *owner != zone.apex)) {
-            let message = format!("{owner} has NS records at {} beside this DNAME record, which is never seen", ns.place());
+            let message =
+                format!("{owner} has NS records at {} beside this DNAME record, which is never seen", ns.place());
             remarks.push(dname.warning(message).with_help("RFC 6672 section 2.3 allows it only at the apex"));
         }
         if let Some(dname) = first(Rtype::DNAME).filter(|_| owner.as_wire().starts_with(b"\x01*")) {
-            let message = format!("a DNAME record at the wildcard {owner} leads nothing elsewhere (RFC 6672 section 3.3)");
+            let message =
+                format!("a DNAME record at the wildcard {owner} leads nothing elsewhere (RFC 6672 section 3.3)");
             remarks.push(dname.warning(message));
         }
     }

@@ -83,7 +83,9 @@ pub(super) fn wildcards(zone: &Zone<'_>, owners: &[(&Name, Vec<&Draft>)], remark
                     remarks.push(draft.error(message).with_help("RFC 4592 section 4.2 leaves it undefined"));
                 }
                 Rtype::DS | DNSKEY => {
-                    remarks.push(draft.warning(format!("{owner} is a wildcard and has a record of type {}", draft.rtype())));
+                    remarks.push(
+                        draft.warning(format!("{owner} is a wildcard and has a record of type {}", draft.rtype())),
+                    );
                 }
                 _ => {}
             }

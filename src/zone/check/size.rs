@@ -38,7 +38,8 @@ fn size(owner: &Name, set: &[&Draft]) -> Option<Finding> {
         let message = format!("the {name} set of {owner} needs an answer of {sent} octets; a message has {MAX_OCTETS}");
         Some(first.warning(message))
     } else if set.len() > BIND_RECORDS {
-        let message = format!("the {name} set of {owner} has {} records; BIND takes {BIND_RECORDS} by default", set.len());
+        let message =
+            format!("the {name} set of {owner} has {} records; BIND takes {BIND_RECORDS} by default", set.len());
         Some(first.warning(message).with_help("a BIND secondary needs max-records-per-type, or refuses the zone"))
     } else {
         None

@@ -91,7 +91,9 @@ fn null_mx(zone: &Zone<'_>, remarks: &mut Vec<Finding>) {
     }
     for (owner, (null, count)) in exchanges {
         if let Some(null) = null.filter(|_| count > 1) {
-            remarks.push(null.warning(format!("{owner} says with this record that it takes no mail, and has other MX records")));
+            remarks.push(
+                null.warning(format!("{owner} says with this record that it takes no mail, and has other MX records")),
+            );
         }
     }
 }

@@ -10,7 +10,8 @@ pub(super) fn policies(owners: &[(&Name, Vec<&Draft>)], remarks: &mut Vec<Findin
         let texts = all.iter().filter(|draft| draft.rtype() == Rtype::TXT && is_policy(&draft.record().rdata));
         let texts: Vec<&&Draft> = texts.collect();
         if let Some(spf) = all.iter().find(|draft| draft.rtype() == SPF).filter(|_| texts.is_empty()) {
-            let message = format!("{owner} has an SPF record and no TXT record with the policy, which is the one that is read");
+            let message =
+                format!("{owner} has an SPF record and no TXT record with the policy, which is the one that is read");
             remarks.push(spf.warning(message).with_help("RFC 7208 section 3.1: only TXT records count"));
         }
         if let [first, second, ..] = texts[..] {

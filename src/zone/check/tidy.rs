@@ -7,8 +7,7 @@ use crate::zone::parse::Draft;
 use crate::zone::{fields, types};
 
 /// Types whose names DNSSEC compares without case (RFC 4034 section 6.2, RFC 6840 section 5.1).
-const FOLDED: [u16; 24] =
-    [2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 14, 15, 17, 18, 21, 24, 26, 30, 33, 35, 36, 38, 39, 46];
+const FOLDED: [u16; 24] = [2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 14, 15, 17, 18, 21, 24, 26, 30, 33, 35, 36, 38, 39, 46];
 
 /// The largest TTL (RFC 2181 section 8).
 const MAX_TTL: u32 = 0x7fff_ffff;
@@ -46,7 +45,8 @@ pub(super) fn drop_repeated(drafts: &mut Vec<Draft>, remarks: &mut Vec<Finding>)
             remarks.push(draft.warning(format!("this {name} record stands at {earlier} already; it is used once")));
             return false;
         }
-        let message = format!("this {name} record is the one at {earlier} in another case; only DNSSEC tells them apart");
+        let message =
+            format!("this {name} record is the one at {earlier} in another case; only DNSSEC tells them apart");
         remarks.push(draft.warning(message));
         known.push(exact);
         true
@@ -70,7 +70,9 @@ pub(super) fn level_ttls(drafts: &mut [Draft], max: Option<u32>, remarks: &mut V
             )));
         }
         if max.is_some_and(|max| ttl > max) {
-            remarks.push(draft.error(format!("TTL {ttl} is over the largest that is allowed, {}", max.unwrap_or(MAX_TTL))));
+            remarks.push(
+                draft.error(format!("TTL {ttl} is over the largest that is allowed, {}", max.unwrap_or(MAX_TTL))),
+            );
         }
         draft.stated.record.ttl = low;
     }

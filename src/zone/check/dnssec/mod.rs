@@ -33,7 +33,8 @@ impl<'d> Node<'_, 'd> {
     /// The types that proofs about the name list, RRSIG and proofs themselves aside.
     fn types(&self) -> BTreeSet<Rtype> {
         let proofs = [Rtype::RRSIG, NSEC, NSEC3];
-        let counts = |rtype: &Rtype| !proofs.contains(rtype) && (!self.is_cut || [Rtype::NS, Rtype::DS].contains(rtype));
+        let counts =
+            |rtype: &Rtype| !proofs.contains(rtype) && (!self.is_cut || [Rtype::NS, Rtype::DS].contains(rtype));
         self.all.iter().map(|draft| draft.rtype()).filter(counts).collect()
     }
 
@@ -77,8 +78,7 @@ pub(super) fn dnssec(zone: &Zone<'_>, owners: &Owners<'_>, now: Option<u32>, rem
         return;
     }
     let visible = owners.iter().filter(|(owner, _)| zone.cut(owner.as_wire(), false).is_none());
-    let nodes: Vec<Node<'_, '_>> =
-        visible.map(|(name, all)| Node { name, all, is_cut: zone.is_cut(name) }).collect();
+    let nodes: Vec<Node<'_, '_>> = visible.map(|(name, all)| Node { name, all, is_cut: zone.is_cut(name) }).collect();
     let keys = keys::keys(zone, remarks);
     children::children(zone, remarks);
     signatures::signatures(zone, &nodes, &keys, now, remarks);
@@ -101,7 +101,8 @@ fn proofs(zone: &Zone<'_>, nodes: &[Node<'_, '_>], remarks: &mut Vec<Finding>) {
         (None, Some(_), _) | (None, None, Some(_)) => nsec3::chain(zone, nodes, remarks),
         (None, None, None) => {
             if let Some(soa) = zone.at_apex(Rtype::SOA).next() {
-                let message = "the zone is signed and has no NSEC or NSEC3 records: it cannot prove that a name does not exist";
+                let message =
+                    "the zone is signed and has no NSEC or NSEC3 records: it cannot prove that a name does not exist";
                 remarks.push(soa.warning(message.to_owned()));
             }
         }

@@ -142,7 +142,8 @@ fn records<'d>(nodes: &[Node<'_, 'd>], params: &Params, remarks: &mut Vec<Findin
         }
     }
     if let Some((first, count)) = other {
-        let message = format!("{count} NSEC3 records have other parameters than the NSEC3PARAM record, or no hash as owner");
+        let message =
+            format!("{count} NSEC3 records have other parameters than the NSEC3PARAM record, or no hash as owner");
         remarks.push(first.warning(message));
     }
     records
@@ -186,7 +187,8 @@ fn missing(
     let missing: BTreeMap<&Hash, &Needed> = needed.iter().filter(|(hash, _)| !records.contains_key(*hash)).collect();
     for (hash, wanted) in &missing {
         let before = records.range::<Hash, _>(..*hash).next_back().or(records.iter().next_back());
-        let opts_out = before.is_some_and(|(_, draft)| draft.record().rdata.get(1).is_some_and(|flags| flags & OPT_OUT != 0));
+        let opts_out =
+            before.is_some_and(|(_, draft)| draft.record().rdata.get(1).is_some_and(|flags| flags & OPT_OUT != 0));
         let is_told = wanted.is_unsigned || (wanted.may_be_covered && opts_out);
         let Some(name) = wanted.name.as_ref().filter(|_| !is_told) else { continue };
         let message = match wanted.may_be_covered {
