@@ -25,9 +25,12 @@ pub(super) fn drop_outside(apex: &Name, drafts: &mut Vec<Draft>, remarks: &mut V
     });
 }
 
+/// Where a record stands first, and the ways in which it is written.
+type Earlier = (Place, Vec<Box<[u8]>>);
+
 /// Removes records that stand twice, and tells those that only DNSSEC tells apart.
 pub(super) fn drop_repeated(drafts: &mut Vec<Draft>, remarks: &mut Vec<Finding>) {
-    let mut first: HashMap<(Name, Rtype, Vec<u8>), (Place, Vec<Box<[u8]>>)> = HashMap::with_capacity(drafts.len());
+    let mut first: HashMap<(Name, Rtype, Vec<u8>), Earlier> = HashMap::with_capacity(drafts.len());
     drafts.retain(|draft| {
         let record = draft.record();
         let folded = fields::canonical(record.rtype, &record.rdata);
