@@ -19,7 +19,8 @@ test=(
     kdig:knot-dnsutils          # shows EDE and NSID in words
     ps:procps
     knotd:knot                  # secondaries that take our zones
-    named-checkzone:bind9-utils # reads the zones that we transfer
+    kzonecheck:knot-dnssecutils # judges zone files beside us
+    named-checkzone:bind9-utils # reads the zones that we transfer, judges zone files
     named:bind9
     nsd:nsd
     promtool:prometheus         # the rules for metric names

@@ -18,6 +18,7 @@ mod reload;
 mod statics;
 mod supervise;
 mod welcome;
+mod zones;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,7 @@ use publisher::{Slot, ViewPublisher};
 use reload::{Reload, ReloadFiles};
 use statics::SharedHolders;
 use supervise::StopSignals;
+use zones::SharedZones;
 
 /// How long the first look at the store may take before the server says that it is ready all the same.
 const FIRST_LOAD: Duration = Duration::from_secs(60);
@@ -164,6 +166,7 @@ struct Parts {
     slot: Slot,
     freshness: Arc<Freshness>,
     holders: SharedHolders,
+    zones: SharedZones,
     /// Set when another process has the store.
     store_in_use: Arc<OnceLock<String>>,
 }
@@ -178,8 +181,9 @@ impl Parts {
         let compiler = plan.compiler(config, &identity);
         let freshness = Arc::new(Freshness::new(Published::new(compiler.unready()), Arc::clone(&clock)));
         let holders = SharedHolders::new(plan.holders());
+        let zones = SharedZones::new(Arc::clone(&freshness), &plan.statics);
         let (slot, store_in_use) = (Slot::default(), Arc::default());
-        Self { identity, clock, metrics, counters, compiler, slot, freshness, holders, store_in_use }
+        Self { identity, clock, metrics, counters, compiler, slot, freshness, holders, zones, store_in_use }
     }
 
     fn start_registry(&self, config: &Config, plan: &Plan, http: &[SocketAddr]) -> (Registry, JoinHandle<()>) {
@@ -208,6 +212,7 @@ impl Parts {
             registry: registry.clone(),
             metrics: Arc::new(health::Exposition::new(self.metrics.clone(), registry.clone())),
             freshness: Arc::clone(&self.freshness) as Arc<dyn api::Freshness>,
+            zones: Arc::new(self.zones.clone()),
             observer: Arc::new(health::Calls(self.metrics.clone())),
             clock: Arc::clone(&self.clock),
             shutdown: shutdown.clone(),
@@ -235,8 +240,8 @@ impl Parts {
     }
 
     fn reload(&self, config: Config, files: ReloadFiles, plan: Plan, registry: Registry) -> Reload {
-        let (slot, holders) = (self.slot.clone(), self.holders.clone());
-        Reload { config, identity: self.identity.clone(), files, plan, slot, holders, registry }
+        let (slot, holders, zones) = (self.slot.clone(), self.holders.clone(), self.zones.clone());
+        Reload { config, identity: self.identity.clone(), files, plan, slot, holders, zones, registry }
     }
 }
 

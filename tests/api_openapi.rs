@@ -218,6 +218,20 @@ fn readiness() -> Readiness {
     }
 }
 
+fn zone_info() -> ZoneInfo {
+    ZoneInfo {
+        name: "sd.example.org.".into(),
+        kind: "registrations".into(),
+        serial: 1843,
+        base_serial: 1,
+        ready: true,
+        readable: true,
+        names: 3,
+        records: 5,
+        digest: Some("2c26".into()),
+    }
+}
+
 fn lists() -> Vec<(&'static str, Body)> {
     let (revision, next) = (Revision(9), Some("search".to_owned()));
     let services = ServiceList { revision, services: vec![service_info()], next: next.clone() };
@@ -227,6 +241,7 @@ fn lists() -> Vec<(&'static str, Body)> {
         ("ServiceList", body(services)),
         ("InstanceList", body(instances)),
         ("ChangeList", body(changes)),
+        ("ZoneList", body(ZoneList { zones: vec![zone_info()] })),
         ("TokenList", body(TokenList { tokens: vec![token_info()] })),
     ]
 }
@@ -257,6 +272,7 @@ fn bodies() -> BTreeMap<&'static str, Body> {
         ("TokenRequest", body(TokenRequest { name: "ops".into(), scope: scope() })),
         ("TokenCreated", body(created)),
         ("TokenInfo", body(token_info())),
+        ("ZoneInfo", body(zone_info())),
         ("Alive", body(Alive { version: "0.1.0".into() })),
         ("Readiness", body(readiness())),
         ("Problem", body(problem::document(problem::status(Word::BadPort), &refusal))),
@@ -312,6 +328,7 @@ fn the_calls_of_version_1_are_there() {
         "get /v1/services/{service}/instances",
         "put /v1/services/{service}",
         "delete /v1/services/{service}",
+        "get /v1/zones",
         "get /v1/changes",
         "get /v1/events",
         "get /v1/tokens",

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use support::{Setup, eventually};
 use zonebeat::config::{Config, zones};
 use zonebeat::model::{Finding, Name};
-use zonebeat::zone::{Loaded, load_files};
+use zonebeat::zone::{Checks, Loaded, load_files};
 
 const ZONE: &str = "$TTL 300\n@ SOA ns.example.net. h.example.net. 1 2 3 4 5\n@ NS ns.example.net.\n";
 
@@ -29,7 +29,7 @@ fn write(folder: &Path, files: &[(&str, &str)]) {
 fn read(toml: &str) -> Loaded {
     let config = Config::parse("test.toml", toml).unwrap_or_else(|error| panic!("{error}"));
     let chosen = config.zone_files().unwrap_or_else(|error| panic!("{error}"));
-    let mut loaded = load_files(&zones::read_file, &chosen.files);
+    let mut loaded = load_files(&Checks::default(), &zones::read_file, &chosen.files);
     loaded.findings.extend(chosen.remarks(&loaded.included));
     loaded
 }

@@ -123,7 +123,7 @@ fn an_unknown_key_has_its_place_and_a_suggestion() {
 #[test]
 fn values_of_the_wrong_kind_are_refused_with_their_place() {
     for (text, place, message) in [
-        ("[dns]\nlisten = [\"nonsense\"]", "test.toml:2:11", "invalid socket address"),
+        ("[dns]\nlisten = [\"nonsense\"]", "test.toml:2:11", "\"nonsense\": invalid socket address"),
         ("[dns.tcp]\nidle = \"10 parsecs\"", "test.toml:2:8", "\"10 parsecs\" is not a duration"),
         ("[http]\nbody_limit = \"1GB\"", "test.toml:2:14", "\"1GB\" is not a size"),
         ("[[zone]]\nname = \"a..b\"", "test.toml:2:8", "empty label in \"a..b\""),
@@ -313,8 +313,8 @@ fn zone_files_of_a_directory_are_found_and_read() {
     use zonebeat::config::zones;
     let folder = tempfile::tempdir().expect("a directory");
     for (file, text) in [
-        ("b.example.zone", "$TTL 300\n@ SOA ns.example.net. h 1 2 3 4 5\n@ NS ns.example.net.\n$INCLUDE more.inc\n"),
-        ("a.example.zone", "$TTL 300\n@ SOA ns.example.net. h 1 2 3 4 5\n@ NS ns.example.net.\n"),
+        ("b.example.zone", "$TTL 300\n@ SOA ns.example.net. h 1 3 2 5 5\n@ NS ns.example.net.\n$INCLUDE more.inc\n"),
+        ("a.example.zone", "$TTL 300\n@ SOA ns.example.net. h 1 3 2 5 5\n@ NS ns.example.net.\n"),
         ("broken.example.zone", "@ 300 A 300.1.1.1\n"),
         ("more.inc", "www A 192.0.2.1\n"),
         ("README", "no zone"),

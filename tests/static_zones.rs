@@ -1,5 +1,7 @@
 //! Zone files of a real server: what people wrote, beside what registers; SIGHUP; serials; transfers; live events.
 
+#[path = "static_zones/checks.rs"]
+mod checks;
 #[path = "static_zones/events.rs"]
 mod events;
 #[path = "static_zones/files.rs"]

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use zonebeat::cli::check::{CheckArgs, Verdict, check};
+use zonebeat::cli::check::{CheckArgs, Served, Verdict, check, check_beside};
+use zonebeat::model::api::ZoneInfo;
+use zonebeat::zone::{digest, parse_text};
 
 /// Verdict, standard output, standard error.
 fn run(args: &CheckArgs) -> (Verdict, String, String) {
@@ -37,7 +39,7 @@ fn warnings_exit_0() {
     std::fs::write(&file, format!("{GOOD}m MX 10 nowhere\n")).expect("written");
     let (code, out, err) = run(&files(&[folder.path()]));
     assert_eq!((code, err.matches("warning:").count()), (Verdict::Right, 1), "{err}");
-    assert!(out.contains("ok, zone a.example. with 4 records"), "{out}");
+    assert!(out.contains("zone a.example.: serial 1, 4 records, 1 warning"), "{out}");
 }
 
 #[test]
@@ -86,4 +88,134 @@ fn the_files_of_this_package_are_right() {
     let args = files(&[&root.join("config/zonebeat.toml"), &root.join("config/quickstart.toml"), &root.join("zones")]);
     let (code, out, err) = run(&args);
     assert_eq!((code, err.as_str()), (Verdict::Right, ""), "{out}");
+}
+
+#[test]
+fn strict_takes_warnings_for_errors_and_a_largest_ttl_is_one() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("a.example.zone");
+    std::fs::write(&file, format!("{GOOD}m MX 10 nowhere\n")).expect("written");
+    let (verdict, _, err) = run(&CheckArgs { strict: true, ..files(&[&file]) });
+    assert_eq!(verdict, Verdict::Wrong);
+    assert!(err.contains("warning: MX target") && !err.contains("error: "), "{err}");
+    std::fs::write(&file, GOOD).expect("written");
+    assert_eq!(run(&CheckArgs { strict: true, ..files(&[&file]) }).0, Verdict::Right);
+    let (verdict, _, err) = run(&CheckArgs { max_ttl: Some(200), ..files(&[&file]) });
+    assert_eq!(verdict, Verdict::Wrong);
+    assert!(err.contains("TTL 300 is over the largest that is allowed, 200"), "{err}");
+}
+
+#[test]
+fn json_tells_of_each_file_what_it_is() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("a.example.zone");
+    std::fs::write(&file, format!("{GOOD}m MX 10 nowhere\n")).expect("written");
+    let (_, out, _) = run(&CheckArgs { json: true, ..files(&[&file]) });
+    let report: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    let told = &report["files"][0];
+    assert_eq!((told["zone"].as_str(), told["serial"].as_u64()), (Some("a.example."), Some(1)));
+    assert_eq!((told["records"].as_u64(), told["warnings"].as_u64()), (Some(4), Some(1)));
+    assert_eq!(report["findings"][0]["source"], "m MX 10 nowhere");
+}
+
+/// What is told of a file beside a server that has `served`, as a zone of that kind.
+fn beside(served: &str, kind: &str, file: &str) -> (Verdict, String, String) {
+    let folder = tempfile::tempdir().expect("a directory");
+    let path = folder.path().join("a.example.zone");
+    std::fs::write(&path, file).expect("written");
+    let origin = "a.example".parse().expect("name");
+    let (zone, _) = parse_text("served", served.as_bytes(), &origin).expect("zone");
+    let base: u32 = served.split_whitespace().nth(6).expect("a serial").parse().expect("a number");
+    let info = ZoneInfo {
+        name: "a.example.".to_owned(),
+        kind: kind.to_owned(),
+        serial: if kind == "static" { base } else { base.wrapping_add(40) },
+        base_serial: base,
+        ready: true,
+        readable: true,
+        names: 2,
+        records: zone.records.len(),
+        digest: Some(digest(&zone.origin, zone.records.iter().map(|stated| &stated.record))),
+    };
+    let served = Served { server: "http://192.0.2.1:8053".to_owned(), zones: vec![info] };
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let verdict = check_beside(&files(&[&path]), Some(&served), &mut out, &mut err, false);
+    let text = |octets: Vec<u8>| String::from_utf8(octets).expect("UTF-8");
+    (verdict, text(out), text(err))
+}
+
+fn with_serial(serial: u32) -> String {
+    GOOD.replacen("ns h 1 ", &format!("ns h {serial} "), 1)
+}
+
+#[test]
+fn serials_are_compared_with_the_running_server() {
+    let more = |serial| with_serial(serial) + "www A 192.0.2.9\n";
+    let (verdict, out, err) = beside(&with_serial(7), "static", &with_serial(7));
+    assert_eq!((verdict, err.as_str()), (Verdict::Right, ""));
+    assert!(out.contains("serial 7, 3 records, unchanged"), "{out}");
+    let (verdict, out, _) = beside(&with_serial(7), "static", &more(8));
+    assert_eq!(verdict, Verdict::Right);
+    assert!(out.contains("serial moves on from 7"), "{out}");
+    let (verdict, _, err) = beside(&with_serial(7), "static", &more(7));
+    assert_eq!(verdict, Verdict::Right);
+    assert!(
+        err.contains("warning: the records differ from those of http://192.0.2.1:8053") && err.contains("write 8"),
+        "{err}"
+    );
+    assert!(err.contains("2 | @ SOA ns h 7"), "the line is shown: {err}");
+    let (verdict, _, err) = beside(&with_serial(7), "static", &more(6));
+    assert_eq!(verdict, Verdict::Wrong);
+    assert!(err.contains("error: serial 6 is lower than 7"), "{err}");
+    let (verdict, _, err) = beside(&with_serial(7), "static", &more(4_000_000_000));
+    assert_eq!(verdict, Verdict::Wrong);
+    assert!(err.contains("error: serial 4000000000 is more than 2147483647 over 7"), "{err}");
+}
+
+#[test]
+fn a_zone_with_registrations_counts_on_from_its_base() {
+    let (verdict, out, err) = beside(&with_serial(7), "registrations", &(with_serial(7) + "www A 192.0.2.9\n"));
+    assert_eq!((verdict, err.as_str()), (Verdict::Right, ""));
+    assert!(out.contains("the server counts the serial on"), "{out}");
+    let (verdict, _, err) = beside(&with_serial(7), "registrations", &with_serial(6));
+    assert_eq!(verdict, Verdict::Wrong);
+    assert!(err.contains("answers base and revision, 47 now"), "{err}");
+}
+
+#[test]
+fn a_delegation_is_compared_with_the_zone_below() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let above = format!("{GOOD}sub NS ns.sub\nns.sub A 192.0.2.7\n");
+    std::fs::write(folder.path().join("a.example.zone"), above).expect("written");
+    std::fs::write(folder.path().join("sub.a.example.zone"), format!("{GOOD}@ NS ns2.example.net.\n"))
+        .expect("written");
+    let (verdict, _, err) = run(&files(&[folder.path()]));
+    assert_eq!((verdict, err.matches("warning:").count()), (Verdict::Right, 2), "{err}");
+    assert!(err.contains("the delegation of sub.a.example. names ns.sub.a.example.; that zone itself says"), "{err}");
+    assert!(
+        err.contains("the A glue of ns.sub.a.example. is not what") && err.contains("6 | ns.sub A 192.0.2.7"),
+        "{err}"
+    );
+}
+
+#[test]
+fn a_large_zone_is_checked_in_linear_time() {
+    let zone = |names: usize| -> String {
+        let hosts =
+            (0..names).map(|n| format!("h{n} A 192.0.2.1\nm{n} MX 10 h{n}\nd{n} NS ns.d{n}\nns.d{n} A 192.0.2.2\n"));
+        std::iter::once(GOOD.to_owned()).chain(hosts).collect()
+    };
+    let origin = "a.example".parse().expect("name");
+    let time = |names: usize| {
+        let text = zone(names);
+        let started = std::time::Instant::now();
+        let (read, findings) = parse_text("zone", text.as_bytes(), &origin).expect("zone");
+        assert_eq!((read.records.len(), findings.len()), (3 + 4 * names, 0));
+        started.elapsed()
+    };
+    let (small, large) = (time(3_000), time(30_000));
+    assert!(
+        large < small * 40 + std::time::Duration::from_secs(1),
+        "{small:?} for 12,000 names, {large:?} for 120,000"
+    );
 }

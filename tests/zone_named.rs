@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use named::{Octets, compile, octets};
 use zonebeat::model::{Finding, Name, ZoneFile};
-use zonebeat::zone::{StaticZone, load_files, origin_of, parse_text, parse_zone};
+use zonebeat::zone::{Checks, StaticZone, load_files, origin_of, parse_text, parse_zone};
 
 /// Put before records that are tried.
 const HEAD: &str = "$TTL 300\n@ SOA ns h 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n";
@@ -143,7 +143,7 @@ fn bind_reads_files_of_every_shape_as_we_do() {
             other => read_file(other),
         };
         let file = ZoneFile { folder: Some(folder.into()), ..ZoneFile::new("example.org.zone") };
-        let loaded = load_files(&sources, &[file]);
+        let loaded = load_files(&Checks::default(), &sources, &[file]);
         let theirs = compile(&origin(), text.as_bytes(), folder.as_ref());
         let fault = match (mark, loaded.zones.first(), theirs) {
             ('+', Some(zone), Ok(theirs)) if octets(zone) != theirs => differences(&octets(zone), &theirs),

@@ -9,7 +9,7 @@ use super::outcome::{ClientError, Reply, Unreachable};
 use super::servers::Servers;
 use crate::model::api::{
     Applied, Beat, Beaten, ChangeList, InstanceInfo, InstanceList, Registered, Registration, ServiceInfo, ServiceList,
-    SessionBeat, SessionSet, SessionStored, TokenCreated, TokenList, TokenRequest,
+    SessionBeat, SessionSet, SessionStored, TokenCreated, TokenList, TokenRequest, ZoneList,
 };
 use crate::model::{Declaration, Revision};
 
@@ -80,6 +80,11 @@ impl Client {
     /// One service.
     pub async fn service(&self, service: &str) -> Result<Reply<ServiceInfo>, ClientError> {
         self.exchange.call(&Call::new(Method::GET, &["v1", "services", service])).await
+    }
+
+    /// All zones.
+    pub async fn zones(&self) -> Result<Reply<ZoneList>, ClientError> {
+        self.exchange.call(&Call::new(Method::GET, &["v1", "zones"])).await
     }
 
     /// The instances of a service.

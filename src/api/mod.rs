@@ -6,7 +6,7 @@
 //! watch     around every call: time limit, panics, counters
 //! auth      who asks
 //! extract   path, query and body, strictly
-//! instances sessions services changes events tokens health metrics   the calls
+//! instances sessions services zones changes events tokens health metrics   the calls
 //! show      rows of the registry -> bodies
 //! problem   refusals -> problem documents, the only place that knows statuses
 //! openapi   the document, made from the same routes
@@ -36,6 +36,7 @@ mod show;
 mod stall;
 mod tokens;
 mod watch;
+mod zones;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -51,6 +52,7 @@ pub use metrics::Exposition;
 pub use openapi::router;
 pub use serve::serve;
 pub use watch::Observe;
+pub use zones::Zones;
 
 /// Bounds of the HTTP interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +99,8 @@ pub struct ApiState {
     pub metrics: Arc<dyn Exposition>,
     /// What is published, and how old it is.
     pub freshness: Arc<dyn Freshness>,
+    /// Which zones there are.
+    pub zones: Arc<dyn Zones>,
     /// Told of every call.
     pub observer: Arc<dyn Observe>,
     /// For ages and creation times.

@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 use super::problem::{self, MEDIA_TYPE, TYPE_BASE};
 use super::query::Query;
 use super::watch::{Watch, watch};
-use super::{Answer, ApiState, changes, events, health, instances, json, metrics, services, sessions, tokens};
+use super::{Answer, ApiState, changes, events, health, instances, json, metrics, services, sessions, tokens, zones};
 use crate::model::api::Problem;
 use crate::model::{Refusal, Word};
 
@@ -36,6 +36,7 @@ use crate::model::{Refusal, Word};
         (name = "instances", description = "Running endpoints of a service"),
         (name = "sessions", description = "Agents that beat once for many instances"),
         (name = "services", description = "Named sets of instances"),
+        (name = "zones", description = "What this server answers for"),
         (name = "history", description = "Changes, past and live"),
         (name = "tokens", description = "Who may write what"),
         (name = "health", description = "Process, data, metrics, this document"),
@@ -73,6 +74,7 @@ fn collect() -> (Router<Arc<ApiState>>, OpenApi) {
         .merge(instances::routes())
         .merge(sessions::routes())
         .merge(services::routes())
+        .merge(zones::routes())
         .merge(changes::routes())
         .merge(events::routes())
         .merge(tokens::routes())

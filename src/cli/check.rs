@@ -3,16 +3,25 @@
 //! Reads exactly as `serve` does, so that what passes here is taken there. Findings go to standard error with a caret,
 //! one line per file to standard output; with `--json` one document goes to standard output.
 
+mod compare;
+mod report;
+
+use std::collections::HashSet;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use reqwest::Url;
 
 use super::{Failure, examples};
-use crate::config::{Config, ConfigError, zones};
+use crate::agent::servers::Servers;
+use crate::agent::{Client, parse_server};
+use crate::config::zones::{self, ZoneFiles};
+use crate::config::{Config, ConfigError};
+use crate::model::api::ZoneInfo;
 use crate::model::clock::SystemClock;
-use crate::model::{Clock, Finding, Place, Severity};
-use crate::zone;
+use crate::model::{Clock, Finding, Place, Severity, ZoneFile, zone_file};
+use crate::zone::{self, Checks, StaticZone};
+use report::{Checked, Report, What};
 
 /// Where the configuration is looked for when no file is named.
 const USUAL_CONFIG: &str = "config/zonebeat.toml";
@@ -30,12 +39,23 @@ pub enum Verdict {
 
 /// Check configuration and zone files
 ///
-/// Reads exactly as `serve` does. Takes *.zone files, *.toml files and directories of zone files. Without any, checks the configuration file and the
-/// directory of zone files that it names.
+/// Reads exactly as `serve` does. Takes *.zone files, *.toml files and directories of zone files. Without any, checks
+/// the configuration file and the directory of zone files that it names.
+///
+/// An error is what BIND refuses to load as well: the server would not use the file. A warning is what named-checkzone,
+/// kzonecheck or we find odd: the zone is used. Signatures of signed zones are compared with the records, the keys and
+/// the clock; they are not verified by calculation, ldns-verify-zone does that.
+///
+/// With --server each zone is compared with the one that is served there: a serial that goes back is an error, other
+/// records with the same serial are a warning, because secondaries would not notice.
+///
+/// Exit code: 0 right, 1 errors (with --strict: or warnings), 2 wrong usage.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(after_help = examples![
     "zonebeat check",
     "zonebeat check zones/sd.example.org.zone",
+    "zonebeat check --server http://192.0.2.1:8053 zones/",
+    "zonebeat check --strict --max-ttl 86400 zones/",
     "zonebeat check --config /etc/zonebeat/zonebeat.toml --json",
 ])]
 pub struct CheckArgs {
@@ -47,24 +67,62 @@ pub struct CheckArgs {
     /// Directory of zone files to check
     #[arg(long, value_name = "DIR")]
     pub zones_dir: Option<PathBuf>,
+    /// Compare serials and records with this running server
+    #[arg(long, value_name = "URL", value_parser = parse_server)]
+    pub server: Option<Url>,
+    /// Largest TTL that is allowed, in seconds; a larger one is an error
+    #[arg(long, value_name = "SECONDS")]
+    pub max_ttl: Option<u32>,
+    /// Exit with 1 for warnings too
+    #[arg(long)]
+    pub strict: bool,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
 }
 
+/// The zones of a running server.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// The server, as it was named.
+    pub server: String,
+    /// Its zones.
+    pub zones: Vec<ZoneInfo>,
+}
+
 /// Checks and prints.
 pub fn run(args: &CheckArgs) -> Result<(), Failure> {
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    match check(args, &mut std::io::stdout().lock(), &mut std::io::stderr().lock(), colours) {
+    let served = args.server.clone().map(|server| super::client(ask(server))).transpose()?;
+    let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
+    match check_beside(args, served.as_ref(), &mut out, &mut err, colours) {
         Verdict::Right => Ok(()),
         Verdict::Wrong => Err(Failure::Reported),
         Verdict::Usage(usage) => Err(Failure::Usage(usage)),
     }
 }
 
+/// The zones of a running server.
+async fn ask(server: Url) -> Result<Served, Failure> {
+    let name = server.to_string().trim_end_matches('/').to_owned();
+    let client = Client::new(Servers::new([server]), None, 1).map_err(Failure::Usage)?;
+    Ok(Served { server: name, zones: client.zones().await?.body.zones })
+}
+
 /// Checks and writes to `out` and `err`. A reader that has gone away is no failure.
 pub fn check(args: &CheckArgs, out: &mut dyn Write, err: &mut dyn Write, colours: bool) -> Verdict {
-    let report = match gather(args) {
+    check_beside(args, None, out, err, colours)
+}
+
+/// The same, beside the zones of a running server.
+pub fn check_beside(
+    args: &CheckArgs,
+    served: Option<&Served>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+    colours: bool,
+) -> Verdict {
+    let report = match gather(args, served) {
         Ok(report) => report,
         Err(usage) => return Verdict::Usage(usage),
     };
@@ -73,32 +131,41 @@ pub fn check(args: &CheckArgs, out: &mut dyn Write, err: &mut dyn Write, colours
     } else {
         report.write(out, err, colours);
     }
-    if report.count(Severity::Error) > 0 { Verdict::Wrong } else { Verdict::Right }
+    let wrong = report.count(Severity::Error) > 0 || (args.strict && report.count(Severity::Warning) > 0);
+    if wrong { Verdict::Wrong } else { Verdict::Right }
 }
 
-/// What was checked and found.
+/// What is to be checked.
 #[derive(Debug, Default)]
-struct Report {
-    /// Each file with what it is.
-    files: Vec<(String, String)>,
-    findings: Vec<Finding>,
+struct Subjects {
+    /// Files that the command line names.
+    files: Vec<ZoneFile>,
+    /// Files that a configuration or a directory has.
+    chosen: Vec<ZoneFiles>,
+    /// Configurations that decide which zones take registrations.
+    configs: Vec<Config>,
 }
 
 /// Checks everything that the arguments name; the error is a wrong use.
-fn gather(args: &CheckArgs) -> Result<Report, String> {
+fn gather(args: &CheckArgs, served: Option<&Served>) -> Result<Report, String> {
     let mut report = Report::default();
-    let mut zone_files = Vec::new();
+    let mut subjects = Subjects::default();
     let mut folders: Vec<PathBuf> = args.zones_dir.iter().cloned().collect();
     let mut configs: Vec<PathBuf> = args.config.iter().cloned().collect();
     for file in &args.files {
+        let path = file.to_string_lossy().into_owned();
         match file.extension().and_then(|extension| extension.to_str()) {
             _ if file.is_dir() => folders.push(file.clone()),
-            Some("zone") => zone_files.push(file.to_string_lossy().into_owned()),
             Some("toml") => configs.push(file.clone()),
-            _ => return Err(format!("\"{}\" is neither NAME.zone, *.toml nor a directory", file.display())),
+            Some("zone") => subjects.files.push(ZoneFile::new(path)),
+            _ if zone_file::zone_of(&path).is_ok() => subjects.files.push(ZoneFile::new(path)),
+            _ => {
+                let what = "is neither a zone file (NAME.zone, db.NAME, NAME.db), *.toml nor a directory";
+                return Err(format!("\"{path}\" {what}; a [[zone]] may name any file, check its configuration"));
+            }
         }
     }
-    let nothing_named = zone_files.is_empty() && folders.is_empty() && configs.is_empty();
+    let nothing_named = subjects.files.is_empty() && folders.is_empty() && configs.is_empty();
     if nothing_named && !Path::new(USUAL_CONFIG).is_file() {
         return Err(format!(
             "there is no {USUAL_CONFIG} here; name the files to check, or use --config or --zones-dir"
@@ -108,29 +175,36 @@ fn gather(args: &CheckArgs) -> Result<Report, String> {
         configs.push(USUAL_CONFIG.into());
     }
     let follow = nothing_named || args.config.is_some();
-    let mut following = Vec::new();
     for path in &configs {
-        let named = report.config(path, &mut following);
-        folders.extend(named.filter(|folder| follow && args.zones_dir.is_none() && !folders.contains(folder)));
+        let Some(mut config) = report.config(path) else { continue };
+        if let Some(folder) = &args.zones_dir {
+            config.zones_dir = Some(folder.clone());
+        }
+        match config.zone_files() {
+            Ok(chosen) if follow => subjects.chosen.push(chosen),
+            Ok(_) => {}
+            Err(error) => report.refuse(path, error),
+        }
+        folders.retain(|folder| !follow || config.zones_dir.as_ref() != Some(folder));
+        subjects.configs.push(config);
     }
     for folder in &folders {
-        match zones::zone_files(folder) {
-            Ok(files) if files.is_empty() => {
+        match ZoneFiles::of(folder) {
+            Ok(chosen) if chosen.files.is_empty() => {
                 let place = Place::whole(&folder.to_string_lossy());
-                report.findings.push(Finding::warning(place, "there is no file NAME.zone here"));
+                report.findings.push(Finding::warning(place, "there is no zone file here, such as NAME.zone"));
             }
-            Ok(files) => zone_files.extend(files),
+            Ok(chosen) => subjects.chosen.push(chosen),
             Err(error) => report.refuse(folder, error),
         }
     }
-    report.zones(&zone_files, &following);
+    report.zones(&subjects, args.max_ttl, served);
     Ok(report)
 }
 
 impl Report {
-    /// Checks a configuration file; returns the directory of zone files that it names. A configuration that can be read
-    /// is added to `following`.
-    fn config(&mut self, path: &Path, following: &mut Vec<Config>) -> Option<PathBuf> {
+    /// Checks a configuration file; returns it if it can be read.
+    fn config(&mut self, path: &Path) -> Option<Config> {
         let config = match Config::load(path) {
             Ok(config) => config,
             Err(error) => {
@@ -142,34 +216,48 @@ impl Report {
         match config.validate().and_then(|()| config.check_files(SystemClock::new().wall())) {
             Ok(warnings) => {
                 self.findings.extend(warnings.into_iter().map(|warning| Finding::warning(place.clone(), warning)));
-                self.files.push((path.to_string_lossy().into_owned(), "ok, configuration".to_owned()));
+                let file = path.to_string_lossy().into_owned();
+                self.files.push(Checked { file, what: What::Configuration, change: None });
             }
             Err(error) => self.refuse(path, error),
         }
         let warnings = config.warnings().into_iter().map(|warning| Finding::warning(place.clone(), warning));
         self.findings.extend(warnings);
-        let folder = config.zones_dir.clone();
-        following.push(config);
-        folder
+        Some(config)
     }
 
     /// Checks zone files, which may not be signed where one of the configurations publishes registrations.
-    fn zones(&mut self, files: &[String], following: &[Config]) {
-        let mut files = files.to_vec();
-        let mut seen = std::collections::HashSet::new();
-        files.retain(|file| seen.insert(file.clone()));
-        let mut loaded = zone::load(&zones::read_file, &files);
-        loaded.refuse_signed(&files, |zone| following.iter().any(|config| config.publishes_into(zone)));
-        let whole = files.iter().filter(|file| !loaded.broken.iter().any(|broken| broken.file == **file));
-        for (file, zone) in whole.zip(&loaded.zones) {
-            self.files.push((file.clone(), format!("ok, zone {} with {} records", zone.origin, zone.records.len())));
-        }
-        self.files.extend(loaded.broken.into_iter().map(|broken| (broken.file, "refused".to_owned())));
+    fn zones(&mut self, subjects: &Subjects, max_ttl: Option<u32>, served: Option<&Served>) {
+        let chosen = subjects.chosen.iter().flat_map(|chosen| &chosen.files);
+        let mut files: Vec<ZoneFile> = subjects.files.iter().chain(chosen).cloned().collect();
+        let mut seen = HashSet::new();
+        files.retain(|file| seen.insert(file.path.clone()));
+        let now = u32::try_from(SystemClock::new().wall().0 / 1000).ok();
+        let mut loaded = zone::load_files(&Checks { now, max_ttl }, &zones::read_file, &files);
+        loaded.refuse_signed(&files, |zone| subjects.configs.iter().any(|config| config.publishes_into(zone)));
         self.findings.extend(loaded.findings);
+        self.findings.extend(subjects.chosen.iter().flat_map(|chosen| chosen.remarks(&loaded.included)));
+        let broken: HashSet<&String> = loaded.broken.iter().map(|broken| &broken.file).collect();
+        let whole = files.iter().filter(|file| !broken.contains(&file.path));
+        for (file, zone) in whole.zip(&loaded.zones) {
+            let change = served.map(|served| self.beside(zone, served));
+            let (name, serial) = (zone.origin.to_string(), compare::serial(zone));
+            let what = What::Zone { name, serial, records: zone.records.len() };
+            self.files.push(Checked { file: file.path.clone(), what, change });
+        }
+        let refused = loaded.broken.into_iter().map(|broken| Checked { file: broken.file, ..Checked::default() });
+        self.files.extend(refused);
+    }
+
+    /// Compares a zone with the one that is served; says in words what came of it.
+    fn beside(&mut self, zone: &StaticZone, served: &Served) -> String {
+        let (change, finding) = compare::compare(zone, &served.zones, &served.server);
+        self.findings.extend(finding.map(with_line));
+        change
     }
 
     fn refuse(&mut self, path: &Path, error: ConfigError) {
-        self.files.push((path.to_string_lossy().into_owned(), "refused".to_owned()));
+        self.files.push(Checked { file: path.to_string_lossy().into_owned(), ..Checked::default() });
         match error {
             ConfigError::Wrong(findings) => self.findings.extend(findings),
             ConfigError::Read { path, source } => {
@@ -178,44 +266,14 @@ impl Report {
             }
         }
     }
-
-    fn count(&self, severity: Severity) -> usize {
-        self.findings.iter().filter(|finding| finding.severity == severity).count()
-    }
-
-    fn write(&self, out: &mut dyn Write, err: &mut dyn Write, colours: bool) {
-        for finding in &self.findings {
-            let _ = writeln!(err, "{}", finding.render(colours));
-        }
-        for (file, what) in &self.files {
-            let _ = writeln!(out, "{file}: {what}");
-        }
-        let (errors, warnings) = (self.count(Severity::Error), self.count(Severity::Warning));
-        if errors + warnings > 0 {
-            let _ = writeln!(out, "{}, {}", counted(errors, "error"), counted(warnings, "warning"));
-        }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        let finding = |finding: &Finding| {
-            json!({
-                "severity": finding.severity.as_str(),
-                "file": *finding.place.file,
-                "line": (finding.place.line > 0).then_some(finding.place.line),
-                "column": (finding.place.line > 0).then_some(finding.place.column),
-                "message": finding.message,
-                "help": finding.help,
-            })
-        };
-        json!({
-            "files": self.files.iter().map(|(file, what)| json!({"file": file, "ok": what != "refused"})).collect::<Vec<_>>(),
-            "findings": self.findings.iter().map(finding).collect::<Vec<_>>(),
-            "errors": self.count(Severity::Error),
-            "warnings": self.count(Severity::Warning),
-        })
-    }
 }
 
-fn counted(count: usize, word: &str) -> String {
-    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+/// A finding about a record, with the line where it stands.
+fn with_line(finding: Finding) -> Finding {
+    let text = zones::read_file(&finding.place.file).unwrap_or_default();
+    let line = text.split(|octet| *octet == b'\n').nth((finding.place.line as usize).saturating_sub(1));
+    match line {
+        Some(line) => finding.with_source(line),
+        None => finding,
+    }
 }

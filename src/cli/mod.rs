@@ -79,7 +79,7 @@ impl Cli {
 }
 
 /// Runs a client command: it waits for the network more than it works, so one thread is enough.
-fn client(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+fn client<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Failed(format!("cannot start: {error}")))?;
     runtime.block_on(command)

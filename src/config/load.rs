@@ -1,6 +1,7 @@
 //! The file becomes a configuration, flags are laid over it.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -99,7 +100,7 @@ fn explain(file: &str, text: &str, error: &toml::de::Error) -> Finding {
             };
             at_span(file, text, span, format!("unknown key \"{unknown}\"")).with_help(help)
         }
-        _ => without_secret(at_span(file, text, span, message)),
+        _ => without_secret(with_value(file, text, span, message)),
     }
 }
 
@@ -111,6 +112,28 @@ fn without_secret(finding: Finding) -> Finding {
             Finding { message, source: None, ..finding }
         }
         _ => finding,
+    }
+}
+
+/// A message that says what is wrong with a text and not which: the value, and how it is written.
+fn with_value(file: &str, text: &str, span: Range<usize>, message: String) -> Finding {
+    let value = text.get(span.clone()).filter(|value| value.starts_with(['"', '\'']) && !value.contains('\n'));
+    let inner = value.map(|value| value.trim_matches(['"', '\'']));
+    let help = match message.as_str() {
+        "invalid socket address syntax" => {
+            Some("write address and port, as in \"192.0.2.1:53\" or \"[2001:db8::1]:53\"")
+        }
+        "invalid IP address syntax" => Some("write an address as \"192.0.2.1\", a prefix as \"192.0.2.0/24\""),
+        _ => None,
+    };
+    let message = match inner.filter(|inner| !message.contains(inner)) {
+        Some(inner) => format!("\"{inner}\": {message}"),
+        None => message,
+    };
+    let finding = at_span(file, text, span, message);
+    match help {
+        Some(help) => finding.with_help(help),
+        None => finding,
     }
 }
 

@@ -29,7 +29,7 @@ pub use encrypted::Encrypted;
 pub use load::{ConfigError, Overrides};
 pub use plan::{DEFAULT_ZONE, ZonePlan, ZonePlanEntry};
 pub use rate_limit::RateLimit;
-pub use reverse::zone_of_prefix;
+pub use reverse::{is_reverse, zone_of_prefix};
 pub use settings::{
     Config, Dns, Http, Level, Log, LogFormat, NamingSettings, PolicySettings, Server, StoreKind, StoreSettings, Tcp,
     TsigKey, UdpMaxFor, ZoneSettings,

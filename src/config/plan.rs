@@ -85,7 +85,7 @@ impl Config {
 
     /// Whether the configuration says that a zone follows the registry, instead of leaving it to the files.
     pub fn publishes_into(&self, zone: &Name) -> bool {
-        let declared = self.zone.iter().any(|settings| settings.name == *zone && settings.registrations);
+        let declared = self.zone.iter().any(|settings| settings.name == *zone && settings.takes_registrations());
         declared || self.reverse_zones().contains(zone)
     }
 

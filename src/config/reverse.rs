@@ -26,7 +26,7 @@ pub fn zone_of_prefix(prefix: IpNet) -> Result<Name, String> {
 }
 
 /// Whether a zone lies under the trees of addresses.
-pub(super) fn is_reverse(name: &Name) -> bool {
+pub fn is_reverse(name: &Name) -> bool {
     let trees = [&b"\x07in-addr\x04arpa\x00"[..], b"\x03ip6\x04arpa\x00"];
     trees.iter().any(|tree| crate::model::name::is_within(name.as_wire(), tree))
 }

@@ -57,6 +57,11 @@ pub fn zone_files(folder: &Path) -> Result<Vec<String>, ConfigError> {
 }
 
 impl ZoneFiles {
+    /// Those of a directory, sorted by name.
+    pub fn of(folder: &Path) -> Result<Self, ConfigError> {
+        choose(Some(folder), &[])
+    }
+
     /// What somebody should look at. Files that the zone files include are no zone files that were overlooked.
     pub fn remarks(&self, included: &[String]) -> Vec<Finding> {
         let mut remarks = self.findings.clone();

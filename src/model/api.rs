@@ -396,3 +396,38 @@ pub struct Problem {
     /// What was wrong, with which value, and what would be accepted.
     pub detail: String,
 }
+
+/// Reply to `GET /v1/zones`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ZoneList {
+    /// Sorted by name.
+    pub zones: Vec<ZoneInfo>,
+}
+
+/// One zone of a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"name": "sd.example.org.", "kind": "registrations", "serial": 1843, "base_serial": 1,
+    "ready": true, "readable": true, "names": 3, "records": 5,
+    "digest": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"}))]
+pub struct ZoneInfo {
+    /// The apex, with a final dot.
+    pub name: String,
+    /// `static`: only its own records; `registrations`: services are published in it; `reverse`: PTR records of
+    /// registered addresses are.
+    pub kind: String,
+    /// The serial that is answered.
+    pub serial: u32,
+    /// The serial of its file or configuration. A zone that takes registrations adds the revision of its last change.
+    pub base_serial: u32,
+    /// Whether its content is known, so that it is answered.
+    pub ready: bool,
+    /// Whether its own records could be read; if not, its file has an error.
+    pub readable: bool,
+    /// Owners of its own records; names of services are not counted.
+    pub names: usize,
+    /// Its own records.
+    pub records: usize,
+    /// SHA-256 over its own records in canonical order, the serial left out: equal for equal content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+}

@@ -8,8 +8,9 @@ use ipnet::IpNet;
 
 use super::statics::Holders;
 use crate::config::{Config, ConfigError, ZonePlan, ZonePlanEntry, ZoneSettings, zones};
+use crate::model::clock::SystemClock;
 use crate::model::naming::Naming;
-use crate::model::{Finding, Name, Place, Record, Rtype};
+use crate::model::{Clock, Finding, Name, Place, Record, Rtype};
 use crate::registry::Options;
 use crate::security::Policy;
 use crate::view::{Compiler, ServerFacts, ZoneSource};
@@ -120,10 +121,16 @@ impl Plan {
 /// the registry may not be signed.
 pub(super) fn read_files(config: &Config, follows_registry: impl Fn(&Name) -> bool) -> Result<Loaded, ConfigError> {
     let chosen = config.zone_files()?;
-    let mut loaded = zone::load_files(&Checks::default(), &zones::read_file, &chosen.files);
+    let mut loaded = zone::load_files(&checks(), &zones::read_file, &chosen.files);
     loaded.refuse_signed(&chosen.files, follows_registry);
     loaded.findings.extend(chosen.remarks(&loaded.included));
     Ok(loaded)
+}
+
+/// Signatures are compared with the time of reading.
+fn checks() -> Checks {
+    let seconds = SystemClock::new().wall().0 / 1000;
+    Checks { now: u32::try_from(seconds).ok(), ..Checks::default() }
 }
 
 /// Logs what was found in zone files, with the line and a caret.

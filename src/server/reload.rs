@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::plan::{self, Plan};
 use super::publisher::Slot;
 use super::statics::SharedHolders;
+use super::zones::SharedZones;
 use crate::config::{Config, ConfigError};
 use crate::model::{Instance, Principal, Refusal, Service};
 use crate::registry::{Action, Command, Registry, StaticNames, names_of};
@@ -26,6 +27,7 @@ pub(super) struct Reload {
     pub(super) plan: Plan,
     pub(super) slot: Slot,
     pub(super) holders: SharedHolders,
+    pub(super) zones: SharedZones,
     pub(super) registry: Registry,
 }
 
@@ -101,7 +103,12 @@ impl Reload {
             tracing::warn!(files = refused.join(" "), "zone files with errors were refused; their last good data stay");
         }
         let (registry, holders) = (self.registry.clone(), self.holders.clone());
-        tokio::task::spawn_blocking(move || tell_collisions(&registry, &holders)).await?;
+        let (zones, statics) = (self.zones.clone(), self.plan.statics.clone());
+        let after = move || {
+            zones.replace(&statics);
+            tell_collisions(&registry, &holders);
+        };
+        tokio::task::spawn_blocking(after).await?;
         Ok(self.plan.statics.len())
     }
 

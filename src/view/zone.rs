@@ -126,6 +126,11 @@ impl Zone {
         self.extras.denial.as_deref()
     }
 
+    /// What its serial starts from: the serial of its file or configuration.
+    pub fn base_serial(&self) -> Serial {
+        Serial(self.base)
+    }
+
     /// The last change to its content.
     pub fn changed(&self) -> Revision {
         self.changed

@@ -1,8 +1,9 @@
 //! Zone files become zones, one file each: named after their zone, or configured for it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
-use super::{Place, Sources, StaticZone, parse};
+use super::{Checks, Place, Sources, StaticZone, check, parse};
 use crate::model::{Finding, Name, ZoneFile, zone_file};
 
 /// What reading a set of zone files gave. A broken file is left out whole and does not keep the others out.

@@ -10,6 +10,7 @@
 //! every error of it is found, not only the first.
 
 mod check;
+mod digest;
 mod fields;
 mod gateway;
 mod generate;
@@ -34,6 +35,7 @@ use crate::model::{Name, Record};
 
 pub use crate::model::Place;
 pub use check::Checks;
+pub use digest::digest;
 pub use load::{Broken, Loaded, load, load_files, origin_of};
 pub use parse::{Parsed, Sources, parse_text, parse_zone, parse_zone_with};
 pub use types::{mnemonic, type_from_text};

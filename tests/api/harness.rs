@@ -9,7 +9,8 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use zonebeat::api::{ApiState, Exposition, Freshness, Limits, Observe, ViewStatus, problem};
+use zonebeat::api::{ApiState, Exposition, Freshness, Limits, Observe, ViewStatus, Zones, problem};
+use zonebeat::model::api::ZoneInfo;
 use zonebeat::model::clock::SystemClock;
 use zonebeat::model::naming::Naming;
 use zonebeat::model::{Name, Revision};
@@ -40,6 +41,23 @@ impl Freshness for Parts {
     fn view(&self) -> Option<ViewStatus> {
         let stale = self.stale.lock().expect("lock").clone();
         Some(ViewStatus { revision: Revision(1), age: Duration::from_secs(1), stale })
+    }
+}
+
+impl Zones for Parts {
+    fn zones(&self) -> Vec<ZoneInfo> {
+        let zone = |name: &str, kind: &str| ZoneInfo {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            serial: 1843,
+            base_serial: 1,
+            ready: true,
+            readable: true,
+            names: 3,
+            records: 5,
+            digest: Some("2c26".to_owned()),
+        };
+        vec![zone("sd.example.org.", "registrations"), zone("example.net.", "static")]
     }
 }
 
@@ -137,6 +155,7 @@ impl Server {
             registry: registry.clone(),
             metrics: parts.clone(),
             freshness: parts.clone(),
+            zones: parts.clone(),
             observer: parts.clone(),
             clock,
             shutdown: shutdown.clone(),

@@ -12,3 +12,4 @@ mod instances;
 mod services;
 mod sessions;
 mod tokens;
+mod zones;

@@ -36,7 +36,7 @@ pub(super) fn delegations(zone: &Zone<'_>, owners: &[(&Name, Vec<&Draft>)], rema
 /// Data at a delegation that belong to the child.
 fn beside(owner: &Name, all: &[&Draft], is_server: bool, remarks: &mut Vec<Finding>) {
     const OURS: [Rtype; 5] = [Rtype::NS, Rtype::DS, NSEC, Rtype::RRSIG, Rtype::DNAME];
-    let hidden = |draft: &&&Draft| !OURS.contains(&draft.rtype()) && !(is_server && is_address(draft));
+    let hidden = |draft: &&&Draft| !(OURS.contains(&draft.rtype()) || is_server && is_address(draft));
     let hidden: Vec<&&Draft> = all.iter().filter(hidden).collect();
     let names: BTreeSet<_> = hidden.iter().map(|draft| types::mnemonic(draft.rtype())).collect();
     let names = names.into_iter().collect::<Vec<_>>().join(", ");

@@ -69,11 +69,10 @@ pub(super) fn wildcards(zone: &Zone<'_>, owners: &[(&Name, Vec<&Draft>)], remark
     let mut told = HashSet::new();
     for (owner, all) in owners {
         let within = owner.parent().filter(|parent| parent.labels().any(|label| label == b"*"));
-        if let Some(parent) = within.filter(|parent| parent.is_within(zone.apex) && parent != zone.apex) {
-            if told.insert(parent) {
-                let message = format!("{owner} has the label * inside, where it is no wildcard (RFC 4592 section 4.2)");
-                remarks.push(all[0].warning(message));
-            }
+        let within = within.filter(|parent| parent.is_within(zone.apex) && parent != zone.apex);
+        if within.is_some_and(|parent| told.insert(parent)) {
+            let message = format!("{owner} has the label * inside, where it is no wildcard (RFC 4592 section 4.2)");
+            remarks.push(all[0].warning(message));
         }
         let is_wildcard = owner.as_wire().starts_with(b"\x01*");
         for draft in all.iter().filter(|_| is_wildcard) {

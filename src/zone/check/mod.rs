@@ -52,7 +52,7 @@ pub(super) struct Outcome {
     pub(super) remarks: Vec<Finding>,
 }
 
-/// Checks the records, drops those that are repeated or outside the zone, and gives each RRset one TTL.
+/// Checks the records, which lie in the zone and have one TTL in each RRset, and drops those that are repeated.
 pub(super) fn check(
     file: &File,
     mut drafts: Vec<Draft>,
@@ -63,9 +63,8 @@ pub(super) fn check(
     let mut remarks = Vec::new();
     let soa = drafts.iter().find(|draft| draft.rtype() == Rtype::SOA);
     let apex = soa.map_or_else(|| default_origin.clone(), |draft| draft.owner().clone());
-    tidy::drop_outside(&apex, &mut drafts, &mut remarks);
     tidy::drop_repeated(&mut drafts, &mut remarks);
-    tidy::level_ttls(&mut drafts, checks.max_ttl, &mut remarks);
+    tidy::large_ttls(&drafts, checks.max_ttl, &mut remarks);
     let zone = Zone::new(&apex, &drafts);
     let owners = zone.owners();
     apex::soa(&zone, file, broken, &mut remarks);

@@ -38,11 +38,8 @@ pub(super) fn keys(zone: &Zone<'_>, remarks: &mut Vec<Finding>) -> Keys {
             remarks.push(draft.warning(format!("DNSKEY of algorithm {algorithm}: {why}")));
         }
     }
-    if known.is_empty() {
-        if let Some(soa) = zone.at_apex(Rtype::SOA).next() {
-            let message = format!("the zone is signed and {} has no DNSKEY record", zone.apex);
-            remarks.push(soa.warning(message));
-        }
+    if let Some(soa) = zone.at_apex(Rtype::SOA).next().filter(|_| known.is_empty()) {
+        remarks.push(soa.warning(format!("the zone is signed and {} has no DNSKEY record", zone.apex)));
     }
     Keys { known }
 }

@@ -84,7 +84,7 @@ pub(super) fn chain(zone: &Zone<'_>, nodes: &[Node<'_, '_>], remarks: &mut Vec<F
         }
         let (next, after) = (next(draft), following.next());
         if next.as_ref() != after && !next.is_some_and(|next| missing.contains(&next)) {
-            let shown = after.map(|hash| text(hash)).unwrap_or_default();
+            let shown = after.map(text).unwrap_or_default();
             let message = format!("the NSEC3 record leads to another hash than that of the next record, {shown}");
             remarks.push(draft.warning(message));
         }
