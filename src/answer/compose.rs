@@ -151,7 +151,10 @@ impl<'v> Composer<'v, '_> {
         let record = set.records().next()?;
         let signatures = self.signatures(zone, &set);
         for set in std::iter::once(set).chain(signatures) {
-            self.composed.answer.push(Part::Set { owner: Owner::Stored(set.owner), set, ttl: None });
+            let is_there = self.composed.answer.iter().any(|part| part.is(&set));
+            if !is_there {
+                self.composed.answer.push(Part::Set { owner: Owner::Stored(set.owner), set, ttl: None });
+            }
         }
         let name = self.name.as_wire();
         let prefix = &name[..name.len() - set.owner.len()];

@@ -92,8 +92,14 @@ fn rfc4035_3_1_4_a_referral_says_whether_the_child_is_signed() {
 #[test]
 fn rfc5155_7_2_nsec3_proofs_have_as_many_records_as_they_need() {
     for (style, cases) in [
-        (Style::Nsec3, [("lab", "DS", 1), ("host.lab", "A", 1), ("nope", "A", 3), ("er", "TXT", 1), ("x.wild", "A", 1)]),
-        (Style::OptOut, [("lab", "DS", 2), ("host.lab", "A", 2), ("nope", "A", 3), ("er", "TXT", 1), ("x.wild", "A", 1)]),
+        (
+            Style::Nsec3,
+            [("lab", "DS", 1), ("host.lab", "A", 1), ("nope", "A", 3), ("er", "TXT", 1), ("x.wild", "A", 1)],
+        ),
+        (
+            Style::OptOut,
+            [("lab", "DS", 2), ("host.lab", "A", 2), ("nope", "A", 3), ("er", "TXT", 1), ("x.wild", "A", 1)],
+        ),
     ] {
         let (_signed, server) = signed_in(style);
         for (label, rtype, most) in cases {

@@ -60,8 +60,7 @@ _sip._tcp SRV 0 0 5060 mail
 "#;
 const CHILD: &str = "$TTL 300\n@ SOA ns hostmaster 7 3600 600 604800 60\n  NS ns\nns A 192.0.2.63\nwww A 192.0.2.65\n\
                      *.wild TXT \"sub\"\n";
-const PLAIN: &str =
-    "$TTL 300\n@ SOA ns hostmaster 7 3600 600 604800 60\n  NS ns\nns A 192.0.2.64\nwww A 192.0.2.66\n";
+const PLAIN: &str = "$TTL 300\n@ SOA ns hostmaster 7 3600 600 604800 60\n  NS ns\nns A 192.0.2.64\nwww A 192.0.2.66\n";
 /// A DS record that stands for a key of somebody else.
 const SAFE: &str = "safe.example.org. 300 IN DS 12345 13 2 \
                     0102030405060708010203040506070801020304050607080102030405060708\n";
@@ -86,7 +85,8 @@ fn sign_zone(folder: &TempDir, style: Style, zone: &str, text: &str) -> (String,
 }
 
 fn sign_by_bind(folder: &Path, style: Style, zone: &str) -> (String, String) {
-    let keygen = |args: &[&str]| run(folder, "dnssec-keygen", &[&["-q", "-a", "ECDSAP256SHA256"], args, &[zone]].concat());
+    let keygen =
+        |args: &[&str]| run(folder, "dnssec-keygen", &[&["-q", "-a", "ECDSAP256SHA256"], args, &[zone]].concat());
     keygen(&[]);
     let ksk = keygen(&["-f", "KSK"]);
     let how: &[&str] = match style {

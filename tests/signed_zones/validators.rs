@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use super::program::{Place, dig, free_port};
+use super::signed_in;
 use super::signing::{Signed, Style, run};
 use super::support::{Server, eventually};
-use super::signed_in;
 
 /// Name, type, rcode, and how far the answer can be validated: `expanded` is secure unless a span is opted out.
 const CASES: &str = "
