@@ -27,5 +27,10 @@ scripts!(
     consul,
     packets,
     edns,
-    identity_off
+    identity_off,
+    wildcards,
+    delegations,
+    renamed,
+    targets,
+    minimal,
 );

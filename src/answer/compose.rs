@@ -95,7 +95,8 @@ struct Composer<'v, 'q> {
     composed: Composed<'v>,
 }
 
-/// Follows aliases as long as they stay in our zones; the last name decides the rcode (RFC 6604 section 2).
+/// Follows aliases as long as they stay in our zones; the last name decides the rcode (RFC 6604 section 2). A CNAME that
+/// a DNAME gives is what was asked when CNAME was asked.
 pub(super) fn compose<'v>(view: &'v View, query: &Query<'_>, found: Found<'v>) -> Answer<'v> {
     let mut composer = Composer {
         view,
@@ -112,7 +113,7 @@ pub(super) fn compose<'v>(view: &'v View, query: &Query<'_>, found: Found<'v>) -
         let target = match found {
             Found::Alias(zone, set) => composer.follow_alias(zone, set),
             Found::Redirect(zone, set) => match composer.follow_redirect(zone, set) {
-                Some(target) => Some(target),
+                Some(target) => Some(target).filter(|_| query.rtype != Rtype::CNAME),
                 None => {
                     end.rcode = Rcode::YXDOMAIN;
                     None
@@ -151,7 +152,10 @@ impl<'v> Composer<'v, '_> {
         let record = set.records().next()?;
         let signatures = self.signatures(zone, &set);
         for set in std::iter::once(set).chain(signatures) {
-            self.composed.answer.push(Part::Set { owner: Owner::Stored(set.owner), set, ttl: None });
+            let is_there = self.composed.answer.iter().any(|part| part.is(&set));
+            if !is_there {
+                self.composed.answer.push(Part::Set { owner: Owner::Stored(set.owner), set, ttl: None });
+            }
         }
         let name = self.name.as_wire();
         let prefix = &name[..name.len() - set.owner.len()];
