@@ -35,7 +35,7 @@ use hickory_server::server::default_tls_server_config;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::net::TcpStream;
@@ -193,6 +193,9 @@ impl<R: Respond> Visit<R> {
     /// One request: an answer, or why there is none.
     async fn handle(&self, request: Request<Incoming>) -> Response<Answer> {
         let flight = self.pulse.begin().await;
+        if request.method() == Method::HEAD {
+            return self.refuse(&request::HEAD, flight);
+        }
         let read = request::read(request, &self.path, &self.inbox);
         let read = tokio::time::timeout(self.service.limits.first_query, read).await;
         let query = match read.unwrap_or(Err(request::LATE)) {
