@@ -10,6 +10,8 @@ mod support;
 mod https;
 #[path = "encrypted/identity.rs"]
 mod identity;
+#[path = "encrypted/peers.rs"]
+mod peers;
 #[path = "encrypted/programs.rs"]
 mod programs;
 #[path = "encrypted/quic.rs"]

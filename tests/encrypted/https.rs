@@ -206,7 +206,7 @@ async fn many_requests_at_once_are_all_answered() {
     for id in 0..1000u16 {
         let mut requests = client.requests.clone();
         asked.spawn(async move {
-            let name = if id % 20 == 0 { "huge.sd.example.org" } else { "host7.sd.example.org" };
+            let name = if id.is_multiple_of(20) { "huge.sd.example.org" } else { "host7.sd.example.org" };
             std::future::poll_fn(|cx| requests.poll_ready(cx)).await.unwrap();
             let (response, _) = requests.send_request(get_query(&query(id, name, 1, None)), true).unwrap();
             let reply = receive(response).await.unwrap();

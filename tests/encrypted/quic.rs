@@ -70,11 +70,11 @@ async fn rfc9250_4_2_each_stream_is_a_query() {
     let ask = |number: usize| {
         let connection = connection.clone();
         tokio::spawn(async move {
-            let name = if number % 10 == 0 { "huge.sd.example.org" } else { "host7.sd.example.org" };
+            let name = if number.is_multiple_of(10) { "huge.sd.example.org" } else { "host7.sd.example.org" };
             let answer = exchange(&connection, &framed(&query(0, name, 1, None))).await.unwrap();
             let [message] = &messages(&answer)[..] else { panic!("one message") };
             assert_eq!(message.metadata.id, 0);
-            assert_eq!(message.answers.len(), if number % 10 == 0 { HUGE } else { 1 });
+            assert_eq!(message.answers.len(), if number.is_multiple_of(10) { HUGE } else { 1 });
         })
     };
     for asked in (0..200).map(ask).collect::<Vec<_>>() {

@@ -171,7 +171,7 @@ async fn attend<R: Respond>(
                 _ = connection.as_mut() => return,
                 () = admission.seat.leave.notified() => LINGER,
                 () = service.stop.cancelled() => service.limits.write_stall,
-                () = sleep_until(pulse.deadline()) => match pulse.is_over() {
+                () = sleep_until(pulse.next_look()) => match pulse.is_over() {
                     Some(patience) => patience,
                     None => continue,
                 },
