@@ -21,6 +21,8 @@ mod rotation;
 #[allow(dead_code)] // made for tests/wire.rs, which uses all of it
 #[path = "wire/server.rs"]
 mod server;
+#[path = "encrypted/slow.rs"]
+mod slow;
 #[path = "encrypted/tls.rs"]
 mod tls;
 #[path = "encrypted/wire.rs"]

@@ -221,6 +221,43 @@ async fn many_requests_at_once_are_all_answered() {
     .await;
 }
 
+/// RFC 9113 section 5.1.2: what comes before the client knows how many may be open can be refused, and tried again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_before_the_settings_is_answered_or_may_try_again() {
+    let wire = Wire::start().await;
+    let client = connect_with(&wire, h2::client::Builder::new().initial_max_send_streams(400)).await;
+    let mut waiting = Vec::new();
+    for _ in 0..300 {
+        let mut requests = client.requests.clone();
+        let packet = query(0, "sd.example.org", 6, None);
+        waiting.push(requests.send_request(get_query(&packet), true).unwrap().0);
+    }
+    for response in waiting {
+        match soon("an answer or a refusal", receive(response)).await {
+            Ok(reply) => assert_eq!(reply.status, 200),
+            Err(error) => assert_eq!(error.reason(), Some(Reason::REFUSED_STREAM)),
+        }
+    }
+    assert_eq!(client.call(get_query(&query(0, "sd.example.org", 6, None)), &[]).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_whose_connections_are_all_busy_gets_no_other() {
+    let wire = Wire::with_limits(TcpLimits { connections_per_client: 1, ..TcpLimits::default() }).await;
+    let client = connect_with(&wire, h2::client::Builder::new().initial_window_size(0)).await;
+    let packet = query(0, "huge.sd.example.org", 1, None);
+    let mut requests = client.requests.clone().ready().await.unwrap();
+    let (response, _) = requests.send_request(get_query(&packet), true).unwrap();
+    let (head, body) = soon("a head", response).await.unwrap().into_parts();
+    assert_eq!(head.status, 200);
+    let (_client, quic) = super::quic::connect(&wire).await;
+    assert_eq!(super::quic::code(&quic).await, super::quic::EXCESSIVE_LOAD);
+    let tls = tokio::net::TcpStream::connect(wire.tls()).await.unwrap();
+    assert!(wire.shake_hands(tls, &[]).await.is_err());
+    assert_eq!(wire.metric(r#"zonebeat_tcp_refused_total{reason="client"}"#), 2);
+    drop(body);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_body_is_given_up_and_delays_nobody() {
     let wire = Wire::start().await;

@@ -46,7 +46,7 @@ fn text(output: Output) -> String {
     String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
 }
 
-fn kdig(address: SocketAddr, args: &[&str]) -> String {
+pub(super) fn kdig(address: SocketAddr, args: &[&str]) -> String {
     let mut command = Command::new("kdig");
     command.arg(format!("@{}", address.ip())).args(["-p", &address.port().to_string(), "+retry=0", "+time=5"]);
     text(command.args(args).stdin(Stdio::null()).output().expect("kdig is missing; run `make setup`"))

@@ -14,9 +14,10 @@ use super::identity::HOST;
 use super::server::query;
 use super::wire::{HUGE, RECORDS, Wire, parse, soon};
 
-/// DOQ_NO_ERROR, DOQ_PROTOCOL_ERROR, DOQ_UNSPECIFIED_ERROR (RFC 9250 section 8.4).
+/// DOQ_NO_ERROR and the others (RFC 9250 section 8.4).
 const NO_ERROR: u64 = 0;
 const PROTOCOL_ERROR: u64 = 2;
+pub(crate) const EXCESSIVE_LOAD: u64 = 4;
 const UNSPECIFIED: u64 = 5;
 
 fn endpoint(wire: &Wire) -> Endpoint {
@@ -56,7 +57,7 @@ fn messages(mut octets: &[u8]) -> Vec<hickory_proto::op::Message> {
     messages
 }
 
-async fn code(connection: &Connection) -> u64 {
+pub(crate) async fn code(connection: &Connection) -> u64 {
     match soon("the connection is closed", connection.closed()).await {
         ConnectionError::ApplicationClosed(ApplicationClose { error_code, .. }) => error_code.into_inner(),
         other => panic!("{other}"),
@@ -82,6 +83,22 @@ async fn rfc9250_4_2_each_stream_is_a_query() {
     }
     assert_eq!(wire.metric(r#"zonebeat_dns_queries_total{rcode="NOERROR",transport="quic",type="A"}"#), 200);
     assert_eq!(wire.metric("zonebeat_quic_connections"), 1);
+}
+
+/// RFC 9250 section 4.5: queries in 0-RTT can be replayed, so none is taken; sessions are resumed all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn there_is_no_0_rtt() {
+    let wire = Wire::start().await;
+    let mut config = wire.identity.client(&[b"doq"]);
+    config.enable_early_data = true;
+    let mut client = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    client.set_default_client_config(ClientConfig::new(Arc::new(QuicClientConfig::try_from(config).unwrap())));
+    for _ in 0..2 {
+        let connecting = client.connect(wire.quic(), HOST).unwrap();
+        let connecting = connecting.into_0rtt().err().expect("there are no keys for 0-RTT");
+        let connection = soon("a handshake", connecting).await.unwrap();
+        exchange(&connection, &framed(&query(0, "sd.example.org", 6, None))).await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
