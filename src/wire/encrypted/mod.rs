@@ -2,10 +2,10 @@
 //!
 //! # Shape
 //!
-//! All three do the same around the engine: shake hands with the certificate in force ([`certificates`]), cut what the
+//! All three do the same around the engine: shake hands with the certificate in force (`certificates`), cut what the
 //! client sends into messages, have each answered by the responder of TCP, and put the answers back in their frames.
-//! [`tls`] and [`https`] are other ways to carry a TCP connection; [`quic`] accepts its own. `rules`, answers, seats,
-//! deadlines and the end are those of [`super::tcp`], so that no limit can be passed by choosing another transport.
+//! `tls` and `https` are other ways to carry a TCP connection; `quic` accepts its own. `rules`, answers, seats,
+//! deadlines and the end are those of TCP, so that no limit can be passed by choosing another transport.
 //!
 //! # Limits
 //!

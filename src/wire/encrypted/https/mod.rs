@@ -63,8 +63,9 @@ const MAX_HEAD: usize = 16 * 1024;
 const SEND_BUFFER: usize = 8 * 1024;
 /// Octets that a client may send before they are read.
 const WINDOW: u32 = 65_535;
-/// Streams of a connection that the client may break the rules on before the connection ends.
-const MOST_RESETS: usize = 64;
+/// Streams that we reset before the connection ends. Those that come before the client knows how many may be open are
+/// among them, and clients begin with bursts of a hundred.
+const MOST_RESETS: usize = 512;
 
 /// Carries queries inside HTTP inside TLS.
 pub(super) struct Https {
