@@ -257,6 +257,53 @@ async fn rfc9000_8_1_2_under_load_clients_show_their_address_and_are_answered() 
     .await;
 }
 
+/// A client that shows its address, and then never hears the server: a handshake that is not finished.
+async fn stall(wire: &Wire) -> Vec<tokio::task::AbortHandle> {
+    let near = Arc::new(tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap());
+    let far = Arc::new(tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap());
+    far.connect(wire.quic()).await.unwrap();
+    let (client, address) = (endpoint(wire), near.local_addr().unwrap());
+    let connecting = tokio::spawn(async move {
+        let _ = client.connect(address, HOST).unwrap().await;
+    });
+    let relay = tokio::spawn(async move {
+        let (mut buffer, mut back) = ([0; 2048], [0; 2048]);
+        let (length, client) = near.recv_from(&mut buffer).await.unwrap();
+        far.send(&buffer[..length]).await.unwrap();
+        let length = far.recv(&mut back).await.unwrap();
+        near.send_to(&back[..length], client).await.unwrap();
+        while let Ok(length) = near.recv(&mut buffer).await {
+            far.send(&buffer[..length]).await.unwrap();
+        }
+    });
+    vec![connecting.abort_handle(), relay.abort_handle()]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handshakes_that_a_client_does_not_finish_take_its_own_seats() {
+    let first_query = Duration::from_secs(60);
+    let wire = Wire::with_limits(TcpLimits { first_query, connections_per_client: 2, ..TcpLimits::default() }).await;
+    let packets = initials(&wire, 64).await;
+    let sockets: Vec<_> = packets.iter().map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+    for (socket, packet) in sockets.iter().zip(&packets) {
+        socket.send_to(packet, wire.quic()).unwrap();
+    }
+    let mut stalled = Vec::new();
+    for _ in 0..6 {
+        stalled.extend(stall(&wire).await);
+    }
+    soon("the oldest give way", async {
+        while wire.metric(r#"zonebeat_tls_handshakes_total{result="late",transport="quic"}"#) < 4 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let (_client, connection) = connect(&wire).await;
+    exchange(&connection, &framed(&query(0, "sd.example.org", 6, None))).await.unwrap();
+    stalled.into_iter().for_each(|task| task.abort());
+    assert!(wire.join().await < Duration::from_secs(3), "the others do not delay the end");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_datagrams_are_nothing() {
     let wire = Wire::start().await;

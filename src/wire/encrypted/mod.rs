@@ -30,7 +30,7 @@ use std::sync::Arc;
 pub use certificates::Certificates;
 
 use super::server::{BindError, listen};
-use super::tcp::{Door, Respond, Service};
+use super::tcp::{Door, LAST_WORDS, Respond, Service};
 use crate::answer::Transport;
 
 /// What listens for encrypted queries; nothing by default.
@@ -151,4 +151,10 @@ impl Opened {
         service.spawn(certificates.watch(service.counters.clone(), service.stop.clone()));
         Ok(doors)
     }
+}
+
+/// How long a handshake in progress goes on after the stop.
+async fn last_words<R>(service: &Service<R>) {
+    service.stop.cancelled().await;
+    tokio::time::sleep(LAST_WORDS).await;
 }
