@@ -29,6 +29,7 @@ test=(
     promtool:prometheus         # the rules for metric names
     python3:python3
     shellcheck:shellcheck
+    openssl:openssl             # certificates for the encrypted transports
     systemd-analyze:systemd     # checks config/zonebeat.service
     unbound:unbound             # resolves our names
 )

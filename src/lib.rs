@@ -18,7 +18,7 @@
 //! answer(&View, &Query) -> Answer            transfer (AXFR)
 //!      |                                            |
 //!      v                                            v
-//!    wire: udp, tcp           ----------->   dig, resolvers, secondaries
+//!    wire: udp, tcp, encrypted     ------>   dig, resolvers, secondaries
 //! ```
 //!
 //! The import rule, checked by `tests/architecture.rs`: the path imports only upstream (`answer`, `transfer` ->
@@ -33,7 +33,7 @@ pub mod zone; // static zones: parse and check zone files
 pub mod view; // compile registry and static records into immutable data that queries read
 pub mod answer; // a query against a view: pure
 pub mod transfer; // AXFR against a view: pure
-pub mod wire; // DNS bytes in and out: decode, encode, udp, tcp, limits
+pub mod wire; // DNS bytes in and out: decode, encode, udp, tcp, encrypted, limits
 pub mod api; // HTTP: one file per resource; OpenAPI; health; metrics exposition
 pub mod agent; // the client side: register, beat, leave
 pub mod cli; // one file per group of subcommands

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use zonebeat::metrics::Metrics;
 use zonebeat::metrics::dns::{DnsCollector, DnsCounters};
-use zonebeat::model::{Name, Revision, Serial, State, Transition};
+use zonebeat::metrics::encrypted::Handshake;
+use zonebeat::model::{Name, Revision, Serial, State, Timestamp, Transition};
 
 const DOCS: &str = include_str!("../docs/metrics.md");
 /// Metrics of a server in which everything has happened once.
@@ -34,6 +35,11 @@ fn touched() -> Metrics {
     metrics.view().set_serial(&zone, Serial(u32::MAX));
     metrics.api().answered("GET /v1/services", 200, took);
     let counters = Arc::new(DnsCounters::default());
+    counters.encrypted.certificate(Timestamp(1_800_000_000_999));
+    counters.encrypted.reloaded(true);
+    counters.encrypted.handshake("tls", Handshake::Done);
+    counters.encrypted.refused(404);
+    counters.encrypted.connected();
     let worker = counters.block("udp");
     worker.answered(0, 33);
     worker.observe(took, 1);
@@ -94,6 +100,9 @@ fn what_happened_is_shown() {
         "zonebeat_zone_serial{zone=\"sd.example.org.\"} 4294967295",
         "zonebeat_http_requests_total{call=\"GET /v1/services\",status=\"200\"} 1",
         "zonebeat_http_request_seconds_count{call=\"GET /v1/services\"} 1",
+        "zonebeat_tls_certificate_expiry_seconds 1800000000",
+        "zonebeat_tls_handshakes_total{result=\"done\",transport=\"tls\"} 1",
+        "zonebeat_quic_connections 1",
         concat!("zonebeat_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
     ] {
         assert!(text.lines().any(|shown| shown == line), "{line} is not in\n{text}");

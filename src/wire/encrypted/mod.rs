@@ -2,10 +2,10 @@
 //!
 //! # Shape
 //!
-//! All three do the same around the engine: shake hands with the certificate in force ([`certificates`]), cut what the
+//! All three do the same around the engine: shake hands with the certificate in force (`certificates`), cut what the
 //! client sends into messages, have each answered by the responder of TCP, and put the answers back in their frames.
-//! [`tls`] and [`https`] are other ways to carry a TCP connection; [`quic`] accepts its own. `rules`, answers, seats,
-//! deadlines and the end are those of [`super::tcp`], so that no limit can be passed by choosing another transport.
+//! `tls` and `https` are other ways to carry a TCP connection; `quic` accepts its own. `rules`, answers, seats,
+//! deadlines and the end are those of TCP, so that no limit can be passed by choosing another transport.
 //!
 //! # Limits
 //!
@@ -30,7 +30,7 @@ use std::sync::Arc;
 pub use certificates::Certificates;
 
 use super::server::{BindError, listen};
-use super::tcp::{Door, Respond, Service};
+use super::tcp::{Door, LAST_WORDS, Respond, Service};
 use crate::answer::Transport;
 
 /// What listens for encrypted queries; nothing by default.
@@ -151,4 +151,10 @@ impl Opened {
         service.spawn(certificates.watch(service.counters.clone(), service.stop.clone()));
         Ok(doors)
     }
+}
+
+/// How long a handshake in progress goes on after the stop.
+async fn last_words<R>(service: &Service<R>) {
+    service.stop.cancelled().await;
+    tokio::time::sleep(LAST_WORDS).await;
 }

@@ -7,15 +7,15 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use hickory_server::server::default_tls_server_config;
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout_at};
+use tokio::time::timeout_at;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::Certificates;
+use super::{Certificates, last_words};
 use crate::answer::Transport;
 use crate::metrics::encrypted::Handshake;
 use crate::wire::decode::Origin;
-use crate::wire::tcp::{Admission, Carry, LAST_WORDS, Respond, Service, serve_messages};
+use crate::wire::tcp::{Admission, Carry, Respond, Service, serve_messages};
 
 /// The name of the protocol in handshakes (RFC 7858 section 7.1). A client that names none is taken too.
 const ALPN: &[u8] = b"dot";
@@ -59,10 +59,6 @@ pub(super) async fn shake_hands<R: Respond>(
     admission: &Admission,
     service: &Service<R>,
 ) -> Option<TlsStream<TcpStream>> {
-    let last_words = async {
-        service.stop.cancelled().await;
-        sleep(LAST_WORDS).await;
-    };
     let (how, stream) = tokio::select! {
         shaken = timeout_at(admission.born + service.limits.first_query, acceptor.accept(stream)) => match shaken {
             Ok(Ok(stream)) => (Handshake::Done, Some(stream)),
@@ -73,7 +69,7 @@ pub(super) async fn shake_hands<R: Respond>(
             Err(_) => (Handshake::Late, None),
         },
         () = admission.seat.leave.notified() => (Handshake::Late, None),
-        () = last_words => (Handshake::Late, None),
+        () = last_words(service) => (Handshake::Late, None),
     };
     service.counters.encrypted.handshake(transport.as_str(), how);
     stream

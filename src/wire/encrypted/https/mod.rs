@@ -35,7 +35,7 @@ use hickory_server::server::default_tls_server_config;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::net::TcpStream;
@@ -63,8 +63,9 @@ const MAX_HEAD: usize = 16 * 1024;
 const SEND_BUFFER: usize = 8 * 1024;
 /// Octets that a client may send before they are read.
 const WINDOW: u32 = 65_535;
-/// Streams of a connection that the client may break the rules on before the connection ends.
-const MOST_RESETS: usize = 64;
+/// Streams that we reset before the connection ends. Those that come before the client knows how many may be open are
+/// among them, and clients begin with bursts of a hundred.
+const MOST_RESETS: usize = 512;
 
 /// Carries queries inside HTTP inside TLS.
 pub(super) struct Https {
@@ -171,7 +172,7 @@ async fn attend<R: Respond>(
                 _ = connection.as_mut() => return,
                 () = admission.seat.leave.notified() => LINGER,
                 () = service.stop.cancelled() => service.limits.write_stall,
-                () = sleep_until(pulse.deadline()) => match pulse.is_over() {
+                () = sleep_until(pulse.next_look()) => match pulse.is_over() {
                     Some(patience) => patience,
                     None => continue,
                 },
@@ -193,6 +194,9 @@ impl<R: Respond> Visit<R> {
     /// One request: an answer, or why there is none.
     async fn handle(&self, request: Request<Incoming>) -> Response<Answer> {
         let flight = self.pulse.begin().await;
+        if request.method() == Method::HEAD {
+            return self.refuse(&request::HEAD, flight);
+        }
         let read = request::read(request, &self.path, &self.inbox);
         let read = tokio::time::timeout(self.service.limits.first_query, read).await;
         let query = match read.unwrap_or(Err(request::LATE)) {

@@ -64,6 +64,11 @@ impl Pulse {
         patience.min(self.end_of_life())
     }
 
+    /// When to see how things are: the deadline may come nearer when a request begins.
+    pub(super) fn next_look(&self) -> Instant {
+        self.deadline().min(Instant::now() + self.limits.write_stall)
+    }
+
     /// Whether the deadline has passed, and how long what is in flight may then take.
     pub(super) fn is_over(&self) -> Option<Duration> {
         let now = Instant::now();

@@ -38,6 +38,8 @@ const BUSY: Refusal = refusal(
     StatusCode::SERVICE_UNAVAILABLE,
     "too many bodies of this connection are not complete; send fewer at once\n",
 );
+/// The answer to HEAD has no body, not even one that says why.
+pub(super) const HEAD: Refusal = refusal(StatusCode::METHOD_NOT_ALLOWED, "");
 /// The body took too long.
 pub(super) const LATE: Refusal = refusal(StatusCode::REQUEST_TIMEOUT, "the query did not come in time\n");
 /// What came is nothing that is answered: no header, or a response.

@@ -8,7 +8,7 @@
 //! # Limits
 //!
 //! At most [`HANDSHAKES`] are in progress; from [`PROVE`] on a client has to show first that its address is its own, by
-//! sending back a token, which costs no memory here. A handshake has to end within `first_query`. A connection holds at
+//! sending back a token, which costs no memory here. Who has shown it takes a seat for each handshake. A handshake has to end within `first_query`. A connection holds at
 //! most `in_flight` streams, 128 KiB that it has sent and nobody has read, and `in_flight_octets` of answers that it
 //! has not acknowledged. A connection stays with the address that it came from: seats are counted by address, and so
 //! are transfers allowed. 0-RTT is off: queries in it could be replayed.
@@ -21,6 +21,7 @@
 mod connection;
 mod stream;
 
+use std::future::pending;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -29,23 +30,25 @@ use std::time::Duration;
 use hickory_server::net::quic::DoqErrorCode;
 use hickory_server::server::default_tls_server_config;
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{Endpoint, EndpointConfig, IdleTimeout, Incoming, ServerConfig, TokioRuntime, TransportConfig, VarInt};
+use quinn::{
+    Connection, Endpoint, EndpointConfig, IdleTimeout, Incoming, ServerConfig, TokioRuntime, TransportConfig, VarInt,
+};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::Certificates;
+use super::{Certificates, last_words};
 use crate::answer::Transport;
 use crate::metrics::encrypted::Handshake;
 use crate::wire::limits::TcpLimits;
 use crate::wire::respond::MAX_TCP;
-use crate::wire::tcp::{Respond, Service};
+use crate::wire::tcp::{Admission, Respond, Service};
 
 /// The name of the protocol in handshakes (RFC 9250 section 4.1.1).
 const ALPN: &[u8] = b"doq";
 /// Handshakes in progress.
-const HANDSHAKES: usize = 512;
+const HANDSHAKES: usize = 1024;
 /// From how many handshakes in progress a client has to show that its address is its own.
 const PROVE: usize = 64;
 /// What the kernel keeps for us, in octets: a burst of handshakes.
@@ -131,20 +134,20 @@ fn consider<R>(
     None
 }
 
-/// Shakes hands, finds a seat, and serves the connection.
+/// Finds a seat, shakes hands, and serves the connection. A client whose address may be forged gets its seat after the
+/// handshake, so that nobody takes the seats of another; one that has shown it needs a seat for its handshakes too.
 async fn welcome<R: Respond>(incoming: Incoming, slot: OwnedSemaphorePermit, service: Arc<Service<R>>) {
-    let born = Instant::now();
-    let Ok(connecting) = incoming.accept() else { return };
-    let shaken = timeout_at(born + service.limits.first_query, connecting).await;
-    let (how, connection) = match shaken {
-        Ok(Ok(connection)) => (Handshake::Done, Some(connection)),
-        Ok(Err(_)) => (Handshake::Failed, None),
-        Err(_) => (Handshake::Late, None),
+    let (born, client) = (Instant::now(), incoming.remote_address().ip());
+    let early = match incoming.remote_address_validated().then(|| service.clients.admit(client)).transpose() {
+        Ok(early) => early,
+        Err(why) => {
+            service.counters.refused(why);
+            return incoming.refuse();
+        }
     };
+    let Some(connection) = shake_hands(incoming, born, early.as_ref(), &service).await else { return };
     drop(slot);
-    service.counters.encrypted.handshake(Transport::Quic.as_str(), how);
-    let Some(connection) = connection else { return };
-    match service.clients.admit(connection.remote_address().ip()) {
+    match early.map_or_else(|| service.clients.admit(client), Ok) {
         Ok(mut admission) => {
             admission.born = born;
             service.counters.encrypted.connected();
@@ -156,6 +159,33 @@ async fn welcome<R: Respond>(incoming: Incoming, slot: OwnedSemaphorePermit, ser
             connection.close(DoqErrorCode::ExcessiveLoad.into(), b"too many connections");
         }
     }
+}
+
+/// Shakes hands within the time for the first query; gives up when the client needs the seat for a newer connection.
+async fn shake_hands<R>(
+    incoming: Incoming,
+    born: Instant,
+    admission: Option<&Admission>,
+    service: &Service<R>,
+) -> Option<Connection> {
+    let leave = async {
+        match admission {
+            Some(admission) => admission.seat.leave.notified().await,
+            None => pending().await,
+        }
+    };
+    let connecting = incoming.accept().ok()?;
+    let (how, connection) = tokio::select! {
+        shaken = timeout_at(born + service.limits.first_query, connecting) => match shaken {
+            Ok(Ok(connection)) => (Handshake::Done, Some(connection)),
+            Ok(Err(_)) => (Handshake::Failed, None),
+            Err(_) => (Handshake::Late, None),
+        },
+        () = leave => (Handshake::Late, None),
+        () = last_words(service) => (Handshake::Late, None),
+    };
+    service.counters.encrypted.handshake(Transport::Quic.as_str(), how);
+    connection
 }
 
 /// Counts the end of a connection, however it comes.

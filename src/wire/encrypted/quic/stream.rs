@@ -166,6 +166,19 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_octets_are_a_message_or_a_fault(
+            octets in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..80),
+            whole in proptest::prelude::any::<bool>(),
+        ) {
+            let stream = if whole { framed(&[&[0, 0], &octets[..]].concat()) } else { octets };
+            if let Ok(message) = check(&stream) {
+                proptest::prop_assert_eq!(framed(message), stream);
+            }
+        }
+    }
+
     #[test]
     fn rfc9250_5_5_2_keepalive_has_no_place() {
         assert!(!has_keepalive(&query(0, &[0, 3, 0, 0])), "NSID has");
