@@ -42,6 +42,8 @@ pub(in crate::wire) struct Watch {
     flood: Option<Flood>,
     limited: u64,
     failing: bool,
+    /// What the kernel has dropped at each socket so far; the kernel counts in 32 bits.
+    dropped: Vec<u32>,
 }
 
 struct Flood {
@@ -53,7 +55,18 @@ struct Flood {
 impl Watch {
     /// A watch over the sockets of the workers.
     pub(in crate::wire) fn new(rates: Arc<Rates>, sockets: Vec<UdpSocket>, counters: Arc<DnsCounters>) -> Self {
-        Self { rates, sockets, counters, filtered: Vec::new(), in_debt: 0, flood: None, limited: 0, failing: false }
+        let dropped = vec![0; sockets.len()];
+        Self {
+            rates,
+            sockets,
+            counters,
+            filtered: Vec::new(),
+            in_debt: 0,
+            flood: None,
+            limited: 0,
+            failing: false,
+            dropped,
+        }
     }
 
     /// Watches until `stop` is set.
@@ -61,6 +74,7 @@ impl Watch {
     pub(in crate::wire) fn run(mut self, stop: &AtomicBool) {
         let _ = self.rates.watch.set(thread::current()); // there is one watch
         while !stop.load(Relaxed) {
+            self.count_dropped();
             let alarm = self.rates.alarm.swap(false, Relaxed);
             if alarm || self.in_debt > 0 || self.flood.is_some() || !self.filtered.is_empty() {
                 self.look(Instant::now());
@@ -68,6 +82,13 @@ impl Watch {
             } else {
                 thread::park_timeout(IDLE);
             }
+        }
+    }
+
+    fn count_dropped(&mut self) {
+        for (socket, before) in self.sockets.iter().zip(&mut self.dropped) {
+            let now = udp::queue(socket).map_or(*before, |queue| queue.lost);
+            self.counters.kernel_dropped(now.wrapping_sub(std::mem::replace(before, now)).into());
         }
     }
 
