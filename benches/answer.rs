@@ -21,7 +21,7 @@ use zonebeat::registry::{Snapshot, Touched};
 use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
 use zonebeat::wire::Rules;
 use zonebeat::wire::decode::{Decoded, Origin, decode};
-use zonebeat::wire::rate::Rates;
+use zonebeat::wire::rate::{Rates, Verdict};
 use zonebeat::wire::respond::{Datagram, respond_limited};
 
 const PER_SERVICE: usize = 10;
@@ -92,7 +92,7 @@ fn time_answers(view: &View, queries: &[Vec<u8>], rules: &Rules) -> (Duration, u
     for (batch, packets) in queries.chunks(BATCH).enumerate() {
         let client = IpAddr::from(Ipv4Addr::new(198, 51, (batch % 256) as u8, 1));
         let moment = rules.rates.as_ref().map(|rates| rates.moment(Instant::now()));
-        let datagram = moment.map(|now| Datagram { now, len: 64, client, shut: None });
+        let datagram = moment.map(|now| Datagram { now, len: 64, client, prefix: Verdict::Pass });
         let mut decoded = [const { None }; BATCH];
         for (index, (packet, slot)) in packets.iter().zip(&mut decoded).enumerate() {
             let mut query = decode(packet, Origin { transport: Transport::Udp, client });

@@ -17,7 +17,7 @@ use zonebeat::registry::Snapshot;
 use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
 use zonebeat::wire::Rules;
 use zonebeat::wire::decode::{Decoded, Origin, decode};
-use zonebeat::wire::rate::Rates;
+use zonebeat::wire::rate::{Rates, Verdict};
 use zonebeat::wire::respond::{Datagram, MAX_TCP, Reply, respond, respond_limited};
 use zonebeat::zone::parse_text;
 
@@ -159,7 +159,7 @@ fn limiting_allocates_nothing() {
     let rates = Arc::new(Rates::new(&settings, 7).expect("limits are on"));
     let rules = Rules { rates: Some(rates.clone()), ..Rules::default() };
     let client = Ipv4Addr::new(198, 51, 100, 1).into();
-    let datagram = Datagram { now: rates.moment(Instant::now()), len: packet.len(), client, shut: None };
+    let datagram = Datagram { now: rates.moment(Instant::now()), len: packet.len(), client, prefix: Verdict::Pass };
     let mut out = vec![0; 4096];
     let (mut whole, mut truncated) = (0, 0);
     let info = measure(|| {

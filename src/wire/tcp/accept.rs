@@ -63,9 +63,9 @@ impl<R: Respond> Service<R> {
     }
 
     /// Starts a task for a connection, unless its client has enough of them.
-    fn welcome(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+    async fn welcome(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         let origin = Origin { transport: Transport::Tcp, client: peer.ip() };
-        let admission = match self.clients.admit(origin.client) {
+        let admission = match self.clients.admit_soon(origin.client).await {
             Ok(admission) => admission,
             Err(why) => return self.counters.refused(why),
         };
@@ -115,7 +115,7 @@ async fn accept<R: Respond>(listener: TcpListener, service: Shared<R>) {
         match accepted {
             Ok((stream, peer)) => {
                 pause = PAUSE[0];
-                service.welcome(stream, peer);
+                service.welcome(stream, peer).await;
             }
             Err(error) if is_the_clients_fault(&error) => {}
             Err(error) => {
@@ -132,7 +132,7 @@ async fn accept<R: Respond>(listener: TcpListener, service: Shared<R>) {
     }
     for _ in 0..BACKLOG {
         let Some((stream, peer)) = accept_now(&listener).await else { return };
-        service.welcome(stream, peer);
+        service.welcome(stream, peer).await;
     }
 }
 
