@@ -8,11 +8,12 @@
 #![allow(missing_docs, clippy::print_stdout)] // a program that prints a table
 #![allow(clippy::disallowed_methods)] // because time is what it measures
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use zonebeat::answer::Transport;
+use zonebeat::config::RateLimit;
 use zonebeat::model::naming::Naming;
 use zonebeat::model::service::ServiceRow;
 use zonebeat::model::{Endpoint, Instance, Name, Record, Revision, Rtype, Service, State, Timestamp};
@@ -20,7 +21,8 @@ use zonebeat::registry::{Snapshot, Touched};
 use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
 use zonebeat::wire::Rules;
 use zonebeat::wire::decode::{Decoded, Origin, decode};
-use zonebeat::wire::respond::respond;
+use zonebeat::wire::rate::{Rates, Verdict};
+use zonebeat::wire::respond::{Datagram, respond_limited};
 
 const PER_SERVICE: usize = 10;
 const BATCH: usize = 64;
@@ -67,22 +69,33 @@ fn show_answers(view: &View, services: usize) {
     ];
     for (label, make) in kinds {
         let queries: Vec<Vec<u8>> = (0..QUERIES).map(make).collect();
-        let (best, octets) = (0..ROUNDS).map(|_| time_answers(view, &queries)).min().expect("there are rounds");
-        let (per_query, length) = (best.as_nanos() as f64 / QUERIES as f64, octets / QUERIES);
-        println!("{label:<26}{per_query:>12.0}{length:>12}");
+        show(label, &queries, || time_answers(view, &queries, &Rules::default()));
     }
+    let queries: Vec<Vec<u8>> = (0..QUERIES).map(mixed).collect();
+    let most = 1 << 20;
+    let settings = RateLimit { per_name: most, per_zone: most, per_prefix: most, ..RateLimit::default() };
+    let rules = Rules { rates: Rates::new(&settings, 7).map(Arc::new), ..Rules::default() };
+    show("d  charged to accounts", &queries, || time_answers(view, &queries, &rules));
+}
+
+fn show(label: &str, queries: &[Vec<u8>], time: impl Fn() -> (Duration, usize)) {
+    let (best, octets) = (0..ROUNDS).map(|_| time()).min().expect("there are rounds");
+    let (per_query, length) = (best.as_nanos() as f64 / queries.len() as f64, octets / queries.len());
+    println!("{label:<26}{per_query:>12.0}{length:>12}");
 }
 
 /// How long all queries take, and how long the answers are together.
-fn time_answers(view: &View, queries: &[Vec<u8>]) -> (Duration, usize) {
-    let rules = Rules::default();
+fn time_answers(view: &View, queries: &[Vec<u8>], rules: &Rules) -> (Duration, usize) {
     let mut out = vec![0; 8192];
     let mut octets = 0;
     let start = Instant::now();
-    for packets in queries.chunks(BATCH) {
+    for (batch, packets) in queries.chunks(BATCH).enumerate() {
+        let client = IpAddr::from(Ipv4Addr::new(198, 51, (batch % 256) as u8, 1));
+        let moment = rules.rates.as_ref().map(|rates| rates.moment(Instant::now()));
+        let datagram = moment.map(|now| Datagram { now, len: 64, client, prefix: Verdict::Pass });
         let mut decoded = [const { None }; BATCH];
         for (index, (packet, slot)) in packets.iter().zip(&mut decoded).enumerate() {
-            let mut query = decode(packet, Origin { transport: Transport::Udp, client: Ipv4Addr::LOCALHOST.into() });
+            let mut query = decode(packet, Origin { transport: Transport::Udp, client });
             if let Decoded::Query(query) = &mut query {
                 query.rotation = index as u32;
             }
@@ -93,7 +106,7 @@ fn time_answers(view: &View, queries: &[Vec<u8>]) -> (Duration, usize) {
             _ => None,
         }));
         for decoded in decoded.iter().flatten() {
-            octets += respond(view, decoded, &rules, &mut out).expect("every query is answered").len;
+            octets += respond_limited(view, decoded, rules, datagram, &mut out).expect("every query is answered").len;
         }
     }
     (start.elapsed(), octets)

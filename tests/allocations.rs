@@ -5,9 +5,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use allocation_counter::measure;
 use zonebeat::answer::{Rcode, Transport};
+use zonebeat::config::RateLimit;
 use zonebeat::metrics::dns::CookieOutcome;
 use zonebeat::model::naming::Naming;
 use zonebeat::model::service::ServiceRow;
@@ -15,8 +17,9 @@ use zonebeat::model::{Declaration, Endpoint, Instance, Name, Revision, Rtype, Se
 use zonebeat::registry::Snapshot;
 use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
 use zonebeat::wire::Rules;
-use zonebeat::wire::decode::{Decoded, Origin};
-use zonebeat::wire::respond::{MAX_TCP, Reply, respond};
+use zonebeat::wire::decode::{Decoded, Origin, decode};
+use zonebeat::wire::rate::{Rates, Verdict};
+use zonebeat::wire::respond::{Datagram, MAX_TCP, Reply, respond, respond_limited};
 use zonebeat::zone::parse_text;
 
 const ZONE: &str = "sd.example.org";
@@ -153,6 +156,30 @@ fn plain_answers_allocate_nothing() {
             assert_eq!((allocations, reply.rcode.0), (0, rcode), "{name} {rtype} {transport:?}");
         }
     }
+}
+
+/// Limits are kept without allocation too: accounts that pass, slip and drop.
+#[test]
+fn limiting_allocates_nothing() {
+    let (view, packet) = (view(), query("search.sd.example.org", Rtype::A, 1));
+    let settings = RateLimit { per_name: 3, ..RateLimit::default() };
+    let rates = Arc::new(Rates::new(&settings, 7).expect("limits are on"));
+    let rules = Rules { rates: Some(rates.clone()), ..Rules::default() };
+    let client = Ipv4Addr::new(198, 51, 100, 1).into();
+    let datagram = Datagram { now: rates.moment(Instant::now()), len: packet.len(), client, prefix: Verdict::Pass };
+    let mut out = vec![0; 4096];
+    let (mut whole, mut truncated) = (0, 0);
+    let info = measure(|| {
+        for _ in 0..23 {
+            let decoded = decode(&packet, Origin { transport: Transport::Udp, client });
+            match respond_limited(&view, &decoded, &rules, Some(datagram), &mut out) {
+                Ok(reply) if reply.truncated => truncated += 1,
+                Ok(_) => whole += 1,
+                Err(_) => {}
+            }
+        }
+    });
+    assert_eq!((info.count_total, whole, truncated), (0, 3, 10));
 }
 
 #[test]

@@ -79,13 +79,13 @@ fn slow_clients_of_one_address_do_not_concern_another() {
 }
 
 #[test]
-fn slow_clients_of_many_addresses_hold_all_connections_for_two_seconds_only() {
+fn slow_clients_of_many_addresses_give_way_to_a_fresh_one() {
     let server = Setup::new().start_with_files(256);
     let connections: Vec<_> = (10..20).flat_map(|last| slow([0, last], &server, PER_CLIENT)).collect();
     assert_udp(&server);
     let waiting = Instant::now();
     eventually("a fresh client is answered", || is_answered([0, 3], &server));
-    assert!(waiting.elapsed() < Duration::from_secs(4), "{:?}", waiting.elapsed());
+    assert!(waiting.elapsed() < Duration::from_secs(1), "{:?}", waiting.elapsed());
     assert_eq!(server.call("GET", "/healthz", None).status, 200, "HTTP has descriptors of its own");
     server.register("search", "a1", &json!({ "port": 80, "addresses": ["192.0.2.7"] }));
     drop(connections);

@@ -226,6 +226,7 @@ fn index_of<const N: usize>(table: &[(&str, u16); N], number: u16) -> usize {
 pub struct DnsCounters {
     blocks: Mutex<Vec<Arc<Block>>>,
     prefixes_in_debt: AtomicI64,
+    kernel_dropped: AtomicU64,
     connections: AtomicI64,
     refused: [AtomicU64; REFUSED.len()],
     transfers: [AtomicU64; OUTCOMES.len()],
@@ -244,6 +245,11 @@ impl DnsCounters {
     /// Sets how many prefixes are in debt.
     pub fn in_debt(&self, prefixes: usize) {
         self.prefixes_in_debt.store(prefixes as i64, Relaxed);
+    }
+
+    /// Counts packets that the kernel dropped before our sockets handed them out.
+    pub fn kernel_dropped(&self, packets: u64) {
+        self.kernel_dropped.fetch_add(packets, Relaxed);
     }
 
     /// Answers that were limited so far, whatever became of them.
@@ -286,11 +292,12 @@ pub struct DnsCollector {
 }
 
 /// Name, help and variable labels of each family.
-const FAMILIES: [(&str, &str, &[&str]); 11] = [
+const FAMILIES: [(&str, &str, &[&str]); 12] = [
     ("zonebeat_dns_queries_total", "Answered queries.", &["transport", "rcode", "type"]),
     ("zonebeat_dns_latency_seconds", "Time from receiving a batch of queries to sending its answers.", &["transport"]),
     ("zonebeat_dns_dropped_total", "Packets without an answer.", &["reason"]),
     ("zonebeat_dns_rate_limited_total", "Answers over UDP that were limited.", &["outcome"]),
+    ("zonebeat_dns_kernel_dropped_total", "Packets that the kernel dropped at our UDP sockets.", &[]),
     ("zonebeat_dns_prefixes_in_debt", "Client prefixes that are beyond their limit.", &[]),
     ("zonebeat_dns_panics_total", "Panics while answering, each caught.", &[]),
     ("zonebeat_dns_truncated_total", "Answers with the TC bit.", &["transport"]),
@@ -336,6 +343,7 @@ impl Collector for DnsCollector {
             sums.iter().map(|(transport, sum)| sum.latency(transport)).collect(),
             by("reason", &DROPPED, &dropped),
             by("outcome", &LIMITED, &limited),
+            vec![counter(self.counters.kernel_dropped.load(Relaxed), &[])],
             vec![gauge(&self.counters.prefixes_in_debt)],
             vec![counter(total(|sum| sum.panics), &[])],
             sums.iter().map(|(transport, sum)| counter(sum.truncated, &[("transport", transport)])).collect(),

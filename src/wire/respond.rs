@@ -58,8 +58,8 @@ pub struct Datagram {
     pub len: usize,
     /// Who sent it.
     pub client: IpAddr,
-    /// Whether its prefix is in debt, and it has been charged for that: at most a truncated answer is sent.
-    pub shut: Option<Verdict>,
+    /// What the account of its prefix says: unless it passes, at most a truncated answer is sent.
+    pub prefix: Verdict,
 }
 
 /// Writes the response to `decoded` into `out`, which has room for the limit of the transport.
@@ -101,7 +101,10 @@ struct Limits<'r> {
 impl Limits<'_> {
     fn of_error(self) -> Verdict {
         let (Some(rates), Some(datagram)) = (self.rates, self.datagram) else { return Verdict::Pass };
-        datagram.shut.unwrap_or_else(|| rates.charge_kind(datagram.client, Kind::Error, &[], datagram.now))
+        match datagram.prefix {
+            Verdict::Pass => rates.charge_name(datagram.client, Kind::Error, &[], datagram.now),
+            limited => limited,
+        }
     }
 
     fn are_log_only(self) -> bool {
@@ -110,7 +113,15 @@ impl Limits<'_> {
 
     fn of_answer(self, query: &Query<'_>, answer: &Answer<'_>) -> Verdict {
         let (Some(rates), Some(datagram)) = (self.rates, self.datagram) else { return Verdict::Pass };
-        rates.charge(query, answer, datagram.now)
+        match datagram.prefix {
+            Verdict::Pass => rates.charge(query, answer, datagram.now),
+            limited => limited,
+        }
+    }
+
+    /// What is known before the answer.
+    fn of_prefix(self) -> Verdict {
+        self.datagram.filter(|_| !self.are_log_only()).map_or(Verdict::Pass, |datagram| datagram.prefix)
     }
 }
 
@@ -143,8 +154,8 @@ fn solve(view: &View, query: &Query<'_>, rules: &Rules, limits: Limits<'_>, out:
         false => MAX_TCP,
     };
     finish(view, query, limits, out, |out| {
-        if let Some(verdict) = limits.datagram.and_then(|datagram| datagram.shut) {
-            return Err(verdict);
+        if limits.of_prefix() != Verdict::Pass {
+            return Err(limits.of_prefix());
         }
         let answer = answer(view, query);
         let limited = match limits.of_answer(query, &answer) {

@@ -238,7 +238,6 @@ impl Bound {
                 rotation: rotation.clone(),
                 started: None,
                 failing: false,
-                full: 0,
             };
             udp.push(spawn_worker(index, address, socket, answerer, stop.0.clone())?);
         }

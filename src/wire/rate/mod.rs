@@ -2,8 +2,8 @@
 //!
 //! # What it holds
 //!
-//! Two tables of [`table`]: accounts of (prefix, kind, name), and one account per prefix over all. An answer is charged
-//! to both. [`kind`] says which name an answer goes by, so that random names share one account. Clients that have shown
+//! Two tables of [`table`]: accounts of (prefix, kind, name), and one account per prefix over all. A query is charged to
+//! its prefix when it comes, and an answer to its name when it is known. [`kind`] says which name an answer goes by, so that random names share one account. Clients that have shown
 //! that an address is theirs (TCP, a cookie) and clients of exempt prefixes are not charged.
 //!
 //! # What happens to a limited answer
@@ -84,7 +84,7 @@ pub struct Rates {
     filtered: [AtomicU64; MOST_FILTERED],
     /// Set when there is something for the watch to look at.
     alarm: AtomicBool,
-    /// Set when workers cannot keep up.
+    /// Set when a worker has received a full batch.
     pressed: AtomicBool,
     /// The last prefix of which an answer was suppressed, for the log.
     last_suppressed: AtomicU64,
@@ -146,16 +146,15 @@ impl Rates {
         self.verdict(prefix, suppressed)
     }
 
-    /// Charges both accounts of an answer. The harder verdict counts; a debt of the prefix is looked at first.
+    /// Charges the account that an answer goes by.
     pub fn charge(&self, query: &Query<'_>, answer: &Answer<'_>, now: Moment) -> Verdict {
         let (kind, name) = kind::of(query, answer);
-        self.charge_kind(query.client, kind, name, now)
+        self.charge_name(query.client, kind, name, now)
     }
 
     /// The same for an answer that is known by kind and name.
-    pub fn charge_kind(&self, client: IpAddr, kind: Kind, name: &[u8], now: Moment) -> Verdict {
-        let over_all = self.charge_prefix(client, now);
-        let Some(tariff) = self.tariff(self.rate(kind)).filter(|_| over_all == Verdict::Pass) else { return over_all };
+    pub fn charge_name(&self, client: IpAddr, kind: Kind, name: &[u8], now: Moment) -> Verdict {
+        let Some(tariff) = self.tariff(self.rate(kind)) else { return Verdict::Pass };
         let prefix = self.prefix(client);
         let mut hasher = self.hasher.build_hasher();
         hasher.write_u64(prefix.0);
@@ -170,10 +169,9 @@ impl Rates {
         self.settings.log_only
     }
 
-    /// Hears that a worker has had full batches for a while: somebody sends more than is answered.
+    /// Hears that a worker has received as much as fits into a batch: more may be waiting.
     pub(super) fn pressed(&self) {
-        self.pressed.store(true, Relaxed);
-        self.raise_alarm();
+        self.wake(&self.pressed);
     }
 
     fn rate(&self, kind: Kind) -> u32 {
@@ -196,14 +194,14 @@ impl Rates {
             return Verdict::Pass;
         }
         self.last_suppressed.store(prefix.0, Relaxed);
-        self.raise_alarm();
+        self.wake(&self.alarm);
         let slips = suppressed.checked_rem(self.settings.slip.into()) == Some(0);
         if slips { Verdict::Slip } else { Verdict::Drop }
     }
 
-    /// Wakes the watch, unless it is awake. Does not wait for it.
-    fn raise_alarm(&self) {
-        if !self.alarm.load(Relaxed) && !self.alarm.swap(true, Relaxed) {
+    /// Raises a flag and wakes the watch, unless the flag is up already. Does not wait for it.
+    fn wake(&self, flag: &AtomicBool) {
+        if !flag.load(Relaxed) && !flag.swap(true, Relaxed) {
             self.watch.get().into_iter().for_each(Thread::unpark);
         }
     }

@@ -12,8 +12,15 @@ fn rates(settings: RateLimit) -> (Rates, Moment) {
     (rates, now)
 }
 
+fn charge(rates: &Rates, from: IpAddr, kind: Kind, name: &[u8], now: Moment) -> Verdict {
+    match rates.charge_prefix(from, now) {
+        Verdict::Pass => rates.charge_name(from, kind, name, now),
+        limited => limited,
+    }
+}
+
 fn passed(rates: &Rates, from: &str, kind: Kind, name: &[u8], now: Moment, tries: usize) -> usize {
-    let passes = |_: &usize| rates.charge_kind(client(from), kind, name, now) == Verdict::Pass;
+    let passes = |_: &usize| charge(rates, client(from), kind, name, now) == Verdict::Pass;
     (0..tries).filter(passes).count()
 }
 
@@ -33,7 +40,7 @@ fn clients_of_a_prefix_share_accounts_and_others_do_not() {
 fn every_second_suppressed_answer_slips() {
     let (rates, now) = rates(RateLimit { per_name: 4, ..RateLimit::default() });
     passed(&rates, "192.0.2.1", Kind::Name, b"\0", now, 4);
-    let verdicts: Vec<_> = (0..4).map(|_| rates.charge_kind(client("192.0.2.1"), Kind::Name, b"\0", now)).collect();
+    let verdicts: Vec<_> = (0..4).map(|_| charge(&rates, client("192.0.2.1"), Kind::Name, b"\0", now)).collect();
     assert_eq!(verdicts, [Verdict::Drop, Verdict::Slip, Verdict::Drop, Verdict::Slip]);
 }
 
@@ -48,7 +55,7 @@ fn a_resolver_with_ten_thousand_names_a_second_is_not_limited() {
             1 => (Kind::NoData, b"zone".to_vec()),
             _ => (Kind::Name, n.to_be_bytes().to_vec()),
         };
-        assert_eq!(rates.charge_kind(client("192.0.2.1"), kind, &name, now), Verdict::Pass, "query {n}");
+        assert_eq!(charge(&rates, client("192.0.2.1"), kind, &name, now), Verdict::Pass, "query {n}");
     }
 }
 
@@ -56,8 +63,8 @@ fn a_resolver_with_ten_thousand_names_a_second_is_not_limited() {
 fn distinct_names_beyond_the_rate_of_the_prefix_put_it_in_debt() {
     let (rates, now) = rates(RateLimit::default());
     let from = client("192.0.2.1");
-    let charge = |n: &u64| rates.charge_kind(from, Kind::Name, &n.to_be_bytes(), now) == Verdict::Pass;
-    assert_eq!((0..30_000).filter(charge).count(), 20_000);
+    let passes = |n: &u64| charge(&rates, from, Kind::Name, &n.to_be_bytes(), now) == Verdict::Pass;
+    assert_eq!((0..30_000).filter(passes).count(), 20_000);
     assert!(rates.is_in_debt(from, now));
     assert!(!rates.is_in_debt(client("198.51.100.1"), now));
     assert!(!rates.is_in_debt(from, Moment(now.0 + 2 * SECOND)));

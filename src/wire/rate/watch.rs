@@ -23,8 +23,10 @@ use crate::wire::udp::{self, filter};
 const LOOK: Duration = Duration::from_millis(5);
 /// How often it looks whether the server stops.
 const IDLE: Duration = Duration::from_millis(100);
-/// How far ahead a prefix must be to be filtered when a queue is a quarter full: it is what fills it.
-const PRESSED: u64 = SECOND / 100;
+/// How far ahead a prefix must at least be to be filtered when a queue is filling.
+const PRESSED: u64 = SECOND / 1000;
+/// For how long it looks after workers have received more than a batch.
+const VIGILANT: Duration = Duration::from_millis(200);
 /// Which part of a queue is taken when workers cannot keep up.
 const FILLING: f64 = 0.25;
 /// Without a limited answer for so long, a flood is over.
@@ -38,10 +40,14 @@ pub(in crate::wire) struct Watch {
     filtered: Vec<Prefix>,
     /// Prefixes in debt when it last looked.
     in_debt: usize,
+    /// Until when queues are looked at.
+    vigilant: Option<Instant>,
     /// Since when answers are being limited, what was counted before, and when the last one was seen.
     flood: Option<Flood>,
     limited: u64,
     failing: bool,
+    /// What the kernel has dropped at each socket so far; the kernel counts in 32 bits.
+    dropped: Vec<u32>,
 }
 
 struct Flood {
@@ -53,7 +59,19 @@ struct Flood {
 impl Watch {
     /// A watch over the sockets of the workers.
     pub(in crate::wire) fn new(rates: Arc<Rates>, sockets: Vec<UdpSocket>, counters: Arc<DnsCounters>) -> Self {
-        Self { rates, sockets, counters, filtered: Vec::new(), in_debt: 0, flood: None, limited: 0, failing: false }
+        let dropped = vec![0; sockets.len()];
+        Self {
+            rates,
+            sockets,
+            counters,
+            filtered: Vec::new(),
+            in_debt: 0,
+            vigilant: None,
+            flood: None,
+            limited: 0,
+            failing: false,
+            dropped,
+        }
     }
 
     /// Watches until `stop` is set.
@@ -61,9 +79,18 @@ impl Watch {
     pub(in crate::wire) fn run(mut self, stop: &AtomicBool) {
         let _ = self.rates.watch.set(thread::current()); // there is one watch
         while !stop.load(Relaxed) {
-            let alarm = self.rates.alarm.swap(false, Relaxed);
-            if alarm || self.in_debt > 0 || self.flood.is_some() || !self.filtered.is_empty() {
-                self.look(Instant::now());
+            self.count_dropped();
+            let (alarm, at) = (self.rates.alarm.swap(false, Relaxed), Instant::now());
+            if self.rates.pressed.swap(false, Relaxed) {
+                self.vigilant = Some(at + VIGILANT);
+            }
+            self.vigilant = self.vigilant.filter(|until| at < *until);
+            let pressed = self.vigilant.is_some() && self.sockets.iter().any(|socket| waiting(socket) > FILLING);
+            let is_busy = self.in_debt > 0 || self.flood.is_some() || !self.filtered.is_empty();
+            if alarm || pressed || is_busy {
+                self.look(at, pressed);
+            }
+            if alarm || is_busy || self.vigilant.is_some() {
                 thread::sleep(LOOK); // not to be woken: workers raise the alarm all the time now
             } else {
                 thread::park_timeout(IDLE);
@@ -71,13 +98,22 @@ impl Watch {
         }
     }
 
-    fn look(&mut self, at: Instant) {
+    fn count_dropped(&mut self) {
+        for (socket, before) in self.sockets.iter().zip(&mut self.dropped) {
+            let now = udp::queue(socket).map_or(*before, |queue| queue.lost);
+            self.counters.kernel_dropped(now.wrapping_sub(std::mem::replace(before, now)).into());
+        }
+    }
+
+    /// Looks at the prefixes that are ahead: at those in debt, and, if a queue is filling, at those that fill it: they are
+    /// not far behind the worst.
+    fn look(&mut self, at: Instant, pressed: bool) {
         let now = self.rates.moment(at);
-        let pressed =
-            self.rates.pressed.swap(false, Relaxed) && self.sockets.iter().any(|socket| waiting(socket) > FILLING);
         let least = if pressed { PRESSED } else { SECOND };
         let mut busy: Vec<(u64, u64)> = self.rates.prefixes.busy(now.0, least).collect();
         busy.sort_unstable_by_key(|&(_, ahead)| std::cmp::Reverse(ahead));
+        let worst = busy.first().map_or(0, |&(_, ahead)| ahead);
+        busy.retain(|&(_, ahead)| ahead > SECOND || ahead >= worst / 2);
         self.in_debt = busy.iter().filter(|(_, ahead)| *ahead > SECOND).count();
         self.counters.in_debt(self.in_debt);
         if !self.rates.is_log_only() {

@@ -87,8 +87,8 @@ impl<R: Respond> Service<R> {
     }
 
     /// Starts a task for a connection, unless its client has enough of them.
-    fn welcome(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, carry: &dyn Carry<R>) {
-        let admission = match self.clients.admit(peer.ip()) {
+    async fn welcome(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, carry: &dyn Carry<R>) {
+        let admission = match self.clients.admit_soon(peer.ip()).await {
             Ok(admission) => admission,
             Err(why) => return self.counters.refused(why),
         };
@@ -144,7 +144,7 @@ async fn accept<R: Respond>(door: Door<R>, service: Shared<R>) {
         match accepted {
             Ok((stream, peer)) => {
                 pause = PAUSE[0];
-                service.welcome(stream, peer, &*carry);
+                service.welcome(stream, peer, &*carry).await;
             }
             Err(error) if is_the_clients_fault(&error) => {}
             Err(error) => {
@@ -161,7 +161,7 @@ async fn accept<R: Respond>(door: Door<R>, service: Shared<R>) {
     }
     for _ in 0..BACKLOG {
         let Some((stream, peer)) = accept_now(&listener).await else { return };
-        service.welcome(stream, peer, &*carry);
+        service.welcome(stream, peer, &*carry).await;
     }
 }
 

@@ -7,22 +7,25 @@
 //!
 //! When all connections are taken, the same happens over all clients: first goes the oldest one that has not asked
 //! anything yet, since that is how slow clients take places, then the oldest one that has nothing to do. While they end
-//! there are up to a quarter more connections than the limit; with more than that, or when all are busy, the new one is
-//! refused.
+//! there are up to a quarter more connections than the limit; a new one beyond that waits a moment. It is refused when all
+//! are busy.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use tokio::sync::{AcquireError, Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::metrics::dns::Refused;
 use crate::wire::limits::TcpLimits;
 
 /// How many connections of a client may be ending at once, for each that it may have.
 const LEAVING: usize = 4;
+/// How long a new connection waits for the place of one that is ending; others wait in the kernel meanwhile.
+const PATIENCE: Duration = Duration::from_millis(200);
 /// How many connections are looked at for one that has nothing to do.
 const LOOKED_AT: usize = 64;
 
@@ -33,6 +36,8 @@ pub(in crate::wire) struct Clients {
     in_flight: usize,
     transfers: usize,
     table: Mutex<Table>,
+    /// Hears of each connection that was told to leave and is gone.
+    gone: Notify,
 }
 
 #[derive(Default)]
@@ -89,7 +94,14 @@ pub(in crate::wire) struct Admission {
 impl Clients {
     pub(super) fn new(limits: &TcpLimits) -> Self {
         let TcpLimits { connections, connections_per_client: per_client, in_flight, .. } = *limits;
-        Self { connections, per_client, in_flight, transfers: limits.transfers_per_client, table: Mutex::default() }
+        Self {
+            connections,
+            per_client,
+            in_flight,
+            transfers: limits.transfers_per_client,
+            table: Mutex::default(),
+            gone: Notify::new(),
+        }
     }
 
     /// Takes a seat for a connection of `client`.
@@ -110,6 +122,20 @@ impl Clients {
         table.total += 1;
         table.remember(&seat);
         Ok(Admission { seat, born: Instant::now(), clients: self.clone() })
+    }
+
+    /// The same, but waits a moment when only connections that are ending are in the way.
+    pub(super) async fn admit_soon(self: &Arc<Self>, client: IpAddr) -> Result<Admission, Refused> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.admit(client) {
+                Err(Refused::Connections) if self.lock().leaving > 0 => {}
+                outcome => return outcome,
+            }
+            if timeout_at(deadline, self.gone.notified()).await.is_err() {
+                return Err(Refused::Connections);
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -202,6 +228,7 @@ impl Drop for Admission {
             None => {
                 seats.leaving -= 1;
                 table.leaving -= 1;
+                self.clients.gone.notify_one();
             }
         }
         if seats.taken.is_empty() && seats.leaving == 0 {

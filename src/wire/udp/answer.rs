@@ -17,8 +17,6 @@ use crate::wire::rules::Rules;
 
 /// Truncated answers of one batch to prefixes in debt: sending is what costs most, and a flood must not set its price.
 const SLIPS_PER_BATCH: usize = 4;
-/// Full batches in a row after which somebody should look how many are waiting.
-const PRESSED: u32 = 2;
 
 /// What one worker needs to answer.
 pub(in crate::wire) struct Answerer {
@@ -36,8 +34,6 @@ pub(in crate::wire) struct Answerer {
     pub started: Option<Instant>,
     /// Whether the last receive call failed, so that a lasting failure is logged once.
     pub failing: bool,
-    /// Full batches in a row.
-    pub full: u32,
 }
 
 /// One datagram of a batch between the two passes.
@@ -65,7 +61,9 @@ impl HandleBatch for Answerer {
         }
         if let Some((rates, _)) = rates {
             let is_limited = arrived.iter().flatten().any(|arrived| arrived.datagram.is_some());
-            self.feel(rates, is_limited && count == BATCH);
+            if is_limited && count == BATCH {
+                rates.pressed();
+            }
         }
         view.prefetch(arrived.iter().filter_map(|slot| match slot {
             Some(Arrived { decoded: Decoded::Query(query), .. }) => Some(query.name.as_wire()),
@@ -120,33 +118,36 @@ impl Answerer {
         let Some((rates, now)) = limited else {
             return Some(Arrived { index, decoded: self.decode(packet, origin), datagram: None });
         };
-        let mut datagram = Datagram { now, len: packet.len(), client, shut: None };
         let in_debt = is_query(packet) && rates.is_in_debt(client, now);
-        if in_debt && !has_additional(packet) && self.shut(rates, &mut datagram, slips) == Verdict::Drop {
+        let early = (in_debt && !has_additional(packet)).then(|| self.charge(rates, origin, now, slips));
+        if early == Some(Verdict::Drop) {
             return None;
         }
         let decoded = self.decode(packet, origin);
-        if matches!(&decoded, Decoded::Query(query) if query.verified) {
+        if matches!(decoded, Decoded::Drop(_)) || matches!(&decoded, Decoded::Query(query) if query.verified) {
             return Some(Arrived { index, decoded, datagram: None });
         }
-        if in_debt && datagram.shut.is_none() && self.shut(rates, &mut datagram, slips) == Verdict::Drop {
+        let prefix = early.unwrap_or_else(|| self.charge(rates, origin, now, slips));
+        if prefix == Verdict::Drop && !rates.is_log_only() {
             return None;
         }
-        Some(Arrived { index, decoded, datagram: Some(datagram) })
+        Some(Arrived { index, decoded, datagram: Some(Datagram { now, len: packet.len(), client, prefix }) })
     }
 
-    /// Charges a prefix in debt for a datagram that is not going to be answered.
-    fn shut(&self, rates: &Rates, datagram: &mut Datagram, slips: &mut usize) -> Verdict {
-        let verdict = match rates.charge_prefix(datagram.client, datagram.now) {
-            Verdict::Slip if *slips > 0 => Verdict::Slip,
-            _ => Verdict::Drop,
-        };
-        match verdict {
-            Verdict::Slip => *slips -= 1,
-            _ => self.counters.limited(Limited::Dropped),
+    /// Charges the prefix of a datagram; of those that are limited, some slip.
+    fn charge(&self, rates: &Rates, origin: Origin, now: Moment, slips: &mut usize) -> Verdict {
+        match rates.charge_prefix(origin.client, now) {
+            Verdict::Pass => Verdict::Pass,
+            verdict if rates.is_log_only() => verdict,
+            Verdict::Slip if *slips > 0 => {
+                *slips -= 1;
+                Verdict::Slip
+            }
+            _ => {
+                self.counters.limited(Limited::Dropped);
+                Verdict::Drop
+            }
         }
-        datagram.shut = Some(verdict);
-        verdict
     }
 
     fn decode<'p>(&self, packet: &'p [u8], origin: Origin) -> Decoded<'p> {
@@ -166,15 +167,6 @@ impl Answerer {
             }
             Err(Silence::Dropped(reason)) => count_drop(&self.counters, reason),
             Err(Silence::Limited) => self.counters.limited(Limited::Dropped),
-        }
-    }
-
-    /// Notices when the socket always has more than a batch of datagrams waiting.
-    fn feel(&mut self, rates: &Rates, is_full: bool) {
-        self.full = if is_full { self.full + 1 } else { 0 };
-        if self.full >= PRESSED {
-            self.full = 0;
-            rates.pressed();
         }
     }
 

@@ -455,10 +455,10 @@ pub(crate) fn ignore_path_mtu(socket: &impl AsFd, v6: bool) -> io::Result<()> {
 }
 
 /// Sets the buffers of a socket beyond the limit of the system, which needs CAP_NET_ADMIN.
-pub(crate) fn force_buffers(socket: &impl AsFd, octets: usize) -> io::Result<()> {
-    let octets = c_int::try_from(octets).unwrap_or(c_int::MAX);
-    set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, octets)?;
-    set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, octets)
+pub(crate) fn force_buffers(socket: &impl AsFd, receive: usize, send: usize) -> io::Result<()> {
+    let octets = |size| c_int::try_from(size).unwrap_or(c_int::MAX);
+    set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, octets(receive))?;
+    set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, octets(send))
 }
 
 /// How full the receive queue of a socket is.

@@ -8,8 +8,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::batch::{ask_for_destination, force_buffers, ignore_path_mtu};
 use super::worker::NOTICE;
 
-/// Room for a burst in either direction; the default of Linux holds 256 small datagrams.
-const BUFFER: usize = 4 << 20;
+/// Room for a burst that comes: 40,000 small queries. The default of Linux holds 256. What a flood fills before it is noticed
+/// must not be all there is.
+const RECEIVE_BUFFER: usize = 16 << 20;
+/// Room for answers that wait for the network.
+const SEND_BUFFER: usize = 4 << 20;
 
 /// Fails if anybody else, another process of ours included, holds the address: SO_REUSEPORT alone would share it.
 pub(in crate::wire) fn probe(address: SocketAddr) -> io::Result<()> {
@@ -20,9 +23,9 @@ pub(in crate::wire) fn probe(address: SocketAddr) -> io::Result<()> {
 pub(in crate::wire) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = new(address)?;
     socket.set_reuse_port(true)?;
-    if force_buffers(&socket, BUFFER).is_err() {
-        socket.set_recv_buffer_size(BUFFER)?;
-        socket.set_send_buffer_size(BUFFER)?;
+    if force_buffers(&socket, RECEIVE_BUFFER, SEND_BUFFER).is_err() {
+        socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+        socket.set_send_buffer_size(SEND_BUFFER)?;
     }
     socket.set_read_timeout(Some(NOTICE))?;
     socket.set_write_timeout(Some(NOTICE))?;
