@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use zonebeat::model::{Name, Rtype};
-use zonebeat::zone::{CheckedSources, Checks, StaticZone, digest, origin_of, parse_text, parse_zone};
+use zonebeat::zone::{Checks, StaticZone, digest, origin_of, parse_text, parse_zone_with};
 
 /// 2026-12-01, within the time of the signatures.
 const NOW: u32 = 1_796_083_200;
@@ -31,8 +31,8 @@ fn run(program: &str, arguments: &[&str]) -> Output {
 /// Our reading, which has nothing to say.
 fn ours(path: &str, origin: &Name) -> StaticZone {
     let read = |path: &str| std::fs::read(path).map_err(|error| error.to_string());
-    let sources = CheckedSources { read, checks: Checks { now: Some(NOW), ..Checks::default() } };
-    let (zone, findings) = parse_zone(&sources, path, origin).unwrap_or_else(|all| panic!("{all:#?}"));
+    let checks = Checks { now: Some(NOW), ..Checks::default() };
+    let (zone, findings) = parse_zone_with(&checks, &read, path, origin).unwrap_or_else(|all| panic!("{all:#?}"));
     assert!(findings.is_empty(), "{findings:#?}");
     zone
 }
@@ -130,9 +130,9 @@ fn zones_that_others_sign_in_any_way_are_right() {
     for (way, expected) in ways {
         let folder = tempfile::tempdir().expect("a directory");
         let text = signed(folder.path(), way);
-        let read = |_: &str| Ok(text.clone());
-        let sources = CheckedSources { read, checks: Checks { now: Some(NOW), ..Checks::default() } };
-        let findings = match parse_zone(&sources, "zone", &origin) {
+        let sources = |_: &str| Ok(text.clone());
+        let checks = Checks { now: Some(NOW), ..Checks::default() };
+        let findings = match parse_zone_with(&checks, &sources, "zone", &origin) {
             Ok((_, findings)) => findings,
             Err(findings) => panic!("{way:?}: {findings:#?}"),
         };

@@ -18,7 +18,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use zonebeat::model::Name;
-use zonebeat::zone::{CheckedSources, Checks, parse_zone};
+use zonebeat::zone::{Checks, parse_zone_with};
 
 const TTL: &str = "$TTL 300\n";
 const APEX: &str = "@ SOA ns h 1 3600 900 604800 300\n@ NS ns\nns A 192.0.2.1\n";
@@ -117,10 +117,10 @@ fn edit(text: String, edit: &str) -> String {
 }
 
 fn ours(zone: &Zone) -> Vec<String> {
-    let read = |_: &str| Ok(zone.text.clone().into_bytes());
-    let sources = CheckedSources { read, checks: Checks { now: Some(NOW), ..Checks::default() } };
+    let sources = |_: &str| Ok(zone.text.clone().into_bytes());
+    let checks = Checks { now: Some(NOW), ..Checks::default() };
     let origin = Name::parse_absolute(&zone.origin).expect("origin");
-    let findings = match parse_zone(&sources, "zone", &origin) {
+    let findings = match parse_zone_with(&checks, &sources, "zone", &origin) {
         Ok((_, findings)) => findings,
         Err(findings) => findings,
     };

@@ -19,7 +19,7 @@ use crate::config::{Config, ConfigError, zones};
 use crate::model::api::ZoneInfo;
 use crate::model::clock::SystemClock;
 use crate::model::{Clock, Finding, Place, Severity};
-use crate::zone::{self, CheckedSources, Checks, StaticZone};
+use crate::zone::{self, Checks, StaticZone};
 use report::{Checked, Report, What};
 
 /// Where the configuration is looked for when no file is named.
@@ -205,8 +205,7 @@ impl Report {
         let mut seen = HashSet::new();
         files.retain(|file| seen.insert(file.clone()));
         let now = u32::try_from(SystemClock::new().wall().0 / 1000).ok();
-        let sources = CheckedSources { read: zones::read_file, checks: Checks { now, max_ttl } };
-        let loaded = zone::load(&sources, &files);
+        let loaded = zone::load_with(&Checks { now, max_ttl }, &zones::read_file, &files);
         self.findings.extend(loaded.findings);
         let broken: HashSet<&String> = loaded.broken.iter().map(|broken| &broken.file).collect();
         let whole = files.iter().filter(|file| !broken.contains(file));

@@ -12,7 +12,7 @@ use crate::registry::Options;
 use crate::security::Policy;
 use crate::view::{Compiler, ServerFacts, ZoneSource};
 use crate::wire::{TcpLimits, UdpLimits, WireOptions};
-use crate::zone::{self, CheckedSources, Checks, Loaded, StaticRecord, StaticZone};
+use crate::zone::{self, Checks, Loaded, StaticRecord, StaticZone};
 
 /// The zones of this server, with the records that people wrote or that the configuration gives them.
 #[derive(Debug, Clone)]
@@ -94,13 +94,13 @@ impl Plan {
 /// Reads and parses every zone file of the configured directory.
 pub(super) fn read_files(config: &Config) -> Result<Loaded, ConfigError> {
     let files = config.zones_dir.as_deref().map(zones::zone_files).transpose()?.unwrap_or_default();
-    Ok(zone::load(&sources(), &files))
+    Ok(zone::load_with(&checks(), &zones::read_file, &files))
 }
 
-/// The zone files on disk; signatures in them are compared with the time of reading.
-fn sources() -> impl zone::Sources {
-    let now = u32::try_from(SystemClock::new().wall().0 / 1000).ok();
-    CheckedSources { read: zones::read_file, checks: Checks { now, ..Checks::default() } }
+/// Signatures are compared with the time of reading.
+fn checks() -> Checks {
+    let seconds = SystemClock::new().wall().0 / 1000;
+    Checks { now: u32::try_from(seconds).ok(), ..Checks::default() }
 }
 
 /// Logs what was found in zone files, with the line and a caret.

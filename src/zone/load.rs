@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Place, Sources, StaticZone, check, parse_zone};
+use super::{Checks, Place, Sources, StaticZone, check, parse_zone_with};
 use crate::model::{Finding, Name};
 
 /// What reading a set of zone files gave. A broken file is left out whole and does not keep the others out.
@@ -48,12 +48,17 @@ impl Loaded {
 
 /// Reads and checks zone files. Two files of one zone are an error of the second.
 pub fn load(sources: &dyn Sources, files: &[String]) -> Loaded {
+    load_with(&Checks::default(), sources, files)
+}
+
+/// The same, with what a check needs besides the files.
+pub fn load_with(checks: &Checks, sources: &dyn Sources, files: &[String]) -> Loaded {
     let mut loaded = Loaded::default();
     let mut taken: Vec<(Name, &str)> = Vec::new();
     for file in files {
         let origin = origin_of(file);
         let outcome = match &origin {
-            Ok(origin) => parse_zone(sources, file, origin),
+            Ok(origin) => parse_zone_with(checks, sources, file, origin),
             Err(finding) => Err(vec![finding.clone()]),
         };
         let outcome = outcome.and_then(|(zone, findings)| match taken.iter().find(|(name, _)| *name == zone.origin) {

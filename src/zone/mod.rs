@@ -29,8 +29,8 @@ use crate::model::{Name, Record};
 pub use crate::model::Place;
 pub use check::Checks;
 pub use digest::digest;
-pub use load::{Broken, Loaded, load, origin_of};
-pub use parse::{CheckedSources, Parsed, Sources, parse_text, parse_zone};
+pub use load::{Broken, Loaded, load, load_with, origin_of};
+pub use parse::{Parsed, Sources, parse_text, parse_zone, parse_zone_with};
 pub use types::{mnemonic, type_from_text};
 
 /// A record and where it stands.

@@ -10,41 +10,17 @@ use super::check::Checks;
 use super::lexer::{Entry, Lexer, Token};
 use super::rdata::{self, Fault, Input, shown};
 use super::{File, Place, StaticRecord, StaticZone, check, presentation, types};
-use crate::model::{Finding, Name, Record, Rtype, Severity};
+use crate::model::{Finding, Name, Record, Rtype};
 
 /// Where the texts of zone files come from: the reader of zone files itself does no I/O.
 pub trait Sources {
     /// The octets of a file, or why it cannot be read.
     fn read(&self, path: &str) -> Result<Vec<u8>, String>;
-
-    /// What the checks need besides the files.
-    fn checks(&self) -> Checks {
-        Checks::default()
-    }
 }
 
 impl<F: Fn(&str) -> Result<Vec<u8>, String>> Sources for F {
     fn read(&self, path: &str) -> Result<Vec<u8>, String> {
         self(path)
-    }
-}
-
-/// Files with what the checks need besides them.
-#[derive(Debug, Clone, Copy)]
-pub struct CheckedSources<F> {
-    /// Reads a file.
-    pub read: F,
-    /// What the checks need besides the files.
-    pub checks: Checks,
-}
-
-impl<F: Fn(&str) -> Result<Vec<u8>, String>> Sources for CheckedSources<F> {
-    fn read(&self, path: &str) -> Result<Vec<u8>, String> {
-        (self.read)(path)
-    }
-
-    fn checks(&self) -> Checks {
-        self.checks
     }
 }
 
@@ -60,9 +36,14 @@ const MAX_FINDINGS: usize = 1000;
 
 /// Reads and checks the zone in the file `path`. Names are relative to `default_origin` until the file says otherwise.
 pub fn parse_zone(sources: &dyn Sources, path: &str, default_origin: &Name) -> Parsed {
+    parse_zone_with(&Checks::default(), sources, path, default_origin)
+}
+
+/// The same, with what a check needs besides the files.
+pub fn parse_zone_with(checks: &Checks, sources: &dyn Sources, path: &str, default_origin: &Name) -> Parsed {
     let place = Place::whole(path);
     match sources.read(path) {
-        Ok(text) => Parser::new(sources).zone(place.file, text, default_origin),
+        Ok(text) => Parser { checks: *checks, ..Parser::new(sources) }.zone(place.file, text, default_origin),
         Err(why) => Err(vec![Finding::error(place, format!("cannot read the zone file: {why}"))]),
     }
 }
@@ -90,6 +71,7 @@ struct Parser<'p> {
     drafts: Vec<Draft>,
     findings: Vec<Finding>,
     texts: Vec<(File, Vec<u8>)>,
+    checks: Checks,
 }
 
 /// One file on the stack of includes.
@@ -128,13 +110,14 @@ impl<'p> Parser<'p> {
             drafts: Vec::new(),
             findings: Vec::new(),
             texts: Vec::new(),
+            checks: Checks::default(),
         }
     }
 
     fn zone(mut self, file: File, text: Vec<u8>, default_origin: &Name) -> Parsed {
         self.file(Arc::clone(&file), text, default_origin.as_wire().to_vec(), &[]);
         let broken = self.findings.iter().any(Finding::is_error);
-        let mut outcome = check::check(&file, self.drafts, default_origin, broken, &self.sources.checks());
+        let mut outcome = check::check(&file, self.drafts, default_origin, broken, &self.checks);
         if outcome.remarks.len() > MAX_FINDINGS {
             outcome.remarks.sort_by_key(|remark| !remark.is_error());
             outcome.remarks.truncate(MAX_FINDINGS);
@@ -236,7 +219,7 @@ impl<'p> Parser<'p> {
             let message = format!("this record stands behind $ORIGIN and belongs to the owner before it, {owner}");
             let finding = context.finding(&Fault { at: entry.tokens[0], message });
             let help = "name the owner, or write @ for the new origin";
-            self.findings.push(Finding { severity: Severity::Warning, ..finding.with_help(help) });
+            self.findings.push(Finding { severity: crate::model::Severity::Warning, ..finding.with_help(help) });
         }
         let named = usize::from(!entry.leading_blank);
         let mut input = Input::new(context.text, &entry.tokens[named..], entry.tokens[0], &context.origin);
