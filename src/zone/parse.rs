@@ -72,6 +72,8 @@ struct Parser<'p> {
     findings: Vec<Finding>,
     texts: Vec<(File, Vec<u8>)>,
     checks: Checks,
+    /// Whether `$ORIGIN` stands between the record before and what comes.
+    moved: bool,
 }
 
 /// One file on the stack of includes.
@@ -81,8 +83,6 @@ struct Context<'c> {
     /// In wire format, with its case.
     origin: Vec<u8>,
     owner: Option<Name>,
-    /// Whether `$ORIGIN` stands between the record before and what comes.
-    moved: bool,
     /// The files that include this one, outermost first.
     parents: &'c [File],
 }
@@ -111,6 +111,7 @@ impl<'p> Parser<'p> {
             findings: Vec::new(),
             texts: Vec::new(),
             checks: Checks::default(),
+            moved: false,
         }
     }
 
@@ -135,7 +136,7 @@ impl<'p> Parser<'p> {
 
     /// Reads one file, and keeps its text for the findings of the checks.
     fn file(&mut self, file: File, text: Vec<u8>, origin: Vec<u8>, parents: &[File]) {
-        let mut context = Context { file: Arc::clone(&file), text: &text, origin, owner: None, moved: false, parents };
+        let mut context = Context { file: Arc::clone(&file), text: &text, origin, owner: None, parents };
         let mut lexer = Lexer::new(&text);
         while let Some(entry) = lexer.next_entry() {
             let outcome = match entry {
@@ -166,7 +167,7 @@ impl<'p> Parser<'p> {
                 let origin = rdata::name(&mut input)?;
                 rdata::end(&mut input, "$ORIGIN")?;
                 context.origin = origin;
-                context.moved = true;
+                self.moved = true;
                 Ok(())
             }
             b"$TTL" => {
@@ -215,7 +216,7 @@ impl<'p> Parser<'p> {
     fn record(&mut self, context: &mut Context<'_>, entry: &Entry) -> Result<(), Fault> {
         let owner = owner(context, entry)?;
         context.owner = Some(owner.clone());
-        if std::mem::take(&mut context.moved) && entry.leading_blank {
+        if std::mem::take(&mut self.moved) && entry.leading_blank {
             let message = format!("this record stands behind $ORIGIN and belongs to the owner before it, {owner}");
             let finding = context.finding(&Fault { at: entry.tokens[0], message });
             let help = "name the owner, or write @ for the new origin";

@@ -16,7 +16,7 @@ const MAX_TTL: u32 = 0x7fff_ffff;
 pub(super) fn drop_outside(apex: &Name, drafts: &mut Vec<Draft>, remarks: &mut Vec<Finding>) {
     let mut told: HashSet<Name> = HashSet::new();
     drafts.retain(|draft| {
-        let inside = draft.owner().is_within(apex) || draft.rtype() == Rtype::SOA;
+        let inside = draft.owner().is_within(apex);
         if !inside && told.insert(draft.owner().clone()) {
             let message = format!("{} is not in the zone {apex}; it is left out", draft.owner());
             remarks.push(draft.warning(message).with_help("end a name with a dot only if it is complete"));
