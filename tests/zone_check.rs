@@ -199,6 +199,18 @@ fn a_delegation_is_compared_with_the_zone_below() {
 }
 
 #[test]
+fn a_target_that_is_an_alias_in_another_zone_is_told() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let one = format!("{GOOD}m MX 10 www.b.example.\nn MX 10 www.b.example.\no MX 10 nothing.b.example.\n");
+    std::fs::write(folder.path().join("a.example.zone"), one).expect("written");
+    std::fs::write(folder.path().join("b.example.zone"), format!("{GOOD}www CNAME ns\n")).expect("written");
+    let (_, _, err) = run(&files(&[folder.path()]));
+    assert_eq!(err.matches("warning:").count(), 1, "{err}");
+    assert!(err.contains("MX target www.b.example. is an alias in the zone b.example."), "{err}");
+    assert!(err.contains("a.example.zone:5:1"), "{err}");
+}
+
+#[test]
 fn a_large_zone_is_checked_in_linear_time() {
     let zone = |names: usize| -> String {
         let hosts =

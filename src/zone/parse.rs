@@ -100,6 +100,8 @@ struct Parser<'p> {
     findings: Vec<Finding>,
     texts: Vec<(File, Vec<u8>)>,
     checks: Checks,
+    /// Whether `$ORIGIN` stands between the record before and what comes.
+    moved: bool,
 }
 
 /// One file on the stack of includes.
@@ -140,6 +142,7 @@ impl<'p> Parser<'p> {
             findings: Vec::new(),
             texts: Vec::new(),
             checks: Checks::default(),
+            moved: false,
         }
     }
 
@@ -200,6 +203,7 @@ impl<'p> Parser<'p> {
                 let origin = rdata::name(&mut input)?;
                 rdata::end(&mut input, "$ORIGIN")?;
                 context.origin = origin;
+                self.moved = true;
                 Ok(())
             }
             b"$TTL" => {
@@ -302,6 +306,12 @@ impl<'p> Parser<'p> {
     fn record(&mut self, context: &mut Context<'_>, entry: &Entry) -> Result<(), Fault> {
         let owner = owner(context, entry)?;
         context.owner = Some(owner.clone());
+        if std::mem::take(&mut self.moved) && entry.leading_blank {
+            let message = format!("this record stands behind $ORIGIN and belongs to the owner before it, {owner}");
+            let finding = context.finding(&Fault { at: entry.tokens[0], message });
+            let help = "name the owner, or write @ for the new origin";
+            self.findings.push(Finding { severity: crate::model::Severity::Warning, ..finding.with_help(help) });
+        }
         let named = usize::from(!entry.leading_blank);
         let mut input = Input::new(context.text, &entry.tokens[named..], entry.tokens[0], &context.origin);
         let (explicit, rtype) = head(&mut input)?;

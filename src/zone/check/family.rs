@@ -1,6 +1,7 @@
-//! Zones beside each other: a delegation in one file and the zone that it leads to in another.
+//! Zones beside each other: a delegation in one file and the zone that it leads to in another, and targets in other zones
+//! that are aliases there. Whether such a target exists at all is not asked: its zone may take registrations.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::model::{Finding, Name, Rtype};
 use crate::zone::{StaticRecord, StaticZone};
@@ -8,7 +9,8 @@ use crate::zone::{StaticRecord, StaticZone};
 /// The records of a zone by owner and type.
 type Index<'z> = HashMap<(&'z Name, Rtype), Vec<&'z StaticRecord>>;
 
-/// Compares name servers and glue above a delegation with what the zone below says, where both are known.
+/// Compares name servers and glue above a delegation with what the zone below says, where both are known; and looks for
+/// targets of NS, MX and SRV records that are aliases in another zone.
 pub(in crate::zone) fn family(zones: &[StaticZone]) -> Vec<Finding> {
     let apexes: HashMap<&Name, &StaticZone> = zones.iter().map(|zone| (&zone.origin, zone)).collect();
     let mut indexes: HashMap<&Name, Index<'_>> = HashMap::new();
@@ -19,7 +21,32 @@ pub(in crate::zone) fn family(zones: &[StaticZone]) -> Vec<Finding> {
             delegation(indexes.entry(&above.origin).or_insert_with(|| index(above)), below, &mut findings);
         }
     }
+    for zone in zones {
+        let mut told: HashSet<(Rtype, Name)> = HashSet::new();
+        for stated in &zone.records {
+            let Some((rtype, target)) = target(stated) else { continue };
+            let of = std::iter::successors(Some(target.clone()), Name::parent).find_map(|name| apexes.get(&name));
+            let Some(other) = of.filter(|other| other.origin != zone.origin) else { continue };
+            let known = indexes.entry(&other.origin).or_insert_with(|| index(other));
+            if known.contains_key(&(&target, Rtype::CNAME)) && told.insert((rtype, target.clone())) {
+                let message = format!("{rtype} target {target} is an alias in the zone {}", other.origin);
+                findings.push(Finding::warning(stated.place.clone(), message));
+            }
+        }
+    }
     findings
+}
+
+/// The host that an NS, MX or SRV record names.
+fn target(stated: &StaticRecord) -> Option<(Rtype, Name)> {
+    let record = &stated.record;
+    let before = match record.rtype {
+        Rtype::NS => 0,
+        Rtype::MX => 2,
+        Rtype::SRV => 6,
+        _ => return None,
+    };
+    Some((record.rtype, Name::from_wire(record.rdata.get(before..)?).ok()?))
 }
 
 fn index(zone: &StaticZone) -> Index<'_> {

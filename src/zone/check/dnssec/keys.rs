@@ -10,6 +10,9 @@ use crate::zone::parse::Draft;
 /// The flag of a key that signs zones (RFC 4034 section 2.1.1).
 const ZONE_KEY: u16 = 0x0100;
 
+/// The algorithms of RSA keys.
+const RSA: [u8; 5] = [1, 5, 7, 8, 10];
+
 /// The keys of a zone by tag and algorithm.
 pub(super) struct Keys {
     known: HashSet<(u16, u8)>,
@@ -19,6 +22,13 @@ impl Keys {
     /// Whether there is a key of that tag and algorithm. Without any key one cause is told: that there is none.
     pub(super) fn has(&self, tag: u16, algorithm: u8) -> bool {
         self.known.is_empty() || self.known.contains(&(tag, algorithm))
+    }
+
+    /// Tells that a signed zone has no key.
+    pub(super) fn told_missing(&self, zone: &Zone<'_>, remarks: &mut Vec<Finding>) {
+        if let Some(soa) = zone.at_apex(Rtype::SOA).next().filter(|_| self.known.is_empty()) {
+            remarks.push(soa.warning(format!("the zone is signed and {} has no DNSKEY record", zone.apex)));
+        }
     }
 }
 
@@ -37,11 +47,30 @@ pub(super) fn keys(zone: &Zone<'_>, remarks: &mut Vec<Finding>) -> Keys {
         if let Some(why) = deprecated(algorithm) {
             remarks.push(draft.warning(format!("DNSKEY of algorithm {algorithm}: {why}")));
         }
-    }
-    if let Some(soa) = zone.at_apex(Rtype::SOA).next().filter(|_| known.is_empty()) {
-        remarks.push(soa.warning(format!("the zone is signed and {} has no DNSKEY record", zone.apex)));
+        if RSA.contains(&algorithm) && exponent(&draft.record().rdata) == Some(&[3]) {
+            let message = format!("the RSA key {} has the exponent 3, which is weak", tag(&draft.record().rdata));
+            remarks.push(draft.warning(message).with_help("make a new key; 65537 is the usual exponent"));
+        }
     }
     Keys { known }
+}
+
+/// The exponent of an RSA key (RFC 3110 section 2).
+fn exponent(rdata: &[u8]) -> Option<&[u8]> {
+    match rdata.get(4..)? {
+        [0, high, low, key @ ..] => key.get(..usize::from(u16::from_be_bytes([*high, *low]))),
+        [length, key @ ..] => key.get(..usize::from(*length)),
+        [] => None,
+    }
+}
+
+/// SIG and NXT, which no validator has read since 2005 (RFC 3755); told once.
+pub(super) fn obsolete(zone: &Zone<'_>, remarks: &mut Vec<Finding>) {
+    const OBSOLETE: [Rtype; 2] = [Rtype(24), Rtype(30)];
+    if let Some(draft) = zone.drafts.iter().find(|draft| OBSOLETE.contains(&draft.rtype())) {
+        let message = "SIG and NXT records are of a DNSSEC that nobody uses any more (RFC 3755)".to_owned();
+        remarks.push(draft.warning(message));
+    }
 }
 
 /// DS records of algorithms that validators no longer take.

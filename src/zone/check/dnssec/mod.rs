@@ -70,6 +70,10 @@ impl<'d> Node<'_, 'd> {
 /// Checks keys, signatures and proofs if the zone is signed.
 pub(super) fn dnssec(zone: &Zone<'_>, owners: &Owners<'_>, now: Option<u32>, remarks: &mut Vec<Finding>) {
     keys::delegation_signers(zone, remarks);
+    keys::obsolete(zone, remarks);
+    let keys = keys::keys(zone, remarks);
+    children::children(zone, remarks);
+    nsec3::parameters(zone, remarks);
     let signed = zone.at_apex(Rtype::RRSIG).any(|draft| {
         let covered = draft.covered();
         [Rtype::SOA, Rtype::NS, DNSKEY].map(Some).contains(&covered)
@@ -79,8 +83,7 @@ pub(super) fn dnssec(zone: &Zone<'_>, owners: &Owners<'_>, now: Option<u32>, rem
     }
     let visible = owners.iter().filter(|(owner, _)| zone.cut(owner.as_wire(), false).is_none());
     let nodes: Vec<Node<'_, '_>> = visible.map(|(name, all)| Node { name, all, is_cut: zone.is_cut(name) }).collect();
-    let keys = keys::keys(zone, remarks);
-    children::children(zone, remarks);
+    keys.told_missing(zone, remarks);
     signatures::signatures(zone, &nodes, &keys, now, remarks);
     proofs(zone, &nodes, remarks);
 }

@@ -91,26 +91,19 @@ pub(super) fn chain(zone: &Zone<'_>, nodes: &[Node<'_, '_>], remarks: &mut Vec<F
     }
 }
 
-/// The parameters that the zone says it uses; `None` when the chain cannot be compared.
-fn params(zone: &Zone<'_>, nodes: &[Node<'_, '_>], remarks: &mut Vec<Finding>) -> Option<Params> {
-    let first = nodes.iter().find_map(|node| node.first(NSEC3));
-    let Some(param) = zone.at_apex(NSEC3PARAM).next() else {
-        let draft = first?;
-        remarks.push(draft.warning(format!("there are NSEC3 records, and {} has no NSEC3PARAM record", zone.apex)));
-        return None;
+/// What the zone says of its chain, whether it has one or not.
+pub(super) fn parameters(zone: &Zone<'_>, remarks: &mut Vec<Finding>) {
+    let Some((param, params)) = zone.at_apex(NSEC3PARAM).next().and_then(|param| Some((param, Params::of(param)?)))
+    else {
+        return;
     };
-    let params = Params::of(param)?;
-    if first.is_none() {
-        remarks.push(param.warning("there is an NSEC3PARAM record and no NSEC3 record".to_owned()));
-        return None;
-    }
     if param.record().rdata.get(1).is_some_and(|flags| *flags != 0) {
         remarks.push(param.warning("the flags of an NSEC3PARAM record are 0 (RFC 5155 section 4.1.2)".to_owned()));
     }
     if params.algorithm != SHA1 {
         let message = format!("NSEC3 hash algorithm {} is not known; 1 is SHA-1", params.algorithm);
         remarks.push(param.warning(message));
-        return None;
+        return;
     }
     let iterations = params.iterations;
     let help = "RFC 9276 section 3.1: use 0 iterations and no salt";
@@ -125,7 +118,22 @@ fn params(zone: &Zone<'_>, nodes: &[Node<'_, '_>], remarks: &mut Vec<Finding>) -
             remarks.push(param.warning(message).with_help(help));
         }
     }
-    (iterations <= TOO_MANY).then_some(params)
+}
+
+/// The parameters that the zone says it uses; `None` when the chain cannot be compared.
+fn params(zone: &Zone<'_>, nodes: &[Node<'_, '_>], remarks: &mut Vec<Finding>) -> Option<Params> {
+    let first = nodes.iter().find_map(|node| node.first(NSEC3));
+    let Some(param) = zone.at_apex(NSEC3PARAM).next() else {
+        let draft = first?;
+        remarks.push(draft.warning(format!("there are NSEC3 records, and {} has no NSEC3PARAM record", zone.apex)));
+        return None;
+    };
+    let params = Params::of(param)?;
+    if first.is_none() {
+        remarks.push(param.warning("there is an NSEC3PARAM record and no NSEC3 record".to_owned()));
+        return None;
+    }
+    (params.algorithm == SHA1 && params.iterations <= TOO_MANY).then_some(params)
 }
 
 /// The records of the zone's own chain; records with other parameters are told once.
