@@ -275,3 +275,21 @@ fn findings_of_a_directory_are_warnings_that_say_what_to_do() {
     assert!(finding.message.ends_with("thing07 and 4 more"), "{finding}");
     assert!(finding.help.as_deref().is_some_and(|help| help.contains("[[zone]]")));
 }
+
+#[test]
+fn the_commands_and_keys_of_the_page_are_right() {
+    use clap::Parser as _;
+    let page = include_str!("../docs/bind.md");
+    let indented: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("       ")).collect();
+    let commands: Vec<_> = indented.iter().filter(|line| line.starts_with("zonebeat ")).collect();
+    assert_eq!(commands.len(), 2, "{commands:?}");
+    for command in commands {
+        let parsed = zonebeat::cli::Cli::try_parse_from(command.split_whitespace());
+        assert!(parsed.is_ok(), "{command}: {}", parsed.err().map(|error| error.to_string()).unwrap_or_default());
+    }
+    let is_toml = |line: &&&str| line.starts_with('[') || line.contains(" = ");
+    let toml: String = indented.iter().filter(is_toml).map(|line| format!("{line}\n")).collect();
+    let config = Config::parse("docs/bind.md", &toml).unwrap_or_else(|error| panic!("{error}\n{toml}"));
+    config.validate().unwrap_or_else(|error| panic!("{error}"));
+    assert!(config.zones_dir.is_some() && config.zone[0].file.is_some());
+}

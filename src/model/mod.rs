@@ -6,6 +6,7 @@ pub mod clock;
 pub mod finding;
 pub mod instance;
 pub mod label;
+pub mod mnemonic;
 pub mod name;
 pub mod naming;
 pub mod record;

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use hickory_proto::rr::RecordType;
-
-use super::Name;
+use super::{Name, mnemonic};
 
 /// A resource record type; any of the 65,536 (RFC 3597).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,9 +69,9 @@ impl Rtype {
 
 impl fmt::Display for Rtype {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match RecordType::from(self.0) {
-            RecordType::Unknown(number) => write!(f, "TYPE{number}"),
-            known => write!(f, "{known}"),
+        match mnemonic::mnemonic(self.0) {
+            Some(known) => f.write_str(known),
+            None => write!(f, "TYPE{}", self.0),
         }
     }
 }
@@ -89,14 +87,10 @@ impl std::str::FromStr for Rtype {
 
     /// Parses a mnemonic or `TYPEnnn`, in any case.
     fn from_str(text: &str) -> Result<Self, String> {
-        let upper = text.to_ascii_uppercase();
-        if let Some(number) = upper.strip_prefix("TYPE").and_then(|digits| digits.parse().ok()) {
-            return Ok(Self(number));
-        }
-        match upper.parse::<RecordType>() {
-            Ok(known) => Ok(Self(known.into())),
-            Err(_) => Err(format!("\"{text}\" is not a record type; use a mnemonic such as SRV, or TYPEnnn")),
-        }
+        let number = mnemonic::number(text.as_bytes());
+        number
+            .map(Self)
+            .ok_or_else(|| format!("\"{text}\" is not a record type; use a mnemonic such as SRV, or TYPEnnn"))
     }
 }
 
