@@ -44,6 +44,9 @@ impl Outcome {
     }
 
     pub(crate) fn assert_explained(&self, seed: u64) {
+        if let Some(path) = std::env::var_os("DIFFERENTIAL_LOG") {
+            std::fs::write(path, self.unexplained.join("\n")).expect("the log can be written");
+        }
         let shown = self.unexplained.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("\n");
         let summary = self.summary();
         assert!(self.unexplained.is_empty(), "seed {seed}: {summary}\n{shown}");

@@ -46,11 +46,14 @@ impl Response {
         let mut reader = Reader { octets, at: 12 };
         let word = |at: usize| Ok::<_, String>(u16::from_be_bytes([byte(octets, at)?, byte(octets, at + 1)?]));
         let flags = word(2)?;
-        if word(4)? != 1 {
-            return Err(format!("{} questions", word(4)?));
+        match word(4)? {
+            0 => {} // as NSD answers what it refuses
+            1 => {
+                reader.name()?;
+                reader.at += 4;
+            }
+            count => return Err(format!("{count} questions")),
         }
-        reader.name()?;
-        reader.at += 4;
         let question = octets.get(12..reader.at).ok_or("the question is cut off")?.to_vec();
         let mut section = |count: u16| (0..count).map(|_| reader.record()).collect::<Result<Vec<_>, _>>();
         let (answer, authority, additional) = (section(word(6)?)?, section(word(8)?)?, section(word(10)?)?);

@@ -157,7 +157,7 @@ fn bind(port: u16) -> String {
     format!(
         "options {{ directory \"{{dir}}\"; pid-file none; session-keyfile \"{{dir}}/key\"; recursion no; notify no;\n\
          listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; allow-transfer {{ any; }};\n\
-         dnssec-validation no; minimal-responses no-auth; minimal-any yes; empty-zones-enable no; answer-cookie no;\n\
+         dnssec-validation no; zero-no-soa-ttl no; minimal-responses no-auth; minimal-any yes; empty-zones-enable no; answer-cookie no;\n\
          check-names primary ignore; check-mx ignore; check-mx-cname ignore; check-srv-cname ignore; check-sibling no;\n\
          check-integrity no; check-wildcard no; check-spf ignore; check-dup-records ignore;\n\
          max-udp-size {UDP_MAX}; edns-udp-size {UDP_MAX}; }};\n\
