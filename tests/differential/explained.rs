@@ -111,6 +111,60 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         },
     },
     Explained {
+        name: "RFC 1034 chains end with the zone",
+        reason: "section 4.3.2 step 3a: the search starts again at all zones of the server (we, NSD); BIND and Knot stay                  in the zone of the question. NSD is not given every zone",
+        peers: EVERYBODY,
+        aspects: &[Answer, Authority, Additional, Rcode, Aa, Tc],
+        applies: stops_at_zone,
+    },
+    Explained {
+        name: "RFC 4035 types beside CNAME",
+        reason: "RRSIG and NSEC stand beside a CNAME (section 2.5), so that a query for them need not follow it: BIND and                  Knot do not, NSD does",
+        peers: EVERYBODY,
+        aspects: &[Answer, Authority, Additional, Rcode, Tc],
+        applies: |case| {
+            let alone = |response: &Response| response.answer.is_empty() && !response.truncated();
+            let one = alone(case.ours) != alone(case.theirs) || case.ours.truncated();
+            matches!(case.query.rtype, types::RRSIG | types::NSEC)
+                && one
+                && aliases(case.ours) + aliases(case.theirs) > 0
+        },
+    },
+    Explained {
+        name: "RFC 8020 names above a zone of ours",
+        reason: "a name between an apex and a zone below it that we serve exists, delegated or not; BIND and Knot look at                  one zone alone",
+        peers: &[Peer::Bind, Peer::Knot],
+        aspects: &[Rcode],
+        applies: |case| {
+            let zones = case.batch.zones.iter();
+            let above = |name: &Name| zones.clone().any(|zone| zone.apex != *name && zone.apex.is_within(name));
+            case.ours.rcode == 0 && case.theirs.rcode == 3 && above(&last_name(case.ours, case.query))
+        },
+    },
+    Explained {
+        name: "RFC 1034 names of the zone above (NSD)",
+        reason: "NSD keeps one tree of names for all zones, and finds names in a child zone that only the parent's file has;                  they are hidden by the delegation (section 4.2)",
+        peers: &[Peer::Nsd],
+        aspects: &[Rcode],
+        applies: |case| {
+            let name = last_name(case.ours, case.query);
+            let apex = case.batch.zone_of(&name).map(|zone| &zone.apex);
+            let hides = |apex: &Name| {
+                let above = case.batch.zones.iter().filter(|zone| zone.apex != *apex && apex.is_within(&zone.apex));
+                above.into_iter().any(|zone| zone.owners().iter().any(|owner| owner != apex && owner.is_within(apex)))
+            };
+            let agreed = case.all.iter().all(|(peer, other)| *peer == Peer::Nsd || other.rcode == case.ours.rcode);
+            agreed && case.ours.rcode == 3 && case.theirs.rcode == 0 && apex.is_some_and(hides)
+        },
+    },
+    Explained {
+        name: "RFC 6672 too long a name (Knot)",
+        reason: "section 3.2: YXDOMAIN when the new name would be too long; Knot says NXDOMAIN",
+        peers: &[Peer::Knot],
+        aspects: &[Rcode, Authority],
+        applies: |case| case.ours.rcode == 6 && case.theirs.rcode == 3,
+    },
+    Explained {
         name: "RFC 1034 length of chains",
         reason: "section 3.6.2 sets no limit to chains of aliases; Knot stops after 5, NSD after 7, we after 16",
         peers: EVERYBODY,
@@ -154,6 +208,23 @@ fn has_own_servers(case: &Case<'_>) -> bool {
     let targets: Vec<Name> = servers.iter().filter_map(Record::target).collect();
     let mut more = case.theirs.additional.iter().filter(|record| !case.ours.additional.contains(record));
     is_part(&case.ours.additional, &case.theirs.additional) && more.all(|record| targets.contains(&record.owner))
+}
+
+/// Their chain ends where the next name lies in another zone, and ours goes on from there.
+fn stops_at_zone(case: &Case<'_>) -> bool {
+    let (ours, theirs) = (case.ours.chain(), case.theirs.chain());
+    let Some(last) = case.theirs.answer.last().filter(|record| record.rtype == types::CNAME) else { return false };
+    let Some(target) = last.target() else { return false };
+    let zone = |name: &Name| case.batch.zone_of(name).map(|zone| &zone.apex);
+    let leaves =
+        zone(&last.owner) != zone(&target) && (case.peer != Peer::Nsd || !case.batch.is_served_by(Peer::Nsd, &target));
+    leaves && ours.starts_with(&theirs) && case.theirs.authority.is_empty() && case.theirs.additional.is_empty()
+}
+
+/// The name at the end of the aliases.
+fn last_name(response: &Response, query: &Query) -> Name {
+    let last = response.answer.iter().rev().find(|record| record.rtype == types::CNAME);
+    last.and_then(Record::target).unwrap_or_else(|| query.name.clone())
 }
 
 fn aliases(response: &Response) -> usize {
