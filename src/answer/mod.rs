@@ -1,17 +1,19 @@
 //! A query against a view: pure.
 //!
 //! `answer` decides and borrows; it writes no octets and allocates nothing for the plain cases (a set at the name that
-//! was asked, a negative answer). Aliases, delegations and sets whose targets have to be looked up are put together in
-//! one [`Composed`]. `wire::encode` turns either into a message.
+//! was asked, a negative answer). Aliases, delegations, sets whose targets have to be looked up, and whatever carries
+//! signatures are put together in one [`Composed`]. `wire::encode` turns either into a message.
 
 mod compose;
+mod denial;
 pub mod lookup;
 pub mod query;
 pub mod server;
+mod targets;
 
 use crate::view::{RrSet, View, Zone};
 
-pub use compose::{Composed, Part};
+pub use compose::{Composed, Extra, Owner, Part};
 pub use lookup::{Found, find};
 pub use query::{CLASS_ANY, CLASS_CH, CLASS_IN, Edns, Query, QueryName, Transport};
 
@@ -32,6 +34,8 @@ impl Rcode {
     pub const NOTIMP: Self = Self(4);
     /// Not by this server, or not for this client (RFC 1035).
     pub const REFUSED: Self = Self(5);
+    /// A name that a DNAME gives would be too long (RFC 6672 section 2.2).
+    pub const YXDOMAIN: Self = Self(6);
     /// Not authoritative, or not signed as it should be (RFC 8945).
     pub const NOTAUTH: Self = Self(9);
     /// The EDNS version is not served (RFC 6891).
@@ -99,15 +103,21 @@ pub fn answer<'v>(view: &'v View, query: &Query<'_>) -> Answer<'v> {
         CLASS_CH => return server::answer(view, query),
         _ => return refused("zonebeat serves the classes IN and CH"),
     }
-    let mut answer = match find(view, query.name.as_wire(), query.rtype) {
-        Found::Set(set) if set.follows_targets() => compose::with_targets(view, query, set),
-        Found::Set(set) => Answer::yes(Content::Set(set)),
+    let found = find(view, query.name.as_wire(), query.rtype);
+    let mut answer = match found {
+        _ if query.wants_signatures() && found.zone().is_some_and(|zone| zone.ready && zone.is_signed()) => {
+            compose::compose(view, query, found)
+        }
+        Found::Set(_, set) if set.follows_targets() => compose::compose(view, query, found),
+        Found::Set(_, set) if view.minimal => Answer::yes(Content::Set(set.without_additional())),
+        Found::Set(_, set) => Answer::yes(Content::Set(set)),
         Found::Soa(zone) => Answer::yes(Content::Soa(zone)),
-        Found::Any => Answer::yes(Content::Any),
-        Found::NoData { zone, note } => no_data(zone, note),
+        Found::Any(..) => Answer::yes(Content::Any),
+        Found::NoData { zone, note } => Answer { ede: no_data_ede(note), ..Answer::yes(Content::Negative(zone)) },
         Found::NoName(zone) => Answer { rcode: Rcode::NXDOMAIN, ..Answer::yes(Content::Negative(zone)) },
-        Found::Alias(..) | Found::Redirect(..) => compose::chain(view, query),
-        Found::Referral(cut) => compose::referral(view, cut),
+        Found::Alias(..) | Found::Redirect(..) | Found::Referral(..) | Found::Signatures(..) => {
+            compose::compose(view, query, found)
+        }
         Found::NotReady(zone) => not_ready(zone),
         Found::NotOurs => refused("the name is in none of this server's zones"),
     };
@@ -130,9 +140,9 @@ impl<'v> Answer<'v> {
     }
 }
 
-fn no_data<'v>(zone: &'v Zone, note: &'v str) -> Answer<'v> {
-    let ede = (!note.is_empty()).then_some(Ede { code: Ede::OTHER, text: note });
-    Answer { ede, ..Answer::yes(Content::Negative(zone)) }
+/// Why a name has no data, in words, if there is something to say.
+fn no_data_ede(note: &str) -> Option<Ede<'_>> {
+    (!note.is_empty()).then_some(Ede { code: Ede::OTHER, text: note })
 }
 
 fn not_ready(zone: &Zone) -> Answer<'_> {

@@ -110,6 +110,13 @@ pub struct Query<'p> {
     pub rotation: u32,
 }
 
+impl Query<'_> {
+    /// Whether signatures and proofs of absence are wanted (RFC 4035 section 3.1).
+    pub fn wants_signatures(&self) -> bool {
+        self.edns.is_some_and(|edns| edns.dnssec_ok)
+    }
+}
+
 /// Class IN.
 pub const CLASS_IN: u16 = 1;
 /// Class CHAOS, for questions about the server.

@@ -21,16 +21,22 @@ impl Rtype {
     pub const SOA: Self = Self(6);
     /// Pointer (RFC 1035).
     pub const PTR: Self = Self(12);
+    /// Mailbox host (RFC 1035).
+    pub const MB: Self = Self(7);
     /// Host information; the answer to ANY (RFC 8482).
     pub const HINFO: Self = Self(13);
     /// Mail exchange (RFC 1035).
     pub const MX: Self = Self(15);
     /// Text (RFC 1035).
     pub const TXT: Self = Self(16);
+    /// Route through (RFC 1183).
+    pub const RT: Self = Self(21);
     /// IPv6 address (RFC 3596).
     pub const AAAA: Self = Self(28);
     /// Service location (RFC 2782).
     pub const SRV: Self = Self(33);
+    /// Key exchanger (RFC 2230).
+    pub const KX: Self = Self(36);
     /// Redirection of a subtree (RFC 6672).
     pub const DNAME: Self = Self(39);
     /// EDNS (RFC 6891).
@@ -39,6 +45,16 @@ impl Rtype {
     pub const DS: Self = Self(43);
     /// Signature (RFC 4034).
     pub const RRSIG: Self = Self(46);
+    /// The next name of a signed zone (RFC 4034).
+    pub const NSEC: Self = Self(47);
+    /// The next hashed name of a signed zone (RFC 5155).
+    pub const NSEC3: Self = Self(50);
+    /// How the names of a signed zone are hashed (RFC 5155).
+    pub const NSEC3PARAM: Self = Self(51);
+    /// Service binding (RFC 9460).
+    pub const SVCB: Self = Self(64);
+    /// Service binding of HTTPS (RFC 9460).
+    pub const HTTPS: Self = Self(65);
     /// Transaction signature (RFC 8945).
     pub const TSIG: Self = Self(250);
     /// Incremental transfer (RFC 1995).

@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use foldhash::fast::FixedState;
 
+use super::aside::Sets;
 use super::rrset::RrSetBuf;
-use super::shard::{APEX, Content, Entry, KNOWN, STATIC, Shard, ShardBuilder, WILDCARD};
+use super::shard::{APEX, Content, Entry, KNOWN, OCCLUDED, STATIC, Shard, ShardBuilder, WILDCARD};
 use super::table::{Slot, Table};
 use crate::model::name::parent;
 use crate::model::{Name, Revision, Rtype};
@@ -81,10 +82,16 @@ impl<'t> Editor<'t> {
     }
 
     /// Puts static records at a name.
-    pub(crate) fn put_static(&mut self, zone: u16, name: &Name, sets: Vec<RrSetBuf>, flags: u8) {
+    pub(crate) fn put_static(&mut self, zone: u16, name: &Name, sets: Sets, flags: u8) {
         let pending = self.pending(zone, name.as_wire());
         pending.content.flags |= flags | STATIC;
-        pending.content.sets = sets;
+        pending.content.sets = sets.plain;
+        pending.content.signatures = sets.signatures;
+    }
+
+    /// Marks a name that a delegation or DNAME above it hides; it may have no record of its own.
+    pub(crate) fn occlude(&mut self, zone: u16, name: &[u8]) {
+        self.pending(zone, name).content.flags |= OCCLUDED;
     }
 
     /// Settles which names exist and rebuilds the touched shards.

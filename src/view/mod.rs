@@ -4,7 +4,9 @@
 //! [`compile::Compiler`] and becomes visible by the one swap in [`publish`]. A transition touches the shards of its own
 //! names; all others are shared with the view before, so a change costs what it changes and not what there is.
 
+mod aside;
 pub mod compile;
+pub mod denial;
 mod edit;
 pub mod publish;
 pub mod rrset;
@@ -14,6 +16,7 @@ pub mod zone;
 
 use std::sync::Arc;
 
+pub use aside::Aside;
 pub use compile::Compiler;
 pub use publish::Published;
 pub use rrset::RrSet;
@@ -30,6 +33,8 @@ pub struct View {
     pub revision: Revision,
     /// The store is gone: answers go on and say so with EDE 3.
     pub stale: bool,
+    /// Additional sections hold only what an answer is useless without.
+    pub minimal: bool,
     /// What the server says of itself.
     pub server: Arc<ServerFacts>,
     /// The zones, numbered as the entries name them.

@@ -64,6 +64,11 @@ impl<'v> RrSet<'v> {
         self.flags & FOLLOW != 0
     }
 
+    /// The same set without its additional section.
+    pub fn without_additional(self) -> Self {
+        Self { additional: &[], additional_count: 0, ..self }
+    }
+
     /// The records, in stored order.
     pub fn records(&self) -> impl Iterator<Item = RecordRef<'v>> + use<'v> {
         let mut rest = self.answer;
@@ -95,15 +100,44 @@ impl<'v> RrSet<'v> {
         rdata
     }
 
-    /// The name in each record's RDATA whose addresses belong into the additional section, if the type has one.
-    pub fn target<'r>(&self, rdata: &'r [u8]) -> Option<&'r [u8]> {
+    /// The name in a record's RDATA whose addresses belong into the additional section, if the type has one.
+    ///
+    /// A service binding without a target name names its owner, unless it is an alias (RFC 9460 section 2.5).
+    pub fn target(&self, rdata: &'v [u8]) -> Option<&'v [u8]> {
+        let name = whole_name(rdata.get(target_at(self.rtype)?..)?)?;
         match self.rtype {
-            Rtype::NS => Some(rdata),
-            Rtype::MX => rdata.get(2..),
-            Rtype::SRV => rdata.get(6..),
-            _ => None,
+            Rtype::SVCB | Rtype::HTTPS if name == [0] => (!self.is_alias(rdata)).then_some(self.owner),
+            _ => Some(name),
         }
     }
+
+    /// Whether a record is a service binding in alias mode: the target's own bindings count (RFC 9460 section 2.4.2).
+    pub fn is_alias(&self, rdata: &[u8]) -> bool {
+        matches!(self.rtype, Rtype::SVCB | Rtype::HTTPS) && rdata.starts_with(&[0, 0])
+    }
+}
+
+/// Where the name stands in the RDATA of types whose targets' addresses belong into the additional section.
+pub(crate) fn target_at(rtype: Rtype) -> Option<usize> {
+    match rtype {
+        Rtype::NS | Rtype::MB => Some(0),
+        Rtype::MX | Rtype::RT | Rtype::KX | Rtype::SVCB | Rtype::HTTPS => Some(2),
+        Rtype::SRV => Some(6),
+        _ => None,
+    }
+}
+
+/// The whole uncompressed name that octets begin with.
+fn whole_name(octets: &[u8]) -> Option<&[u8]> {
+    let mut at = 0;
+    while let Some(&len) = octets.get(at) {
+        match len {
+            0 => return octets.get(..=at).filter(|name| name.len() <= MAX_NAME),
+            1..=63 => at += 1 + len as usize,
+            _ => return None,
+        }
+    }
+    None
 }
 
 /// A set being built.
@@ -137,7 +171,39 @@ pub struct Srv<'a> {
     pub addresses: Option<&'a [IpAddr]>,
 }
 
+impl From<RrSet<'_>> for RrSetBuf {
+    fn from(set: RrSet<'_>) -> Self {
+        Self {
+            rtype: set.rtype.0,
+            count: set.count,
+            additional_count: set.additional_count,
+            answer: set.answer.to_vec(),
+            additional: set.additional.to_vec(),
+            flags: set.flags,
+        }
+    }
+}
+
 impl RrSetBuf {
+    /// The set as it is read, at its owner.
+    pub fn as_set<'v>(&'v self, owner: &'v [u8]) -> RrSet<'v> {
+        RrSet {
+            owner,
+            rtype: Rtype(self.rtype),
+            count: self.count,
+            additional_count: self.additional_count,
+            answer: &self.answer,
+            additional: &self.additional,
+            flags: self.flags,
+        }
+    }
+
+    /// The type that signatures cover; `None` for a set of another type.
+    pub fn covered(&self) -> Option<Rtype> {
+        let is_signature = self.rtype == Rtype::RRSIG.0 && self.answer.len() >= RECORD_HEAD + 2;
+        is_signature.then(|| Rtype(u16_at(&self.answer, RECORD_HEAD)))
+    }
+
     /// An empty set.
     pub fn new(rtype: Rtype) -> Self {
         Self { rtype: rtype.0, ..Self::default() }

@@ -4,11 +4,11 @@
 //! shard   slot count u32 | entry count u32 | slots | entries
 //! slot    hash tag u32 | offset of the entry u32 (0: free)
 //! entry   length u32 | children u32 | zone u16 | flags u8 | name length u8 | sets u16 | note length u16
-//!         name | note | directory | bodies
+//!         name | note | directory | signature count u16, directory of signatures (if there are any) | bodies
 //! set     type u16 | flags u16 | count u32 | additional count u32 | answer length u32 | additional length u32 | at u32
 //! ```
 //!
-//! All numbers are little-endian. A body is the answer section followed by the additional section of the set; `at` is
+//! A set of signatures stands in the directory under the type that it covers. All numbers are little-endian. A body is the answer section followed by the additional section of the set; `at` is
 //! its offset in the entry. A body of more than [`LARGE`] octets lives outside, in the shard's list of large bodies,
 //! and `at` is its place there, so that a change beside it does not copy it. An entry knows no offset outside itself,
 //! so an unchanged entry is copied whole when its shard is rebuilt. A shard has at most half a million octets of
@@ -43,7 +43,12 @@ const HAS_LARGE: u8 = 32;
 /// The apex of its zone.
 pub(crate) const APEX: u8 = 64;
 
+/// Signatures stand at this name.
+const SIGNED: u8 = 128;
+
 const SET_LARGE: u16 = 0x8000;
+/// The set is signatures; its type in the directory is the type that they cover.
+const SIGNATURES: u16 = 0x4000;
 
 /// A shard: one allocation, and large bodies if there are any.
 #[derive(Debug, Clone)]
@@ -187,6 +192,33 @@ impl<'v> Entry<'v> {
             .map(|index| self.set_at(index))
     }
 
+    /// The signatures that cover its set of a type, or that would if the set did not stand elsewhere (SOA).
+    pub fn signatures(&self, covered: Rtype) -> Option<RrSet<'v>> {
+        let directory = self.signature_directory();
+        let mut heads = directory.chunks_exact(SET_HEAD);
+        heads.find(|head| u16::from_le_bytes([head[0], head[1]]) == covered.0).map(|head| self.set_of(head))
+    }
+
+    /// All its sets of signatures.
+    pub fn all_signatures(&self) -> impl Iterator<Item = RrSet<'v>> + use<'v> {
+        let entry = *self;
+        entry.signature_directory().chunks_exact(SET_HEAD).map(move |head| entry.set_of(head))
+    }
+
+    /// Whether it has signatures.
+    pub fn is_signed(&self) -> bool {
+        self.is(SIGNED)
+    }
+
+    fn signature_directory(&self) -> &'v [u8] {
+        if !self.is_signed() {
+            return &[];
+        }
+        let behind = &self.directory()[self.set_count() * SET_HEAD..];
+        let count = u16::from_le_bytes([behind[0], behind[1]]) as usize;
+        &behind[2..2 + count * SET_HEAD]
+    }
+
     fn set_count(&self) -> usize {
         u16::from_le_bytes([self.octets[12], self.octets[13]]) as usize
     }
@@ -197,7 +229,10 @@ impl<'v> Entry<'v> {
     }
 
     fn set_at(&self, index: usize) -> RrSet<'v> {
-        let head = &self.directory()[index * SET_HEAD..][..SET_HEAD];
+        self.set_of(&self.directory()[index * SET_HEAD..][..SET_HEAD])
+    }
+
+    fn set_of(&self, head: &[u8]) -> RrSet<'v> {
         let flags = u16::from_le_bytes([head[2], head[3]]);
         let (answer, additional) = (u32_le(head, 12) as usize, u32_le(head, 16) as usize);
         let at = u32_le(head, 20) as usize;
@@ -206,14 +241,18 @@ impl<'v> Entry<'v> {
             _ => &self.large[at],
         };
         let (answer, additional) = body.split_at(answer);
+        let rtype = match flags & SIGNATURES {
+            0 => Rtype(u16::from_le_bytes([head[0], head[1]])),
+            _ => Rtype::RRSIG,
+        };
         RrSet {
             owner: self.name(),
-            rtype: Rtype(u16::from_le_bytes([head[0], head[1]])),
+            rtype,
             count: u32_le(head, 4),
             additional_count: u32_le(head, 8),
             answer,
             additional,
-            flags: flags & !SET_LARGE,
+            flags: flags & !(SET_LARGE | SIGNATURES),
         }
     }
 }
@@ -226,31 +265,26 @@ pub(crate) struct Content {
     pub(crate) children: u32,
     pub(crate) note: String,
     pub(crate) sets: Vec<RrSetBuf>,
+    /// RRSIG sets, one for each type that is covered.
+    pub(crate) signatures: Vec<RrSetBuf>,
 }
 
 impl Content {
     /// Copies an entry out of its shard.
     pub(crate) fn of(entry: &Entry<'_>) -> Self {
-        let sets = entry.sets().map(|set| RrSetBuf {
-            rtype: set.rtype.0,
-            count: set.count,
-            additional_count: set.additional_count,
-            answer: set.answer.to_vec(),
-            additional: set.additional.to_vec(),
-            flags: set.flags,
-        });
         Self {
             zone: entry.zone() as u16,
-            flags: entry.flags() & !HAS_LARGE,
+            flags: entry.flags() & !(HAS_LARGE | SIGNED),
             children: entry.children(),
             note: entry.note().to_owned(),
-            sets: sets.collect(),
+            sets: entry.sets().map(RrSetBuf::from).collect(),
+            signatures: entry.all_signatures().map(RrSetBuf::from).collect(),
         }
     }
 
     /// Whether a name with this content exists (RFC 8020 counts empty non-terminals).
     pub(crate) fn exists(&self) -> bool {
-        !self.sets.is_empty() || self.children > 0 || self.flags & (KNOWN | APEX) != 0
+        !self.sets.is_empty() || !self.signatures.is_empty() || self.children > 0 || self.flags & (KNOWN | APEX) != 0
     }
 }
 
@@ -281,8 +315,10 @@ impl ShardBuilder {
             return;
         }
         let directory = start + entry.octets.len() - entry.directory().len();
-        for index in 0..entry.set_count() {
-            let head = directory + index * SET_HEAD;
+        let signatures = directory + entry.set_count() * SET_HEAD + 2;
+        let heads = (0..entry.set_count()).map(|index| directory + index * SET_HEAD);
+        let signature_count = entry.signature_directory().len() / SET_HEAD;
+        for head in heads.chain((0..signature_count).map(|index| signatures + index * SET_HEAD)) {
             if u16::from_le_bytes([self.entries[head + 2], self.entries[head + 3]]) & SET_LARGE != 0 {
                 let body = Arc::clone(&entry.large[u32_le(&self.entries, head + 20) as usize]);
                 self.entries[head + 20..head + 24].copy_from_slice(&(self.large.len() as u32).to_le_bytes());
@@ -295,20 +331,33 @@ impl ShardBuilder {
     pub(crate) fn push(&mut self, tag: u32, name: &[u8], content: &Content) {
         let start = self.entries.len();
         self.slots.push((tag, start as u32));
-        let has_large = content.sets.iter().any(is_large);
+        let bodies = || content.sets.iter().chain(&content.signatures);
+        let mut flags = content.flags & !(HAS_LARGE | SIGNED);
+        let mut directory = content.sets.len() * SET_HEAD;
+        if bodies().any(is_large) {
+            flags |= HAS_LARGE;
+        }
+        if !content.signatures.is_empty() {
+            flags |= SIGNED;
+            directory += 2 + content.signatures.len() * SET_HEAD;
+        }
         let note = &content.note.as_bytes()[..content.note.floor_char_boundary(512)];
         self.entries.extend_from_slice(&[0; 4]);
         self.entries.extend_from_slice(&content.children.to_le_bytes());
         self.entries.extend_from_slice(&content.zone.to_le_bytes());
-        self.entries.push(content.flags & !HAS_LARGE | if has_large { HAS_LARGE } else { 0 });
+        self.entries.push(flags);
         self.entries.push(name.len() as u8);
         self.entries.extend_from_slice(&(content.sets.len() as u16).to_le_bytes());
         self.entries.extend_from_slice(&(note.len() as u16).to_le_bytes());
         self.entries.extend_from_slice(name);
         self.entries.extend_from_slice(note);
-        let bodies = self.entries.len() - start + content.sets.len() * SET_HEAD;
-        self.push_directory(&content.sets, bodies);
-        for set in content.sets.iter().filter(|set| !is_large(set)) {
+        let mut at = self.entries.len() - start + directory;
+        self.push_directory(&content.sets, &mut at);
+        if !content.signatures.is_empty() {
+            self.entries.extend_from_slice(&(content.signatures.len() as u16).to_le_bytes());
+            self.push_directory(&content.signatures, &mut at);
+        }
+        for set in bodies().filter(|set| !is_large(set)) {
             self.entries.extend_from_slice(&set.answer);
             self.entries.extend_from_slice(&set.additional);
         }
@@ -316,23 +365,27 @@ impl ShardBuilder {
         self.entries[start..start + 4].copy_from_slice(&length.to_le_bytes());
     }
 
-    fn push_directory(&mut self, sets: &[RrSetBuf], mut at: usize) {
+    fn push_directory(&mut self, sets: &[RrSetBuf], at: &mut usize) {
         for set in sets {
-            let (flags, place) = match is_large(set) {
+            let (mut flags, place) = match is_large(set) {
                 true => {
                     self.large.push([set.answer.as_slice(), &set.additional].concat().into());
                     (set.flags | SET_LARGE, self.large.len() - 1)
                 }
-                false => (set.flags, at),
+                false => (set.flags, *at),
             };
-            self.entries.extend_from_slice(&set.rtype.to_le_bytes());
+            let mut rtype = set.rtype;
+            if let Some(covered) = set.covered() {
+                (rtype, flags) = (covered.0, flags | SIGNATURES);
+            }
+            self.entries.extend_from_slice(&rtype.to_le_bytes());
             self.entries.extend_from_slice(&flags.to_le_bytes());
             let numbers = [set.count, set.additional_count, set.answer.len() as u32, set.additional.len() as u32];
             for number in numbers.into_iter().chain([place as u32]) {
                 self.entries.extend_from_slice(&number.to_le_bytes());
             }
             if !is_large(set) {
-                at += set.answer.len() + set.additional.len();
+                *at += set.answer.len() + set.additional.len();
             }
         }
     }

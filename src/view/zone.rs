@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::aside::{self, Aside};
+use super::denial::Denial;
 use crate::model::{Name, Record, Revision, Rtype, Serial};
 
 /// A zone in a view.
@@ -27,6 +29,18 @@ pub struct Zone {
     pub(crate) base: u32,
     /// The last change to its content.
     pub(crate) changed: Revision,
+    pub(crate) extras: Extras,
+}
+
+/// What a zone has besides the entries of its names; all of it comes from its file.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Extras {
+    /// It was signed before it came here, and nothing changes it here.
+    pub(crate) signed: bool,
+    /// Records that stand aside, sorted by owner.
+    pub(crate) aside: Arc<[Aside]>,
+    /// What proves absence.
+    pub(crate) denial: Option<Arc<Denial>>,
 }
 
 /// Where a zone's own records come from, and what is published in it.
@@ -50,6 +64,11 @@ impl ZoneSource {
     /// Whether its content follows the registry.
     pub fn is_dynamic(&self) -> bool {
         self.registrations || self.reverse
+    }
+
+    /// Whether its records are signed (RFC 4034), by whoever wrote them: nothing is signed here.
+    pub fn is_signed(&self) -> bool {
+        self.records.iter().any(|record| record.rtype == Rtype::RRSIG)
     }
 
     /// The SOA among its records.
@@ -76,9 +95,30 @@ impl Zone {
             dynamic: source.is_dynamic(),
             base,
             changed: Revision::default(),
+            extras: Extras::default(),
         };
         zone.mark(changed);
         Some(zone)
+    }
+
+    /// Whether its answers carry signatures for those who want them (RFC 4035 section 3.1).
+    pub fn is_signed(&self) -> bool {
+        self.extras.signed
+    }
+
+    /// Records that queries for their own names do not find.
+    pub fn aside(&self) -> &[Aside] {
+        &self.extras.aside
+    }
+
+    /// The records of one name among them.
+    pub fn aside_at(&self, name: &[u8]) -> Option<&Aside> {
+        aside::find(&self.extras.aside, name)
+    }
+
+    /// What proves absence, if it is signed.
+    pub fn denial(&self) -> Option<&Denial> {
+        self.extras.denial.as_deref()
     }
 
     /// The last change to its content.

@@ -69,6 +69,31 @@ impl<'o> Message<'o> {
         self.counts = counts;
     }
 
+    /// Adds octets that no section counts; `false`, and nothing written, when they do not fit.
+    pub fn put(&mut self, octets: &[u8]) -> bool {
+        let end = self.at + octets.len();
+        if end > self.limit {
+            return false;
+        }
+        self.out[self.at..end].copy_from_slice(octets);
+        self.at = end;
+        true
+    }
+
+    /// Counts one record of a section; `false` when it has all that a message can count.
+    pub fn count(&mut self, section: Section) -> bool {
+        let count = self.counts[section as usize].checked_add(1);
+        if let Some(count) = count {
+            self.counts[section as usize] = count;
+        }
+        count.is_some()
+    }
+
+    /// Everything that has been written.
+    pub fn octets(&self) -> &[u8] {
+        &self.out[..self.at]
+    }
+
     /// Adds octets of whole records; `false`, and nothing written, when they do not fit.
     pub fn copy(&mut self, section: Section, records: u32, first: &[u8], second: &[u8]) -> bool {
         let end = self.at + first.len() + second.len();

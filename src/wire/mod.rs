@@ -17,6 +17,7 @@ mod compose;
 mod count;
 mod rotation;
 pub mod message;
+mod names;
 mod opt;
 mod tcp;
 mod udp;

@@ -7,13 +7,15 @@
 mod owners;
 mod statics;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use super::edit::{Editor, Published};
+use super::zone::Extras;
 use super::{ServerFacts, Table, View, Zone, ZoneSource};
+use crate::model::name::parent;
 use crate::model::naming::Naming;
 use crate::model::{Instance, Name, Revision, Service};
 use crate::registry::{Snapshot, Touched};
@@ -29,8 +31,30 @@ pub struct Compiler {
     naming: Naming,
     server: Arc<ServerFacts>,
     seed: u64,
-    /// Where zones end inside themselves: the number of the zone, and the owner of a delegation or DNAME.
-    cuts: Vec<(u16, Name)>,
+    minimal: bool,
+    apexes: Arc<Apexes>,
+    /// Where each zone ends inside itself.
+    cuts: Arc<[statics::Cuts]>,
+    /// What each zone has besides its entries.
+    extras: Arc<[Extras]>,
+}
+
+/// Numbers of zones by their apex.
+#[derive(Debug)]
+struct Apexes(HashMap<Box<[u8]>, u16>);
+
+impl Apexes {
+    /// The deepest zone that a whole, lower-case name lies in.
+    fn zone_of(&self, name: &[u8]) -> Option<u16> {
+        let mut next = Some(name);
+        while let Some(above) = next {
+            if let Some(zone) = self.0.get(above) {
+                return Some(*zone);
+            }
+            next = parent(above);
+        }
+        None
+    }
 }
 
 impl Compiler {
@@ -39,10 +63,17 @@ impl Compiler {
         sources.retain(|source| Zone::new(source, Revision::default(), false).is_some());
         sources.sort_by(|a, b| a.apex.cmp(&b.apex));
         sources.dedup_by(|a, b| a.apex == b.apex);
-        let numbered = sources.iter().enumerate();
-        let cuts = numbered.flat_map(|(number, source)| statics::cuts(source).map(move |cut| (number as u16, cut)));
-        let cuts = cuts.collect();
-        Self { sources: sources.into(), naming, server: Arc::new(server), seed, cuts }
+        let numbered = || sources.iter().enumerate().map(|(number, source)| (number as u16, source));
+        let apexes = Apexes(numbered().map(|(number, source)| (source.apex.as_wire().into(), number)).collect());
+        let cuts = sources.iter().map(statics::cuts).collect();
+        let extras = numbered().map(|(number, source)| statics::extras(number, source, &apexes)).collect();
+        let (server, apexes) = (Arc::new(server), Arc::new(apexes));
+        Self { sources: sources.into(), naming, server, seed, minimal: false, apexes, cuts, extras }
+    }
+
+    /// Whether additional sections hold only what an answer is useless without.
+    pub fn minimal(self, minimal: bool) -> Self {
+        Self { minimal, ..self }
     }
 
     /// The view before the store has been read: static zones answer, zones with registrations are not ready.
@@ -130,19 +161,21 @@ impl Compiler {
     }
 
     fn view(&self, revision: Revision, table: Table, changed: &[(Name, Revision)], ready: bool) -> View {
-        let zones = self.sources.iter().filter_map(|source| {
+        let zones = self.sources.iter().zip(self.extras.iter()).filter_map(|(source, extras)| {
             let known = changed.iter().find(|(name, _)| *name == source.apex);
             let changed = known.map_or(Revision::default(), |(_, revision)| *revision);
-            Zone::new(source, changed, ready).map(Arc::new)
+            let zone = Zone::new(source, changed, ready)?;
+            Some(Arc::new(Zone { extras: extras.clone(), ..zone }))
         });
-        View { revision, stale: false, server: Arc::clone(&self.server), zones: zones.collect(), table }
+        let (server, minimal) = (Arc::clone(&self.server), self.minimal);
+        View { revision, stale: false, minimal, server, zones: zones.collect(), table }
     }
 
     fn compile_statics(&self, base: &Table, which: impl Fn(&ZoneSource) -> bool) -> Table {
         let mut editor = Editor::new(base);
         for (number, source) in self.sources.iter().enumerate() {
-            let nested = |name: &Name| self.zone_number(name) != Some(number as u16);
-            statics::put_zone(&mut editor, number as u16, source, which(source), nested);
+            let (number, cuts) = (number as u16, &self.cuts[number]);
+            statics::put_zone(&mut editor, number, source, which(source), &self.apexes, cuts);
             let above = source.apex.parent();
             if let Some((above, enclosing)) = above.and_then(|above| self.zone_number(&above).map(|zone| (above, zone)))
             {
@@ -225,13 +258,13 @@ impl Compiler {
 
     /// The deepest zone that a name lies in.
     fn zone_number(&self, name: &Name) -> Option<u16> {
-        let within = self.sources.iter().enumerate().filter(|(_, source)| name.is_within(&source.apex));
-        within.max_by_key(|(_, source)| source.apex.as_wire().len()).map(|(number, _)| number as u16)
+        self.apexes.zone_of(name.as_wire())
     }
 
-    /// Whether a zone is the one to answer a name: no deeper zone of ours is, and it does not end above it.
+    /// Whether a zone is the one to answer a name: no deeper zone of ours is, and it does not end at or above it.
     fn publishes_at(&self, zone: u16, name: &Name) -> bool {
-        let is_cut = self.cuts.iter().any(|(number, cut)| *number == zone && name.is_within(cut));
+        let (cuts, apex) = (&self.cuts[zone as usize], &self.sources[zone as usize].apex);
+        let is_cut = cuts.contains(name.as_wire()) || statics::cut_above(name.as_wire(), apex.as_wire(), cuts).is_some();
         !is_cut && self.zone_number(name) == Some(zone)
     }
 }
