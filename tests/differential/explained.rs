@@ -67,6 +67,19 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         applies: |case| case.query.rtype == types::ANY && case.theirs.truncated() && case.theirs.answer.is_empty(),
     },
     Explained {
+        name: "RFC 8482 ANY and DNAME (BIND)",
+        reason: "the CNAME made from a DNAME is an answer to ANY; BIND stops there, Knot and we follow it",
+        peers: &[Peer::Bind],
+        aspects: &[Rcode, Answer, Authority, Additional],
+        applies: |case| {
+            let made = case.theirs.chain();
+            case.query.rtype == types::ANY
+                && made.len() == 2
+                && made[0].0.1 == types::DNAME
+                && case.ours.chain().starts_with(&made)
+        },
+    },
+    Explained {
         name: "RFC 1034 NS in authority (NSD)",
         reason: "NSD adds the zone's NS set and its addresses to positive answers when there is room; section 6.2 shows \
                  it, RFC 1034 section 4.3.2 does not ask for it",
@@ -132,14 +145,61 @@ pub(crate) const EXPLAINED: &[Explained] = &[
     },
     Explained {
         name: "RFC 8020 names above a zone of ours",
-        reason: "a name between an apex and a zone below it that we serve exists, delegated or not; BIND and Knot look at                  one zone alone",
+        reason: "a name between an apex and a zone below it that we serve exists, delegated or not (so NSD), and no \
+                 wildcard above it counts; BIND and Knot look at one zone alone",
         peers: &[Peer::Bind, Peer::Knot],
-        aspects: &[Rcode],
+        aspects: &[Rcode, Answer, Authority, Additional],
+        applies: is_above_zone,
+    },
+    Explained {
+        name: "RFC 2181 what fits",
+        reason: "section 9: additional data that do not fit are left out, all or some of them, and what is required sets \
+                 TC. How much fits depends on compression, which BIND does by case and others leave out in places",
+        peers: EVERYBODY,
+        aspects: &[Tc, Answer, Authority, Additional],
         applies: |case| {
-            let zones = case.batch.zones.iter();
-            let above = |name: &Name| zones.clone().any(|zone| zone.apex != *name && zone.apex.is_within(name));
-            case.ours.rcode == 0 && case.theirs.rcode == 3 && above(&last_name(case.ours, case.query))
+            let (ours, theirs) = (case.ours, case.theirs);
+            let parts = is_part(&ours.additional, &theirs.additional) || is_part(&theirs.additional, &ours.additional);
+            let same = ours.chain() == theirs.chain() && ours.authority_set() == theirs.authority_set() && parts;
+            let whole = ours.plain_length().max(theirs.plain_length());
+            (same || ours.truncated() || theirs.truncated()) && whole > case.query.limit()
         },
+    },
+    Explained {
+        name: "RFC 1034 additional data at 512 octets (BIND)",
+        reason: "additional data are optional; BIND leaves some out when EDNS says 512",
+        peers: &[Peer::Bind],
+        aspects: &[Additional],
+        applies: |case| {
+            let small = case.query.edns.is_some_and(|(size, _)| size == 512);
+            small && case.ours.authoritative() && is_part(&case.theirs.additional, &case.ours.additional)
+        },
+    },
+    Explained {
+        name: "RFC 1034 loop through a wildcard (Knot)",
+        reason: "Knot answers the first alias of a loop a second time when its name is that of the wildcard",
+        peers: &[Peer::Knot],
+        aspects: &[Answer],
+        applies: |case| is_loop(case.ours) && case.theirs.chain().starts_with(&case.ours.chain()),
+    },
+    Explained {
+        name: "RFC 4035 DS between parent and grandparent (NSD)",
+        reason: "section 3.1.4.1: DS is answered by the parent's zone, as BIND and Knot do; NSD goes up by two when a \
+                 zone, its child and its grandchild are all served",
+        peers: &[Peer::Nsd],
+        aspects: &[Aa, Answer, Authority, Additional, Rcode],
+        applies: |case| {
+            let is_apex = case.batch.zones.iter().any(|zone| zone.apex == case.query.name);
+            let above = case.batch.zones.iter().filter(|zone| case.query.name.is_within(&zone.apex)).count();
+            case.query.rtype == types::DS && is_apex && above >= 3 && !case.theirs.authoritative()
+        },
+    },
+    Explained {
+        name: "RFC 6672 too long a name in a chain (Knot)",
+        reason: "section 3.2: nothing is made when the new name would be too long; Knot shows an earlier step, or TC",
+        peers: &[Peer::Knot],
+        aspects: &[Answer, Tc],
+        applies: |case| case.ours.rcode == 6 && case.theirs.rcode == 6,
     },
     Explained {
         name: "RFC 1034 names of the zone above (NSD)",
@@ -207,7 +267,25 @@ fn has_own_servers(case: &Case<'_>) -> bool {
     }
     let targets: Vec<Name> = servers.iter().filter_map(Record::target).collect();
     let mut more = case.theirs.additional.iter().filter(|record| !case.ours.additional.contains(record));
-    is_part(&case.ours.additional, &case.theirs.additional) && more.all(|record| targets.contains(&record.owner))
+    let bindings = case.ours.answer.last().is_some_and(|record| matches!(record.rtype, types::SVCB | types::HTTPS));
+    let less = !is_part(&case.ours.additional, &case.theirs.additional) && !bindings; // NSD does not follow RFC 9460
+    !less && more.all(|record| targets.contains(&record.owner))
+}
+
+/// The name, or the one that a wildcard would have to stand for, lies above a zone of ours and only therefore exists.
+fn is_above_zone(case: &Case<'_>) -> bool {
+    let name = last_name(case.ours, case.query);
+    let Some(own) = case.batch.zone_of(&name) else { return false };
+    let owners = own.owners();
+    let exists = |name: &Name| owners.iter().any(|owner| owner.is_within(name));
+    let mut above = Some(name);
+    while let Some(name) = above.filter(|name| *name != own.apex) {
+        if !exists(&name) && case.batch.zones.iter().any(|zone| zone.apex.is_within(&name)) {
+            return true;
+        }
+        above = name.parent();
+    }
+    false
 }
 
 /// Their chain ends where the next name lies in another zone, and ours goes on from there.

@@ -94,6 +94,13 @@ impl Response {
         groups
     }
 
+    /// How long the message would be without compression.
+    pub(crate) fn plain_length(&self) -> usize {
+        let records = self.answer.iter().chain(&self.authority).chain(&self.additional);
+        let records = records.map(|record| record.owner.wire_len() + 10 + record.rdata.len());
+        12 + self.question.len() + records.sum::<usize>() + if self.opt.is_some() { 11 } else { 0 }
+    }
+
     pub(crate) fn authority_set(&self) -> BTreeSet<&Record> {
         self.authority.iter().collect()
     }

@@ -26,7 +26,8 @@ const TTLS: &[u32] = &[0, 5, 60, 300, 3600, 86_400];
 /// One zone; `apexes` are those of all zones of its batch.
 pub(crate) fn zone(rng: &mut Rng, apex: &Name, apexes: &[Name], signed: bool) -> Zone {
     let mut maker = Maker { zone: Zone::new(apex.clone(), rng.next(), rng.chance(10)), rng, apexes };
-    if maker.rng.chance(4) {
+    let has_children = apexes.iter().any(|other| other != apex && other.is_within(apex));
+    if !has_children && maker.rng.chance(4) {
         maker.redirected_apex();
         return maker.zone;
     }

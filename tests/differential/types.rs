@@ -14,6 +14,8 @@ pub(crate) const DNAME: u16 = 39;
 pub(crate) const DS: u16 = 43;
 pub(crate) const NSEC: u16 = 47;
 pub(crate) const NSEC3: u16 = 50;
+pub(crate) const SVCB: u16 = 64;
+pub(crate) const HTTPS: u16 = 65;
 pub(crate) const AXFR: u16 = 252;
 pub(crate) const ANY: u16 = 255;
 
@@ -54,8 +56,8 @@ const TYPES: &[(&str, u16)] = &[
     ("CDNSKEY", 60),
     ("OPENPGPKEY", 61),
     ("CSYNC", 62),
-    ("SVCB", 64),
-    ("HTTPS", 65),
+    ("SVCB", SVCB),
+    ("HTTPS", HTTPS),
     ("SPF", 99),
     ("EUI48", 108),
     ("EUI64", 109),
