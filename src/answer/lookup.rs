@@ -67,7 +67,8 @@ pub fn find<'v>(view: &'v View, name: &[u8], rtype: Rtype) -> Found<'v> {
 }
 
 fn exact<'v>(view: &'v View, entry: Entry<'v>, name: &[u8], rtype: Rtype) -> Found<'v> {
-    if rtype == Rtype::DS && entry.is(APEX)
+    if rtype == Rtype::DS
+        && entry.is(APEX)
         && let Some(found) = at_parent(view, name)
     {
         return found;

@@ -81,9 +81,8 @@ fn add<'v>(
 ) {
     let zone = view.zone_of(entry);
     for set in types.iter().filter_map(|rtype| entry.set(*rtype)) {
-        let is_same = |extra: &Extra<'_>| {
-            std::ptr::eq(extra.set.answer, set.answer) && extra.owner.eq_ignore_ascii_case(owner)
-        };
+        let is_same =
+            |extra: &Extra<'_>| std::ptr::eq(extra.set.answer, set.answer) && extra.owner.eq_ignore_ascii_case(owner);
         if !additional.iter().rev().take(RECENT).any(is_same) {
             let signed = dnssec && zone.is_signed();
             let signatures = signed.then(|| signatures_of(view, zone, set.owner, set.rtype)).flatten();

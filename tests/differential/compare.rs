@@ -141,15 +141,15 @@ pub(crate) fn differing(query: &Query, ours: &Response, theirs: &Response) -> Ve
         }
     };
     let bit = |mask: u16| ours.flags & mask == theirs.flags & mask;
-    check(Aspect::Rcode, ours.rcode == theirs.rcode);
-    check(Aspect::Aa, bit(0x0400));
-    check(Aspect::Tc, bit(0x0200));
-    check(Aspect::Flags, bit(0xF9F0 & !0x0400) && bit(0x0070));
+    check(Aspect::Flags, bit(0xF9F0));
     check(Aspect::Edns, ours.opt == theirs.opt || query.edns.is_none());
     check(Aspect::Edns, ours.opt.is_some() == query.edns.is_some());
-    if ours.truncated() && theirs.truncated() {
-        return differing; // RFC 2181 section 9: what a truncated response holds is not to be used
+    check(Aspect::Tc, bit(0x0200));
+    if ours.truncated() || theirs.truncated() {
+        return differing; // RFC 2181 section 9: what a truncated response holds is not to be used; TCP shows the rest
     }
+    check(Aspect::Rcode, ours.rcode == theirs.rcode);
+    check(Aspect::Aa, bit(0x0400));
     check(Aspect::Answer, ours.chain() == theirs.chain());
     check(Aspect::Authority, ours.authority_set() == theirs.authority_set());
     check(Aspect::Additional, ours.additional_set() == theirs.additional_set());

@@ -156,13 +156,12 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         reason: "section 9: additional data that do not fit are left out, all or some of them, and what is required sets \
                  TC. How much fits depends on compression, which BIND does by case and others leave out in places",
         peers: EVERYBODY,
-        aspects: &[Tc, Answer, Authority, Additional],
+        aspects: &[Tc, Additional],
         applies: |case| {
             let (ours, theirs) = (case.ours, case.theirs);
             let parts = is_part(&ours.additional, &theirs.additional) || is_part(&theirs.additional, &ours.additional);
-            let same = ours.chain() == theirs.chain() && ours.authority_set() == theirs.authority_set() && parts;
             let whole = ours.plain_length().max(theirs.plain_length());
-            (same || ours.truncated() || theirs.truncated()) && whole > case.query.limit()
+            (parts || ours.truncated() || theirs.truncated()) && whole > case.query.limit()
         },
     },
     Explained {
@@ -226,14 +225,33 @@ pub(crate) const EXPLAINED: &[Explained] = &[
     },
     Explained {
         name: "RFC 1034 length of chains",
-        reason: "section 3.6.2 sets no limit to chains of aliases; Knot stops after 5, NSD after 7, we after 16",
+        reason: "section 3.6.2 sets no limit to chains of aliases; Knot stops after 5, NSD after 7 or at a DNAME that leads \
+                 below itself, BIND with SERVFAIL after 11, we after 16",
         peers: EVERYBODY,
         aspects: &[Answer, Rcode, Authority, Additional, Tc],
+        applies: stops_early,
+    },
+    Explained {
+        name: "RFC 6672 data below a DNAME (Knot)",
+        reason: "section 2.4 forbids them; Knot finds names below a DNAME, BIND and we redirect them",
+        peers: &[Peer::Knot],
+        aspects: &[Answer, Rcode, Authority, Additional, Tc],
         applies: |case| {
-            let (ours, theirs) = (case.ours.chain(), case.theirs.chain());
-            let shorter = ours.len().min(theirs.len());
-            let is_long = aliases(case.ours).min(aliases(case.theirs)) >= LONG_CHAIN;
-            is_long && ours.len() != theirs.len() && ours[..shorter] == theirs[..shorter]
+            let zone = |name: &Name| case.batch.zone_of(name).is_some_and(crate::zones::Zone::has_data_below_redirects);
+            let owner = case.ours.answer.last().map_or(&case.query.name, |record| &record.owner);
+            case.ours.answer.iter().any(|record| record.rtype == types::DNAME)
+                && (zone(&case.query.name) || zone(owner))
+        },
+    },
+    Explained {
+        name: "RFC 3403 additional data of rare types",
+        reason: "BIND, NSD or both add the addresses of NAPTR, AFSDB, RT, KX and such targets; nothing requires them",
+        peers: EVERYBODY,
+        aspects: &[Additional],
+        applies: |case| {
+            const RARE: &[u16] = &[3, 4, 7, 14, 18, 21, 35, 36];
+            let is_rare = case.ours.answer.last().is_some_and(|record| RARE.contains(&record.rtype));
+            is_rare && is_part(&case.ours.additional, &case.theirs.additional)
         },
     },
 ];
@@ -297,6 +315,21 @@ fn stops_at_zone(case: &Case<'_>) -> bool {
     let leaves =
         zone(&last.owner) != zone(&target) && (case.peer != Peer::Nsd || !case.batch.is_served_by(Peer::Nsd, &target));
     leaves && ours.starts_with(&theirs) && case.theirs.authority.is_empty() && case.theirs.additional.is_empty()
+}
+
+/// One of the two chains of aliases is the beginning of the other, and where it stops nobody has to go on.
+fn stops_early(case: &Case<'_>) -> bool {
+    let (ours, theirs) = (case.ours.chain(), case.theirs.chain());
+    let shorter = ours.len().min(theirs.len());
+    let differ = ours.len() != theirs.len() || case.theirs.rcode == 2;
+    let cut_off = case.ours.truncated() || case.theirs.truncated();
+    let is_long = |response: &Response| {
+        let below_itself = |record: &Record| {
+            record.rtype == types::DNAME && record.target().is_some_and(|target| target.is_within(&record.owner))
+        };
+        response.truncated() || aliases(response) >= LONG_CHAIN || response.answer.iter().any(below_itself)
+    };
+    differ && is_long(case.ours) && is_long(case.theirs) && (cut_off || ours[..shorter] == theirs[..shorter])
 }
 
 /// The name at the end of the aliases.

@@ -113,6 +113,13 @@ impl Zone {
         !self.below_redirects && (redirect || data)
     }
 
+    /// Whether some record stands below a DNAME.
+    pub(crate) fn has_data_below_redirects(&self) -> bool {
+        let redirects: Vec<&Name> = self.sets.keys().filter(|key| key.1 == "DNAME").map(|key| &key.0).collect();
+        let is_below = |name: &Name| redirects.iter().any(|above| name != *above && name.is_within(above));
+        self.sets.keys().any(|(name, _)| is_below(name))
+    }
+
     pub(crate) fn has(&self, owner: &Name, rtype: &str) -> bool {
         self.sets.contains_key(&(owner.clone(), rtype.to_owned()))
     }

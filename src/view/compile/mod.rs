@@ -264,7 +264,8 @@ impl Compiler {
     /// Whether a zone is the one to answer a name: no deeper zone of ours is, and it does not end at or above it.
     fn publishes_at(&self, zone: u16, name: &Name) -> bool {
         let (cuts, apex) = (&self.cuts[zone as usize], &self.sources[zone as usize].apex);
-        let is_cut = cuts.contains(name.as_wire()) || statics::cut_above(name.as_wire(), apex.as_wire(), cuts).is_some();
+        let is_cut =
+            cuts.contains(name.as_wire()) || statics::cut_above(name.as_wire(), apex.as_wire(), cuts).is_some();
         !is_cut && self.zone_number(name) == Some(zone)
     }
 }
