@@ -107,8 +107,9 @@ fn gather(args: &CheckArgs) -> Result<Report, String> {
         configs.push(USUAL_CONFIG.into());
     }
     let follow = nothing_named || args.config.is_some();
+    let mut following = Vec::new();
     for path in &configs {
-        let named = report.config(path);
+        let named = report.config(path, &mut following);
         folders.extend(named.filter(|folder| follow && args.zones_dir.is_none() && !folders.contains(folder)));
     }
     for folder in &folders {
@@ -121,13 +122,14 @@ fn gather(args: &CheckArgs) -> Result<Report, String> {
             Err(error) => report.refuse(folder, error),
         }
     }
-    report.zones(&zone_files);
+    report.zones(&zone_files, &following);
     Ok(report)
 }
 
 impl Report {
-    /// Checks a configuration file; returns the directory of zone files that it names.
-    fn config(&mut self, path: &Path) -> Option<PathBuf> {
+    /// Checks a configuration file; returns the directory of zone files that it names. A configuration that can be read
+    /// is added to `following`.
+    fn config(&mut self, path: &Path, following: &mut Vec<Config>) -> Option<PathBuf> {
         let config = match Config::load(path) {
             Ok(config) => config,
             Err(error) => {
@@ -142,14 +144,18 @@ impl Report {
         let place = Place::whole(&path.to_string_lossy());
         let warnings = config.warnings().into_iter().map(|warning| Finding::warning(place.clone(), warning));
         self.findings.extend(warnings);
-        config.zones_dir
+        let folder = config.zones_dir.clone();
+        following.push(config);
+        folder
     }
 
-    fn zones(&mut self, files: &[String]) {
+    /// Checks zone files, which may not be signed where one of the configurations publishes registrations.
+    fn zones(&mut self, files: &[String], following: &[Config]) {
         let mut files = files.to_vec();
         let mut seen = std::collections::HashSet::new();
         files.retain(|file| seen.insert(file.clone()));
-        let loaded = zone::load(&zones::read_file, &files);
+        let mut loaded = zone::load(&zones::read_file, &files);
+        loaded.refuse_signed(&files, |zone| following.iter().any(|config| config.publishes_into(zone)));
         let whole = files.iter().filter(|file| !loaded.broken.iter().any(|broken| broken.file == **file));
         for (file, zone) in whole.zip(&loaded.zones) {
             self.files.push((file.clone(), format!("ok, zone {} with {} records", zone.origin, zone.records.len())));

@@ -44,7 +44,8 @@ impl Config {
     /// Plans the zones; `files` are the apexes of the zone files.
     ///
     /// Registrations go into every declared zone that does not decline them; reverse zones take PTR records instead. When none is declared, a single zone file
-    /// that is not of a reverse zone takes them (the server does not register itself there); when there are no files
+    /// that is not of a reverse zone takes them (the server does not register itself there; whoever reads the files
+    /// leaves out what is signed, see [`ZonePlan::decline`]); when there are no files
     /// either, [`DEFAULT_ZONE`] does.
     pub fn plan_zones<'n>(&self, files: impl IntoIterator<Item = &'n Name>) -> ZonePlan {
         let files: Vec<&Name> = files.into_iter().collect();
@@ -82,6 +83,12 @@ impl Config {
         }
     }
 
+    /// Whether the configuration says that a zone follows the registry, instead of leaving it to the files.
+    pub fn publishes_into(&self, zone: &Name) -> bool {
+        let declared = self.zone.iter().any(|settings| settings.name == *zone && settings.registrations);
+        declared || self.reverse_zones().contains(zone)
+    }
+
     /// The names of `reverse` that are right; wrong ones are for `validate`.
     fn reverse_zones(&self) -> Vec<Name> {
         self.reverse.iter().filter_map(|text| reverse::parse(text).ok()).collect()
@@ -117,6 +124,13 @@ impl Config {
 }
 
 impl ZonePlan {
+    /// Publishes nothing in a zone.
+    pub fn decline(&mut self, name: &Name) {
+        for zone in self.zones.iter_mut().filter(|zone| zone.name == *name) {
+            (zone.registrations, zone.reverse, zone.self_register) = (false, false, false);
+        }
+    }
+
     /// Adds a zone if it is not planned yet.
     fn add(&mut self, settings: ZoneSettings, reverse: bool, registrations: bool, self_register: bool) {
         if self.zones.iter().any(|zone| zone.name == settings.name) {

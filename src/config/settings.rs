@@ -97,6 +97,8 @@ pub struct Dns {
     pub udp_max: u16,
     /// Larger or smaller maxima per client prefix; the longest prefix counts.
     pub udp_max_for: Vec<UdpMaxFor>,
+    /// Whether additional sections hold only what an answer is useless without.
+    pub minimal_responses: bool,
     /// Whether CH TXT queries about this server are answered.
     pub identity: bool,
     /// Who may transfer zones without a key.
@@ -113,6 +115,7 @@ impl Default for Dns {
             workers: 0,
             udp_max: 1232,
             udp_max_for: Vec::new(),
+            minimal_responses: false,
             identity: true,
             transfer_from: loopback.to_vec(),
             tcp: Tcp::default(),

@@ -24,11 +24,18 @@ pub(super) struct Plan {
 impl Plan {
     /// Reads the zone files. A file with an error leaves its zone without content; the findings are logged.
     pub(super) fn read(config: &Config) -> Result<Self, ConfigError> {
-        let loaded = read_files(config)?;
+        let loaded = read_files(config, |zone| config.publishes_into(zone))?;
         tell(&loaded.findings);
         let broken = loaded.broken.iter().filter_map(|broken| broken.origin.clone());
         let names: Vec<Name> = loaded.zones.iter().map(|zone| zone.origin.clone()).chain(broken).collect();
-        let zones = config.plan_zones(&names);
+        let mut zones = config.plan_zones(&names);
+        for zone in loaded.zones.iter().filter(|zone| zone.is_signed()) {
+            if zones.registering().any(|planned| planned.name == zone.origin) {
+                let zone = &zone.origin;
+                tracing::info!(%zone, "the only zone file is signed, so it takes no registrations; declare a [[zone]] for them");
+            }
+            zones.decline(&zone.origin);
+        }
         Ok(Self::of(zones, loaded.zones))
     }
 
@@ -56,6 +63,11 @@ impl Plan {
         self.zones.registering().map(|zone| zone.name.clone()).collect()
     }
 
+    /// Whether what is published in a zone follows the registry.
+    pub(super) fn publishes_into(&self, name: &Name) -> bool {
+        self.zones.zones.iter().any(|zone| zone.name == *name && (zone.registrations || zone.reverse))
+    }
+
     /// Whether the server has a zone to register itself in.
     pub(super) fn registers_itself(&self) -> bool {
         self.zones.zones.iter().any(|zone| zone.self_register)
@@ -73,7 +85,7 @@ impl Plan {
         let version = concat!("zonebeat ", env!("CARGO_PKG_VERSION"));
         let server = ServerFacts { identity: shown(identity), version: shown(version), udp_size: config.dns.udp_max };
         let sources = self.zones.zones.iter().map(|zone| self.source(zone)).collect();
-        Compiler::new(sources, naming, server, rand_seed())
+        Compiler::new(sources, naming, server, rand_seed()).minimal(config.dns.minimal_responses)
     }
 
     fn source(&self, zone: &ZonePlanEntry) -> ZoneSource {
@@ -90,10 +102,13 @@ impl Plan {
     }
 }
 
-/// Reads and parses every zone file of the configured directory.
-pub(super) fn read_files(config: &Config) -> Result<Loaded, ConfigError> {
+/// Reads and parses every zone file of the configured directory. Files of zones that follow the registry may not be
+/// signed.
+pub(super) fn read_files(config: &Config, follows_registry: impl Fn(&Name) -> bool) -> Result<Loaded, ConfigError> {
     let files = config.zones_dir.as_deref().map(zones::zone_files).transpose()?.unwrap_or_default();
-    Ok(zone::load(&zones::read_file, &files))
+    let mut loaded = zone::load(&zones::read_file, &files);
+    loaded.refuse_signed(&files, follows_registry);
+    Ok(loaded)
 }
 
 /// Logs what was found in zone files, with the line and a caret.

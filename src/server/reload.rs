@@ -80,7 +80,7 @@ impl Reload {
     fn reading(&self) -> impl FnOnce() -> Result<(Plan, Compiler, Vec<String>), ConfigError> + Send + use<> {
         let (config, identity, before) = (self.config.clone(), self.identity.clone(), self.plan.clone());
         move || {
-            let loaded = plan::read_files(&config)?;
+            let loaded = plan::read_files(&config, |zone| before.publishes_into(zone))?;
             plan::tell(&loaded.findings);
             let refused = loaded.broken.iter().map(|broken| broken.file.clone()).collect();
             let plan = before.reread(&config, loaded.or_keep(&before.statics));

@@ -65,8 +65,13 @@ impl Denial {
 /// The owner of the NSEC record at a name, or of the one that covers it.
 pub fn nsec<'c>(owners: &'c [Name], name: &[u8]) -> Option<Link<&'c Name>> {
     let found = owners.binary_search_by(|owner| canonical_cmp(owner.as_wire(), name));
-    let at = found.unwrap_or_else(|behind| behind.checked_sub(1).unwrap_or(owners.len() - 1));
-    owners.get(at).map(|at| Link { at, matches: found.is_ok() })
+    let at = last_before(found, owners.len())?;
+    Some(Link { at: &owners[at], matches: found.is_ok() })
+}
+
+/// The place that a search found, or the one before it, in a ring of `count`.
+fn last_before(found: Result<usize, usize>, count: usize) -> Option<usize> {
+    found.ok().or_else(|| found.err()?.checked_sub(1)).or_else(|| count.checked_sub(1))
 }
 
 impl Nsec3Chain {
@@ -89,8 +94,8 @@ impl Nsec3Chain {
     pub fn find(&self, name: &[u8]) -> Option<Link<usize>> {
         let hash = self.hash(name);
         let found = self.hashes.binary_search_by(|(known, _)| known.cmp(&hash));
-        let at = found.unwrap_or_else(|behind| behind.checked_sub(1).unwrap_or(self.hashes.len() - 1));
-        self.hashes.get(at).map(|(_, place)| Link { at: *place as usize, matches: found.is_ok() })
+        let at = last_before(found, self.hashes.len())?;
+        Some(Link { at: self.hashes[at].1 as usize, matches: found.is_ok() })
     }
 
     /// RFC 5155 section 5.

@@ -17,6 +17,7 @@ mod parse;
 mod presentation;
 pub mod print;
 mod rdata;
+mod signed;
 mod special;
 mod svcb;
 mod types;
