@@ -112,7 +112,8 @@ pub(super) fn compose<'v>(view: &'v View, query: &Query<'_>, found: Found<'v>) -
         let target = match found {
             Found::Alias(zone, set) => composer.follow_alias(zone, set),
             Found::Redirect(zone, set) => match composer.follow_redirect(zone, set) {
-                Some(target) => Some(target),
+                // The CNAME made from the DNAME is what was asked.
+                Some(target) => Some(target).filter(|_| query.rtype != Rtype::CNAME),
                 None => {
                     end.rcode = Rcode::YXDOMAIN;
                     None
@@ -150,7 +151,8 @@ impl<'v> Composer<'v, '_> {
     fn follow_redirect(&mut self, zone: &'v Zone, set: RrSet<'v>) -> Option<Name> {
         let record = set.records().next()?;
         let signatures = self.signatures(zone, &set);
-        for set in std::iter::once(set).chain(signatures) {
+        let is_new = !self.composed.answer.iter().any(|part| part.is(&set));
+        for set in std::iter::once(set).chain(signatures).filter(|_| is_new) {
             self.composed.answer.push(Part::Set { owner: Owner::Stored(set.owner), set, ttl: None });
         }
         let name = self.name.as_wire();
@@ -206,7 +208,8 @@ impl<'v> Composer<'v, '_> {
     /// A set in the answer section with its signatures; if a wildcard stands for the name, with the proof that it does.
     fn answer(&mut self, zone: &'v Zone, set: RrSet<'v>) {
         let signatures = self.signatures(zone, &set);
-        for set in std::iter::once(set).chain(signatures) {
+        let is_new = !self.composed.answer.iter().any(|part| part.is(&set));
+        for set in std::iter::once(set).chain(signatures).filter(|_| is_new) {
             self.composed.answer.push(Part::Set { owner: self.owner(), set, ttl: None });
         }
         self.expanded(zone, set.owner);
