@@ -208,8 +208,7 @@ impl<'v> Composer<'v, '_> {
     /// A set in the answer section with its signatures; if a wildcard stands for the name, with the proof that it does.
     fn answer(&mut self, zone: &'v Zone, set: RrSet<'v>) {
         let signatures = self.signatures(zone, &set);
-        let is_new = !self.composed.answer.iter().any(|part| part.is(&set));
-        for set in std::iter::once(set).chain(signatures).filter(|_| is_new) {
+        for set in std::iter::once(set).chain(signatures) {
             self.composed.answer.push(Part::Set { owner: self.owner(), set, ttl: None });
         }
         self.expanded(zone, set.owner);

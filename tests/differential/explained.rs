@@ -96,7 +96,9 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         applies: |case| {
             let Some(cut) = cut_of(case.theirs) else { return false };
             let mut more = case.ours.additional.iter().filter(|record| !case.theirs.additional.contains(record));
-            more.all(|record| !record.owner.is_within(cut)) && is_part(&case.theirs.additional, &case.ours.additional)
+            let zone = |name: &Name| case.batch.zone_of(name).map(|zone| &zone.apex);
+            let sibling = |record: &Record| !record.owner.is_within(cut) && zone(&record.owner) == zone(cut);
+            more.all(sibling) && is_part(&case.theirs.additional, &case.ours.additional)
         },
     },
     Explained {
@@ -150,6 +152,29 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         peers: &[Peer::Bind, Peer::Knot],
         aspects: &[Rcode, Answer, Authority, Additional],
         applies: is_above_zone,
+    },
+    Explained {
+        name: "RFC 1034 additional data of another zone",
+        reason: "section 4.3.2 step 6: whatever local data are useful; we add the addresses that another of our zones has \
+                 for a target, where the others look into the zone of the answer, which may have a copy as glue",
+        peers: EVERYBODY,
+        aspects: &[Additional],
+        applies: |case| {
+            let last = case.ours.authority.iter().chain(&case.ours.answer).rfind(|record| record.target().is_some());
+            let zone = |name: &Name| case.batch.zone_of(name).map(|zone| &zone.apex);
+            let home = zone(&last.map_or_else(|| case.query.name.clone(), |record| record.owner.clone()));
+            let (ours, theirs) = (case.ours.additional_set(), case.theirs.additional_set());
+            let cut = cut_of(case.ours).filter(|_| case.peer == Peer::Bind);
+            let beside = |record: &Record| cut.is_some_and(|cut| !record.owner.is_within(cut)); // as explained above
+            ours.symmetric_difference(&theirs).all(|record| zone(&record.owner) != home || beside(record))
+        },
+    },
+    Explained {
+        name: "RFC 1034 additional data of many targets (BIND)",
+        reason: "additional data are optional; BIND looks up 13 targets of an answer at most",
+        peers: &[Peer::Bind],
+        aspects: &[Additional],
+        applies: |case| case.ours.answer.len() > 13 && is_part(&case.theirs.additional, &case.ours.additional),
     },
     Explained {
         name: "RFC 2181 what fits",
