@@ -26,8 +26,8 @@ const TTLS: &[u32] = &[0, 5, 60, 300, 3600, 86_400];
 /// One zone; `apexes` are those of all zones of its batch.
 pub(crate) fn zone(rng: &mut Rng, apex: &Name, apexes: &[Name], signed: bool) -> Zone {
     let mut maker = Maker { zone: Zone::new(apex.clone(), rng.next(), rng.chance(10)), rng, apexes };
-    let has_children = apexes.iter().any(|other| other != apex && other.is_within(apex));
-    if !has_children && maker.rng.chance(4) {
+    let has_relatives = apexes.iter().any(|other| other != apex && (other.is_within(apex) || apex.is_within(other)));
+    if !has_relatives && maker.rng.chance(4) {
         maker.redirected_apex();
         return maker.zone;
     }
@@ -264,7 +264,11 @@ impl Maker<'_> {
         }
     }
 
+    /// A DNAME; not at or above another zone, where NSD would take it for that zone's own.
     fn redirect(&mut self, name: &Name) {
+        if self.apexes.iter().any(|apex| apex.is_within(name)) {
+            return;
+        }
         let target = match self.rng.below(5) {
             0 => below(name, b"deeper"),
             1 => long(&self.zone.apex, 200),

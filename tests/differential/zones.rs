@@ -4,7 +4,7 @@
 //! delegations and data below them fall onto and beside each other. What no server loads (data beside a CNAME, two
 //! DNAMEs of one name) is left out when it is added.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write;
 
 use crate::name::Name;
@@ -36,6 +36,19 @@ pub(crate) struct Batch {
     pub(crate) zones: Vec<Zone>,
     /// Whether they are signed: what only makes signed zones hard to sign is left out.
     pub(crate) signed: bool,
+    /// Families with data below a DNAME.
+    redirected: HashSet<Name>,
+}
+
+fn family(name: &Name) -> Name {
+    Name(name.0[name.0.len().saturating_sub(3)..].to_vec())
+}
+
+fn is_redirected(zones: &[Zone], family: &Name) -> bool {
+    let keys = || zones.iter().filter(|zone| zone.apex.is_within(family)).flat_map(|zone| zone.sets.keys());
+    let redirects: Vec<&Name> = keys().filter(|key| key.1 == "DNAME").map(|key| &key.0).collect();
+    let is_below = |name: &Name| redirects.iter().any(|above| name != *above && name.is_within(above));
+    keys().any(|(name, _)| is_below(name))
 }
 
 impl Batch {
@@ -55,16 +68,16 @@ impl Batch {
                 deepest = child;
             }
         }
-        let zones = apexes.iter().map(|apex| shapes::zone(&mut rng, apex, &apexes, signed)).collect();
-        Self { zones, signed }
+        let zones: Vec<Zone> = apexes.iter().map(|apex| shapes::zone(&mut rng, apex, &apexes, signed)).collect();
+        let families: HashSet<Name> = apexes.iter().map(family).collect();
+        let redirected = families.into_iter().filter(|family| is_redirected(&zones, family)).collect();
+        Self { zones, signed, redirected }
     }
 
     /// Whether a server has the zones of a name's family, which are those below the same name of three labels: NSD
-    /// refuses zones with data below a DNAME.
+    /// refuses data below a DNAME, also when one stands in a zone and the other in the zone above it.
     pub(crate) fn is_served_by(&self, peer: Peer, name: &Name) -> bool {
-        let family = Name(name.0[name.0.len().saturating_sub(3)..].to_vec());
-        let is_refused = |zone: &&Zone| zone.below_redirects && zone.apex.is_within(&family);
-        peer != Peer::Nsd || !self.zones.iter().any(|zone| is_refused(&zone))
+        peer != Peer::Nsd || !self.redirected.contains(&family(name))
     }
 
     /// The deepest zone that a name lies in.
