@@ -5,7 +5,7 @@ use crate::name::Name;
 use crate::peers::Peer;
 use crate::queries::Query;
 use crate::types;
-use crate::zones::Batch;
+use crate::zones::{Batch, Zone};
 
 /// A part of a response in which two may differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,16 +67,15 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         applies: |case| case.query.rtype == types::ANY && case.theirs.truncated() && case.theirs.answer.is_empty(),
     },
     Explained {
-        name: "RFC 8482 ANY and DNAME (BIND)",
-        reason: "the CNAME made from a DNAME is an answer to ANY; BIND stops there, Knot and we follow it",
-        peers: &[Peer::Bind],
+        name: "RFC 8482 ANY and DNAME",
+        reason: "the CNAME made from a DNAME is an answer to ANY; BIND stops there, Knot and NSD go on and add a set that \
+                 they find, we go on and add nothing",
+        peers: EVERYBODY,
         aspects: &[Rcode, Answer, Authority, Additional],
         applies: |case| {
-            let made = case.theirs.chain();
-            case.query.rtype == types::ANY
-                && made.len() == 2
-                && made[0].0.1 == types::DNAME
-                && case.ours.chain().starts_with(&made)
+            let (ours, theirs) = (case.ours.chain(), case.theirs.chain());
+            let is_made = ours.len() >= 2 && ours[0].0.1 == types::DNAME;
+            case.query.rtype == types::ANY && is_made && (ours.starts_with(&theirs) || theirs.starts_with(&ours))
         },
     },
     Explained {
@@ -186,7 +185,8 @@ pub(crate) const EXPLAINED: &[Explained] = &[
             let (ours, theirs) = (case.ours, case.theirs);
             let parts = is_part(&ours.additional, &theirs.additional) || is_part(&theirs.additional, &ours.additional);
             let whole = ours.plain_length().max(theirs.plain_length());
-            (parts || ours.truncated() || theirs.truncated()) && whole > case.query.limit()
+            let same = ours.chain() == theirs.chain() && ours.authority_set() == theirs.authority_set();
+            (same || parts || ours.truncated() || theirs.truncated()) && whole > case.query.limit()
         },
     },
     Explained {
@@ -220,25 +220,64 @@ pub(crate) const EXPLAINED: &[Explained] = &[
     },
     Explained {
         name: "RFC 6672 too long a name in a chain (Knot)",
-        reason: "section 3.2: nothing is made when the new name would be too long; Knot shows an earlier step, or TC",
+        reason: "section 3.2: nothing is made when the new name would be too long; Knot shows an earlier step, TC, or SOA",
         peers: &[Peer::Knot],
-        aspects: &[Answer, Tc],
+        aspects: &[Answer, Authority, Additional, Tc],
         applies: |case| case.ours.rcode == 6 && case.theirs.rcode == 6,
     },
     Explained {
-        name: "RFC 1034 names of the zone above (NSD)",
-        reason: "NSD keeps one tree of names for all zones, and finds names in a child zone that only the parent's file has;                  they are hidden by the delegation (section 4.2)",
-        peers: &[Peer::Nsd],
-        aspects: &[Rcode],
+        name: "RFC 2181 what fits of a longer chain",
+        reason: "section 9: who follows more aliases needs TC earlier; the question is asked again over TCP",
+        peers: EVERYBODY,
+        aspects: &[Tc],
+        applies: |case| {
+            let whole = if case.ours.truncated() { case.theirs } else { case.ours };
+            aliases(whole) > 0
+        },
+    },
+    Explained {
+        name: "RFC 4035 DS at the end of an alias",
+        reason: "section 3.1.4.1: DS of an apex is the parent's, also behind an alias (we, NSD); BIND and Knot ask the child",
+        peers: &[Peer::Bind, Peer::Knot],
+        aspects: &[Rcode, Answer, Authority],
         applies: |case| {
             let name = last_name(case.ours, case.query);
-            let apex = case.batch.zone_of(&name).map(|zone| &zone.apex);
-            let hides = |apex: &Name| {
-                let above = case.batch.zones.iter().filter(|zone| zone.apex != *apex && apex.is_within(&zone.apex));
-                above.into_iter().any(|zone| zone.owners().iter().any(|owner| owner != apex && owner.is_within(apex)))
+            let is_apex = case.batch.zones.iter().any(|zone| zone.apex == name);
+            case.query.rtype == types::DS
+                && is_apex
+                && aliases(case.ours) > 0
+                && case.ours.chain() == case.theirs.chain()
+        },
+    },
+    Explained {
+        name: "RFC 9460 additional data of aliases",
+        reason: "section 4.1: the SVCB, A and AAAA records of targets; BIND also adds their CNAME, Knot also a set that was \
+                 answered already",
+        peers: &[Peer::Bind, Peer::Knot],
+        aspects: &[Additional],
+        applies: |case| {
+            let mut more = case.theirs.additional.iter().filter(|record| !case.ours.additional.contains(record));
+            let rtype = case.ours.answer.last().map_or(0, |record| record.rtype);
+            let known = |record: &Record| record.rtype == types::CNAME || record.rtype == rtype;
+            let svcb = matches!(rtype, types::SVCB | types::HTTPS);
+            svcb && more.all(known) && is_part(&case.ours.additional, &case.theirs.additional)
+        },
+    },
+    Explained {
+        name: "RFC 1034 names of the zone above (NSD)",
+        reason: "NSD keeps one tree of names for all zones, and finds names in a child zone that only the parent's file \
+                 has; they are hidden by the delegation (section 4.2)",
+        peers: &[Peer::Nsd],
+        aspects: &[Rcode, Answer, Authority, Additional],
+        applies: |case| {
+            let hidden = |name: &Name| {
+                let Some(own) = case.batch.zone_of(name) else { return false };
+                let above =
+                    case.batch.zones.iter().filter(|zone| zone.apex != own.apex && own.apex.is_within(&zone.apex));
+                let mut owners = above.flat_map(Zone::owners);
+                owners.any(|owner| owner != own.apex && owner.is_within(&own.apex))
             };
-            let agreed = case.all.iter().all(|(peer, other)| *peer == Peer::Nsd || other.rcode == case.ours.rcode);
-            agreed && case.ours.rcode == 3 && case.theirs.rcode == 0 && apex.is_some_and(hides)
+            hidden(&last_name(case.ours, case.query)) || hidden(&case.query.name)
         },
     },
     Explained {
@@ -260,9 +299,9 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         name: "RFC 6672 data below a DNAME (Knot)",
         reason: "section 2.4 forbids them; Knot finds names below a DNAME, BIND and we redirect them",
         peers: &[Peer::Knot],
-        aspects: &[Answer, Rcode, Authority, Additional, Tc],
+        aspects: &[Answer, Rcode, Aa, Authority, Additional, Tc],
         applies: |case| {
-            let zone = |name: &Name| case.batch.zone_of(name).is_some_and(crate::zones::Zone::has_data_below_redirects);
+            let zone = |name: &Name| case.batch.zone_of(name).is_some_and(Zone::has_data_below_redirects);
             let owner = case.ours.answer.last().map_or(&case.query.name, |record| &record.owner);
             case.ours.answer.iter().any(|record| record.rtype == types::DNAME)
                 && (zone(&case.query.name) || zone(owner))
@@ -311,8 +350,11 @@ fn has_own_servers(case: &Case<'_>) -> bool {
     let targets: Vec<Name> = servers.iter().filter_map(Record::target).collect();
     let mut more = case.theirs.additional.iter().filter(|record| !case.ours.additional.contains(record));
     let bindings = case.ours.answer.last().is_some_and(|record| matches!(record.rtype, types::SVCB | types::HTTPS));
-    let less = !is_part(&case.ours.additional, &case.theirs.additional) && !bindings; // NSD does not follow RFC 9460
-    !less && more.all(|record| targets.contains(&record.owner))
+    let zone = |name: &Name| case.batch.zone_of(name).map(|zone| &zone.apex);
+    let mut less = case.ours.additional.iter().filter(|record| !case.theirs.additional.contains(record));
+    let home = servers.first().map(|record| &record.owner);
+    let optional = |record: &Record| bindings || zone(&record.owner) != home; // NSD does not know RFC 9460
+    less.all(optional) && more.all(|record| targets.contains(&record.owner))
 }
 
 /// The name, or the one that a wildcard would have to stand for, lies above a zone of ours and only therefore exists.
@@ -331,15 +373,20 @@ fn is_above_zone(case: &Case<'_>) -> bool {
     false
 }
 
-/// Their chain ends where the next name lies in another zone, and ours goes on from there.
+/// Their chain ends where the next name lies in another zone, or goes on in the data of the first one, and ours goes on
+/// in the other.
 fn stops_at_zone(case: &Case<'_>) -> bool {
     let (ours, theirs) = (case.ours.chain(), case.theirs.chain());
     let Some(last) = case.theirs.answer.last().filter(|record| record.rtype == types::CNAME) else { return false };
     let Some(target) = last.target() else { return false };
     let zone = |name: &Name| case.batch.zone_of(name).map(|zone| &zone.apex);
-    let leaves =
-        zone(&last.owner) != zone(&target) && (case.peer != Peer::Nsd || !case.batch.is_served_by(Peer::Nsd, &target));
-    leaves && ours.starts_with(&theirs) && case.theirs.authority.is_empty() && case.theirs.additional.is_empty()
+    let leaves = zone(&last.owner) != zone(&target);
+    let own = |record: &Record| match record.rtype {
+        types::SOA => Some(&record.owner) == zone(&last.owner),
+        _ => record.rtype == types::NS && case.peer == Peer::Knot,
+    };
+    let lacks = case.peer != Peer::Nsd || !case.batch.is_served_by(Peer::Nsd, &target);
+    leaves && lacks && ours.starts_with(&theirs) && case.theirs.authority.iter().all(own)
 }
 
 /// One of the two chains of aliases is the beginning of the other, and where it stops nobody has to go on.

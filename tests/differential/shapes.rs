@@ -25,7 +25,9 @@ const TTLS: &[u32] = &[0, 5, 60, 300, 3600, 86_400];
 
 /// One zone; `apexes` are those of all zones of its batch.
 pub(crate) fn zone(rng: &mut Rng, apex: &Name, apexes: &[Name], signed: bool) -> Zone {
-    let mut maker = Maker { zone: Zone::new(apex.clone(), rng.next(), rng.chance(10)), rng, apexes };
+    let zone = Zone::new(apex.clone(), rng.next(), rng.chance(10));
+    let hides = rng.chance(5);
+    let mut maker = Maker { zone, rng, apexes, hides };
     let has_relatives = apexes.iter().any(|other| other != apex && (other.is_within(apex) || apex.is_within(other)));
     if !has_relatives && maker.rng.chance(4) {
         maker.redirected_apex();
@@ -48,12 +50,28 @@ struct Maker<'r> {
     zone: Zone,
     rng: &'r mut Rng,
     apexes: &'r [Name],
+    /// Whether it has data where a zone below it is served, besides its delegation and its name server.
+    hides: bool,
 }
 
 impl Maker<'_> {
     fn add(&mut self, owner: &Name, rtype: &str, rdata: impl Into<String>) {
         let ttl = *self.rng.pick(TTLS);
-        self.zone.add(owner, rtype, ttl, rdata);
+        if !self.is_elsewhere(owner, rtype) {
+            self.zone.add(owner, rtype, ttl, rdata);
+        }
+    }
+
+    /// Whether a zone below this one has the name, and the record is not what a parent says of its child.
+    fn is_elsewhere(&self, owner: &Name, rtype: &str) -> bool {
+        let is_child = |apex: &&Name| **apex != self.zone.apex && apex.is_within(&self.zone.apex);
+        let mut children = self.apexes.iter().filter(is_child);
+        children.any(|apex| match rtype {
+            "NS" | "DS" if owner == apex => false,
+            "A" | "AAAA" if *owner == below(apex, b"ns1") => false,
+            "CNAME" if owner == apex => true,
+            _ => owner.is_within(apex) && !self.hides,
+        })
     }
 
     fn apex(&mut self) {
