@@ -101,16 +101,16 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         },
     },
     Explained {
-        name: "RFC 4592 glue made by a hidden wildcard (Knot, NSD)",
-        reason: "a wildcard below a delegation is not this zone's data; no address is made from it, as in BIND",
-        peers: &[Peer::Knot, Peer::Nsd],
+        name: "RFC 2181 additional data that a delegation hides",
+        reason: "section 5.4.1: data below a delegation or DNAME are glue at best. Glue of the answered delegation is \
+                 compared strictly; of others some add it to MX, SRV and NS sets (we, Knot), or make it from a hidden \
+                 wildcard (Knot, NSD), and some do not (BIND)",
+        peers: EVERYBODY,
         aspects: &[Additional],
         applies: |case| {
-            let Some(cut) = cut_of(case.theirs) else { return false };
-            let has_data = |name: &Name| case.batch.zone_of(name).is_some_and(|zone| zone.types_at(name).any(|_| true));
-            let mut more = case.theirs.additional.iter().filter(|record| !case.ours.additional.contains(record));
-            let is_made = |record: &Record| record.owner.is_within(cut) && !has_data(&record.owner);
-            more.all(is_made) && is_part(&case.ours.additional, &case.theirs.additional)
+            let (ours, theirs) = (case.ours.additional_set(), case.theirs.additional_set());
+            let mut differing = ours.symmetric_difference(&theirs);
+            differing.all(|record| is_hidden(case, &record.owner))
         },
     },
     Explained {
@@ -213,7 +213,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         peers: &[Peer::Nsd],
         aspects: &[Aa, Answer, Authority, Additional, Rcode],
         applies: |case| {
-            let is_apex = case.batch.zones.iter().any(|zone| zone.apex == case.query.name);
+            let is_apex = case.batch.is_apex(&case.query.name);
             let above = case.batch.zones.iter().filter(|zone| case.query.name.is_within(&zone.apex)).count();
             case.query.rtype == types::DS && is_apex && above >= 3 && !case.theirs.authoritative()
         },
@@ -242,26 +242,34 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         aspects: &[Rcode, Answer, Authority],
         applies: |case| {
             let name = last_name(case.ours, case.query);
-            let is_apex = case.batch.zones.iter().any(|zone| zone.apex == name);
-            case.query.rtype == types::DS
-                && is_apex
-                && aliases(case.ours) > 0
-                && case.ours.chain() == case.theirs.chain()
+            let is_apex = case.batch.is_apex(&name);
+            let same = case.ours.chain().starts_with(&case.theirs.chain());
+            case.query.rtype == types::DS && is_apex && aliases(case.ours) > 0 && same
         },
     },
     Explained {
         name: "RFC 9460 additional data of aliases",
-        reason: "section 4.1: the SVCB, A and AAAA records of targets; BIND also adds their CNAME, Knot also a set that was \
-                 answered already",
+        reason: "section 4.1: the SVCB, A and AAAA records of targets. BIND also adds their CNAME and follows one more \
+                 alias, Knot adds a set that was answered already and does not know the target \".\"",
         peers: &[Peer::Bind, Peer::Knot],
         aspects: &[Additional],
         applies: |case| {
-            let mut more = case.theirs.additional.iter().filter(|record| !case.ours.additional.contains(record));
-            let rtype = case.ours.answer.last().map_or(0, |record| record.rtype);
-            let known = |record: &Record| record.rtype == types::CNAME || record.rtype == rtype;
-            let svcb = matches!(rtype, types::SVCB | types::HTTPS);
-            svcb && more.all(known) && is_part(&case.ours.additional, &case.theirs.additional)
+            let is_binding = |record: &&Record| matches!(record.rtype, types::SVCB | types::HTTPS);
+            let sections = [&case.ours.answer, &case.ours.additional, &case.theirs.additional];
+            let bindings: Vec<&Record> = sections.into_iter().flatten().filter(is_binding).collect();
+            let named: Vec<Name> =
+                bindings.iter().flat_map(|record| record.target().into_iter().chain([record.owner.clone()])).collect();
+            let (ours, theirs) = (case.ours.additional_set(), case.theirs.additional_set());
+            case.ours.answer.last().as_ref().is_some_and(is_binding)
+                && ours.symmetric_difference(&theirs).all(|record| named.contains(&record.owner))
         },
+    },
+    Explained {
+        name: "RFC 9471 glue that does not fit (NSD)",
+        reason: "NSD sets TC for addresses that it makes from hidden wildcards; the question is asked again over TCP",
+        peers: &[Peer::Nsd],
+        aspects: &[Tc],
+        applies: |case| case.theirs.truncated() && cut_of(case.ours).is_some(),
     },
     Explained {
         name: "RFC 1034 names of the zone above (NSD)",
@@ -303,8 +311,8 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         applies: |case| {
             let zone = |name: &Name| case.batch.zone_of(name).is_some_and(Zone::has_data_below_redirects);
             let owner = case.ours.answer.last().map_or(&case.query.name, |record| &record.owner);
-            case.ours.answer.iter().any(|record| record.rtype == types::DNAME)
-                && (zone(&case.query.name) || zone(owner))
+            let redirected = case.ours.answer.iter().any(|record| record.rtype == types::DNAME);
+            (redirected || case.ours.truncated()) && (zone(&case.query.name) || zone(owner))
         },
     },
     Explained {
@@ -342,8 +350,7 @@ fn cut_of(response: &Response) -> Option<&Name> {
 /// A positive answer to which the peer added the NS set of the zone and nothing else but the addresses of its servers.
 fn has_own_servers(case: &Case<'_>) -> bool {
     let servers = &case.theirs.authority;
-    let is_apex =
-        |record: &Record| record.rtype == types::NS && case.batch.zones.iter().any(|zone| zone.apex == record.owner);
+    let is_apex = |record: &Record| record.rtype == types::NS && case.batch.is_apex(&record.owner);
     if !case.ours.authority.is_empty() || case.theirs.answer.is_empty() || !servers.iter().all(is_apex) {
         return false;
     }
@@ -353,14 +360,16 @@ fn has_own_servers(case: &Case<'_>) -> bool {
     let zone = |name: &Name| case.batch.zone_of(name).map(|zone| &zone.apex);
     let mut less = case.ours.additional.iter().filter(|record| !case.theirs.additional.contains(record));
     let home = servers.first().map(|record| &record.owner);
-    let optional = |record: &Record| bindings || zone(&record.owner) != home; // NSD does not know RFC 9460
+    // NSD does not know RFC 9460.
+    let optional = |record: &Record| bindings || zone(&record.owner) != home || is_hidden(case, &record.owner);
     less.all(optional) && more.all(|record| targets.contains(&record.owner))
 }
 
 /// The name, or the one that a wildcard would have to stand for, lies above a zone of ours and only therefore exists.
 fn is_above_zone(case: &Case<'_>) -> bool {
     let name = last_name(case.ours, case.query);
-    let Some(own) = case.batch.zone_of(&name) else { return false };
+    let parent = name.parent().filter(|_| case.query.rtype == types::DS && case.batch.is_apex(&name));
+    let Some(own) = case.batch.zone_of(parent.as_ref().unwrap_or(&name)) else { return false };
     let owners = own.owners();
     let exists = |name: &Name| owners.iter().any(|owner| owner.is_within(name));
     let mut above = Some(name);
@@ -408,6 +417,20 @@ fn stops_early(case: &Case<'_>) -> bool {
 fn last_name(response: &Response, query: &Query) -> Name {
     let last = response.answer.iter().rev().find(|record| record.rtype == types::CNAME);
     last.and_then(Record::target).unwrap_or_else(|| query.name.clone())
+}
+
+/// Whether a name is below a delegation or DNAME of its zone, and is not glue that the answered delegation needs.
+fn is_hidden(case: &Case<'_>, name: &Name) -> bool {
+    let Some(zone) = case.batch.zone_of(name) else { return false };
+    let needed = cut_of(case.ours).is_some_and(|cut| name.is_within(cut)) && zone.types_at(name).any(|_| true);
+    let mut above = Some(name.clone());
+    while let Some(at) = above.filter(|at| *at != zone.apex && !needed) {
+        if zone.has(&at, "NS") || (at != *name && zone.has(&at, "DNAME")) {
+            return true;
+        }
+        above = at.parent();
+    }
+    false
 }
 
 fn aliases(response: &Response) -> usize {

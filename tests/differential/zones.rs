@@ -80,6 +80,11 @@ impl Batch {
         peer != Peer::Nsd || !self.redirected.contains(&family(name))
     }
 
+    /// Whether a zone begins at a name.
+    pub(crate) fn is_apex(&self, name: &Name) -> bool {
+        self.zones.iter().any(|zone| zone.apex == *name)
+    }
+
     /// The deepest zone that a name lies in.
     pub(crate) fn zone_of(&self, name: &Name) -> Option<&Zone> {
         let within = self.zones.iter().filter(|zone| name.is_within(&zone.apex));
