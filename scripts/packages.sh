@@ -11,11 +11,14 @@ run=(cc:build-essential dig:bind9-dnsutils curl:curl)
 test=(
     "${run[@]}"
     c++:build-essential         # libFuzzer
+    delv:bind9-dnsutils         # validates our answers from signed zones
+    dnssec-signzone:bind9-utils # signs zones for tests
     drill:ldnsutils             # a second opinion on answers and transfers
     haproxy:haproxy             # finds its servers in our SRV records
     ip:iproute2                 # network namespaces
     jq:jq
     mount:mount                 # small and read-only disks
+    ldns-signzone:ldnsutils     # the other signer
     kdig:knot-dnsutils          # shows EDE and NSID in words
     ps:procps
     knotd:knot                  # secondaries that take our zones

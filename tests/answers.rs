@@ -17,4 +17,19 @@ macro_rules! scripts {
     };
 }
 
-scripts!(registrations, service_left, static_records, reverse_zones, spotify, consul, packets, edns, identity_off);
+scripts!(
+    registrations,
+    service_left,
+    static_records,
+    reverse_zones,
+    spotify,
+    consul,
+    packets,
+    edns,
+    identity_off,
+    wildcards,
+    delegations,
+    renamed,
+    targets,
+    minimal,
+);

@@ -37,6 +37,8 @@ mod queries;
 mod rng;
 #[path = "differential/shapes.rs"]
 mod shapes;
+#[path = "differential/sign.rs"]
+mod sign;
 mod support;
 #[path = "differential/types.rs"]
 mod types;
@@ -57,16 +59,26 @@ fn wanted() -> (u64, usize) {
     (number("DIFFERENTIAL_SEED").unwrap_or(3), number("DIFFERENTIAL_ZONES").map_or(BATCH, |zones| zones as usize))
 }
 
-#[test]
-fn unsigned_zones_are_answered_as_by_others() {
+/// Compares all four servers on generated zones, batch by batch.
+fn compare(signed: bool) {
     let (seed, zones) = wanted();
     let mut outcome = Outcome::default();
-    for batch_number in 0..zones.div_ceil(BATCH) as u64 {
-        let seed = seed.wrapping_add(batch_number);
-        let batch = Batch::generate(seed, zones.min(BATCH), false);
+    for number in 0..zones.div_ceil(BATCH) as u64 {
+        let seed = seed.wrapping_add(number);
+        let batch = Batch::generate(seed, zones.min(BATCH), signed);
         let servers = Servers::start(&batch);
         outcome.add(compare::run(&batch, &servers, seed, PER_ZONE));
     }
     println!("{}", outcome.summary());
     outcome.assert_explained(seed);
+}
+
+#[test]
+fn unsigned_zones_are_answered_as_by_others() {
+    compare(false);
+}
+
+#[test]
+fn signed_zones_are_answered_as_by_others() {
+    compare(true);
 }

@@ -151,9 +151,11 @@ impl<'v> Composer<'v, '_> {
     fn follow_redirect(&mut self, zone: &'v Zone, set: RrSet<'v>) -> Option<Name> {
         let record = set.records().next()?;
         let signatures = self.signatures(zone, &set);
-        let is_new = !self.composed.answer.iter().any(|part| part.is(&set));
-        for set in std::iter::once(set).chain(signatures).filter(|_| is_new) {
-            self.composed.answer.push(Part::Set { owner: Owner::Stored(set.owner), set, ttl: None });
+        for set in std::iter::once(set).chain(signatures) {
+            let is_there = self.composed.answer.iter().any(|part| part.is(&set));
+            if !is_there {
+                self.composed.answer.push(Part::Set { owner: Owner::Stored(set.owner), set, ttl: None });
+            }
         }
         let name = self.name.as_wire();
         let prefix = &name[..name.len() - set.owner.len()];

@@ -1,8 +1,8 @@
 //! AXFR against a view: pure (RFC 5936).
 //!
 //! A transfer holds one view, so the whole zone is of one serial however long the client takes. Names go out in
-//! canonical order (RFC 4034 section 6.1), which makes two dumps comparable line by line. Memory: 8 octets per name of
-//! the zone, and the records of one name at a time.
+//! canonical order (RFC 4034 section 6.1), which makes two dumps comparable line by line; among them those that queries
+//! do not find (`view::Aside`). Memory: 16 octets per name of the zone, and the records of one name at a time.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::answer::{CLASS_IN, Query};
 use crate::model::name::{MAX_NAME, canonical_cmp};
 use crate::model::{Name, Rtype};
 use crate::view::table::Position;
-use crate::view::{View, Zone};
+use crate::view::{RrSet, View, Zone};
 
 /// How full a message may get: well below 65,535 octets, so that a reader needs no large buffer.
 const MESSAGE: usize = 16 * 1024;
@@ -26,7 +26,7 @@ pub struct Transfer {
     view: Arc<View>,
     zone: Arc<Zone>,
     head: Vec<u8>,
-    names: std::vec::IntoIter<Position>,
+    names: std::vec::IntoIter<Place>,
     waiting: std::collections::VecDeque<Ready>,
     stage: Stage,
 }
@@ -57,6 +57,22 @@ pub enum Next {
     },
 }
 
+/// Where the records of a name are.
+#[derive(Clone, Copy)]
+enum Place {
+    Entry(Position),
+    Aside(u32),
+}
+
+impl Place {
+    fn name<'v>(&self, view: &'v View, zone: &'v Zone) -> &'v [u8] {
+        match *self {
+            Self::Entry(position) => view.table.at(position).name(),
+            Self::Aside(at) => zone.aside()[at as usize].owner.as_wire(),
+        }
+    }
+}
+
 /// What comes next.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -77,13 +93,10 @@ impl Transfer {
         if !zone.ready {
             return Start::NotReady;
         }
-        let mut names: Vec<Position> = view
-            .table
-            .entries()
-            .filter(|(_, entry)| entry.zone() == number && !entry.is_empty())
-            .map(|(position, _)| position)
-            .collect();
-        names.sort_by(|a, b| canonical_cmp(view.table.at(*a).name(), view.table.at(*b).name()));
+        let entries = view.table.entries().filter(|(_, entry)| entry.zone() == number && !entry.is_bare());
+        let mut names: Vec<Place> = entries.map(|(position, _)| Place::Entry(position)).collect();
+        names.extend((0..zone.aside().len() as u32).map(Place::Aside));
+        names.sort_by(|a, b| canonical_cmp(a.name(&view, &zone), b.name(&view, &zone)));
         let mut head = vec![0; 12];
         head[..2].copy_from_slice(&query.id.to_be_bytes());
         head[2..4].copy_from_slice(&(RESPONSE | query.flags & 0x0100).to_be_bytes());
@@ -127,7 +140,7 @@ impl Transfer {
             match self.stage {
                 Stage::FirstSoa => self.push_soa(Stage::Names),
                 Stage::Names => match self.names.next() {
-                    Some(position) => self.push_name(position),
+                    Some(place) => self.push_name(place),
                     None => self.stage = Stage::LastSoa,
                 },
                 Stage::LastSoa => self.push_soa(Stage::Done),
@@ -141,16 +154,24 @@ impl Transfer {
         self.stage = next;
     }
 
-    fn push_name(&mut self, position: Position) {
-        let entry = self.view.table.at(position);
-        let apex = self.zone.apex.as_wire().len();
-        let mut owner = entry.name()[..entry.name().len() - apex].to_vec();
+    fn push_name(&mut self, place: Place) {
+        let (view, zone) = (Arc::clone(&self.view), Arc::clone(&self.zone));
+        let name = place.name(&view, &zone);
+        let mut owner = name[..name.len() - zone.apex.as_wire().len()].to_vec();
         owner.extend_from_slice(&APEX);
-        let mut room = [0; MAX_NAME];
-        for set in entry.sets() {
-            for data in set.records() {
-                self.waiting.push_back(Ready::new(&owner, set.rtype, data.ttl, set.expand(data.rdata, &mut room)));
+        match place {
+            Place::Entry(position) => {
+                let entry = view.table.at(position);
+                entry.sets().chain(entry.all_signatures()).for_each(|set| self.push_set(&owner, &set));
             }
+            Place::Aside(at) => zone.aside()[at as usize].all().for_each(|set| self.push_set(&owner, &set)),
+        }
+    }
+
+    fn push_set(&mut self, owner: &[u8], set: &RrSet<'_>) {
+        let mut room = [0; MAX_NAME];
+        for data in set.records() {
+            self.waiting.push_back(Ready::new(owner, set.rtype, data.ttl, set.expand(data.rdata, &mut room)));
         }
     }
 }

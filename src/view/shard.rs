@@ -178,6 +178,11 @@ impl<'v> Entry<'v> {
         self.set_count() == 0
     }
 
+    /// Whether it has neither records nor signatures.
+    pub fn is_bare(&self) -> bool {
+        self.is_empty() && !self.is_signed()
+    }
+
     /// All its sets.
     pub fn sets(&self) -> impl Iterator<Item = RrSet<'v>> + use<'v> {
         let entry = *self;

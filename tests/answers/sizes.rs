@@ -187,3 +187,32 @@ fn rfc7766_6_2_1_queries_of_one_connection_are_all_answered() {
     let ids: BTreeSet<u16> = (0..50).map(|_| connection.receive().expect("an answer each").id()).collect();
     assert_eq!(ids.len(), 50);
 }
+
+#[test]
+fn rfc1035_4_1_4_a_referral_to_thirteen_servers_fits_without_edns() {
+    let servers: Vec<char> = ('a'..='m').collect();
+    let mut text = String::from("$TTL 300\n@ SOA a.gtld-servers.test. nstld 1 1h 10m 1w 5\n@ NS ns.example.net.\n");
+    for (n, server) in servers.iter().enumerate() {
+        text += &format!("com NS {server}.gtld-servers.net\n{server}.gtld-servers.net A 192.0.2.{n}\n");
+        text += &format!("{server}.gtld-servers.net AAAA 2001:db8::{n}\n");
+    }
+    let server = Setup::bare().config("[[zone]]\nname = \"sd.example.org\"\n").zone_file("root", &text).start();
+    let response = dns::udp(server.dns(), &Packet::query(1, "www.example.com.root", rtype::A).0);
+    assert!(!response.truncated() && response.0.len() <= 512, "{} octets", response.0.len());
+    assert_eq!(usize::from(response.count(2)), servers.len(), "{:?}", response.message());
+    assert!(response.count(3) >= 10, "as many addresses as fit: {:?}", response.message());
+}
+
+#[test]
+fn rfc9471_3_glue_below_the_delegation_fits_or_tc_is_set() {
+    let mut text = String::from("$TTL 300\n@ SOA ns hostmaster 1 1h 10m 1w 5\n@ NS ns.example.net.\n");
+    for n in 0..20 {
+        text += &format!("lab NS ns{n}.lab\nns{n}.lab AAAA 2001:db8::{n}\n");
+    }
+    let server = Setup::bare().config("[[zone]]\nname = \"sd.example.org\"\n").zone_file("example", &text).start();
+    let packet = Packet::query(1, "www.lab.example", rtype::A);
+    let response = dns::udp(server.dns(), &packet.0);
+    assert!(response.truncated(), "{:?}", response.message());
+    let whole = dns::tcp(server.dns(), &packet.0);
+    assert_eq!((whole.count(2), whole.count(3)), (20, 20));
+}

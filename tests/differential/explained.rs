@@ -52,6 +52,16 @@ const EVERYBODY: &[Peer] = &Peer::ALL;
 
 pub(crate) const EXPLAINED: &[Explained] = &[
     Explained {
+        name: "RFC 4592 addresses made by a wildcard (NSD)",
+        reason: "NSD gives the addresses that a wildcard has for a target under a name that lies above it",
+        peers: &[Peer::Nsd],
+        aspects: &[Authority, Additional],
+        applies: |case| {
+            let made = |name: &Name| case.batch.zone_of(name).is_some_and(|zone| !zone.types_at(name).any(|_| true));
+            case.ours.additional.iter().any(|record| made(&record.owner)) && case.ours.answer == case.theirs.answer
+        },
+    },
+    Explained {
         name: "RFC 8482 ANY",
         reason: "ANY may be answered by HINFO (section 4.2, as we do), by one set (4.1: BIND, Knot) or by TC (4.4: NSD, \
                  whatever the name)",
@@ -133,15 +143,15 @@ pub(crate) const EXPLAINED: &[Explained] = &[
     },
     Explained {
         name: "RFC 4035 types beside CNAME",
-        reason: "RRSIG and NSEC stand beside a CNAME (section 2.5), so that a query for them need not follow it: BIND and                  Knot do not, NSD does",
+        reason: "RRSIG and NSEC stand beside a CNAME (section 2.5), so that a query for them need not follow it: BIND and \
+                 Knot do not, NSD does",
         peers: EVERYBODY,
         aspects: &[Answer, Authority, Additional, Rcode, Tc],
         applies: |case| {
-            let alone = |response: &Response| response.answer.is_empty() && !response.truncated();
-            let one = alone(case.ours) != alone(case.theirs) || case.ours.truncated();
-            matches!(case.query.rtype, types::RRSIG | types::NSEC)
-                && one
-                && aliases(case.ours) + aliases(case.theirs) > 0
+            let (ours, theirs) = (case.ours.chain(), case.theirs.chain());
+            let part = ours.starts_with(&theirs) || theirs.starts_with(&ours);
+            let some = aliases(case.ours) + aliases(case.theirs) > 0 && ours.len() != theirs.len();
+            matches!(case.query.rtype, types::RRSIG | types::NSEC) && some && (part || case.ours.truncated())
         },
     },
     Explained {
@@ -165,7 +175,9 @@ pub(crate) const EXPLAINED: &[Explained] = &[
             let (ours, theirs) = (case.ours.additional_set(), case.theirs.additional_set());
             let cut = cut_of(case.ours).filter(|_| case.peer == Peer::Bind);
             let beside = |record: &Record| cut.is_some_and(|cut| !record.owner.is_within(cut)); // as explained above
-            ours.symmetric_difference(&theirs).all(|record| zone(&record.owner) != home || beside(record))
+            let other =
+                |record: &&Record| zone(&record.owner) != home || beside(record) || is_hidden(case, &record.owner);
+            ours.symmetric_difference(&theirs).all(other)
         },
     },
     Explained {
@@ -184,9 +196,11 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         applies: |case| {
             let (ours, theirs) = (case.ours, case.theirs);
             let parts = is_part(&ours.additional, &theirs.additional) || is_part(&theirs.additional, &ours.additional);
-            let whole = ours.plain_length().max(theirs.plain_length());
             let same = ours.chain() == theirs.chain() && ours.authority_set() == theirs.authority_set();
-            (same || parts || ours.truncated() || theirs.truncated()) && whole > case.query.limit()
+            // NSD adds nothing beyond what every network carries, whatever the client takes.
+            let limit = if case.peer == Peer::Nsd { case.query.limit().min(1232) } else { case.query.limit() };
+            let comparable = same || parts || ours.truncated() || theirs.truncated();
+            comparable && ours.plain_length().max(theirs.plain_length()).max(length_of_all(case)) > limit
         },
     },
     Explained {
@@ -219,11 +233,12 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         },
     },
     Explained {
-        name: "RFC 6672 too long a name in a chain (Knot)",
-        reason: "section 3.2: nothing is made when the new name would be too long; Knot shows an earlier step, TC, or SOA",
+        name: "RFC 6672 too long a name (Knot)",
+        reason: "section 3.2: YXDOMAIN and nothing more when the new name would be too long; Knot goes on with a part of it, \
+                 or shows the SOA, or sets TC",
         peers: &[Peer::Knot],
-        aspects: &[Answer, Authority, Additional, Tc],
-        applies: |case| case.ours.rcode == 6 && case.theirs.rcode == 6,
+        aspects: &[Rcode, Answer, Authority, Additional, Tc],
+        applies: |case| case.ours.rcode == 6 && case.theirs.answer.first() == case.ours.answer.first(),
     },
     Explained {
         name: "RFC 2181 what fits of a longer chain",
@@ -249,27 +264,30 @@ pub(crate) const EXPLAINED: &[Explained] = &[
     },
     Explained {
         name: "RFC 9460 additional data of aliases",
-        reason: "section 4.1: the SVCB, A and AAAA records of targets. BIND also adds their CNAME and follows one more \
-                 alias, Knot adds a set that was answered already and does not know the target \".\"",
+        reason: "section 4.1: the SVCB, A and AAAA records of targets. BIND also adds their CNAME and follows \
+                 further aliases, Knot adds a set that was answered already, names the wildcard instead of the \
+                 target, and does not know the target \".\"",
         peers: &[Peer::Bind, Peer::Knot],
         aspects: &[Additional],
         applies: |case| {
-            let is_binding = |record: &&Record| matches!(record.rtype, types::SVCB | types::HTTPS);
+            let is_binding = |record: &&Record| matches!(record.rtype, types::SVCB | types::HTTPS | types::CNAME);
             let sections = [&case.ours.answer, &case.ours.additional, &case.theirs.additional];
             let bindings: Vec<&Record> = sections.into_iter().flatten().filter(is_binding).collect();
             let named: Vec<Name> =
                 bindings.iter().flat_map(|record| record.target().into_iter().chain([record.owner.clone()])).collect();
             let (ours, theirs) = (case.ours.additional_set(), case.theirs.additional_set());
+            let odd = |record: &Record| record.owner.is_wildcard() || record.rtype == types::CNAME;
             case.ours.answer.last().as_ref().is_some_and(is_binding)
-                && ours.symmetric_difference(&theirs).all(|record| named.contains(&record.owner))
+                && ours.symmetric_difference(&theirs).all(|record| named.contains(&record.owner) || odd(record))
         },
     },
     Explained {
-        name: "RFC 9471 glue that does not fit (NSD)",
-        reason: "NSD sets TC for addresses that it makes from hidden wildcards; the question is asked again over TCP",
-        peers: &[Peer::Nsd],
+        name: "RFC 9471 glue that does not fit",
+        reason: "section 3: TC for glue that does not fit. NSD sets it also for addresses that it makes from hidden \
+                 wildcards, BIND not for a server named like the delegation; the question is asked again over TCP",
+        peers: &[Peer::Bind, Peer::Nsd],
         aspects: &[Tc],
-        applies: |case| case.theirs.truncated() && cut_of(case.ours).is_some(),
+        applies: |case| cut_of(if case.theirs.truncated() { case.ours } else { case.theirs }).is_some(),
     },
     Explained {
         name: "RFC 1034 names of the zone above (NSD)",
@@ -287,13 +305,6 @@ pub(crate) const EXPLAINED: &[Explained] = &[
             };
             hidden(&last_name(case.ours, case.query)) || hidden(&case.query.name)
         },
-    },
-    Explained {
-        name: "RFC 6672 too long a name (Knot)",
-        reason: "section 3.2: YXDOMAIN when the new name would be too long; Knot says NXDOMAIN",
-        peers: &[Peer::Knot],
-        aspects: &[Rcode, Authority],
-        applies: |case| case.ours.rcode == 6 && case.theirs.rcode == 3,
     },
     Explained {
         name: "RFC 1034 length of chains",
@@ -323,7 +334,8 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         applies: |case| {
             const RARE: &[u16] = &[3, 4, 7, 14, 18, 21, 35, 36];
             let is_rare = case.ours.answer.last().is_some_and(|record| RARE.contains(&record.rtype));
-            is_rare && is_part(&case.ours.additional, &case.theirs.additional)
+            let (ours, theirs) = (&case.ours.additional, &case.theirs.additional);
+            is_rare && (is_part(ours, theirs) || is_part(theirs, ours))
         },
     },
 ];
@@ -361,7 +373,8 @@ fn has_own_servers(case: &Case<'_>) -> bool {
     let mut less = case.ours.additional.iter().filter(|record| !case.theirs.additional.contains(record));
     let home = servers.first().map(|record| &record.owner);
     // NSD does not know RFC 9460.
-    let optional = |record: &Record| bindings || zone(&record.owner) != home || is_hidden(case, &record.owner);
+    let full = length_of_all(case) > 1232; // beyond which NSD adds nothing
+    let optional = |record: &Record| bindings || full || zone(&record.owner) != home || is_hidden(case, &record.owner);
     less.all(optional) && more.all(|record| targets.contains(&record.owner))
 }
 
@@ -431,6 +444,20 @@ fn is_hidden(case: &Case<'_>, name: &Name) -> bool {
         above = at.parent();
     }
     false
+}
+
+/// How long our answer would be with the addresses of every target in it, none of them left out.
+fn length_of_all(case: &Case<'_>) -> usize {
+    let response = case.ours;
+    let records = response.answer.iter().chain(&response.authority);
+    let targets: std::collections::BTreeSet<Name> = records.clone().filter_map(Record::target).collect();
+    let length = |target: &Name| {
+        let Some(zone) = case.batch.zone_of(target) else { return 0 };
+        let count = |rtype: &str| zone.sets.get(&(target.clone(), rtype.to_owned())).map_or(0, |set| set.rdata.len());
+        count("A") * (target.wire_len() + 14) + count("AAAA") * (target.wire_len() + 26)
+    };
+    let known: usize = records.map(|record| record.owner.wire_len() + 10 + record.rdata.len()).sum();
+    12 + response.question.len() + known + targets.iter().map(length).sum::<usize>()
 }
 
 fn aliases(response: &Response) -> usize {

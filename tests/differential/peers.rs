@@ -8,6 +8,7 @@ use crate::message::Response;
 use crate::name::Name;
 use crate::program::{Place, Program, free_port};
 use crate::queries::Query;
+use crate::sign::Signer;
 use crate::support::{PATIENCE, Server, Setup, eventually};
 use crate::types;
 use crate::zones::{Batch, Zone};
@@ -54,9 +55,10 @@ pub(crate) struct Servers {
 impl Servers {
     /// Starts them on the zones of a batch and waits until each answers for each zone.
     pub(crate) fn start(batch: &Batch) -> Self {
+        let signer = batch.signed.then(Signer::new);
         let file = |zone: &Zone| ZoneFile {
-            name: zone.apex.to_string().trim_end_matches('.').to_owned(),
-            text: zone.text(),
+            name: zone.file_name(),
+            text: signer.as_ref().map_or_else(|| zone.text(), |signer| signer.sign(zone)),
             servers: Peer::ALL.into_iter().filter(|peer| batch.is_served_by(*peer, &zone.apex)).collect(),
         };
         Self::start_files(&batch.zones.iter().map(file).collect::<Vec<_>>())

@@ -27,7 +27,7 @@ const TTLS: &[u32] = &[0, 5, 60, 300, 3600, 86_400];
 pub(crate) fn zone(rng: &mut Rng, apex: &Name, apexes: &[Name], signed: bool) -> Zone {
     let zone = Zone::new(apex.clone(), rng.next(), rng.chance(10));
     let hides = rng.chance(5);
-    let mut maker = Maker { zone, rng, apexes, hides };
+    let mut maker = Maker { zone, rng, apexes, hides, signed };
     let has_relatives = apexes.iter().any(|other| other != apex && (other.is_within(apex) || apex.is_within(other)));
     if !has_relatives && maker.rng.chance(4) {
         maker.redirected_apex();
@@ -40,9 +40,6 @@ pub(crate) fn zone(rng: &mut Rng, apex: &Name, apexes: &[Name], signed: bool) ->
     if maker.rng.chance(60) {
         maker.delegate_children();
     }
-    if signed {
-        maker.zone.sets.retain(|(_, rtype), _| !rtype.starts_with("TYPE"));
-    }
     maker.zone
 }
 
@@ -52,12 +49,14 @@ struct Maker<'r> {
     apexes: &'r [Name],
     /// Whether it has data where a zone below it is served, besides its delegation and its name server.
     hides: bool,
+    signed: bool,
 }
 
 impl Maker<'_> {
     fn add(&mut self, owner: &Name, rtype: &str, rdata: impl Into<String>) {
         let ttl = *self.rng.pick(TTLS);
-        if !self.is_elsewhere(owner, rtype) {
+        let too_long = self.signed && owner.wire_len() > MAX_NAME - 2;
+        if !self.is_elsewhere(owner, rtype) && !too_long {
             self.zone.add(owner, rtype, ttl, rdata);
         }
     }
@@ -353,7 +352,8 @@ impl Maker<'_> {
     }
 
     fn long_name(&mut self) {
-        let length = *self.rng.pick(&[130, 250, 254, MAX_NAME]);
+        let longest = if self.signed { MAX_NAME - 2 } else { MAX_NAME }; // dnssec-signzone puts a wildcard below each
+        let length = *self.rng.pick(&[130, 240, longest - 1, longest]);
         let apex = self.zone.apex.clone();
         let name = long(&apex, length);
         match self.rng.below(4) {

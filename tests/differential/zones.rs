@@ -30,11 +30,20 @@ pub(crate) struct Zone {
     style: u64,
 }
 
+/// How a signed zone proves what is absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Denial {
+    Nsec,
+    Nsec3,
+    /// NSEC3 without records for delegations that are not signed (RFC 5155 section 6).
+    OptOut,
+}
+
 /// Zones that are served together.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Batch {
     pub(crate) zones: Vec<Zone>,
-    /// Whether they are signed: what only makes signed zones hard to sign is left out.
+    /// Whether they are signed.
     pub(crate) signed: bool,
     /// Families with data below a DNAME.
     redirected: HashSet<Name>,
@@ -151,6 +160,16 @@ impl Zone {
     pub(crate) fn owners(&self) -> Vec<Name> {
         let owners: BTreeSet<&Name> = self.sets.keys().map(|(owner, _)| owner).collect();
         owners.into_iter().cloned().collect()
+    }
+
+    /// Its name without the final dot, as files and configurations name it.
+    pub(crate) fn file_name(&self) -> String {
+        self.apex.to_string().trim_end_matches('.').to_owned()
+    }
+
+    /// How its absence proofs are made when it is signed.
+    pub(crate) fn denial(&self) -> Denial {
+        [Denial::Nsec, Denial::Nsec3, Denial::OptOut][(self.style % 3) as usize]
     }
 
     /// The zone file, some of its letters in upper case.
