@@ -151,6 +151,7 @@ pub(crate) fn differing(query: &Query, ours: &Response, theirs: &Response) -> Ve
     check(Aspect::Rcode, ours.rcode == theirs.rcode);
     check(Aspect::Aa, bit(0x0400));
     check(Aspect::Answer, ours.chain() == theirs.chain());
+    check(Aspect::Signatures, ours.signatures() == theirs.signatures());
     check(Aspect::Authority, ours.authority_set() == theirs.authority_set());
     check(Aspect::Additional, ours.additional_set() == theirs.additional_set());
     differing

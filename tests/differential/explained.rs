@@ -18,6 +18,8 @@ pub(crate) enum Aspect {
     /// Whether there is an OPT record, its version and its DO bit.
     Edns,
     Answer,
+    /// Of the answer section.
+    Signatures,
     Authority,
     Additional,
 }
@@ -46,7 +48,7 @@ pub(crate) struct Explained {
     pub(crate) applies: fn(&Case<'_>) -> bool,
 }
 
-use Aspect::{Aa, Additional, Answer, Authority, Rcode, Tc};
+use Aspect::{Aa, Additional, Answer, Authority, Rcode, Signatures, Tc};
 
 const EVERYBODY: &[Peer] = &Peer::ALL;
 
@@ -66,14 +68,17 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         reason: "ANY may be answered by HINFO (section 4.2, as we do), by one set (4.1: BIND, Knot) or by TC (4.4: NSD, \
                  whatever the name)",
         peers: EVERYBODY,
-        aspects: &[Tc, Answer, Authority, Additional],
-        applies: |case| case.query.rtype == types::ANY && is_hinfo(case.ours),
+        aspects: &[Tc, Answer, Signatures, Authority, Additional],
+        applies: |case| {
+            let one = is_hinfo(case.ours) || case.ours.chain().len() == 1;
+            case.query.rtype == types::ANY && one
+        },
     },
     Explained {
         name: "RFC 8482 ANY refused before the name is looked up (NSD)",
         reason: "NSD's refuse-any answers TC over UDP without looking at the name; over TCP it answers",
         peers: &[Peer::Nsd],
-        aspects: &[Rcode, Aa, Tc, Answer, Authority, Additional],
+        aspects: &[Rcode, Aa, Tc, Answer, Signatures, Authority, Additional],
         applies: |case| case.query.rtype == types::ANY && case.theirs.truncated() && case.theirs.answer.is_empty(),
     },
     Explained {
@@ -81,7 +86,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         reason: "the CNAME made from a DNAME is an answer to ANY; BIND stops there, Knot and NSD go on and add a set that \
                  they find, we go on and add nothing",
         peers: EVERYBODY,
-        aspects: &[Rcode, Answer, Authority, Additional],
+        aspects: &[Rcode, Answer, Signatures, Authority, Additional],
         applies: |case| {
             let (ours, theirs) = (case.ours.chain(), case.theirs.chain());
             let is_made = ours.len() >= 2 && ours[0].0.1 == types::DNAME;
@@ -95,6 +100,30 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         peers: &[Peer::Nsd],
         aspects: &[Authority, Additional],
         applies: has_own_servers,
+    },
+    Explained {
+        name: "RFC 4035 proofs of more than is asked",
+        reason: "RFC 4035 section 3.1.3 and RFC 5155 section 7.2 say which records prove that something is absent; some \
+                 add one that is not needed or leave out that an empty wildcard is empty. We agree with another",
+        peers: EVERYBODY,
+        aspects: &[Authority],
+        applies: |case| {
+            let (ours, theirs) = (case.ours.authority_set(), case.theirs.authority_set());
+            let is_proof = |record: &&&Record| is_denial(record.rtype) || is_denial(record.covered());
+            let part = ours.is_subset(&theirs) || theirs.is_subset(&ours);
+            let agreed = case.all.iter().any(|(_, other)| other.authority_set() == ours);
+            part && agreed && ours.symmetric_difference(&theirs).all(|record| is_proof(&record))
+        },
+    },
+    Explained {
+        name: "RFC 4035 question for RRSIG",
+        reason: "signatures are no set of their own (section 2.2): some answer all of a name (we, NSD), some one",
+        peers: EVERYBODY,
+        aspects: &[Signatures],
+        applies: |case| {
+            let (ours, theirs) = (case.ours.signatures(), case.theirs.signatures());
+            case.query.rtype == types::RRSIG && !theirs.is_empty() && theirs.is_subset(&ours)
+        },
     },
     Explained {
         name: "RFC 9471 glue of other names (BIND)",
@@ -138,7 +167,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         name: "RFC 1034 chains end with the zone",
         reason: "section 4.3.2 step 3a: the search starts again at all zones of the server (we, NSD); BIND and Knot stay                  in the zone of the question. NSD is not given every zone",
         peers: EVERYBODY,
-        aspects: &[Answer, Authority, Additional, Rcode, Aa, Tc],
+        aspects: &[Answer, Signatures, Authority, Additional, Rcode, Aa, Tc],
         applies: stops_at_zone,
     },
     Explained {
@@ -146,7 +175,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         reason: "RRSIG and NSEC stand beside a CNAME (section 2.5), so that a query for them need not follow it: BIND and \
                  Knot do not, NSD does",
         peers: EVERYBODY,
-        aspects: &[Answer, Authority, Additional, Rcode, Tc],
+        aspects: &[Answer, Signatures, Authority, Additional, Rcode, Tc],
         applies: |case| {
             let (ours, theirs) = (case.ours.chain(), case.theirs.chain());
             let part = ours.starts_with(&theirs) || theirs.starts_with(&ours);
@@ -159,7 +188,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         reason: "a name between an apex and a zone below it that we serve exists, delegated or not (so NSD), and no \
                  wildcard above it counts; BIND and Knot look at one zone alone",
         peers: &[Peer::Bind, Peer::Knot],
-        aspects: &[Rcode, Answer, Authority, Additional],
+        aspects: &[Rcode, Answer, Signatures, Authority, Additional],
         applies: is_above_zone,
     },
     Explained {
@@ -217,7 +246,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         name: "RFC 1034 loop through a wildcard (Knot)",
         reason: "Knot answers the first alias of a loop a second time when its name is that of the wildcard",
         peers: &[Peer::Knot],
-        aspects: &[Answer],
+        aspects: &[Answer, Signatures],
         applies: |case| is_loop(case.ours) && case.theirs.chain().starts_with(&case.ours.chain()),
     },
     Explained {
@@ -225,7 +254,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         reason: "section 3.1.4.1: DS is answered by the parent's zone, as BIND and Knot do; NSD goes up by two when a \
                  zone, its child and its grandchild are all served",
         peers: &[Peer::Nsd],
-        aspects: &[Aa, Answer, Authority, Additional, Rcode],
+        aspects: &[Aa, Answer, Signatures, Authority, Additional, Rcode],
         applies: |case| {
             let is_apex = case.batch.is_apex(&case.query.name);
             let above = case.batch.zones.iter().filter(|zone| case.query.name.is_within(&zone.apex)).count();
@@ -237,7 +266,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         reason: "section 3.2: YXDOMAIN and nothing more when the new name would be too long; Knot goes on with a part of it, \
                  or shows the SOA, or sets TC",
         peers: &[Peer::Knot],
-        aspects: &[Rcode, Answer, Authority, Additional, Tc],
+        aspects: &[Rcode, Answer, Signatures, Authority, Additional, Tc],
         applies: |case| case.ours.rcode == 6 && case.theirs.answer.first() == case.ours.answer.first(),
     },
     Explained {
@@ -254,7 +283,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         name: "RFC 4035 DS at the end of an alias",
         reason: "section 3.1.4.1: DS of an apex is the parent's, also behind an alias (we, NSD); BIND and Knot ask the child",
         peers: &[Peer::Bind, Peer::Knot],
-        aspects: &[Rcode, Answer, Authority],
+        aspects: &[Rcode, Answer, Signatures, Authority],
         applies: |case| {
             let name = last_name(case.ours, case.query);
             let is_apex = case.batch.is_apex(&name);
@@ -277,7 +306,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
                 bindings.iter().flat_map(|record| record.target().into_iter().chain([record.owner.clone()])).collect();
             let (ours, theirs) = (case.ours.additional_set(), case.theirs.additional_set());
             let odd = |record: &Record| record.owner.is_wildcard() || record.rtype == types::CNAME;
-            case.ours.answer.last().as_ref().is_some_and(is_binding)
+            case.ours.last().as_ref().is_some_and(is_binding)
                 && ours.symmetric_difference(&theirs).all(|record| named.contains(&record.owner) || odd(record))
         },
     },
@@ -294,7 +323,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         reason: "NSD keeps one tree of names for all zones, and finds names in a child zone that only the parent's file \
                  has; they are hidden by the delegation (section 4.2)",
         peers: &[Peer::Nsd],
-        aspects: &[Rcode, Answer, Authority, Additional],
+        aspects: &[Rcode, Answer, Signatures, Authority, Additional],
         applies: |case| {
             let hidden = |name: &Name| {
                 let Some(own) = case.batch.zone_of(name) else { return false };
@@ -311,17 +340,17 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         reason: "section 3.6.2 sets no limit to chains of aliases; Knot stops after 5, NSD after 7 or at a DNAME that leads \
                  below itself, BIND with SERVFAIL after 11, we after 16",
         peers: EVERYBODY,
-        aspects: &[Answer, Rcode, Authority, Additional, Tc],
+        aspects: &[Answer, Signatures, Rcode, Authority, Additional, Tc],
         applies: stops_early,
     },
     Explained {
         name: "RFC 6672 data below a DNAME (Knot)",
         reason: "section 2.4 forbids them; Knot finds names below a DNAME, BIND and we redirect them",
         peers: &[Peer::Knot],
-        aspects: &[Answer, Rcode, Aa, Authority, Additional, Tc],
+        aspects: &[Answer, Signatures, Rcode, Aa, Authority, Additional, Tc],
         applies: |case| {
             let zone = |name: &Name| case.batch.zone_of(name).is_some_and(Zone::has_data_below_redirects);
-            let owner = case.ours.answer.last().map_or(&case.query.name, |record| &record.owner);
+            let owner = case.ours.last().map_or(&case.query.name, |record| &record.owner);
             let redirected = case.ours.answer.iter().any(|record| record.rtype == types::DNAME);
             (redirected || case.ours.truncated()) && (zone(&case.query.name) || zone(owner))
         },
@@ -333,7 +362,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         aspects: &[Additional],
         applies: |case| {
             const RARE: &[u16] = &[3, 4, 7, 14, 18, 21, 35, 36];
-            let is_rare = case.ours.answer.last().is_some_and(|record| RARE.contains(&record.rtype));
+            let is_rare = case.ours.last().is_some_and(|record| RARE.contains(&record.rtype));
             let (ours, theirs) = (&case.ours.additional, &case.theirs.additional);
             is_rare && (is_part(ours, theirs) || is_part(theirs, ours))
         },
@@ -344,7 +373,11 @@ pub(crate) const EXPLAINED: &[Explained] = &[
 const LONG_CHAIN: usize = 5;
 
 fn is_hinfo(response: &Response) -> bool {
-    response.answer.last().is_some_and(|record| record.rtype == types::HINFO && record.rdata == b"\x07RFC8482\0")
+    response.last().is_some_and(|record| record.rtype == types::HINFO && record.rdata == b"\x07RFC8482\0")
+}
+
+fn is_denial(rtype: u16) -> bool {
+    matches!(rtype, types::NSEC | types::NSEC3)
 }
 
 /// Whether every record of `part` is in `whole`.
@@ -362,18 +395,25 @@ fn cut_of(response: &Response) -> Option<&Name> {
 /// A positive answer to which the peer added the NS set of the zone and nothing else but the addresses of its servers.
 fn has_own_servers(case: &Case<'_>) -> bool {
     let servers = &case.theirs.authority;
-    let is_apex = |record: &Record| record.rtype == types::NS && case.batch.is_apex(&record.owner);
-    if !case.ours.authority.is_empty() || case.theirs.answer.is_empty() || !servers.iter().all(is_apex) {
+    let is_apex = |record: &Record| {
+        (record.rtype == types::NS || record.covered() == types::NS) && case.batch.is_apex(&record.owner)
+    };
+    let (ours, theirs) = (case.ours.authority_set(), case.theirs.authority_set());
+    let positive = !case.ours.answer.is_empty() && !ours.iter().any(|record| record.rtype == types::SOA);
+    if !positive || !ours.is_subset(&theirs) || !theirs.difference(&ours).all(|record| is_apex(record)) {
         return false;
     }
-    let targets: Vec<Name> = servers.iter().filter_map(Record::target).collect();
+    let servers: Vec<&Record> = servers.iter().filter(|record| record.rtype == types::NS).collect();
+    let targets: Vec<Name> = servers.iter().filter_map(|record| record.target()).collect();
     let mut more = case.theirs.additional.iter().filter(|record| !case.ours.additional.contains(record));
-    let bindings = case.ours.answer.last().is_some_and(|record| matches!(record.rtype, types::SVCB | types::HTTPS));
+    let bindings = case.ours.last().is_some_and(|record| matches!(record.rtype, types::SVCB | types::HTTPS));
     let zone = |name: &Name| case.batch.zone_of(name).map(|zone| &zone.apex);
     let mut less = case.ours.additional.iter().filter(|record| !case.theirs.additional.contains(record));
     let home = servers.first().map(|record| &record.owner);
+    // Beyond what every network carries, NSD adds nothing.
+    let limit = case.query.limit().min(1232);
+    let full = length_of_all(case).max(case.ours.plain_length()).max(case.theirs.plain_length()) > limit;
     // NSD does not know RFC 9460.
-    let full = length_of_all(case) > 1232; // beyond which NSD adds nothing
     let optional = |record: &Record| bindings || full || zone(&record.owner) != home || is_hidden(case, &record.owner);
     less.all(optional) && more.all(|record| targets.contains(&record.owner))
 }
@@ -399,7 +439,7 @@ fn is_above_zone(case: &Case<'_>) -> bool {
 /// in the other.
 fn stops_at_zone(case: &Case<'_>) -> bool {
     let (ours, theirs) = (case.ours.chain(), case.theirs.chain());
-    let Some(last) = case.theirs.answer.last().filter(|record| record.rtype == types::CNAME) else { return false };
+    let Some(last) = case.theirs.last().filter(|record| record.rtype == types::CNAME) else { return false };
     let Some(target) = last.target() else { return false };
     let zone = |name: &Name| case.batch.zone_of(name).map(|zone| &zone.apex);
     let leaves = zone(&last.owner) != zone(&target);
@@ -466,6 +506,6 @@ fn aliases(response: &Response) -> usize {
 
 /// Whether the last alias leads to a name that was answered before.
 fn is_loop(response: &Response) -> bool {
-    let last = response.answer.last().and_then(Record::target);
+    let last = response.last().and_then(Record::target);
     last.is_some_and(|target| response.answer.iter().any(|record| record.owner == target))
 }

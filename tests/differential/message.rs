@@ -38,7 +38,7 @@ pub(crate) struct Response {
 }
 
 /// One set of records in the order of the answer section: its records have no order.
-pub(crate) type Group = ((Name, u16, u16), BTreeSet<Record>);
+pub(crate) type Group = ((Name, u16), BTreeSet<Record>);
 
 impl Response {
     /// Takes a whole message apart; what does not parse is a fault of the server that sent it.
@@ -79,11 +79,12 @@ impl Response {
         self.flags & 0x0400 != 0
     }
 
-    /// The answer section as sets in their order; signatures are sets of their own.
+    /// The answer section as sets in their order. Where the signatures stand between them means nothing; see
+    /// [`Self::signatures`].
     pub(crate) fn chain(&self) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
-        for record in &self.answer {
-            let key = (record.owner.clone(), record.rtype, record.covered());
+        for record in self.answer.iter().filter(|record| record.rtype != types::RRSIG) {
+            let key = (record.owner.clone(), record.rtype);
             match groups.last_mut().filter(|(last, _)| *last == key) {
                 Some((_, records)) => {
                     records.insert(record.clone());
@@ -92,6 +93,16 @@ impl Response {
             }
         }
         groups
+    }
+
+    /// The last record of the answer section that is no signature.
+    pub(crate) fn last(&self) -> Option<&Record> {
+        self.answer.iter().rfind(|record| record.rtype != types::RRSIG)
+    }
+
+    /// The signatures of the answer section.
+    pub(crate) fn signatures(&self) -> BTreeSet<&Record> {
+        self.answer.iter().filter(|record| record.rtype == types::RRSIG).collect()
     }
 
     /// How long the message would be without compression.
