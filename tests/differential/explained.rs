@@ -116,6 +116,27 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         },
     },
     Explained {
+        name: "RFC 4035 NSEC of a delegation (BIND)",
+        reason: "section 3.1.4: a delegation is answered by a referral, whose NSEC proves that there is no DS; BIND answers \
+                 the NSEC to who asks for it",
+        peers: &[Peer::Bind],
+        aspects: &[Aa, Answer, Signatures, Authority, Additional],
+        applies: |case| {
+            let is_asked = case.query.rtype == types::NSEC && cut_of(case.ours) == Some(&case.query.name);
+            is_asked && is_part(&case.theirs.answer, &case.ours.authority)
+        },
+    },
+    Explained {
+        name: "RFC 2181 what fits of longer proofs",
+        reason: "section 9: who adds a proof that others leave out needs TC earlier; the question is asked again over TCP",
+        peers: EVERYBODY,
+        aspects: &[Tc],
+        applies: |case| {
+            let whole = if case.ours.truncated() { case.theirs } else { case.ours };
+            whole.authority.iter().any(|record| is_denial(record.rtype)) && whole.length * 2 > case.query.limit()
+        },
+    },
+    Explained {
         name: "RFC 4035 question for RRSIG",
         reason: "signatures are no set of their own (section 2.2): some answer all of a name (we, NSD), some one",
         peers: EVERYBODY,
@@ -266,8 +287,8 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         reason: "section 3.2: YXDOMAIN and nothing more when the new name would be too long; Knot goes on with a part of it, \
                  or shows the SOA, or sets TC",
         peers: &[Peer::Knot],
-        aspects: &[Rcode, Answer, Signatures, Authority, Additional, Tc],
-        applies: |case| case.ours.rcode == 6 && case.theirs.answer.first() == case.ours.answer.first(),
+        aspects: &[Rcode, Aa, Answer, Signatures, Authority, Additional, Tc],
+        applies: |case| case.ours.rcode == 6,
     },
     Explained {
         name: "RFC 2181 what fits of a longer chain",
@@ -305,7 +326,10 @@ pub(crate) const EXPLAINED: &[Explained] = &[
             let named: Vec<Name> =
                 bindings.iter().flat_map(|record| record.target().into_iter().chain([record.owner.clone()])).collect();
             let (ours, theirs) = (case.ours.additional_set(), case.theirs.additional_set());
-            let odd = |record: &Record| record.owner.is_wildcard() || record.rtype == types::CNAME;
+            let odd = |record: &Record| {
+                let proof = is_denial(record.rtype) || is_denial(record.covered());
+                record.owner.is_wildcard() || record.rtype == types::CNAME || proof
+            };
             case.ours.last().as_ref().is_some_and(is_binding)
                 && ours.symmetric_difference(&theirs).all(|record| named.contains(&record.owner) || odd(record))
         },
@@ -448,7 +472,8 @@ fn stops_at_zone(case: &Case<'_>) -> bool {
         _ => record.rtype == types::NS && case.peer == Peer::Knot,
     };
     let lacks = case.peer != Peer::Nsd || !case.batch.is_served_by(Peer::Nsd, &target);
-    leaves && lacks && ours.starts_with(&theirs) && case.theirs.authority.iter().all(own)
+    let shared = |record: &Record| own(record) || case.ours.authority.contains(record);
+    leaves && lacks && ours.starts_with(&theirs) && case.theirs.authority.iter().all(shared)
 }
 
 /// One of the two chains of aliases is the beginning of the other, and where it stops nobody has to go on.
