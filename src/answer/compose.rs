@@ -95,7 +95,8 @@ struct Composer<'v, 'q> {
     composed: Composed<'v>,
 }
 
-/// Follows aliases as long as they stay in our zones; the last name decides the rcode (RFC 6604 section 2).
+/// Follows aliases as long as they stay in our zones; the last name decides the rcode (RFC 6604 section 2). A CNAME that
+/// a DNAME gives is what was asked when CNAME was asked.
 pub(super) fn compose<'v>(view: &'v View, query: &Query<'_>, found: Found<'v>) -> Answer<'v> {
     let mut composer = Composer {
         view,
@@ -112,7 +113,6 @@ pub(super) fn compose<'v>(view: &'v View, query: &Query<'_>, found: Found<'v>) -
         let target = match found {
             Found::Alias(zone, set) => composer.follow_alias(zone, set),
             Found::Redirect(zone, set) => match composer.follow_redirect(zone, set) {
-                // The CNAME made from the DNAME is what was asked.
                 Some(target) => Some(target).filter(|_| query.rtype != Rtype::CNAME),
                 None => {
                     end.rcode = Rcode::YXDOMAIN;

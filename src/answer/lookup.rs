@@ -86,7 +86,8 @@ fn exact<'v>(view: &'v View, entry: Entry<'v>, name: &[u8], rtype: Rtype) -> Fou
     at_entry(zone, entry, rtype)
 }
 
-/// What an entry that is ours to answer has of a type.
+/// What an entry that is ours to answer has of a type. RRSIG and NSEC stand beside an alias (RFC 4035 section 2.5), so it
+/// does not lead to those of another name.
 fn at_entry<'v>(zone: &'v Zone, entry: Entry<'v>, rtype: Rtype) -> Found<'v> {
     if let Some(set) = entry.set(rtype) {
         return Found::Set(zone, set);
@@ -94,7 +95,8 @@ fn at_entry<'v>(zone: &'v Zone, entry: Entry<'v>, rtype: Rtype) -> Found<'v> {
     if rtype == Rtype::RRSIG && entry.is_signed() {
         return Found::Signatures(zone, entry);
     }
-    if let Some(alias) = entry.set(Rtype::CNAME) {
+    let follows = !matches!(rtype, Rtype::RRSIG | Rtype::NSEC);
+    if let Some(alias) = entry.set(Rtype::CNAME).filter(|_| follows) {
         return if rtype == Rtype::ANY { Found::Any(zone, entry) } else { Found::Alias(zone, alias) };
     }
     if rtype == Rtype::ANY && (!entry.is_empty() || entry.is(APEX)) {

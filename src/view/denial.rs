@@ -14,6 +14,8 @@ use crate::model::{Name, Record, Rtype};
 
 /// SHA-1, the only hash of NSEC3 (RFC 5155 section 11).
 const SHA1: u8 = 1;
+/// The most iterations that any key may have (RFC 5155 section 10.3): more would let queries take all our time.
+const MAX_ITERATIONS: u16 = 2500;
 /// Octets of RDATA before the salt, in NSEC3PARAM and NSEC3 alike: algorithm, flags, iterations, salt length.
 const PARAM_HEAD: usize = 5;
 
@@ -108,10 +110,10 @@ impl Nsec3Chain {
     }
 }
 
-/// Iterations and salt of an NSEC3PARAM record that says a chain is there.
+/// Iterations and salt of an NSEC3PARAM record that says a chain is there, which we are ready to search.
 fn parameters(record: &Record) -> Option<(u16, &[u8])> {
     let flags = record.rdata.get(1)?;
-    split(&record.rdata).filter(|_| *flags == 0)
+    split(&record.rdata).filter(|(iterations, _)| *flags == 0 && *iterations <= MAX_ITERATIONS)
 }
 
 /// Iterations and salt of NSEC3 or NSEC3PARAM data with a hash that is known.
