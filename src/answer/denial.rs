@@ -26,7 +26,7 @@ impl<'v> Prover<'v, '_> {
         let wildcard = wildcard_name(encloser.name(), &mut room);
         match self.zone.denial() {
             Some(Denial::Nsec(_)) => self.nsec(name),
-            Some(Denial::Nsec3(chain)) => self.enclosed(chain, name, encloser.name()),
+            Some(Denial::Nsec3(chain)) => _ = self.enclosed(chain, name, encloser.name()),
             None => {}
         }
         if let Some(wildcard) = wildcard {
@@ -34,16 +34,18 @@ impl<'v> Prover<'v, '_> {
         }
     }
 
-    /// Neither the name nor a wildcard for it exists.
+    /// Neither the name nor a wildcard for it exists: no wildcard below the closest encloser that can be proved, which is
+    /// where a validator looks for one (RFC 5155 section 8.4).
     pub(super) fn no_name(mut self, name: &[u8]) {
         let Some(encloser) = closest_encloser(self.view, name) else { return };
+        let mut provable = encloser.name();
         match self.zone.denial() {
             Some(Denial::Nsec(_)) => self.nsec(name),
-            Some(Denial::Nsec3(chain)) => self.enclosed(chain, name, encloser.name()),
+            Some(Denial::Nsec3(chain)) => provable = self.enclosed(chain, name, provable),
             None => {}
         }
         let mut room = [0; MAX_NAME];
-        if let Some(wildcard) = wildcard_name(encloser.name(), &mut room) {
+        if let Some(wildcard) = wildcard_name(provable, &mut room) {
             self.either(wildcard);
         }
     }
@@ -65,22 +67,25 @@ impl<'v> Prover<'v, '_> {
             Some(Denial::Nsec(_)) => self.nsec(name),
             Some(Denial::Nsec3(chain)) => match chain.find(name).filter(|link| link.matches) {
                 Some(link) => self.aside(link.at),
-                None => self.enclosed(chain, name, parent(name).unwrap_or(name)),
+                None => _ = self.enclosed(chain, name, parent(name).unwrap_or(name)),
             },
             None => {}
         }
     }
 
     /// The closest provable encloser's record, and the one that covers the next closer name (RFC 5155 section 7.2.1).
-    fn enclosed(&mut self, chain: &Nsec3Chain, name: &[u8], encloser: &[u8]) {
+    /// Returns that encloser: above delegations that were opted out, names exist without a record.
+    fn enclosed<'n>(&mut self, chain: &Nsec3Chain, name: &[u8], encloser: &'n [u8]) -> &'n [u8] {
         let mut provable = Some(encloser);
         while let Some(above) = provable {
             if let Some(link) = chain.find(above).filter(|link| link.matches) {
                 self.aside(link.at);
-                return self.nsec3(chain, next_closer(name, above));
+                self.nsec3(chain, next_closer(name, above));
+                return above;
             }
             provable = parent(above).filter(|above| above.len() >= self.zone.apex.as_wire().len());
         }
+        encloser
     }
 
     /// The record at a name or over it.

@@ -238,6 +238,38 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         applies: |case| case.ours.answer.len() > 13 && is_part(&case.theirs.additional, &case.ours.additional),
     },
     Explained {
+        name: "RFC 8020 proofs of names above a zone of ours (NSD)",
+        reason: "the parent's NSEC3 chain does not know the name, which only exists because of the zone below it",
+        peers: &[Peer::Nsd],
+        aspects: &[Authority],
+        applies: |case| case.batch.signed && case.ours.rcode == case.theirs.rcode && is_above_zone(case),
+    },
+    Explained {
+        name: "RFC 4035 other proofs at the end of a chain (NSD)",
+        reason: "NSD leaves out records of NSEC3 proofs, or adds some; where BIND and Knot do not follow into the other zone \
+                 there is no third opinion",
+        peers: &[Peer::Nsd],
+        aspects: &[Authority],
+        applies: |case| {
+            let (ours, theirs) = (case.ours.authority_set(), case.theirs.authority_set());
+            let is_proof = |record: &Record| is_denial(record.rtype) || is_denial(record.covered());
+            let zone = |name: &Name| case.batch.zone_of(name).map(|zone| &zone.apex);
+            let left = zone(&last_name(case.ours, case.query)) != zone(&case.query.name);
+            left && ours.symmetric_difference(&theirs).all(|record| is_proof(record))
+        },
+    },
+    Explained {
+        name: "RFC 5155 no such name in an opt-out span (Knot)",
+        reason: "Knot gives up, without AA and SOA, when the wildcard exists that the closest provable encloser has, which \
+                 does not stand for the name; BIND and we answer",
+        peers: &[Peer::Knot],
+        aspects: &[Aa, Answer, Signatures, Authority, Tc],
+        applies: |case| {
+            let gives_up = !case.theirs.authoritative() && case.theirs.authority.is_empty();
+            case.batch.signed && case.ours.rcode == 3 && case.theirs.rcode == 3 && gives_up
+        },
+    },
+    Explained {
         name: "RFC 2181 what fits",
         reason: "section 9: additional data that do not fit are left out, all or some of them, and what is required sets \
                  TC. How much fits depends on compression, which BIND does by case and others leave out in places",
