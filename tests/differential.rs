@@ -12,6 +12,7 @@
 //! | `queries` | choose questions about a zone |
 //! | `peers`, `exchange` | start the servers, ask them |
 //! | `message`, `compare` | take answers apart, compare them |
+//! | `transfers` | compares our AXFR of each zone with BIND's |
 //! | `explained` | differences that are no fault, with their RFC |
 //!
 //! `cargo test` runs a short form from a fixed seed. `make differential` runs the long one: DIFFERENTIAL_ZONES zones in
@@ -40,6 +41,8 @@ mod shapes;
 #[path = "differential/sign.rs"]
 mod sign;
 mod support;
+#[path = "differential/transfers.rs"]
+mod transfers;
 #[path = "differential/types.rs"]
 mod types;
 #[path = "differential/zones.rs"]
@@ -68,6 +71,7 @@ fn compare(signed: bool) {
         let batch = Batch::generate(seed, zones.min(BATCH), signed);
         let servers = Servers::start(&batch);
         outcome.add(compare::run(&batch, &servers, seed, PER_ZONE));
+        outcome.unexplained.extend(transfers::compare(&batch, &servers));
     }
     println!("{}", outcome.summary());
     outcome.assert_explained(seed);

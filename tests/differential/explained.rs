@@ -140,10 +140,11 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         name: "RFC 4035 question for RRSIG",
         reason: "signatures are no set of their own (section 2.2): some answer all of a name (we, NSD), some one",
         peers: EVERYBODY,
-        aspects: &[Signatures],
+        aspects: &[Signatures, Tc],
         applies: |case| {
             let (ours, theirs) = (case.ours.signatures(), case.theirs.signatures());
-            case.query.rtype == types::RRSIG && !theirs.is_empty() && theirs.is_subset(&ours)
+            let part = theirs.is_subset(&ours) || case.ours.truncated();
+            case.query.rtype == types::RRSIG && !theirs.is_empty() && part
         },
     },
     Explained {
