@@ -3,11 +3,15 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test setup lint deny advisories doc tests fuzz bench fmt clean
+.PHONY: help run test setup lint deny advisories doc tests differential fuzz bench fmt clean
 
 # Seconds that `make fuzz` gives each target; `make test` takes FUZZ_TEST of them.
 SECONDS := 30
 FUZZ_TEST := 5
+
+# What `make differential` compares: generated zones, from a seed; an empty one is chosen by chance and printed.
+ZONES := 3000
+SEED :=
 
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := target/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
@@ -55,6 +59,12 @@ tests: ## the tests alone; prints their total
 	cargo test --locked --no-fail-fast 2>&1 | tee target/tests.log
 	@awk '/^test result:/ { passed += $$4; failed += $$6 } \
 	    END { printf "%d passed, %d failed\n", passed, failed; exit passed == 0 }' target/tests.log
+
+differential: ## compare our answers with BIND's, Knot's and NSD's on ZONES zones, from SEED
+	@scripts/packages.sh test
+	@seed='$(SEED)'; export DIFFERENTIAL_SEED=$${seed:-$$((RANDOM * 32768 + RANDOM))} DIFFERENTIAL_ZONES=$(ZONES); \
+	    echo "make differential ZONES=$(ZONES) SEED=$$DIFFERENTIAL_SEED"; \
+	    cargo test --locked --test differential -- --nocapture
 
 fuzz: ## run every fuzz target for SECONDS seconds
 	@scripts/packages.sh test
