@@ -30,7 +30,7 @@ pub struct ServeArgs {
     #[arg(long = "zone", value_name = "NAME", value_parser = values::target)]
     pub zones: Vec<Name>,
 
-    /// Directory of zone files, one NAME.zone for each zone
+    /// Directory of zone files, one for each zone: NAME.zone, db.NAME or NAME.db
     #[arg(long, value_name = "DIR")]
     pub zones_dir: Option<PathBuf>,
 

@@ -123,7 +123,8 @@ impl Context<'_> {
 
     fn finding(&self, fault: &Fault) -> Finding {
         let (place, width) = self.place(&fault.at);
-        let line = self.text[fault.at.line_start..].split(|octet| *octet == b'\n').next().unwrap_or_default();
+        let ends = |octet: &u8| matches!(octet, b'\n' | b'\r');
+        let line = self.text[fault.at.line_start..].split(ends).next().unwrap_or_default();
         Finding::error(place, fault.message.as_str()).with_width(width).with_source(line)
     }
 }
