@@ -181,11 +181,13 @@ fn gather(args: &CheckArgs, served: Option<&Served>) -> Result<Report, String> {
             config.zones_dir = Some(folder.clone());
         }
         match config.zone_files() {
-            Ok(chosen) if follow => subjects.chosen.push(chosen),
+            Ok(chosen) if follow && !chosen.files.is_empty() => {
+                folders.retain(|folder| config.zones_dir.as_ref() != Some(folder));
+                subjects.chosen.push(chosen);
+            }
             Ok(_) => {}
             Err(error) => report.refuse(path, error),
         }
-        folders.retain(|folder| !follow || config.zones_dir.as_ref() != Some(folder));
         subjects.configs.push(config);
     }
     for folder in &folders {
