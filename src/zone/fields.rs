@@ -44,8 +44,7 @@ fn length(field: Field, before: &[u8], rest: &[u8]) -> Option<usize> {
         Field::OptionalText if rest.is_empty() => Some(0),
         Field::OptionalText => string_length(rest),
         Field::Texts => strings(rest).map(|_| rest.len()),
-        Field::Types => windows(rest).filter(|types| !types.is_empty()).map(|_| rest.len()),
-        Field::SomeTypes => windows(rest).map(|_| rest.len()),
+        Field::Types => windows(rest).map(|_| rest.len()),
         Field::Prefixes => prefixes(rest).map(|_| rest.len()),
         Field::Params => params(rest).map(|_| rest.len()),
         Field::Hex | Field::Base64 | Field::Nsap => all_if(!rest.is_empty()),
@@ -196,6 +195,7 @@ pub(super) fn verify(rtype: Rtype, rdata: &[u8]) -> Result<(), String> {
             _ if rest.len() < 12 => Err("a digest has at least 12 octets".to_owned()),
             _ => Ok(()),
         },
+        (47, _) if name_length(rdata) == Some(rdata.len()) => Err("an NSEC record has at least one type".to_owned()),
         (50, [1, _, _, _, salt, rest @ ..]) => match rest.get(usize::from(*salt)) {
             Some(20) => Ok(()),
             other => Err(format!("a hash of algorithm 1 has 20 octets; this one has {}", other.unwrap_or(&0))),

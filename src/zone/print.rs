@@ -36,10 +36,8 @@ pub fn rdata(rtype: Rtype, rdata: &[u8]) -> String {
     let mut before = 0;
     for part in parts {
         let (field, octets) = part;
-        let brings_blank =
-            matches!(field, Field::Types | Field::SomeTypes | Field::LowTypes | Field::Params | Field::OptionalBase64)
-                || (octets.is_empty()
-                    && matches!(field, Field::OptionalText | Field::AddressSuffix | Field::PrefixName));
+        let brings_blank = matches!(field, Field::Types | Field::LowTypes | Field::Params | Field::OptionalBase64)
+            || (octets.is_empty() && matches!(field, Field::OptionalText | Field::AddressSuffix | Field::PrefixName));
         if before > 0 && !brings_blank {
             out.push(' ');
         }
@@ -103,7 +101,7 @@ fn write_part((field, octets): Part<'_>, before: &[u8], out: &mut String) -> fmt
         Field::OptionalBase64 => write!(out, " {}", BASE64.encode(octets)),
         Field::Base64 | Field::DashBase64 => out.write_str(&BASE64.encode(octets)),
         Field::Type => out.write_str(&types::mnemonic(Rtype(big_endian(octets) as u16))),
-        Field::Types | Field::SomeTypes => {
+        Field::Types => {
             let types = fields::windows(octets).unwrap_or_default();
             types.into_iter().try_for_each(|rtype| write!(out, " {}", types::mnemonic(rtype)))
         }

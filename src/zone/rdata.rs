@@ -195,8 +195,7 @@ fn read_special(field: Field, input: &mut Input<'_>, out: &mut Vec<u8>) -> Resul
     let octet = |input: &mut Input<'_>, names| special::named(input, names, 0xff).map(|value| value as u8);
     match field {
         Field::Type => out.extend(special::numbered_type(input)?.0.to_be_bytes()),
-        Field::Types => special::bitmap(input, out, true)?,
-        Field::SomeTypes => special::bitmap(input, out, false)?,
+        Field::Types => special::bitmap(input, out)?,
         Field::Algorithm => out.push(octet(input, mnemonics::ALGORITHMS)?),
         Field::Protocol => out.push(octet(input, mnemonics::PROTOCOLS)?),
         Field::DigestType => out.push(octet(input, mnemonics::DIGESTS)?),

@@ -111,11 +111,8 @@ pub(super) fn tag(input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), Fault>
     Ok(())
 }
 
-/// The bitmap of the types that are left (RFC 4034 section 4.1.2), at least one if `needed`.
-pub(super) fn bitmap(input: &mut Input<'_>, out: &mut Vec<u8>, needed: bool) -> Result<(), Fault> {
-    if needed && input.is_empty() {
-        return Err(input.fault("a record type is missing behind this"));
-    }
+/// The bitmap of the types that are left, which may be none (RFC 4034 section 4.1.2).
+pub(super) fn bitmap(input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     let mut types = std::collections::BTreeSet::new();
     while !input.is_empty() {
         types.insert(rdata::rtype(input)?.0);

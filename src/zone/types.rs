@@ -57,8 +57,6 @@ pub(super) enum Field {
     Type,
     /// A bitmap of record types, to the end (RFC 4034 section 4.1.2).
     Types,
-    /// The same, which may be empty (RFC 5155, RFC 7477).
-    SomeTypes,
     /// A bitmap of record types below 128, to the end (RFC 2535 section 5.2).
     LowTypes,
     /// Flags of a key, mnemonics or number (RFC 2535 section 3.1.2).
@@ -121,7 +119,7 @@ use Field::{
     AddressSuffix, Algorithm, Atm, Base64, Certificate, DashBase64, DigestType, Digits, Eui48, Eui64, Gateway,
     GatewayType, Hash, HashAlgorithm, Hex, HostIdentity, Ipv4, Ipv6, KeyFlags, Location, Locator, LongText, LowTypes,
     Name, Nsap, OptionalBase64, OptionalText, Params, PrefixLength, PrefixName, Prefixes, Protocol, Relay, RelayType,
-    Salt, Scheme, Seconds, Services, SomeTypes, Stamp, Substitution, Tag, Text, Texts, U8, U16, U32, Uri,
+    Salt, Scheme, Seconds, Services, Stamp, Substitution, Tag, Text, Texts, U8, U16, U32, Uri,
 };
 
 const SIGNATURE: &[Field] = &[Field::Type, Algorithm, U8, U32, Stamp, Stamp, U16, Name, Base64];
@@ -182,7 +180,7 @@ const TYPES: &[TypeInfo] = &[
     of("NSEC", &[Name, Field::Types]),
     of("DNSKEY", KEY),
     of("DHCID", &[Base64]),
-    of("NSEC3", &[HashAlgorithm, U8, U16, Salt, Hash, SomeTypes]),
+    of("NSEC3", &[HashAlgorithm, U8, U16, Salt, Hash, Field::Types]),
     of("NSEC3PARAM", &[HashAlgorithm, U8, U16, Salt]),
     of("TLSA", &[U8, U8, U8, Hex]),
     of("SMIMEA", &[U8, U8, U8, Hex]),
@@ -193,7 +191,7 @@ const TYPES: &[TypeInfo] = &[
     of("CDS", DIGEST),
     of("CDNSKEY", KEY),
     of("OPENPGPKEY", &[Base64]),
-    of("CSYNC", &[U32, U16, SomeTypes]),
+    of("CSYNC", &[U32, U16, Field::Types]),
     of("ZONEMD", &[U32, U8, U8, Hex]),
     of("SVCB", &[U16, Name, Params]),
     of("HTTPS", &[U16, Name, Params]),
