@@ -74,6 +74,8 @@ pub(super) struct Prefix(pub(super) u64);
 #[derive(Debug)]
 pub struct Rates {
     settings: RateLimit,
+    /// What an answer costs; `None` without limit.
+    tariffs: Tariffs,
     exempt_v4: Vec<Ipv4Net>,
     exempt_v6: Vec<Ipv6Net>,
     started: Instant,
@@ -104,6 +106,7 @@ impl Rates {
         Some(Self {
             exempt_v4: settings.exempt.iter().filter_map(v4).collect(),
             exempt_v6: settings.exempt.iter().filter_map(v6).collect(),
+            tariffs: Tariffs::new(settings),
             settings: settings.clone(),
             started: Instant::now(),
             hasher: FixedState::with_seed(seed),
@@ -140,7 +143,7 @@ impl Rates {
     /// Charges the client's prefix for one answer.
     pub fn charge_prefix(&self, client: IpAddr, now: Moment) -> Verdict {
         let prefix = self.prefix(client);
-        let Some(tariff) = self.tariff(self.settings.per_prefix) else { return Verdict::Pass };
+        let Some(tariff) = self.tariffs.per_prefix else { return Verdict::Pass };
         let answers = if self.is_filtered(prefix) { SAMPLE } else { 1 };
         let suppressed = self.prefixes.charge(self.hash_of(prefix), prefix.0, tariff, now.0, answers);
         self.verdict(prefix, suppressed)
@@ -154,7 +157,7 @@ impl Rates {
 
     /// The same for an answer that is known by kind and name.
     pub fn charge_name(&self, client: IpAddr, kind: Kind, name: &[u8], now: Moment) -> Verdict {
-        let Some(tariff) = self.tariff(self.rate(kind)) else { return Verdict::Pass };
+        let Some(tariff) = self.tariffs.of(kind) else { return Verdict::Pass };
         let prefix = self.prefix(client);
         let mut hasher = self.hasher.build_hasher();
         hasher.write_u64(prefix.0);
@@ -172,21 +175,6 @@ impl Rates {
     /// Hears that a worker has received as much as fits into a batch: more may be waiting.
     pub(super) fn pressed(&self) {
         self.wake(&self.pressed);
-    }
-
-    fn rate(&self, kind: Kind) -> u32 {
-        match kind {
-            Kind::Name => self.settings.per_name,
-            Kind::Wildcard | Kind::NoData | Kind::NoName => self.settings.per_zone,
-            Kind::Referral => self.settings.referrals,
-            Kind::Error => self.settings.errors,
-        }
-    }
-
-    /// What an answer costs at a rate; `None` without limit.
-    fn tariff(&self, rate: u32) -> Option<Tariff> {
-        let cost = SECOND.checked_div(rate.into())?;
-        Some(Tariff { cost, window: ticks(self.settings.window) })
     }
 
     fn verdict(&self, prefix: Prefix, suppressed: Suppressed) -> Verdict {
@@ -240,6 +228,39 @@ impl Rates {
             }
         };
         IpNet::new_assert(address, length)
+    }
+}
+
+/// What an answer costs, of each sort; worked out once.
+#[derive(Debug)]
+struct Tariffs {
+    per_name: Option<Tariff>,
+    per_zone: Option<Tariff>,
+    referrals: Option<Tariff>,
+    errors: Option<Tariff>,
+    per_prefix: Option<Tariff>,
+}
+
+impl Tariffs {
+    fn new(settings: &RateLimit) -> Self {
+        let window = ticks(settings.window);
+        let tariff = |rate: u32| SECOND.checked_div(rate.into()).map(|cost| Tariff { cost, window });
+        Self {
+            per_name: tariff(settings.per_name),
+            per_zone: tariff(settings.per_zone),
+            referrals: tariff(settings.referrals),
+            errors: tariff(settings.errors),
+            per_prefix: tariff(settings.per_prefix),
+        }
+    }
+
+    fn of(&self, kind: Kind) -> Option<Tariff> {
+        match kind {
+            Kind::Name => self.per_name,
+            Kind::Wildcard | Kind::NoData | Kind::NoName => self.per_zone,
+            Kind::Referral => self.referrals,
+            Kind::Error => self.errors,
+        }
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) const SECOND: u64 = 16_000_000;
 const WAYS: usize = 4;
 const COUNT_BITS: u32 = 8;
 const COUNT: u64 = (1 << COUNT_BITS) - 1;
+/// Where counting begins again: a multiple of nearly every `slip`.
+const SUPPRESSED: u64 = 240;
 
 /// A price list: what one answer costs, and how deep a debt can get.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +72,7 @@ impl Accounts {
         for _ in 0..2 {
             let quiet = (state >> COUNT_BITS).max(now) + tariff.cost * answers;
             let is_over = quiet > now + SECOND;
-            suppressed = if is_over { (state & COUNT) % COUNT + 1 } else { 0 };
+            suppressed = if is_over { (state & COUNT) % SUPPRESSED + 1 } else { 0 };
             let next = quiet.min(now + SECOND + tariff.window) << COUNT_BITS | suppressed;
             match account.state.compare_exchange_weak(state, next, Relaxed, Relaxed) {
                 Ok(_) => break,
