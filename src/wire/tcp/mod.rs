@@ -30,6 +30,9 @@ mod frames;
 mod transfer;
 mod writer;
 
+#[cfg(feature = "fuzzing")]
+pub use frames::messages;
+
 use super::decode::Origin;
 
 pub(super) use accept::{Service, serve};
