@@ -17,36 +17,32 @@ pub(super) struct Prover<'v, 'c> {
 
 impl<'v> Prover<'v, '_> {
     /// The name exists, or a wildcard stands for it, but not with this type.
-    pub(super) fn no_data(mut self, name: &[u8]) {
-        if self.view.find(name).is_some() {
-            return self.at(name);
-        }
-        let Some(encloser) = closest_encloser(self.view, name) else { return };
-        let mut room = [0; MAX_NAME];
-        let wildcard = wildcard_name(encloser.name(), &mut room);
-        match self.zone.denial() {
-            Some(Denial::Nsec(_)) => self.nsec(name),
-            Some(Denial::Nsec3(chain)) => _ = self.enclosed(chain, name, encloser.name()),
-            None => {}
-        }
-        if let Some(wildcard) = wildcard {
-            self.either(wildcard);
+    pub(super) fn no_data(self, name: &[u8]) {
+        match self.view.find(name) {
+            Some(_) => self.at(name),
+            None => self.no_name(name),
         }
     }
 
-    /// Neither the name nor a wildcard for it exists: no wildcard below the closest encloser that can be proved, which is
-    /// where a validator looks for one (RFC 5155 section 8.4).
+    /// The name does not exist, and its wildcard does not either or has no such type: the record at the wildcard or over
+    /// it says which.
     pub(super) fn no_name(mut self, name: &[u8]) {
         let Some(encloser) = closest_encloser(self.view, name) else { return };
-        let mut provable = encloser.name();
-        match self.zone.denial() {
-            Some(Denial::Nsec(_)) => self.nsec(name),
-            Some(Denial::Nsec3(chain)) => provable = self.enclosed(chain, name, provable),
-            None => {}
-        }
         let mut room = [0; MAX_NAME];
-        if let Some(wildcard) = wildcard_name(provable, &mut room) {
-            self.either(wildcard);
+        match self.zone.denial() {
+            Some(Denial::Nsec(_)) => {
+                self.nsec(name);
+                if let Some(wildcard) = wildcard_name(encloser.name(), &mut room) {
+                    self.nsec(wildcard);
+                }
+            }
+            Some(Denial::Nsec3(chain)) => {
+                let provable = self.enclosed(chain, name, encloser.name());
+                if let Some(wildcard) = provable.and_then(|provable| wildcard_name(provable, &mut room)) {
+                    self.nsec3(chain, wildcard);
+                }
+            }
+            None => {}
         }
     }
 
@@ -67,34 +63,27 @@ impl<'v> Prover<'v, '_> {
             Some(Denial::Nsec(_)) => self.nsec(name),
             Some(Denial::Nsec3(chain)) => match chain.find(name).filter(|link| link.matches) {
                 Some(link) => self.aside(link.at),
-                None => _ = self.enclosed(chain, name, parent(name).unwrap_or(name)),
+                None => {
+                    self.enclosed(chain, name, parent(name).unwrap_or(name));
+                }
             },
             None => {}
         }
     }
 
     /// The closest provable encloser's record, and the one that covers the next closer name (RFC 5155 section 7.2.1).
-    /// Returns that encloser: above delegations that were opted out, names exist without a record.
-    fn enclosed<'n>(&mut self, chain: &Nsec3Chain, name: &[u8], encloser: &'n [u8]) -> &'n [u8] {
+    /// Where spans are opted out it may stand above the closest encloser, and the wildcard that counts is the one below it.
+    fn enclosed<'n>(&mut self, chain: &Nsec3Chain, name: &[u8], encloser: &'n [u8]) -> Option<&'n [u8]> {
         let mut provable = Some(encloser);
         while let Some(above) = provable {
             if let Some(link) = chain.find(above).filter(|link| link.matches) {
                 self.aside(link.at);
                 self.nsec3(chain, next_closer(name, above));
-                return above;
+                return Some(above);
             }
             provable = parent(above).filter(|above| above.len() >= self.zone.apex.as_wire().len());
         }
-        encloser
-    }
-
-    /// The record at a name or over it.
-    fn either(&mut self, name: &[u8]) {
-        match self.zone.denial() {
-            Some(Denial::Nsec(_)) => self.nsec(name),
-            Some(Denial::Nsec3(chain)) => self.nsec3(chain, name),
-            None => {}
-        }
+        None
     }
 
     fn nsec3(&mut self, chain: &Nsec3Chain, name: &[u8]) {

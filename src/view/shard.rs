@@ -427,3 +427,44 @@ fn is_large(set: &RrSetBuf) -> bool {
 fn u32_le(octets: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([octets[at], octets[at + 1], octets[at + 2], octets[at + 3]])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAME: &[u8] = b"\x01a\x07example\x00";
+
+    /// A set of one record with as much data; a signature over TXT if the type is RRSIG.
+    fn set(rtype: Rtype, length: usize) -> RrSetBuf {
+        let mut rdata = vec![0; length];
+        rdata[..2].copy_from_slice(&Rtype::TXT.0.to_be_bytes());
+        let mut set = RrSetBuf::new(rtype);
+        set.push(300, &rdata);
+        set
+    }
+
+    #[test]
+    fn signatures_stand_beside_their_set_and_survive_a_copy_wherever_they_are() {
+        for (text, signature) in [(10, 20), (LARGE, 20), (10, LARGE), (LARGE, LARGE)] {
+            let (sets, signatures) = (vec![set(Rtype::TXT, text)], vec![set(Rtype::RRSIG, signature)]);
+            let content = Content { sets, signatures, note: "a note".into(), ..Content::default() };
+            let mut builder = ShardBuilder::with_room_of(&Shard::empty());
+            builder.push(6, b"\x01b\x00", &Content { sets: vec![set(Rtype::A, LARGE)], ..Content::default() });
+            builder.push(7, NAME, &content);
+            let built = builder.build();
+            let mut builder = ShardBuilder::with_room_of(&built);
+            built.entries().for_each(|(tag, _, entry)| builder.copy(tag, &entry));
+            for shard in [built, builder.build()] {
+                let entry = shard.find(7, NAME).expect("it was added");
+                assert_eq!(Content::of(&entry), content);
+                assert_eq!(entry.sets().count(), 1);
+                assert!(entry.set(Rtype::RRSIG).is_none() && entry.signatures(Rtype::A).is_none());
+                let signatures = entry.signatures(Rtype::TXT).expect("it was added");
+                assert_eq!((signatures.rtype, signatures.answer.len()), (Rtype::RRSIG, RECORD + signature));
+                assert!(!shard.find(6, b"\x01b\x00").expect("it was added").is_signed());
+            }
+        }
+    }
+
+    const RECORD: usize = crate::view::rrset::RECORD_HEAD;
+}

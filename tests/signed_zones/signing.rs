@@ -44,6 +44,7 @@ sub.wild A 192.0.2.98
 *.alias CNAME mail
 x.*.star TXT "below a wildcard without records"
 deep.er TXT "x"
+cut.only NS ns.example.net.
 old DNAME new
 a.new A 192.0.2.61
 lab NS ns.lab

@@ -37,6 +37,10 @@ x.*.star.example.org  TXT      NOERROR  secure
 *.star.example.org    TXT      NOERROR  secure
 star.example.org      TXT      NOERROR  secure
 er.example.org        TXT      NOERROR  secure
+only.example.org      TXT      NOERROR  absent
+nope.only.example.org A        NXDOMAIN absent
+*.only.example.org    A        NXDOMAIN absent
+cut.only.example.org  DS       NOERROR  absent
 a.old.example.org     A        NOERROR  secure
 b.old.example.org     A        NXDOMAIN absent
 old.example.org       DNAME    NOERROR  secure
