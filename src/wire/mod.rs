@@ -22,9 +22,8 @@ mod opt;
 mod tcp;
 mod udp;
 
-#[cfg(feature = "fuzzing")]
-pub use tcp::messages;
-
 pub use limits::{TcpLimits, UdpLimits};
 pub use rules::Rules;
 pub use server::{BindError, Bound, Serving, WireOptions, bind};
+#[cfg(feature = "fuzzing")]
+pub use tcp::messages;

@@ -30,9 +30,6 @@ mod frames;
 mod transfer;
 mod writer;
 
-#[cfg(feature = "fuzzing")]
-pub use frames::messages;
-
 use super::decode::Origin;
 
 pub(super) use accept::{Service, serve};
@@ -74,6 +71,9 @@ pub(super) enum Made {
     /// It cannot be made. The connection ends: the client must not wait for the rest, nor take it for complete.
     Broken,
 }
+
+#[cfg(feature = "fuzzing")]
+pub use frames::messages;
 
 #[cfg(test)]
 mod tests;
