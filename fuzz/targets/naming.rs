@@ -6,9 +6,9 @@
 use std::cmp::Ordering;
 
 use libfuzzer_sys::fuzz_target;
+use zonebeat::model::Name;
 use zonebeat::model::label::{LabelKind, parse_label};
 use zonebeat::model::name::{MAX_NAME, canonical_cmp};
-use zonebeat::model::Name;
 use zonebeat::model::naming::{Naming, Template, Values};
 
 const KINDS: &[LabelKind] =

@@ -10,7 +10,8 @@ use zonebeat::zone::{mnemonic, parse_text, print};
 fuzz_target!(|data: &[u8]| {
     let [how, high, low, rest @ ..] = data else { return };
     // Most types of the DNS are below 262; the fuzzer need not find them.
-    let number = if how & 2 == 0 { u16::from(*low) | u16::from(high & 1) << 8 } else { u16::from_be_bytes([*high, *low]) };
+    let number =
+        if how & 2 == 0 { u16::from(*low) | u16::from(high & 1) << 8 } else { u16::from_be_bytes([*high, *low]) };
     let rtype = mnemonic(Rtype(number));
     let line = match how & 1 {
         0 => {
@@ -19,7 +20,14 @@ fuzz_target!(|data: &[u8]| {
         }
         _ => rest.to_vec(),
     };
-    let text = [b"@ 60 IN SOA ns hostmaster 1 2 3 4 5\n@ 60 IN NS ns.example.net.\nx 60 IN ", rtype.as_bytes(), b" ", &line[..], b"\n"].concat();
+    let text = [
+        b"@ 60 IN SOA ns hostmaster 1 2 3 4 5\n@ 60 IN NS ns.example.net.\nx 60 IN ",
+        rtype.as_bytes(),
+        b" ",
+        &line[..],
+        b"\n",
+    ]
+    .concat();
     let Some(records) = read(&text) else { return };
     if how & 1 == 0
         && let Some(record) = records.iter().find(|record| record.rtype.0 == number && record.owner.as_wire()[0] == 1)
