@@ -7,7 +7,7 @@ SHELL := bash
 
 # Seconds that `make fuzz` gives each target; `make test` takes FUZZ_TEST of them.
 SECONDS := 30
-FUZZ_TEST := 5
+FUZZ_TEST := 30
 
 # What `make differential` compares: generated zones, from a seed; an empty one is chosen by chance and printed.
 ZONES := 3000

@@ -13,5 +13,7 @@ mod outcome;
 pub mod servers;
 
 pub use client::Client;
+#[cfg(feature = "fuzzing")]
+pub use outcome::read_refusal;
 pub use outcome::{ClientError, Refused, Reply, Unreachable};
 pub use servers::{DEFAULT_SERVER, parse_server};

@@ -66,6 +66,13 @@ impl Refused {
     }
 }
 
+/// Reads a refusal as it comes from a server, for the fuzz target.
+#[cfg(feature = "fuzzing")]
+pub fn read_refusal(status: u16, text: &str) -> Option<Refused> {
+    let server = Url::parse("http://192.0.2.1/").ok()?;
+    Some(Refused::from_reply(StatusCode::from_u16(status).ok()?, &server, text))
+}
+
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} ({})", self.word, self.detail, self.server)

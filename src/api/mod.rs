@@ -28,6 +28,8 @@ mod metrics;
 pub mod openapi;
 pub mod problem;
 mod query;
+#[cfg(feature = "fuzzing")]
+pub use query::read_query;
 mod seats;
 mod serve;
 mod services;

@@ -31,3 +31,5 @@ pub use encrypted::{Certificates, EncryptedAddrs, EncryptedOptions};
 pub use limits::{TcpLimits, UdpLimits};
 pub use rules::Rules;
 pub use server::{BindError, Bound, Serving, WireOptions, bind};
+#[cfg(feature = "fuzzing")]
+pub use tcp::messages;

@@ -60,7 +60,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         aspects: &[Authority, Additional],
         applies: |case| {
             let made = |name: &Name| case.batch.zone_of(name).is_some_and(|zone| !zone.types_at(name).any(|_| true));
-            case.ours.additional.iter().any(|record| made(&record.owner)) && case.ours.answer == case.theirs.answer
+            case.ours.additional.iter().any(|record| made(&record.owner)) && case.ours.chain() == case.theirs.chain()
         },
     },
     Explained {
@@ -500,9 +500,9 @@ fn stops_at_zone(case: &Case<'_>) -> bool {
     let Some(target) = last.target() else { return false };
     let zone = |name: &Name| case.batch.zone_of(name).map(|zone| &zone.apex);
     let leaves = zone(&last.owner) != zone(&target);
-    let own = |record: &Record| match record.rtype {
-        types::SOA => Some(&record.owner) == zone(&last.owner),
-        _ => record.rtype == types::NS && case.peer == Peer::Knot,
+    let own = |record: &Record| match case.peer {
+        Peer::Knot => zone(&last.owner).is_some_and(|home| record.owner.is_within(home)),
+        _ => record.rtype == types::SOA && Some(&record.owner) == zone(&last.owner),
     };
     let lacks = case.peer != Peer::Nsd || !case.batch.is_served_by(Peer::Nsd, &target);
     let shared = |record: &Record| own(record) || case.ours.authority.contains(record);

@@ -50,6 +50,18 @@ impl<R: AsyncRead + Unpin> Frames<R> {
     }
 }
 
+/// The messages of a stream, for the fuzz target.
+#[cfg(feature = "fuzzing")]
+pub async fn messages(reader: impl AsyncRead + Unpin) -> Vec<Vec<u8>> {
+    let (mut frames, mut messages) = (Frames::new(reader), Vec::new());
+    while frames.fill().await.is_ok_and(|count| count > 0) {
+        while let Some(message) = frames.pop() {
+            messages.push(message.to_vec());
+        }
+    }
+    messages
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

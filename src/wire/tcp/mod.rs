@@ -93,5 +93,8 @@ pub(super) enum Made {
     Broken,
 }
 
+#[cfg(feature = "fuzzing")]
+pub use frames::messages;
+
 #[cfg(test)]
 mod tests;
