@@ -114,6 +114,9 @@ pub fn decode(packet: &[u8], origin: Origin) -> Decoded<'_> {
         return Decoded::Error(reply);
     };
     reply.edns = extras.edns;
+    if extras.broken_options {
+        return Decoded::Error(reply);
+    }
     if let Some((rcode, extended)) = refusal(&question, &extras, origin.transport) {
         return Decoded::Error(ErrorReply { rcode, extended, ..reply });
     }
@@ -125,6 +128,7 @@ fn without_question<'p>(packet: &[u8], counts: [u16; 3], reply: ErrorReply<'p>) 
     let Some(extras) = records::read(packet, HEADER, counts, reply.origin.transport) else { return reply };
     let rcode = match extras.edns {
         Some(edns) if edns.version > 0 => Rcode::BADVERS,
+        _ if extras.broken_options => reply.rcode,
         Some(edns) if edns.cookie.is_some() && !extras.signed => Rcode::NOERROR,
         _ => reply.rcode,
     };

@@ -15,6 +15,8 @@ const CLASS_ANY: u16 = 255;
 pub(super) struct Extras {
     /// The OPT record.
     pub edns: Option<Edns>,
+    /// Whether its options are malformed; then none of them counts.
+    pub broken_options: bool,
     /// Whether a well-formed TSIG record ends the message.
     pub signed: bool,
 }
@@ -33,7 +35,9 @@ pub(super) fn read(packet: &[u8], mut at: usize, counts: [u16; 3], transport: Tr
         match record.rtype {
             Rtype::OPT => {
                 let allowed = additional && record.owner_is_root && extras.edns.is_none();
-                extras.edns = Some(allowed.then(|| read_opt(&record, transport)).flatten()?);
+                let (edns, sound) = allowed.then(|| read_opt(&record, transport))?;
+                extras.edns = Some(edns);
+                extras.broken_options = !sound;
             }
             Rtype::TSIG => extras.signed = (additional && is_tsig(&record)).then_some(true)?,
             _ => {}
@@ -87,18 +91,19 @@ fn name_end(packet: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// Reads OPT (RFC 6891 section 6.1). The options of an unknown version are not ours to judge.
-fn read_opt(record: &Record<'_>, transport: Transport) -> Option<Edns> {
-    let mut edns = Edns {
+/// Reads OPT (RFC 6891 section 6.1), and whether its options are sound. Those of an unknown version are not ours to judge.
+fn read_opt(record: &Record<'_>, transport: Transport) -> (Edns, bool) {
+    let plain = Edns {
         udp_size: record.class,
         version: (record.ttl >> 16) as u8,
         dnssec_ok: record.ttl & FLAG_DO != 0,
         ..Edns::default()
     };
-    if edns.version == 0 {
-        options::read(record.rdata, transport, &mut edns)?;
+    let mut edns = plain;
+    match plain.version == 0 && options::read(record.rdata, transport, &mut edns).is_none() {
+        true => (plain, false),
+        false => (edns, true),
     }
-    Some(edns)
 }
 
 /// Whether a TSIG record is well-formed (RFC 8945 sections 4.2 and 5.2).

@@ -181,6 +181,10 @@ fn rfc6891_6_1_2_options_are_walked() {
     assert_eq!(rcode(&with_options(&b"\xff\x01\x00\x00".repeat(200))), None);
     assert_eq!(rcode(&with_options(b"\x00\x03\xff\xff")), FORMERR, "past the end");
     assert_eq!(rcode(&with_options(b"\x00\x03")), FORMERR, "half an option");
+    let broken = with_options(b"\x00\x0a\x00\x08abcdefgh\x00\x03");
+    let Decoded::Error(error) = read(&broken, Transport::Udp) else { panic!("half an option") };
+    let edns = error.edns.expect("RFC 6891 section 6.1.1: a query with OPT gets OPT");
+    assert_eq!(edns.cookie, None, "no option of a malformed record counts");
 }
 
 #[test]
