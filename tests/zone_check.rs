@@ -274,3 +274,13 @@ fn the_largest_ttl_counts_before_the_ttls_of_a_set_are_made_one() {
 fn apex() -> zonebeat::model::Name {
     "a.example".parse().expect("a name")
 }
+
+#[test]
+fn a_configuration_whose_directory_is_missing_is_refused_and_nothing_else() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let config = folder.path().join("zonebeat.toml");
+    std::fs::write(&config, "zones_dir = \"/nowhere/zones\"\n").expect("written");
+    let (verdict, out, _) = run(&CheckArgs { config: Some(config.clone()), ..CheckArgs::default() });
+    assert_eq!(verdict, Verdict::Wrong);
+    assert_eq!(out, format!("{}: refused\n1 error, 0 warnings\n", config.display()));
+}

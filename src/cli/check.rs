@@ -258,8 +258,11 @@ impl Report {
         change
     }
 
+    /// A file that was right so far is refused now.
     fn refuse(&mut self, path: &Path, error: ConfigError) {
-        self.files.push(Checked { file: path.to_string_lossy().into_owned(), ..Checked::default() });
+        let file = path.to_string_lossy().into_owned();
+        self.files.retain(|checked| checked.file != file);
+        self.files.push(Checked { file, ..Checked::default() });
         match error {
             ConfigError::Wrong(findings) => self.findings.extend(findings),
             ConfigError::Read { path, source } => {
