@@ -284,3 +284,25 @@ fn a_configuration_whose_directory_is_missing_is_refused_and_nothing_else() {
     assert_eq!(verdict, Verdict::Wrong);
     assert_eq!(out, format!("{}: refused\n1 error, 0 warnings\n", config.display()));
 }
+
+#[test]
+fn a_zone_that_the_zone_above_does_not_delegate_is_told() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let write =
+        |name: &str, more: &str| std::fs::write(folder.path().join(name), format!("{GOOD}{more}")).expect("written");
+    write("a.example.zone", "");
+    write("x.y.a.example.zone", "");
+    let lost = "no NS record of the zone a.example. leads to x.y.a.example.: resolvers do not find it";
+    let (verdict, _, err) = run(&files(&[folder.path()]));
+    assert_eq!(verdict, Verdict::Right);
+    assert!(err.contains(lost) && err.contains("x.y.a.example.zone:2:1"), "{err}");
+    for delegation in ["x.y NS ns.x.y\nns.x.y A 192.0.2.1\n", "y NS ns\n"] {
+        write("a.example.zone", delegation);
+        let (_, _, err) = run(&files(&[folder.path()]));
+        assert!(!err.contains("leads to"), "{delegation}: {err}");
+    }
+    write("a.example.zone", "");
+    write("y.a.example.zone", "broken A 1\n");
+    let (_, _, err) = run(&files(&[folder.path()]));
+    assert!(!err.contains("leads to"), "the broken zone may lead to it: {err}");
+}
