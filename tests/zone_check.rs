@@ -231,3 +231,78 @@ fn a_large_zone_is_checked_in_linear_time() {
         "{small:?} for 12,000 names, {large:?} for 120,000"
     );
 }
+
+#[test]
+fn warnings_do_not_refuse_a_zone_however_many_they_are() {
+    let too_long: String = (0..1500).map(|i| format!("h{i} 4294967295 A 192.0.2.1\n")).collect();
+    let parsed = zonebeat::zone::parse_text("a.example.zone", format!("{GOOD}{too_long}").as_bytes(), &apex());
+    let (zone, findings) = parsed.expect("BIND loads it too");
+    assert!(zone.records.len() > 1500);
+    assert_eq!(findings.len(), 1001, "{:?}", findings.last());
+    assert_eq!(findings[1000].message, "500 more warnings are not shown");
+}
+
+#[test]
+fn what_is_not_shown_is_counted_and_errors_are_shown_first() {
+    let hosts: String = (0..1200).map(|i| format!("h_{i} A 192.0.2.1\n")).collect();
+    let text = format!("{GOOD}{hosts}c CNAME d\nc A 192.0.2.1\n");
+    let findings = zonebeat::zone::parse_text("a.example.zone", text.as_bytes(), &apex()).expect_err("refused");
+    assert_eq!(findings.iter().filter(|finding| finding.is_error()).count(), 1);
+    assert!(findings.last().is_some_and(|last| last.message == "200 more warnings are not shown"), "{findings:?}");
+
+    let wrong: String = (0..1500).map(|i| format!("h{i} A 192.0.2\n")).collect();
+    let text = format!("{GOOD}{wrong}");
+    let findings = zonebeat::zone::parse_text("a.example.zone", text.as_bytes(), &apex()).expect_err("refused");
+    assert_eq!(findings.len(), 1001);
+    assert_eq!(findings[1000].message, "there are 1000 errors; the rest is not read");
+}
+
+#[test]
+fn the_largest_ttl_counts_before_the_ttls_of_a_set_are_made_one() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("a.example.zone");
+    std::fs::write(&file, format!("{GOOD}h 7000 A 192.0.2.1\ni A 192.0.2.2\nh 300 A 192.0.2.3\n")).expect("written");
+    let (verdict, _, err) = run(&CheckArgs { max_ttl: Some(600), ..files(&[&file]) });
+    assert_eq!(verdict, Verdict::Wrong);
+    let line = GOOD.lines().count() + 1;
+    assert!(err.contains("TTL 7000 is over the largest that is allowed, 600"), "{err}");
+    assert!(err.contains(&format!("a.example.zone:{line}:1")), "{err}");
+    std::fs::write(&file, format!("{GOOD}h 300 A 192.0.2.1\nh 7000 A 192.0.2.3\n")).expect("written");
+    assert_eq!(run(&CheckArgs { max_ttl: Some(600), ..files(&[&file]) }).0, Verdict::Right, "as named-checkzone -l");
+}
+
+fn apex() -> zonebeat::model::Name {
+    "a.example".parse().expect("a name")
+}
+
+#[test]
+fn a_configuration_whose_directory_is_missing_is_refused_and_nothing_else() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let config = folder.path().join("zonebeat.toml");
+    std::fs::write(&config, "zones_dir = \"/nowhere/zones\"\n").expect("written");
+    let (verdict, out, _) = run(&CheckArgs { config: Some(config.clone()), ..CheckArgs::default() });
+    assert_eq!(verdict, Verdict::Wrong);
+    assert_eq!(out, format!("{}: refused\n1 error, 0 warnings\n", config.display()));
+}
+
+#[test]
+fn a_zone_that_the_zone_above_does_not_delegate_is_told() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let write =
+        |name: &str, more: &str| std::fs::write(folder.path().join(name), format!("{GOOD}{more}")).expect("written");
+    write("a.example.zone", "");
+    write("x.y.a.example.zone", "");
+    let lost = "no NS record of the zone a.example. leads to x.y.a.example.: resolvers do not find it";
+    let (verdict, _, err) = run(&files(&[folder.path()]));
+    assert_eq!(verdict, Verdict::Right);
+    assert!(err.contains(lost) && err.contains("x.y.a.example.zone:2:1"), "{err}");
+    for delegation in ["x.y NS ns.x.y\nns.x.y A 192.0.2.1\n", "y NS ns\n"] {
+        write("a.example.zone", delegation);
+        let (_, _, err) = run(&files(&[folder.path()]));
+        assert!(!err.contains("leads to"), "{delegation}: {err}");
+    }
+    write("a.example.zone", "");
+    write("y.a.example.zone", "broken A 1\n");
+    let (_, _, err) = run(&files(&[folder.path()]));
+    assert!(!err.contains("leads to"), "the broken zone may lead to it: {err}");
+}

@@ -39,8 +39,8 @@ pub enum Verdict {
 
 /// Check configuration and zone files
 ///
-/// Reads exactly as `serve` does. Takes *.zone files, *.toml files and directories of zone files. Without any, checks
-/// the configuration file and the directory of zone files that it names.
+/// Reads exactly as `serve` does. Takes zone files (NAME.zone, db.NAME, NAME.db), *.toml files and directories of zone
+/// files. Without any, checks the configuration file and the zone files that it names.
 ///
 /// An error is what BIND refuses to load as well: the server would not use the file. A warning is what named-checkzone,
 /// kzonecheck or we find odd: the zone is used. Signatures of signed zones are compared with the records, the keys and
@@ -59,7 +59,7 @@ pub enum Verdict {
     "zonebeat check --config /etc/zonebeat/zonebeat.toml --json",
 ])]
 pub struct CheckArgs {
-    /// Zone files (NAME.zone), configuration files (*.toml) or directories of zone files
+    /// Zone files (NAME.zone, db.NAME, NAME.db), configuration files (*.toml) or directories of zone files
     pub files: Vec<PathBuf>,
     /// Configuration file to check, with the zone files that it names
     #[arg(long, value_name = "FILE")]
@@ -258,8 +258,11 @@ impl Report {
         change
     }
 
+    /// A file that was right so far is refused now.
     fn refuse(&mut self, path: &Path, error: ConfigError) {
-        self.files.push(Checked { file: path.to_string_lossy().into_owned(), ..Checked::default() });
+        let file = path.to_string_lossy().into_owned();
+        self.files.retain(|checked| checked.file != file);
+        self.files.push(Checked { file, ..Checked::default() });
         match error {
             ConfigError::Wrong(findings) => self.findings.extend(findings),
             ConfigError::Read { path, source } => {

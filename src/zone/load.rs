@@ -86,7 +86,7 @@ pub fn load_files(checks: &Checks, sources: &dyn Sources, files: &[ZoneFile]) ->
             }
         }
     }
-    let remarks = check::family(&loaded.zones);
+    let remarks = check::family(&loaded.zones, loaded.broken.is_empty());
     let files: BTreeSet<Arc<str>> = remarks.iter().map(|remark| Arc::clone(&remark.place.file)).collect();
     let texts = files.into_iter().filter_map(|file| sources.read(&file).ok().map(|text| (file, text)));
     loaded.findings.extend(check::show(remarks, &texts.collect::<Vec<_>>()));

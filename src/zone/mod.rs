@@ -14,6 +14,7 @@
 mod check;
 mod digest;
 mod fields;
+mod findings;
 mod gateway;
 mod generate;
 mod lexer;

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::check::Checks;
+use super::findings::Findings;
 use super::lexer::{Entry, Lexer, Token};
 use super::rdata::{self, Fault, Input, shown};
 use super::{File, Place, StaticRecord, StaticZone, check, generate, presentation, settle, special, types};
@@ -31,8 +32,6 @@ pub type Parsed = Result<(StaticZone, Vec<Finding>), Vec<Finding>>;
 const MAX_DEPTH: usize = 16;
 /// How many files one zone may include.
 const MAX_INCLUDES: usize = 10_000;
-/// After so many findings the rest of the zone is not read; of the checks no more are shown, errors first.
-const MAX_FINDINGS: usize = 1000;
 
 /// What the files of raw format begin with: the number of the format, as BIND writes it.
 const RAW: [&[u8]; 2] = [&[0, 0, 0, 2], &[0, 0, 0, 3]];
@@ -97,7 +96,7 @@ struct Parser<'p> {
     includes: usize,
     generated: u64,
     drafts: Vec<Draft>,
-    findings: Vec<Finding>,
+    findings: Findings,
     texts: Vec<(File, Vec<u8>)>,
     checks: Checks,
     /// Whether `$ORIGIN` stands between the record before and what comes.
@@ -140,7 +139,7 @@ impl<'p> Parser<'p> {
             includes: 0,
             generated: 0,
             drafts: Vec::new(),
-            findings: Vec::new(),
+            findings: Findings::default(),
             texts: Vec::new(),
             checks: Checks::default(),
             moved: false,
@@ -150,23 +149,17 @@ impl<'p> Parser<'p> {
     fn zone(mut self, file: File, text: Vec<u8>, default_origin: &Name) -> (Parsed, Vec<File>) {
         self.file(Arc::clone(&file), text, default_origin.as_wire().to_vec(), None, &[]);
         let included = self.texts.iter().map(|(file, _)| Arc::clone(file)).filter(|other| *other != file).collect();
-        let broken = self.findings.iter().any(Finding::is_error);
         let known = self.exact.then_some(default_origin);
-        let mut remarks = settle::settle(&mut self.drafts, known);
+        let broken = self.findings.has_error();
+        let remarks = settle::settle(&mut self.drafts, known, self.checks.max_ttl);
         let outcome = check::check(&file, self.drafts, default_origin, broken, &self.checks);
-        remarks.extend(outcome.remarks);
-        if remarks.len() > MAX_FINDINGS {
-            remarks.sort_by_key(|remark| !remark.is_error());
-            remarks.truncate(MAX_FINDINGS);
+        for remark in remarks.into_iter().chain(outcome.remarks) {
+            self.findings.push(remark);
         }
-        self.findings.extend(check::show(remarks, &self.texts));
-        self.findings.sort_by(|a, b| {
-            let key = |finding: &Finding| (finding.place.file != file, finding.place.clone());
-            key(a).cmp(&key(b))
-        });
-        let parsed = match self.findings.iter().any(Finding::is_error) {
-            true => Err(self.findings),
-            false => Ok((StaticZone { origin: outcome.apex, records: outcome.records }, self.findings)),
+        let findings = self.findings.show(&file, &self.texts);
+        let parsed = match findings.iter().any(Finding::is_error) {
+            true => Err(findings),
+            false => Ok((StaticZone { origin: outcome.apex, records: outcome.records }, findings)),
         };
         (parsed, included)
     }
@@ -183,9 +176,8 @@ impl<'p> Parser<'p> {
             if let Err(fault) = outcome {
                 self.findings.push(context.finding(&fault));
             }
-            if self.findings.len() >= MAX_FINDINGS {
-                let message = format!("more than {MAX_FINDINGS} findings; the rest is not read");
-                self.findings.push(Finding::error(Place::whole(&file), message));
+            if self.findings.are_too_many() {
+                self.findings.stop(&file);
                 break;
             }
         }
@@ -311,7 +303,7 @@ impl<'p> Parser<'p> {
             let message = format!("this record stands behind $ORIGIN and belongs to the owner before it, {owner}");
             let finding = context.finding(&Fault { at: entry.tokens[0], message });
             let help = "name the owner, or write @ for the new origin";
-            self.findings.push(Finding { severity: crate::model::Severity::Warning, ..finding.with_help(help) });
+            self.findings.push(Finding { severity: Severity::Warning, ..finding.with_help(help) });
         }
         let named = usize::from(!entry.leading_blank);
         let mut input = Input::new(context.text, &entry.tokens[named..], entry.tokens[0], &context.origin);

@@ -7,8 +7,9 @@ use super::parse::Draft;
 use super::types;
 use crate::model::{Finding, Name, Rtype, Severity};
 
-/// Leaves out what is not in the zone and levels the TTLs. `known` is the apex if it does not come from the SOA.
-pub(super) fn settle(drafts: &mut Vec<Draft>, known: Option<&Name>) -> Vec<Finding> {
+/// Leaves out what is not in the zone and levels the TTLs. `known` is the apex if it does not come from the SOA; a TTL
+/// over `max_ttl` is an error.
+pub(super) fn settle(drafts: &mut Vec<Draft>, known: Option<&Name>, max_ttl: Option<u32>) -> Vec<Finding> {
     let mut remarks = Vec::new();
     let soa = drafts.iter().find(|draft| draft.stated.record.rtype == Rtype::SOA);
     if let (Some(apex), Some(soa)) = (known, soa)
@@ -21,7 +22,7 @@ pub(super) fn settle(drafts: &mut Vec<Draft>, known: Option<&Name>) -> Vec<Findi
     if let Some(apex) = soa.map(|soa| soa.stated.record.owner.clone()) {
         leave_out(drafts, &apex, &mut remarks);
     }
-    level_ttls(drafts, &mut remarks);
+    level_ttls(drafts, max_ttl, &mut remarks);
     remarks
 }
 
@@ -45,8 +46,8 @@ fn leave_out(drafts: &mut Vec<Draft>, apex: &Name, remarks: &mut Vec<Finding>) {
 }
 
 /// Among lines of one owner that follow each other the first TTL of a set counts, and among several such groups the
-/// last group. RRSIG records of different types are different sets.
-fn level_ttls(drafts: &mut [Draft], remarks: &mut Vec<Finding>) {
+/// last group. RRSIG records of different types are different sets. What is too long is so in any group.
+fn level_ttls(drafts: &mut [Draft], max_ttl: Option<u32>, remarks: &mut Vec<Finding>) {
     struct Set {
         group: usize,
         first: u32,
@@ -64,10 +65,14 @@ fn level_ttls(drafts: &mut [Draft], remarks: &mut Vec<Finding>) {
         if index > 0 && drafts[index - 1].stated.record.owner != record.owner {
             group += 1;
         }
-        let fresh = Set { group, first: record.ttl, ttl: record.ttl };
+        let fresh = Set { group: usize::MAX, first: record.ttl, ttl: record.ttl };
         let set = sets.entry((&record.owner, key(draft))).or_insert(fresh);
         if set.group != group {
             (set.group, set.ttl) = (group, record.ttl);
+            if let Some(max) = max_ttl.filter(|max| record.ttl > *max) {
+                let message = format!("TTL {} is over the largest that is allowed, {max}", record.ttl);
+                remarks.push(remark(draft, Severity::Error, message));
+            }
         }
     }
     let mut changes = Vec::new();

@@ -1,8 +1,8 @@
 //! What stands in which section of an answer to a query with DO (RFC 4035 section 3.1, RFC 5155 section 7.2).
 
 use super::signed_in;
-use super::signing::Style;
-use super::support::Server;
+use super::signing::{self, Style};
+use super::support::{Server, Setup};
 
 /// Records of an answer as `section owner type`, signatures as `section owner RRSIG type`; sorted. Hashed owners are
 /// shown as `hash`.
@@ -151,4 +151,19 @@ fn rfc4035_3_1_1_signatures_of_addresses_go_before_the_addresses() {
     let (_signed, server) = signed_in(Style::Nsec3);
     let short = server.dig(&["nope.example.org", "A", "+dnssec", "+bufsize=512", "+ignore"]);
     assert!(short.contains(";; flags: qr aa tc"), "a proof that does not fit is fetched over TCP: {short}");
+}
+
+#[test]
+fn rfc4035_3_1_3_a_zone_of_ours_without_delegation_makes_no_names_that_cannot_be_proved() {
+    let signed = signing::sign(Style::Nsec);
+    let below = "$TTL 300\n@ SOA ns h 1 3600 600 604800 60\n@ NS ns\nns A 192.0.2.70\nwww A 192.0.2.71\n";
+    let zones = signed.zones.iter().fold(Setup::bare(), |setup, (name, text)| setup.zone_file(name, text));
+    let server = zones.zone_file("x.deep.wild.example.org", below).start();
+    let proof = ["authority *.wild. NSEC", "authority *.wild. RRSIG NSEC"];
+    let deep = ["answer deep.wild. A", "answer deep.wild. RRSIG A"];
+    expect(&server, &["deep.wild.example.org", "A", "+dnssec"], &[deep, proof].concat());
+    let beside = ["answer y.deep.wild. A", "answer y.deep.wild. RRSIG A"];
+    expect(&server, &["y.deep.wild.example.org", "A", "+dnssec"], &[beside, proof].concat());
+    expect(&server, &["www.x.deep.wild.example.org", "A", "+dnssec"], &["answer www.x.deep.wild. A"]);
+    expect(&server, &["nope.x.deep.wild.example.org", "A"], &["authority x.deep.wild. SOA"]);
 }

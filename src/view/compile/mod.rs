@@ -188,13 +188,19 @@ impl Compiler {
         for (number, source) in self.sources.iter().enumerate() {
             let (number, cuts) = (number as u16, &self.cuts[number]);
             statics::put_zone(&mut editor, number, source, which(source), &self.apexes, cuts);
-            let above = source.apex.parent();
-            if let Some((above, enclosing)) = above.and_then(|above| self.zone_number(&above).map(|zone| (above, zone)))
-            {
+            let above = source.apex.parent().and_then(|above| self.zone_number(&above).map(|zone| (above, zone)));
+            if let Some((above, enclosing)) = above.filter(|(_, zone)| self.knows(*zone, &source.apex)) {
                 editor.nest(enclosing, &above);
             }
         }
         editor.finish().table
+    }
+
+    /// Whether a zone may say that names above `apex`, that of a deeper zone of ours, exist. A signed one can prove that
+    /// only if it says something there itself, such as a delegation.
+    fn knows(&self, zone: u16, apex: &Name) -> bool {
+        let extras = &self.extras[usize::from(zone)];
+        !extras.signed || extras.aside.iter().any(|aside| aside.owner.is_within(apex))
     }
 
     fn compile_browse(&self, table: Table) -> Table {

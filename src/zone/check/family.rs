@@ -10,15 +10,18 @@ use crate::zone::{StaticRecord, StaticZone};
 type Index<'z> = HashMap<(&'z Name, Rtype), Vec<&'z StaticRecord>>;
 
 /// Compares name servers and glue above a delegation with what the zone below says, where both are known; and looks for
-/// targets of NS, MX and SRV records that are aliases in another zone.
-pub(in crate::zone) fn family(zones: &[StaticZone]) -> Vec<Finding> {
+/// targets of NS, MX and SRV records that are aliases in another zone. Zones that nothing leads to are told when `all` could
+/// be read: what is broken may lead to them.
+pub(in crate::zone) fn family(zones: &[StaticZone], all: bool) -> Vec<Finding> {
     let apexes: HashMap<&Name, &StaticZone> = zones.iter().map(|zone| (&zone.origin, zone)).collect();
     let mut indexes: HashMap<&Name, Index<'_>> = HashMap::new();
     let mut findings = Vec::new();
     for below in zones {
         let above = std::iter::successors(below.origin.parent(), Name::parent).find_map(|name| apexes.get(&name));
         if let Some(above) = above {
-            delegation(indexes.entry(&above.origin).or_insert_with(|| index(above)), below, &mut findings);
+            let known = indexes.entry(&above.origin).or_insert_with(|| index(above));
+            delegation(known, below, &mut findings);
+            findings.extend(lost(known, above, below).filter(|_| all));
         }
     }
     for zone in zones {
@@ -55,6 +58,20 @@ fn index(zone: &StaticZone) -> Index<'_> {
         index.entry((&stated.record.owner, stated.record.rtype)).or_default().push(stated);
     }
     index
+}
+
+/// Whether no NS record above leads to a zone.
+fn lost(known: &Index<'_>, above: &StaticZone, below: &StaticZone) -> Option<Finding> {
+    let on_the_way = std::iter::successors(Some(below.origin.clone()), Name::parent);
+    let mut names = on_the_way.take_while(|name| *name != above.origin);
+    if names.any(|name| known.contains_key(&(&name, Rtype::NS))) {
+        return None;
+    }
+    let soa = below.records.iter().find(|stated| stated.record.rtype == Rtype::SOA)?;
+    let message =
+        format!("no NS record of the zone {} leads to {}: resolvers do not find it", above.origin, below.origin);
+    let help = format!("delegate it there: NS records of {}, with glue", below.origin);
+    Some(Finding::warning(soa.place.clone(), message).with_help(help))
 }
 
 fn delegation(above: &Index<'_>, zone: &StaticZone, findings: &mut Vec<Finding>) {

@@ -64,7 +64,6 @@ pub(super) fn check(
     let soa = drafts.iter().find(|draft| draft.rtype() == Rtype::SOA);
     let apex = soa.map_or_else(|| default_origin.clone(), |draft| draft.owner().clone());
     tidy::drop_repeated(&mut drafts, &mut remarks);
-    tidy::large_ttls(&drafts, checks.max_ttl, &mut remarks);
     let zone = Zone::new(&apex, &drafts);
     let owners = zone.owners();
     apex::soa(&zone, file, broken, &mut remarks);

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use crate::model::Finding;
 use crate::zone::File;
 
-/// Gives findings the source lines of their places.
+/// Gives findings that have none the source lines of their places.
 pub(in crate::zone) fn show(remarks: Vec<Finding>, texts: &[(File, Vec<u8>)]) -> Vec<Finding> {
     let mut starts: HashMap<&str, Vec<usize>> = HashMap::new();
     let mut shown = Vec::with_capacity(remarks.len());
     for remark in remarks {
         let text = texts.iter().find(|(file, _)| *file == remark.place.file);
-        let Some((file, text)) = text.filter(|_| remark.place.line > 0) else {
+        let Some((file, text)) = text.filter(|_| remark.place.line > 0 && remark.source.is_none()) else {
             shown.push(remark);
             continue;
         };

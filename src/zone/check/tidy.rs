@@ -1,4 +1,4 @@
-//! What is put right before a zone is checked: records that stand twice. And TTLs that are too large.
+//! What is put right before a zone is checked: records that stand twice.
 
 use std::collections::HashMap;
 
@@ -38,13 +38,4 @@ pub(super) fn drop_repeated(drafts: &mut Vec<Draft>, remarks: &mut Vec<Finding>)
         known.push(exact);
         true
     });
-}
-
-/// Tells TTLs that are larger than is allowed.
-pub(super) fn large_ttls(drafts: &[Draft], max: Option<u32>, remarks: &mut Vec<Finding>) {
-    let Some(max) = max else { return };
-    for draft in drafts.iter().filter(|draft| draft.record().ttl > max) {
-        let ttl = draft.record().ttl;
-        remarks.push(draft.error(format!("TTL {ttl} is over the largest that is allowed, {max}")));
-    }
 }
