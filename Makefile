@@ -16,7 +16,7 @@ SEED :=
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := target/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 
-SCRIPTS := .ci/run fuzz/run.sh $(wildcard scripts/*.sh benches/*.sh)
+SCRIPTS := .ci/run $(wildcard fuzz/*.sh scripts/*.sh benches/*.sh)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12

@@ -61,7 +61,18 @@ fn source(apex: &str, text: &str, registrations: bool) -> ZoneSource {
     ZoneSource { apex, records, registrations, reverse: false, ttl: 30, readable: true }
 }
 
-fn instance(number: u8) -> Instance {
+/// Compiles the zone with registrations with one service of one instance.
+pub fn compile(row: ServiceRow, instance: Instance) -> View {
+    let mut snapshot = Snapshot { revision: Revision(7), ..Snapshot::default() };
+    let service = Service { name: "search".into(), row, instances: vec![Arc::new(instance)] };
+    snapshot.services.insert_mut("search".into(), Arc::new(service));
+    let sources = vec![source("sd.example.org", PLAIN, true)];
+    let server = ServerFacts { identity: None, version: None, udp_size: 1232 };
+    Compiler::new(sources, Naming::plain(), server, 7).full(&snapshot, &[])
+}
+
+/// An instance as the registry keeps it.
+pub fn instance(number: u8) -> Instance {
     Instance {
         id: format!("a{number:03}").into(),
         proto: "tcp".into(),

@@ -1,10 +1,10 @@
 //! Two responses to one question, section by section.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
 
-use crate::explained::{Aspect, Case, EXPLAINED};
-use crate::message::Response;
+use crate::explained::{Aspect, Case, EXPLAINED, Explained};
+use crate::message::{Record, Response};
 use crate::peers::{Peer, Servers};
 use crate::queries::{self, Query};
 use crate::rng::Rng;
@@ -105,31 +105,53 @@ fn compare_one(batch: &Batch, query: &Query, ours: &Parsed, theirs: &[(Peer, Par
             Err(error) => return fault(format!("{}: {peer}'s answer does not parse: {error}", query.dig())),
         }
     }
-    let mut alone = Vec::new();
+    let mut left = Vec::new();
+    let mut lines: HashMap<Aspect, Vec<&Explained>> = HashMap::new();
     for (peer, response) in &parsed {
         let case = Case { batch, query, peer: *peer, ours, theirs: response, all: &parsed };
-        let differing = differing(query, ours, response);
-        let left = explain(&case, &differing, outcome);
-        if !left.is_empty() {
-            alone.push((*peer, left));
+        let mut unexplained = Vec::new();
+        for aspect in differing(query, ours, response) {
+            match explain(&case, aspect) {
+                Some(line) => lines.entry(aspect).or_default().push(line),
+                None => unexplained.push(aspect),
+            }
+        }
+        if !unexplained.is_empty() {
+            left.push((peer.to_string(), unexplained));
         }
     }
-    if !alone.is_empty() {
-        outcome.unexplained.push(describe(batch, query, ours, &parsed, &alone));
-    }
-}
-
-/// The aspects that no line of the table explains.
-fn explain(case: &Case<'_>, differing: &[Aspect], outcome: &mut Outcome) -> Vec<Aspect> {
-    let mut left = differing.to_vec();
-    for line in EXPLAINED {
-        let concerns = line.peers.contains(&case.peer) && left.iter().any(|aspect| line.aspects.contains(aspect));
-        if concerns && (line.applies)(case) {
-            left.retain(|aspect| !line.aspects.contains(aspect));
+    for (aspect, lines) in lines {
+        if stands_alone(aspect, lines.len(), ours, &parsed) && !lines.iter().any(|line| line.alone) {
+            left.push(("all three, each for a reason of its own,".to_owned(), vec![aspect]));
+        }
+        for line in lines {
             *outcome.explained.entry(line.name).or_default() += 1;
         }
     }
-    left
+    if !left.is_empty() {
+        outcome.unexplained.push(describe(batch, query, ours, &parsed, &left));
+    }
+}
+
+/// Whether all three differ from us; in sections that are sets, about one and the same record.
+fn stands_alone(aspect: Aspect, explained: usize, ours: &Response, theirs: &[(Peer, &Response)]) -> bool {
+    let section = |response: &Response| -> BTreeSet<Record> {
+        let records = if aspect == Aspect::Authority { &response.authority } else { &response.additional };
+        records.iter().cloned().collect()
+    };
+    if explained < Peer::ALL.len() || !matches!(aspect, Aspect::Authority | Aspect::Additional) {
+        return explained == Peer::ALL.len();
+    }
+    let (ours, theirs) = (section(ours), theirs.iter().map(|(_, response)| section(response)).collect::<Vec<_>>());
+    let only_ours = ours.iter().any(|record| !theirs.iter().any(|other| other.contains(record)));
+    let mut others = theirs[0].iter().filter(|record| !ours.contains(record));
+    only_ours || others.any(|record| theirs.iter().all(|set| set.contains(record)))
+}
+
+/// The line of the table that explains why an aspect differs.
+fn explain(case: &Case<'_>, aspect: Aspect) -> Option<&'static Explained> {
+    let concerned = |line: &&Explained| line.peers.contains(&case.peer) && line.aspects.contains(&aspect);
+    EXPLAINED.iter().filter(concerned).find(|line| (line.applies)(case))
 }
 
 /// In what two responses differ.
@@ -162,11 +184,11 @@ fn describe(
     query: &Query,
     ours: &Response,
     theirs: &[(Peer, &Response)],
-    left: &[(Peer, Vec<Aspect>)],
+    left: &[(String, Vec<Aspect>)],
 ) -> String {
     let mut text = format!("--- {}\n", query.dig());
-    for (peer, aspects) in left {
-        writeln!(text, "  differs from {peer} in {aspects:?}").expect("a string takes everything");
+    for (peers, aspects) in left {
+        writeln!(text, "  differs from {peers} in {aspects:?}").expect("a string takes everything");
     }
     writeln!(text, "  ours: {ours}").expect("a string takes everything");
     for (peer, response) in theirs {

@@ -8,7 +8,7 @@ use crate::types;
 use crate::zones::{Batch, Zone};
 
 /// A part of a response in which two may differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Aspect {
     Rcode,
     Aa,
@@ -45,6 +45,8 @@ pub(crate) struct Explained {
     /// Whose answers it explains.
     pub(crate) peers: &'static [Peer],
     pub(crate) aspects: &'static [Aspect],
+    /// Whether we may be the only one. Otherwise one of the three has to agree with us, if all three have the zone.
+    pub(crate) alone: bool,
     pub(crate) applies: fn(&Case<'_>) -> bool,
 }
 
@@ -58,6 +60,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         reason: "NSD gives the addresses that a wildcard has for a target under a name that lies above it",
         peers: &[Peer::Nsd],
         aspects: &[Authority, Additional],
+        alone: false,
         applies: |case| {
             let made = |name: &Name| case.batch.zone_of(name).is_some_and(|zone| !zone.types_at(name).any(|_| true));
             case.ours.additional.iter().any(|record| made(&record.owner)) && case.ours.chain() == case.theirs.chain()
@@ -69,6 +72,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
                  whatever the name)",
         peers: EVERYBODY,
         aspects: &[Tc, Answer, Signatures, Authority, Additional],
+        alone: true,
         applies: |case| {
             let one = is_hinfo(case.ours) || case.ours.chain().len() == 1;
             case.query.rtype == types::ANY && one
@@ -79,7 +83,17 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         reason: "NSD's refuse-any answers TC over UDP without looking at the name; over TCP it answers",
         peers: &[Peer::Nsd],
         aspects: &[Rcode, Aa, Tc, Answer, Signatures, Authority, Additional],
+        alone: false,
         applies: |case| case.query.rtype == types::ANY && case.theirs.truncated() && case.theirs.answer.is_empty(),
+    },
+    Explained {
+        name: "RFC 1034 length of chains",
+        reason: "section 3.6.2 sets no limit to chains of aliases; Knot stops after 5, NSD after 7 or at a DNAME that leads \
+                 below itself, BIND with SERVFAIL after 11, we after 16",
+        peers: EVERYBODY,
+        aspects: &[Answer, Signatures, Rcode, Authority, Additional, Tc],
+        alone: true,
+        applies: stops_early,
     },
     Explained {
         name: "RFC 8482 ANY and DNAME",
@@ -87,6 +101,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
                  they find, we go on and add nothing",
         peers: EVERYBODY,
         aspects: &[Rcode, Answer, Signatures, Authority, Additional],
+        alone: false,
         applies: |case| {
             let (ours, theirs) = (case.ours.chain(), case.theirs.chain());
             let is_made = ours.len() >= 2 && ours[0].0.1 == types::DNAME;
@@ -99,6 +114,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
                  it, RFC 1034 section 4.3.2 does not ask for it",
         peers: &[Peer::Nsd],
         aspects: &[Authority, Additional],
+        alone: false,
         applies: has_own_servers,
     },
     Explained {
@@ -108,6 +124,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
                  server, or holds all of BIND's or Knot's",
         peers: EVERYBODY,
         aspects: &[Authority],
+        alone: false,
         applies: |case| {
             let (ours, theirs) = (case.ours.authority_set(), case.theirs.authority_set());
             let is_proof = |record: &Record| is_denial(record.rtype) || is_denial(record.covered());
@@ -124,6 +141,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
                  the NSEC to who asks for it",
         peers: &[Peer::Bind],
         aspects: &[Aa, Answer, Signatures, Authority, Additional],
+        alone: false,
         applies: |case| case.query.rtype == types::NSEC && cut_of(case.ours) == Some(&case.query.name),
     },
     Explained {
@@ -131,6 +149,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         reason: "section 9: who adds a proof that others leave out needs TC earlier; the question is asked again over TCP",
         peers: EVERYBODY,
         aspects: &[Tc],
+        alone: true,
         applies: |case| {
             let whole = if case.ours.truncated() { case.theirs } else { case.ours };
             whole.authority.iter().any(|record| is_denial(record.rtype)) && whole.length * 2 > case.query.limit()
@@ -141,6 +160,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         reason: "signatures are no set of their own (section 2.2): some answer all of a name (we, NSD), some one",
         peers: EVERYBODY,
         aspects: &[Signatures, Tc],
+        alone: false,
         applies: |case| {
             let (ours, theirs) = (case.ours.signatures(), case.theirs.signatures());
             let part = theirs.is_subset(&ours) || case.ours.truncated();
@@ -153,6 +173,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
                  it (section 2.2: sibling glue may be added)",
         peers: &[Peer::Bind],
         aspects: &[Additional],
+        alone: false,
         applies: |case| {
             let Some(cut) = cut_of(case.theirs) else { return false };
             let mut more = case.ours.additional.iter().filter(|record| !case.theirs.additional.contains(record));
@@ -168,6 +189,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
                  wildcard (Knot, NSD), and some do not (BIND)",
         peers: EVERYBODY,
         aspects: &[Additional],
+        alone: false,
         applies: |case| {
             let (ours, theirs) = (case.ours.additional_set(), case.theirs.additional_set());
             let mut differing = ours.symmetric_difference(&theirs);
@@ -180,6 +202,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
                  SERVFAIL as well, also at the end of what it follows",
         peers: &[Peer::Bind],
         aspects: &[Rcode],
+        alone: false,
         applies: |case| {
             let given_up = is_loop(case.theirs) || aliases(case.theirs) >= LONG_CHAIN;
             case.theirs.rcode == 2 && case.ours.rcode != 3 && given_up
@@ -190,6 +213,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         reason: "section 4.3.2 step 3a: the search starts again at all zones of the server (we, NSD); BIND and Knot stay                  in the zone of the question. NSD is not given every zone",
         peers: EVERYBODY,
         aspects: &[Answer, Signatures, Authority, Additional, Rcode, Aa, Tc],
+        alone: true,
         applies: stops_at_zone,
     },
     Explained {
@@ -198,6 +222,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
                  Knot do not, NSD does",
         peers: EVERYBODY,
         aspects: &[Answer, Signatures, Authority, Additional, Rcode, Tc],
+        alone: false,
         applies: |case| {
             let (ours, theirs) = (case.ours.chain(), case.theirs.chain());
             let part = ours.starts_with(&theirs) || theirs.starts_with(&ours);
@@ -211,6 +236,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
                  wildcard above it counts; BIND and Knot look at one zone alone",
         peers: &[Peer::Bind, Peer::Knot],
         aspects: &[Rcode, Answer, Signatures, Authority, Additional],
+        alone: true,
         applies: is_above_zone,
     },
     Explained {
@@ -219,6 +245,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
                  for a target, where the others look into the zone of the answer, which may have a copy as glue",
         peers: EVERYBODY,
         aspects: &[Additional],
+        alone: true,
         applies: |case| {
             let last = case.ours.authority.iter().chain(&case.ours.answer).rfind(|record| record.target().is_some());
             let zone = |name: &Name| case.batch.zone_of(name).map(|zone| &zone.apex);
@@ -236,6 +263,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         reason: "additional data are optional; BIND looks up 13 targets of an answer at most",
         peers: &[Peer::Bind],
         aspects: &[Additional],
+        alone: false,
         applies: |case| case.ours.answer.len() > 13 && is_part(&case.theirs.additional, &case.ours.additional),
     },
     Explained {
@@ -243,6 +271,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         reason: "the parent's NSEC3 chain does not know the name, which only exists because of the zone below it",
         peers: &[Peer::Nsd],
         aspects: &[Authority],
+        alone: true,
         applies: |case| case.batch.signed && case.ours.rcode == case.theirs.rcode && is_above_zone(case),
     },
     Explained {
@@ -251,9 +280,13 @@ pub(crate) const EXPLAINED: &[Explained] = &[
                  there is no third opinion",
         peers: &[Peer::Nsd],
         aspects: &[Authority],
+        alone: true,
         applies: |case| {
             let (ours, theirs) = (case.ours.authority_set(), case.theirs.authority_set());
-            let is_proof = |record: &Record| is_denial(record.rtype) || is_denial(record.covered());
+            let is_proof = |record: &Record| {
+                let servers = record.rtype == types::NS || record.covered() == types::NS;
+                is_denial(record.rtype) || is_denial(record.covered()) || (servers && case.batch.is_apex(&record.owner))
+            };
             let zone = |name: &Name| case.batch.zone_of(name).map(|zone| &zone.apex);
             let left = zone(&last_name(case.ours, case.query)) != zone(&case.query.name);
             left && ours.symmetric_difference(&theirs).all(|record| is_proof(record))
@@ -265,6 +298,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
                  does not stand for the name; BIND and we answer",
         peers: &[Peer::Knot],
         aspects: &[Aa, Answer, Signatures, Authority, Tc],
+        alone: false,
         applies: |case| {
             let gives_up = !case.theirs.authoritative() && case.theirs.authority.is_empty();
             case.batch.signed && case.ours.rcode == 3 && case.theirs.rcode == 3 && gives_up
@@ -276,6 +310,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
                  TC. How much fits depends on compression, which BIND does by case and others leave out in places",
         peers: EVERYBODY,
         aspects: &[Tc, Additional],
+        alone: true,
         applies: |case| {
             let (ours, theirs) = (case.ours, case.theirs);
             let parts = is_part(&ours.additional, &theirs.additional) || is_part(&theirs.additional, &ours.additional);
@@ -291,6 +326,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         reason: "additional data are optional; BIND leaves some out when EDNS says 512",
         peers: &[Peer::Bind],
         aspects: &[Additional],
+        alone: false,
         applies: |case| {
             let small = case.query.edns.is_some_and(|(size, _)| size == 512);
             small && case.ours.authoritative() && is_part(&case.theirs.additional, &case.ours.additional)
@@ -301,6 +337,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         reason: "Knot answers the first alias of a loop a second time when its name is that of the wildcard",
         peers: &[Peer::Knot],
         aspects: &[Answer, Signatures],
+        alone: false,
         applies: |case| is_loop(case.ours) && case.theirs.chain().starts_with(&case.ours.chain()),
     },
     Explained {
@@ -309,6 +346,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
                  zone, its child and its grandchild are all served",
         peers: &[Peer::Nsd],
         aspects: &[Aa, Answer, Signatures, Authority, Additional, Rcode],
+        alone: false,
         applies: |case| {
             let is_apex = case.batch.is_apex(&case.query.name);
             let above = case.batch.zones.iter().filter(|zone| case.query.name.is_within(&zone.apex)).count();
@@ -321,6 +359,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
                  or shows the SOA, or sets TC",
         peers: &[Peer::Knot],
         aspects: &[Rcode, Aa, Answer, Signatures, Authority, Additional, Tc],
+        alone: false,
         applies: |case| case.ours.rcode == 6,
     },
     Explained {
@@ -328,6 +367,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         reason: "section 9: who follows more aliases needs TC earlier; the question is asked again over TCP",
         peers: EVERYBODY,
         aspects: &[Tc],
+        alone: true,
         applies: |case| {
             let whole = if case.ours.truncated() { case.theirs } else { case.ours };
             aliases(whole) > 0
@@ -338,6 +378,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         reason: "section 3.1.4.1: DS of an apex is the parent's, also behind an alias (we, NSD); BIND and Knot ask the child",
         peers: &[Peer::Bind, Peer::Knot],
         aspects: &[Rcode, Answer, Signatures, Authority],
+        alone: false,
         applies: |case| {
             let name = last_name(case.ours, case.query);
             let is_apex = case.batch.is_apex(&name);
@@ -352,6 +393,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
                  target, and does not know the target \".\"",
         peers: &[Peer::Bind, Peer::Knot],
         aspects: &[Additional],
+        alone: true,
         applies: |case| {
             let is_binding = |record: &&Record| matches!(record.rtype, types::SVCB | types::HTTPS | types::CNAME);
             let sections = [&case.ours.answer, &case.ours.additional, &case.theirs.additional];
@@ -373,6 +415,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
                  wildcards, BIND not for a server named like the delegation; the question is asked again over TCP",
         peers: &[Peer::Bind, Peer::Nsd],
         aspects: &[Tc],
+        alone: false,
         applies: |case| cut_of(if case.theirs.truncated() { case.ours } else { case.theirs }).is_some(),
     },
     Explained {
@@ -381,6 +424,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
                  has; they are hidden by the delegation (section 4.2)",
         peers: &[Peer::Nsd],
         aspects: &[Rcode, Answer, Signatures, Authority, Additional],
+        alone: false,
         applies: |case| {
             let hidden = |name: &Name| {
                 let Some(own) = case.batch.zone_of(name) else { return false };
@@ -393,18 +437,11 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         },
     },
     Explained {
-        name: "RFC 1034 length of chains",
-        reason: "section 3.6.2 sets no limit to chains of aliases; Knot stops after 5, NSD after 7 or at a DNAME that leads \
-                 below itself, BIND with SERVFAIL after 11, we after 16",
-        peers: EVERYBODY,
-        aspects: &[Answer, Signatures, Rcode, Authority, Additional, Tc],
-        applies: stops_early,
-    },
-    Explained {
         name: "RFC 6672 data below a DNAME (Knot)",
         reason: "section 2.4 forbids them; Knot finds names below a DNAME, BIND and we redirect them",
         peers: &[Peer::Knot],
         aspects: &[Answer, Signatures, Rcode, Aa, Authority, Additional, Tc],
+        alone: false,
         applies: |case| {
             let zone = |name: &Name| case.batch.zone_of(name).is_some_and(Zone::has_data_below_redirects);
             let owner = case.ours.last().map_or(&case.query.name, |record| &record.owner);
@@ -417,6 +454,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         reason: "BIND, NSD or both add the addresses of NAPTR, AFSDB, RT, KX and such targets; nothing requires them",
         peers: EVERYBODY,
         aspects: &[Additional],
+        alone: false,
         applies: |case| {
             const RARE: &[u16] = &[3, 4, 7, 14, 18, 21, 35, 36];
             let is_rare = case.ours.last().is_some_and(|record| RARE.contains(&record.rtype));

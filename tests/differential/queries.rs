@@ -68,10 +68,6 @@ impl Query {
         [&self.qname[..], &self.rtype.to_be_bytes(), &[0, 1]].concat()
     }
 
-    pub(crate) fn dnssec_ok(&self) -> bool {
-        self.edns.is_some_and(|(_, dnssec_ok)| dnssec_ok)
-    }
-
     /// The largest answer that may come.
     pub(crate) fn limit(&self) -> usize {
         if self.tcp { 65_535 } else { self.edns.map_or(512, |(size, _)| usize::from(size).max(512)) }
