@@ -107,7 +107,7 @@ fn read_config(options: ServeOptions) -> Result<Config, ServeError> {
 
 /// Builds the parts upstream first, runs them, and stops them downstream last.
 async fn serve(config: Config) -> Result<(), ServeError> {
-    let plan = Plan::read(&config)?;
+    let plan = Arc::new(Plan::read(&config)?);
     let certificates = plan::certificates(&config)?;
     let options = plan::wire_options(&config, certificates.clone());
     let wire = wire::bind(cookies::with_secrets(options, &config)?)?;
@@ -140,6 +140,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     supervise::ready_encrypted(&encrypted_addresses);
     supervise::ready(&dns_addresses, &http.addresses);
     welcome::print(&plan.registering(), &dns_addresses, &http.addresses, registers_itself);
+    drop(plan); // reloads hold the one that counts
 
     stop_signals.told(&writer).await;
     supervise::stopping();
@@ -239,7 +240,7 @@ impl Parts {
         true
     }
 
-    fn reload(&self, config: Config, files: ReloadFiles, plan: Plan, registry: Registry) -> Reload {
+    fn reload(&self, config: Config, files: ReloadFiles, plan: Arc<Plan>, registry: Registry) -> Reload {
         let (slot, holders, zones) = (self.slot.clone(), self.holders.clone(), self.zones.clone());
         Reload { config, identity: self.identity.clone(), files, plan, slot, holders, zones, registry }
     }

@@ -24,7 +24,7 @@ pub(super) struct Reload {
     pub(super) config: Config,
     pub(super) identity: String,
     pub(super) files: ReloadFiles,
-    pub(super) plan: Plan,
+    pub(super) plan: Arc<Plan>,
     pub(super) slot: Slot,
     pub(super) holders: SharedHolders,
     pub(super) zones: SharedZones,
@@ -98,14 +98,17 @@ impl Reload {
             return Err(ReloadError::Registry(refusal));
         }
         self.holders.replace(plan.holders());
-        self.plan = plan;
+        self.plan = Arc::new(plan);
         if !refused.is_empty() {
-            tracing::warn!(files = refused.join(" "), "zone files with errors were refused; their last good data stay");
+            tracing::warn!(
+                files = refused.join(" "),
+                "zone files with errors were refused; the last good data of their zones, if there are any, stay"
+            );
         }
         let (registry, holders) = (self.registry.clone(), self.holders.clone());
-        let (zones, statics) = (self.zones.clone(), self.plan.statics.clone());
+        let (zones, plan) = (self.zones.clone(), Arc::clone(&self.plan));
         let after = move || {
-            zones.replace(&statics);
+            zones.replace(&plan.statics);
             tell_collisions(&registry, &holders);
         };
         tokio::task::spawn_blocking(after).await?;
@@ -114,7 +117,7 @@ impl Reload {
 
     /// What reads the files; it changes nothing.
     fn reading(&self) -> impl FnOnce() -> Result<(Plan, Compiler, Vec<String>), ConfigError> + Send + use<> {
-        let (config, identity, before) = (self.config.clone(), self.identity.clone(), self.plan.clone());
+        let (config, identity, before) = (self.config.clone(), self.identity.clone(), Arc::clone(&self.plan));
         move || {
             let loaded = plan::read_files(&config, |zone| before.publishes_into(zone))?;
             plan::tell(&loaded.findings);

@@ -50,7 +50,7 @@ fn sighup_takes_what_is_right_and_keeps_the_last_good_data_of_what_is_broken() {
     assert_eq!(super::serial(&server, "example.net"), 2026);
     let errors = logged(&server, "ERROR").join("\n");
     let warnings = logged(&server, "WARN").join("\n");
-    assert!(warnings.contains("their last good data stay"), "{warnings}");
+    assert!(warnings.contains("the last good data of their zones"), "{warnings}");
     let place = format!("{}:5:7", path.display());
     for part in [place.as_str(), "www A 192.0.2.300", "^", "192.0.2.300"] {
         assert!(errors.contains(part), "no {part:?} in {errors}");
