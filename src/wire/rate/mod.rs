@@ -2,9 +2,10 @@
 //!
 //! # What it holds
 //!
-//! Two tables of [`table`]: accounts of (prefix, kind, name), and one account per prefix over all. A query is charged to
-//! its prefix when it comes, and an answer to its name when it is known. [`kind`] says which name an answer goes by, so that random names share one account. Clients that have shown
-//! that an address is theirs (TCP, a cookie) and clients of exempt prefixes are not charged.
+//! Two tables of `table`: accounts of (prefix, kind, name), and one account per prefix over all. A query is charged to
+//! its prefix when it comes, and an answer to its name when it is known. [`kind`] says which name an answer goes by, so
+//! that random names share one account. Clients that have shown that an address is theirs (TCP, a cookie) and clients of
+//! exempt prefixes are not charged.
 //!
 //! # What happens to a limited answer
 //!
@@ -15,8 +16,8 @@
 //!
 //! # Who may change it
 //!
-//! All UDP workers at once, without lock, allocation or wait. [`watch`] reads what they left, puts a filter into the
-//! kernel for prefixes that flood ([`super::udp::filter`]), and writes the log. Hashes are keyed with a seed of this
+//! All UDP workers at once, without lock, allocation or wait. `watch` reads what they left, puts a filter into the
+//! kernel for prefixes that flood (`wire::udp::filter`), and writes the log. Hashes are keyed with a seed of this
 //! process, so nobody can choose names that share an account.
 //!
 //! # Crash and limits
