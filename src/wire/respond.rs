@@ -1,7 +1,7 @@
 //! One packet, one response: what all transports share.
 //!
-//! What can be known of a query before it is answered (its cookie, say) has been settled by [`Rules::decode`]. Rate limits
-//! are kept here, because they go by the answer; they concern datagrams alone.
+//! What can be known of a query before it is answered (its cookie, say) has been settled by [`Rules::decode`]. Rate
+//! limits are kept here, because they go by the answer; they concern datagrams alone.
 
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};

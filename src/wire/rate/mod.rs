@@ -4,15 +4,15 @@
 //!
 //! Two tables of `table`: accounts of (prefix, kind, name), and one account per prefix over all. A query is charged to
 //! its prefix when it comes, and an answer to its name when it is known. [`kind`] says which name an answer goes by, so
-//! that random names share one account. Clients that have shown that an address is theirs (TCP, a cookie) and clients of
-//! exempt prefixes are not charged.
+//! that random names share one account. Clients that have shown that an address is theirs (TCP, a cookie) and clients
+//! of exempt prefixes are not charged.
 //!
 //! # What happens to a limited answer
 //!
 //! Every second one in a row (`slip`) is sent truncated: header, question, OPT, never more octets than the query had. A
-//! client that was impersonated comes back over TCP; a victim gets less than the attacker sends. The others are dropped.
-//! A prefix in debt is looked at before its packets are decoded, so that a flood costs little; of its packets only a few
-//! per batch are answered truncated, since sending is what costs most.
+//! client that was impersonated comes back over TCP; a victim gets less than the attacker sends. The others are
+//! dropped. A prefix in debt is looked at before its packets are decoded, so that a flood costs little; of its packets
+//! only a few per batch are answered truncated, since sending is what costs most.
 //!
 //! # Who may change it
 //!
@@ -22,8 +22,8 @@
 //!
 //! # Crash and limits
 //!
-//! Nothing is kept: after a start every account is empty. The tables never grow; what does not fit pushes out the account
-//! that owes least.
+//! Nothing is kept: after a start every account is empty. The tables never grow; what does not fit pushes out the
+//! account that owes least.
 
 pub mod kind;
 mod table;
