@@ -16,7 +16,6 @@ test=(
     drill:ldnsutils             # a second opinion on answers and transfers
     haproxy:haproxy             # finds its servers in our SRV records
     ip:iproute2                 # network namespaces
-    jq:jq
     kdig:knot-dnsutils          # shows EDE and NSID in words
     knotd:knot                  # secondaries that take our zones
     kzonecheck:knot-dnssecutils # judges zone files beside us
@@ -27,7 +26,7 @@ test=(
     nsd:nsd
     openssl:openssl             # certificates for the encrypted transports
     promtool:prometheus         # the rules for metric names
-    ps:procps
+    ps:procps                   # kill, by which servers are told to stop
     python3:python3
     shellcheck:shellcheck
     systemd-analyze:systemd     # checks config/zonebeat.service
