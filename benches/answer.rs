@@ -8,6 +8,9 @@
 #![allow(missing_docs, clippy::print_stdout)] // a program that prints a table
 #![allow(clippy::disallowed_methods)] // because time is what it measures
 
+#[path = "../tests/support/instance.rs"]
+mod instance;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +19,7 @@ use zonebeat::answer::Transport;
 use zonebeat::config::RateLimit;
 use zonebeat::model::naming::Naming;
 use zonebeat::model::service::ServiceRow;
-use zonebeat::model::{Endpoint, Instance, Name, Record, Revision, Rtype, Service, State, Timestamp};
+use zonebeat::model::{Instance, Name, Record, Revision, Rtype, Service};
 use zonebeat::registry::{Snapshot, Touched};
 use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
 use zonebeat::wire::Rules;
@@ -160,24 +163,8 @@ fn snapshot(services: usize) -> Snapshot {
 
 fn instance(id: usize, number: usize) -> Instance {
     let address = Ipv4Addr::from(0xC612_0000 | (number as u32 & 0x1_FFFF)); // 198.18.0.0/15, for benchmarks (RFC 2544)
-    Instance {
-        id: format!("i{id}").into(),
-        proto: "tcp".into(),
-        port: 20000 + (number % 20000) as u16,
-        priority: 0,
-        weight: 1,
-        site: None,
-        endpoint: Endpoint::Addresses([address.into()].into()),
-        tags: [].into(),
-        metadata: [].into(),
-        lease_seconds: 3600,
-        session: None,
-        epoch: None,
-        incarnation: Revision(1),
-        state: State::Serving,
-        since: Timestamp(0),
-        revision: Revision(1),
-    }
+    let port = 20000 + (number % 20000) as u16;
+    Instance { priority: 0, weight: 1, ..instance::instance(&format!("i{id}"), port, &[address.into()]) }
 }
 
 fn label(service: usize) -> String {

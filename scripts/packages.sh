@@ -16,20 +16,19 @@ test=(
     drill:ldnsutils             # a second opinion on answers and transfers
     haproxy:haproxy             # finds its servers in our SRV records
     ip:iproute2                 # network namespaces
-    jq:jq
-    mount:mount                 # small and read-only disks
-    ldns-signzone:ldnsutils     # the other signer
     kdig:knot-dnsutils          # shows EDE and NSID in words
-    ps:procps
     knotd:knot                  # secondaries that take our zones
     kzonecheck:knot-dnssecutils # judges zone files beside us
-    named-checkzone:bind9-utils # reads the zones that we transfer, judges zone files
+    ldns-signzone:ldnsutils     # the other signer
+    mount:mount                 # small and read-only disks
     named:bind9
+    named-checkzone:bind9-utils # reads the zones that we transfer, judges zone files
     nsd:nsd
+    openssl:openssl             # certificates for the encrypted transports
     promtool:prometheus         # the rules for metric names
+    ps:procps                   # kill, by which servers are told to stop
     python3:python3
     shellcheck:shellcheck
-    openssl:openssl             # certificates for the encrypted transports
     systemd-analyze:systemd     # checks config/zonebeat.service
     unbound:unbound             # resolves our names
 )

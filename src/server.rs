@@ -1,12 +1,11 @@
 //! Composition root: builds the parts, owns every task, stops them in order.
 //!
 //! Start: configuration and zone files are read and checked, all sockets are bound, zones that need no registry answer
-//! at once (the others with SERVFAIL until the store has been read), then the registry and HTTP start. A store that does
-//! not open is tried again for ever, except one that another process has: then the server ends, since two on one store
-//! are a mistake that nobody would see in answers of SERVFAIL. Stop (SIGTERM,
-//! SIGINT): HTTP finishes what is in flight, the registry commits what is queued, and DNS, which answered all the
-//! while, drains last. SIGHUP loads the zone files, the certificate and the secrets of cookies
-//! again.
+//! at once (the others with SERVFAIL until the store has been read), then the registry and HTTP start. A store that
+//! does not open is tried again for ever, except one that another process has: then the server ends, since two on one
+//! store are a mistake that nobody would see in answers of SERVFAIL. Stop (SIGTERM, SIGINT): HTTP finishes what is in
+//! flight, the registry commits what is queued, and DNS, which answered all the while, drains last. SIGHUP loads the
+//! zone files, the certificate and the secrets of cookies again.
 
 mod cookies;
 mod health;

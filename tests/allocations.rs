@@ -3,6 +3,9 @@
 //!
 //! A binary of its own, because the allocator that counts replaces the one of the whole process.
 
+#[path = "support/instance.rs"]
+mod instance;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,7 +16,7 @@ use zonebeat::config::RateLimit;
 use zonebeat::metrics::dns::CookieOutcome;
 use zonebeat::model::naming::Naming;
 use zonebeat::model::service::ServiceRow;
-use zonebeat::model::{Declaration, Endpoint, Instance, Name, Revision, Rtype, Service, State, Timestamp};
+use zonebeat::model::{Declaration, Instance, Name, Revision, Rtype, Service};
 use zonebeat::registry::Snapshot;
 use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
 use zonebeat::wire::Rules;
@@ -23,6 +26,9 @@ use zonebeat::wire::respond::{Datagram, MAX_TCP, Reply, respond, respond_limited
 use zonebeat::zone::parse_text;
 
 const ZONE: &str = "sd.example.org";
+/// Zones that were signed elsewhere, one with each kind of proof.
+const NSEC: &str = include_str!("../zones/nsec.example.org.zone");
+const NSEC3: &str = include_str!("../zones/nsec3.example.org.zone");
 /// A composed answer may allocate its parts, not its records.
 const FEW: u64 = 12;
 
@@ -44,24 +50,7 @@ fn zone_file() -> String {
 }
 
 fn instance(number: u8) -> Arc<Instance> {
-    Arc::new(Instance {
-        id: format!("a{number}").into(),
-        proto: "tcp".into(),
-        port: 8080,
-        priority: 10,
-        weight: 100,
-        site: None,
-        endpoint: Endpoint::Addresses([IpAddr::from([192, 0, 2, number])].into()),
-        tags: [].into(),
-        metadata: [].into(),
-        lease_seconds: 15,
-        session: None,
-        epoch: None,
-        incarnation: Revision(1),
-        state: State::Serving,
-        since: Timestamp(0),
-        revision: Revision(1),
-    })
+    Arc::new(instance::instance(&format!("a{number}"), 8080, &[IpAddr::from([192, 0, 2, number])]))
 }
 
 fn service(name: &str, instances: Vec<Arc<Instance>>) -> Arc<Service> {
@@ -71,18 +60,23 @@ fn service(name: &str, instances: Vec<Arc<Instance>>) -> Arc<Service> {
     Arc::new(Service { name: name.into(), row, instances })
 }
 
-fn view() -> View {
-    let apex = Name::parse_absolute(ZONE).expect("test name");
-    let parsed = parse_text("test.zone", zone_file().as_bytes(), &apex);
-    let (zone, _) = parsed.unwrap_or_else(|findings| panic!("{findings:?}"));
+fn source(apex: &str, text: &str) -> ZoneSource {
+    let apex = Name::parse_absolute(apex).expect("test name");
+    let (zone, _) = parse_text("test.zone", text.as_bytes(), &apex).unwrap_or_else(|all| panic!("{all:?}"));
     let records = zone.records.into_iter().map(|record| record.record).collect();
-    let source = ZoneSource { apex, records, registrations: true, reverse: false, ttl: 30, readable: true };
+    ZoneSource { apex, records, registrations: false, reverse: false, ttl: 30, readable: true }
+}
+
+fn view() -> View {
+    let registering = ZoneSource { registrations: true, ..source(ZONE, &zone_file()) };
     let server = ServerFacts { identity: Some("ns".into()), version: Some("zonebeat".into()), udp_size: 1232 };
     let mut snapshot = Snapshot { revision: Revision(1), ..Snapshot::default() };
     for service in [service("search", (1..=12).map(instance).collect()), service("empty", vec![])] {
         snapshot.services.insert_mut(service.name.clone(), service);
     }
-    Compiler::new(vec![source], Naming::new(&["plain".into()], &[]).expect("a preset"), server, 7).full(&snapshot, &[])
+    let signed = [("nsec", NSEC), ("nsec3", NSEC3)].map(|(label, text)| source(&format!("{label}.example.org"), text));
+    let sources = std::iter::once(registering).chain(signed).collect();
+    Compiler::new(sources, Naming::new(&["plain".into()], &[]).expect("a preset"), server, 7).full(&snapshot, &[])
 }
 
 /// DO, and the options NSID, EXPIRE, COOKIE (with a server's part that has to be verified), PADDING and ZONEVERSION.
@@ -199,6 +193,21 @@ fn composed_answers_allocate_per_answer_not_per_record() {
     for name in ["to-www", "to-nothing", "to-many", "to-hosts", "x.wild", "www.old", "x.few"] {
         for rtype in [Rtype::A, Rtype::SRV, Rtype::PTR] {
             let (allocations, _) = answer(&view, &query(&format!("{name}.{ZONE}"), rtype, 1), Transport::Tcp);
+            assert!(allocations <= FEW, "{name} {rtype}: {allocations}");
+        }
+    }
+}
+
+#[test]
+fn answers_from_signed_zones_allocate_a_few_times() {
+    let view = view();
+    let cases = [("www", Rtype::A), ("www", Rtype::MX), ("", Rtype::SOA), ("", Rtype::ANY), ("alias", Rtype::A)];
+    let missing = [("nope", Rtype::A), ("a.b.c.nope", Rtype::A), ("x.wild", Rtype::A), ("deep", Rtype::A)];
+    for zone in ["nsec.example.org", "nsec3.example.org"] {
+        for (label, rtype) in cases.into_iter().chain(missing) {
+            let name = format!("{label}.{zone}");
+            let (allocations, reply) = answer(&view, &query(name.trim_start_matches('.'), rtype, 1), Transport::Udp);
+            assert!(reply.len > 200, "{name} {rtype}: {} octets are not signed", reply.len);
             assert!(allocations <= FEW, "{name} {rtype}: {allocations}");
         }
     }

@@ -10,7 +10,7 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use support::dns::{Packet, Response, rtype, tcp};
-use support::{Server, Setup, ZONE, eventually, pass};
+use support::{Server, Setup, ZONE, eventually};
 
 const ZONE_FILE: &str = "$TTL 300
 @ SOA ns1 hostmaster 1 1h 10m 1w 5
@@ -27,6 +27,9 @@ ns1.sub A 192.0.2.54
 /// What ten a second allow at once; a little more when sending takes a while.
 const ABOUT_TEN: std::ops::RangeInclusive<usize> = 10..=14;
 
+/// After so much silence nothing more is on its way, on a busy machine either.
+const QUIET: Duration = Duration::from_secs(1);
+
 /// A server that limits clients of loopback too, to a few answers of each kind.
 fn serve(more: &str) -> Server {
     let config = format!(
@@ -38,7 +41,7 @@ fn serve(more: &str) -> Server {
 /// What came back for queries sent at once from one address of loopback: by id.
 fn burst(server: &Server, from: &str, queries: &[Vec<u8>]) -> HashMap<u16, Response> {
     let socket = UdpSocket::bind((from, 0)).unwrap();
-    socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    socket.set_read_timeout(Some(QUIET)).unwrap();
     queries.iter().for_each(|query| assert_eq!(socket.send_to(query, server.dns()).unwrap(), query.len()));
     let mut room = [0; 4096];
     let answers = std::iter::from_fn(|| socket.recv(&mut room).ok().map(|len| Response(room[..len].to_vec())));
@@ -116,12 +119,9 @@ fn a_prefix_in_debt_gets_nothing_but_what_slips_and_recovers() {
     let server = serve("per_prefix = 20\n");
     let names = |id: u16| format!("{}.{ZONE}", if id.is_multiple_of(2) { "www" } else { "ns1" });
     let first = burst(&server, "127.0.0.1", &queries(400, names, rtype::A));
-    assert!(count(&first).0 <= 20, "{:?}", count(&first));
+    assert!(count(&first).0 <= 24, "{:?}: more than what one second allows", count(&first));
     assert!(count(&first).1 > 0, "some slip");
-    eventually("the debt is forgotten", || {
-        pass(Duration::from_millis(500));
-        count(&burst(&server, "127.0.0.1", &queries(1, names, rtype::A))) == (1, 0)
-    });
+    eventually("the debt is forgotten", || count(&burst(&server, "127.0.0.1", &queries(1, names, rtype::A))) == (1, 0));
 }
 
 #[test]

@@ -19,7 +19,7 @@ use std::io::{BufRead, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redb::{Database, TableDefinition};
 use support::{content, fill, register};
@@ -474,48 +474,4 @@ fn child_commits() {
         revision += 3;
         writeln!(out, "{revision}").unwrap();
     }
-}
-
-/// Prints what a million instances cost: `cargo test --release --test store million -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement: writes a million rows"]
-fn a_million_instances_load_in_seconds() {
-    let directory = tempfile::tempdir().unwrap();
-    let crashed = tempfile::tempdir().unwrap();
-    let store = open(directory.path()).unwrap();
-    let begin = Instant::now();
-    (0..1000).for_each(|thousand| store.commit(&thousand_instances(thousand)).unwrap());
-    let written = begin.elapsed();
-    fs::copy(file(directory.path()), file(crashed.path())).unwrap();
-    let closing = timed(|| drop(store)).1;
-    let (store, opening) = timed(|| open(directory.path()).unwrap());
-    let (loaded, loading) = timed(|| store.load().unwrap());
-    assert_eq!(loaded.instances.len(), 1_000_000);
-    drop(loaded);
-    let octets = fs::metadata(file(directory.path())).unwrap().len();
-    let repairing = timed(|| open(crashed.path()).unwrap()).1;
-    let report = format!(
-        "1000 commits of 1000: {written:?}; file {} MiB; close {closing:?}; open {opening:?}; load {loading:?}; \
-         open after a crash {repairing:?}",
-        octets >> 20
-    );
-    writeln!(std::io::stdout(), "{report}").unwrap();
-    assert!(opening + loading < Duration::from_secs(30), "{report}");
-}
-
-fn thousand_instances(thousand: u64) -> Batch {
-    let mut batch = Batch { expected: Revision(thousand * 1000), ..Batch::default() };
-    for revision in thousand * 1000 + 1..=thousand * 1000 + 1000 {
-        let id = format!("i{revision}");
-        let row = Arc::new(support::instance(&id, revision));
-        batch.writes.push(Write::Instance(format!("s{}", revision % 100_000).into(), row));
-        batch.changes.push(support::change(revision, &id));
-    }
-    batch
-}
-
-fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
-    let begin = Instant::now();
-    let result = work();
-    (result, begin.elapsed())
 }

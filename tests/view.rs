@@ -1,5 +1,8 @@
 //! Views, answers and messages as pure functions: what is published where, what a query gets, how long a message is.
 
+#[path = "support/instance.rs"]
+mod instance;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -50,22 +53,10 @@ fn compiler(presets: &[&str], extra: Vec<Record>) -> Compiler {
 
 fn instance(id: &str, port: u16, site: Option<&str>, addresses: &[IpAddr]) -> Instance {
     Instance {
-        id: id.into(),
-        proto: "tcp".into(),
-        port,
-        priority: 10,
-        weight: 100,
         site: site.map(Arc::from),
-        endpoint: Endpoint::Addresses(addresses.into()),
         tags: [Box::from("canary")].into(),
         metadata: [("version".into(), "2.4.1".into())].into(),
-        lease_seconds: 15,
-        session: None,
-        epoch: None,
-        incarnation: Revision(1),
-        state: State::Serving,
-        since: Timestamp(0),
-        revision: Revision(1),
+        ..instance::instance(id, port, addresses)
     }
 }
 

@@ -150,21 +150,8 @@ struct Subjects {
 fn gather(args: &CheckArgs, served: Option<&Served>) -> Result<Report, String> {
     let mut report = Report::default();
     let mut subjects = Subjects::default();
-    let mut folders: Vec<PathBuf> = args.zones_dir.iter().cloned().collect();
-    let mut configs: Vec<PathBuf> = args.config.iter().cloned().collect();
-    for file in &args.files {
-        let path = file.to_string_lossy().into_owned();
-        match file.extension().and_then(|extension| extension.to_str()) {
-            _ if file.is_dir() => folders.push(file.clone()),
-            Some("toml") => configs.push(file.clone()),
-            Some("zone") => subjects.files.push(ZoneFile::new(path)),
-            _ if zone_file::zone_of(&path).is_ok() => subjects.files.push(ZoneFile::new(path)),
-            _ => {
-                let what = "is neither a zone file (NAME.zone, db.NAME, NAME.db), *.toml nor a directory";
-                return Err(format!("\"{path}\" {what}; a [[zone]] may name any file, check its configuration"));
-            }
-        }
-    }
+    let Named { zones, mut folders, mut configs } = sort(args)?;
+    subjects.files = zones;
     let nothing_named = subjects.files.is_empty() && folders.is_empty() && configs.is_empty();
     if nothing_named && !Path::new(USUAL_CONFIG).is_file() {
         return Err(format!(
@@ -202,6 +189,35 @@ fn gather(args: &CheckArgs, served: Option<&Served>) -> Result<Report, String> {
     }
     report.zones(&subjects, args.max_ttl, served);
     Ok(report)
+}
+
+/// What the arguments name, by kind.
+struct Named {
+    zones: Vec<ZoneFile>,
+    folders: Vec<PathBuf>,
+    configs: Vec<PathBuf>,
+}
+
+fn sort(args: &CheckArgs) -> Result<Named, String> {
+    let mut named = Named {
+        zones: Vec::new(),
+        folders: args.zones_dir.iter().cloned().collect(),
+        configs: args.config.iter().cloned().collect(),
+    };
+    for file in &args.files {
+        let path = file.to_string_lossy().into_owned();
+        match file.extension().and_then(|extension| extension.to_str()) {
+            _ if file.is_dir() => named.folders.push(file.clone()),
+            Some("toml") => named.configs.push(file.clone()),
+            Some("zone") => named.zones.push(ZoneFile::new(path)),
+            _ if zone_file::zone_of(&path).is_ok() => named.zones.push(ZoneFile::new(path)),
+            _ => {
+                let what = "is neither a zone file (NAME.zone, db.NAME, NAME.db), *.toml nor a directory";
+                return Err(format!("\"{path}\" {what}; a [[zone]] may name any file, check its configuration"));
+            }
+        }
+    }
+    Ok(named)
 }
 
 impl Report {

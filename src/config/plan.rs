@@ -43,10 +43,10 @@ impl ZonePlan {
 impl Config {
     /// Plans the zones; `files` are the apexes of the zone files.
     ///
-    /// Registrations go into every declared zone that does not decline them; reverse zones take PTR records instead. When none is declared, a single zone file
-    /// that is not of a reverse zone takes them (the server does not register itself there; whoever reads the files
-    /// leaves out what is signed, see [`ZonePlan::decline`]); when there are no files
-    /// either, [`DEFAULT_ZONE`] does.
+    /// Registrations go into every declared zone that does not decline them; reverse zones take PTR records instead.
+    /// When none is declared, a single zone file that is not of a reverse zone takes them (the server does not register
+    /// itself there; whoever reads the files leaves out what is signed, see [`ZonePlan::decline`]); when there are no
+    /// files either, [`DEFAULT_ZONE`] does.
     pub fn plan_zones<'n>(&self, files: impl IntoIterator<Item = &'n Name>) -> ZonePlan {
         let files: Vec<&Name> = files.into_iter().collect();
         let wanted_reverse = self.reverse_zones();
@@ -94,7 +94,8 @@ impl Config {
         self.reverse.iter().filter_map(|text| reverse::parse(text).ok()).collect()
     }
 
-    /// Fills in name servers, addresses and mail addresses. Reverse zones take those of the first zone with registrations.
+    /// Fills in name servers, addresses and mail addresses. Reverse zones take those of the first zone with
+    /// registrations.
     fn fill(&self, plan: &mut ZonePlan, files: &[&Name]) {
         let first = plan.registering().next().map(|zone| zone.settings.clone());
         for zone in &mut plan.zones {

@@ -1,4 +1,4 @@
-//! `[dns.rate_limit]`: how many answers over UDP a client network gets whose addresses may be forged.
+//! `[dns.rate_limit]`: how many answers over UDP a client prefix gets whose addresses may be forged.
 
 use std::time::Duration;
 

@@ -8,11 +8,12 @@
 //! set     type u16 | flags u16 | count u32 | additional count u32 | answer length u32 | additional length u32 | at u32
 //! ```
 //!
-//! A set of signatures stands in the directory under the type that it covers. All numbers are little-endian. A body is the answer section followed by the additional section of the set; `at` is
-//! its offset in the entry. A body of more than [`LARGE`] octets lives outside, in the shard's list of large bodies,
-//! and `at` is its place there, so that a change beside it does not copy it. An entry knows no offset outside itself,
-//! so an unchanged entry is copied whole when its shard is rebuilt. A shard has at most half a million octets of
-//! entries in practice: a table has 16,384 of them.
+//! A set of signatures stands in the directory under the type that it covers. All numbers are little-endian. A body is
+//! the answer section followed by the additional section of the set; `at` is its offset in the entry. A body of more
+//! than [`LARGE`] octets lives outside, in the shard's list of large bodies, and `at` is its place there, so that a
+//! change beside it does not copy it. An entry knows no offset outside itself, so an unchanged entry is copied whole
+//! when its shard is rebuilt. A shard has at most half a million octets of entries in practice: a table has 16,384 of
+//! them.
 
 use std::hint::black_box;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! What a view knows of a zone besides its names: the apex, the SOA and whether there is anything to answer from.
+//! What a view knows of a zone besides its names: the apex, the SOA, whether there is anything to answer from, who may
+//! ask, and what a signed zone or the parent of another has besides the entries of its names.
 
 use std::sync::Arc;
 

@@ -1,9 +1,11 @@
 //! DNS bytes in and out: the edge between the network and the pure core.
 //!
-//! A packet passes [`decode`] (what is asked), `answer` (what the view says), [`encode`] (the response); [`respond`]
-//! holds the three together and is the same for every transport. `udp`, `tcp` and [`encrypted`] bring packets and take
-//! responses; [`error`] writes what needs no view; [`limits`] says how much a client gets, [`rate`] how often,
-//! [`cookie`] who is who. [`server`] opens the sockets and runs it all.
+//! A packet passes [`decode`] (what is asked), [`rules`] (what is known of the client: [`cookie`], [`keepalive`]),
+//! `answer` (what the view says), [`rate`] (whether the client gets it) and [`encode`] (the response); [`respond`]
+//! holds the last three together and is the same for every transport. `udp`, `tcp` and [`encrypted`] bring packets and
+//! take responses; [`error`] writes what needs no view; [`limits`] says how much a client gets. `encode` copies ready
+//! sets into a [`message`] and leaves answers of several sets to `compose`, which compresses `names`; `opt` is the last
+//! record of each. `rotation` chooses where a set starts, `count` counts. [`server`] opens the sockets and runs it all.
 
 pub mod cookie;
 pub mod decode;
@@ -12,6 +14,7 @@ pub mod encrypted;
 pub mod error;
 pub mod keepalive;
 pub mod limits;
+pub mod message;
 pub mod rate;
 pub mod respond;
 pub mod rules;
@@ -19,10 +22,9 @@ pub mod server;
 
 mod compose;
 mod count;
-mod rotation;
-pub mod message;
 mod names;
 mod opt;
+mod rotation;
 mod tcp;
 mod udp;
 

@@ -1,7 +1,7 @@
-//! One packet, one response: what UDP and TCP share.
+//! One packet, one response: what all transports share.
 //!
-//! Checks that decide on a client or a query (rate limits, cookies) belong here, between decoding and answering, so that
-//! every transport has them.
+//! What can be known of a query before it is answered (its cookie, say) has been settled by [`Rules::decode`]. Rate
+//! limits are kept here, because they go by the answer; they concern datagrams alone.
 
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -76,6 +76,7 @@ impl Drop for Program {
 }
 
 /// Runs dig against a server that may not be up yet, and returns the lines of its output, sorted and with single spaces.
+#[allow(dead_code)] // not every test that starts programs asks with dig
 pub(crate) fn dig(server: SocketAddr, args: &[&str]) -> Vec<String> {
     let mut command = Command::new("dig");
     command.arg(format!("@{}", server.ip())).args(["-p", &server.port().to_string(), "+tries=1", "+time=2"]);

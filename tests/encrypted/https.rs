@@ -14,7 +14,7 @@ use zonebeat::wire::TcpLimits;
 
 use super::identity::HOST;
 use super::server::query;
-use super::wire::{HUGE, Wire, parse, soon};
+use super::wire::{HUGE, UNHURRIED, Wire, parse, soon};
 
 const H2: &[&[u8]] = &[b"h2"];
 const MEDIA_TYPE: &str = "application/dns-message";
@@ -260,7 +260,7 @@ async fn a_client_whose_connections_are_all_busy_gets_no_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_body_is_given_up_and_delays_nobody() {
-    let wire = Wire::start().await;
+    let wire = Wire::with_limits(TcpLimits { first_query: UNHURRIED, ..TcpLimits::default() }).await;
     let client = connect(&wire).await;
     let good = query(0, "sd.example.org", 6, None);
     assert_eq!(client.call(post("/dns-query"), &good).await.status, 200);
@@ -269,9 +269,8 @@ async fn a_slow_body_is_given_up_and_delays_nobody() {
     stream.send_data(Bytes::copy_from_slice(&good[..5]), false).unwrap();
     let begun = Instant::now();
     assert_eq!(client.call(get_query(&good), &[]).await.status, 200);
-    assert!(begun.elapsed() < Duration::from_secs(1));
+    assert!(begun.elapsed() < UNHURRIED);
     assert_eq!(soon("the slow one is told", receive(slow)).await.unwrap().status, 408);
-    assert!(begun.elapsed() < Duration::from_secs(4));
     assert_eq!(client.call(get_query(&good), &[]).await.status, 200, "the connection goes on");
 }
 

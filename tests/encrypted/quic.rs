@@ -12,7 +12,7 @@ use zonebeat::wire::TcpLimits;
 
 use super::identity::HOST;
 use super::server::query;
-use super::wire::{HUGE, RECORDS, Wire, parse, soon};
+use super::wire::{HUGE, RECORDS, UNHURRIED, Wire, parse, soon};
 
 /// DOQ_NO_ERROR and the others (RFC 9250 section 8.4).
 const NO_ERROR: u64 = 0;
@@ -144,7 +144,12 @@ async fn rfc9250_4_2_a_transfer_is_many_messages_on_one_stream() {
         let ends = [records.first(), records.last()].map(|record| record.unwrap().record_type());
         assert_eq!(ends, [RecordType::SOA; 2]);
     }
-    assert_eq!(wire.metric(r#"zonebeat_dns_transfers_total{outcome="done"}"#), 3);
+    soon("transfers are counted when their threads end", async {
+        while wire.metric(r#"zonebeat_dns_transfers_total{outcome="done"}"#) < 3 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
 
     let wire = Wire::with(TcpLimits::default(), false).await;
     let (_client, connection) = connect(&wire).await;
@@ -229,7 +234,7 @@ async fn initials(wire: &Wire, count: usize) -> Vec<Vec<u8>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rfc9000_8_1_2_under_load_clients_show_their_address_and_are_answered() {
-    let wire = Wire::start().await;
+    let wire = Wire::with_limits(TcpLimits { first_query: UNHURRIED, ..TcpLimits::default() }).await;
     let packets = initials(&wire, 120).await;
     let sockets: Vec<_> = packets
         .iter()
@@ -242,7 +247,7 @@ async fn rfc9000_8_1_2_under_load_clients_show_their_address_and_are_answered() 
     let begun = Instant::now();
     let (_client, connection) = connect(&wire).await;
     exchange(&connection, &framed(&query(0, "sd.example.org", 6, None))).await.unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < UNHURRIED, "{:?}", begun.elapsed());
     assert!(
         wire.metric(r#"zonebeat_tls_handshakes_total{result="deferred",transport="quic"}"#) > 0,
         "{}",

@@ -39,7 +39,7 @@ fn slow_handshakes_hold_all_connections_for_two_seconds_only() {
     let waiting = Instant::now();
     let transports = [(tls, "+tls"), (https, "+https"), (quic, "+quic")];
     eventually("a fresh client is answered", || transports.iter().all(|(address, arg)| is_answered(*address, arg)));
-    assert!(waiting.elapsed() < Duration::from_secs(5), "{:?}", waiting.elapsed());
+    assert!(waiting.elapsed() < Duration::from_secs(8), "not until they are idle: {:?}", waiting.elapsed());
     assert!(try_udp(server.dns(), &Packet::query(1, ZONE, rtype::SOA).0, PATIENCE).is_some(), "UDP is not concerned");
     assert_eq!(server.call("GET", "/healthz", None).status, 200, "HTTP has descriptors of its own");
     eventually("the slow ones are gone", || open_descriptors(&server) <= before);

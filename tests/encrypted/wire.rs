@@ -24,6 +24,9 @@ pub(crate) const HUGE: usize = 4000;
 /// How long any single step may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A time for the first query that even a busy machine has passed only if somebody waited for it.
+pub(crate) const UNHURRIED: Duration = Duration::from_secs(5);
+
 /// A running wire.
 pub(crate) struct Wire {
     pub(crate) dns: SocketAddr,

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prometheus::{Registry, TextEncoder};
 use tokio::runtime::Runtime;
@@ -117,6 +117,16 @@ impl Server {
         let registry = Registry::new();
         registry.register(Box::new(DnsCollector::new(self.counters.clone()).unwrap())).unwrap();
         TextEncoder::new().encode_to_string(&registry.gather()).unwrap()
+    }
+
+    /// Waits until transfers are counted, which happens when their threads end.
+    pub(crate) fn await_transfers(&self, outcome: &str, number: usize) {
+        let line = format!("zonebeat_dns_transfers_total{{outcome=\"{outcome}\"}} {number}\n");
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while !self.metrics().contains(&line) {
+            assert!(Instant::now() < deadline, "{}", self.metrics());
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
@@ -68,12 +67,7 @@ fn rfc5936_2_2_a_transfer_is_the_whole_zone_between_two_soas() {
         send(&mut stream, &query(6, "sd.example.org", 6, None));
         assert_eq!(receive(&mut stream).unwrap().metadata.id, 6, "the connection goes on");
     }
-    let counted = || server.metrics().contains(r#"zonebeat_dns_transfers_total{outcome="done"} 2"#);
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while !counted() {
-        assert!(Instant::now() < deadline, "{}", server.metrics());
-        std::thread::sleep(Duration::from_millis(10)); // a transfer is counted when its thread ends
-    }
+    server.await_transfers("done", 2);
 }
 
 #[test]
@@ -114,8 +108,7 @@ fn rfc8914_4_15_a_transfer_of_a_zone_that_is_not_known_yet_is_a_failure_of_ours(
     assert!(ede(&message).is_some_and(|option| option.starts_with(&[0, 14])), "{:?}", message.edns);
     send(&mut stream, &query(6, "sd.example.org", 6, None));
     assert_eq!(receive(&mut stream).unwrap().metadata.id, 6, "the connection goes on");
-    let metrics = server.metrics();
-    assert!(metrics.contains(r#"zonebeat_dns_transfers_total{outcome="not-ready"} 1"#), "{metrics}");
+    server.await_transfers("not-ready", 1);
 }
 
 /// A zone with a record that leaves no room for anything else in a message.
@@ -138,8 +131,7 @@ fn rfc5936_2_2_a_transfer_that_cannot_be_whole_ends_with_the_connection() {
         }
         assert_eq!(soas, 1, "the client sees that the transfer is not complete");
     }
-    let metrics = server.metrics();
-    assert!(metrics.contains(r#"zonebeat_dns_transfers_total{outcome="too-long"} 2"#), "{metrics}");
+    server.await_transfers("too-long", 2);
 }
 
 #[test]

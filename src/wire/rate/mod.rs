@@ -2,27 +2,28 @@
 //!
 //! # What it holds
 //!
-//! Two tables of [`table`]: accounts of (prefix, kind, name), and one account per prefix over all. A query is charged to
-//! its prefix when it comes, and an answer to its name when it is known. [`kind`] says which name an answer goes by, so that random names share one account. Clients that have shown
-//! that an address is theirs (TCP, a cookie) and clients of exempt prefixes are not charged.
+//! Two tables of `table`: accounts of (prefix, kind, name), and one account per prefix over all. A query is charged to
+//! its prefix when it comes, and an answer to its name when it is known. [`kind`] says which name an answer goes by, so
+//! that random names share one account. Clients that have shown that an address is theirs (TCP, a cookie) and clients
+//! of exempt prefixes are not charged.
 //!
 //! # What happens to a limited answer
 //!
 //! Every second one in a row (`slip`) is sent truncated: header, question, OPT, never more octets than the query had. A
-//! client that was impersonated comes back over TCP; a victim gets less than the attacker sends. The others are dropped.
-//! A prefix in debt is looked at before its packets are decoded, so that a flood costs little; of its packets only a few
-//! per batch are answered truncated, since sending is what costs most.
+//! client that was impersonated comes back over TCP; a victim gets less than the attacker sends. The others are
+//! dropped. A prefix in debt is looked at before its packets are decoded, so that a flood costs little; of its packets
+//! only a few per batch are answered truncated, since sending is what costs most.
 //!
 //! # Who may change it
 //!
-//! All UDP workers at once, without lock, allocation or wait. [`watch`] reads what they left, puts a filter into the
-//! kernel for prefixes that flood ([`super::udp::filter`]), and writes the log. Hashes are keyed with a seed of this
+//! All UDP workers at once, without lock, allocation or wait. `watch` reads what they left, puts a filter into the
+//! kernel for prefixes that flood (`wire::udp::filter`), and writes the log. Hashes are keyed with a seed of this
 //! process, so nobody can choose names that share an account.
 //!
 //! # Crash and limits
 //!
-//! Nothing is kept: after a start every account is empty. The tables never grow; what does not fit pushes out the account
-//! that owes least.
+//! Nothing is kept: after a start every account is empty. The tables never grow; what does not fit pushes out the
+//! account that owes least.
 
 pub mod kind;
 mod table;

@@ -51,8 +51,7 @@ impl HandleBatch for Answerer {
     fn handle(&mut self, received: &Received, count: usize, replies: &mut Replies) {
         let started = Instant::now();
         self.started = Some(started);
-        let rules = self.rules.clone();
-        let rates = rules.rates.as_deref().map(|rates| (rates, rates.moment(started)));
+        let rates = self.rules.rates.as_deref().map(|rates| (rates, rates.moment(started)));
         let view = self.published.load();
         let mut slips = SLIPS_PER_BATCH;
         let mut arrived = [const { None }; BATCH];

@@ -4,8 +4,9 @@
 //!
 //! One plain thread per core and listen address, each with a socket of its own on the same address (SO_REUSEPORT: the
 //! kernel spreads the clients over them). A thread is a loop of three calls: receive a batch, answer it, send the
-//! replies ([`worker`]). Nothing on the way waits, allocates or logs; workers share nothing but the published view, of
-//! which each loads a snapshot per batch, and counters, of which each has its own.
+//! replies ([`worker`]). Nothing on the way waits or logs, and nothing allocates but answers of several sets. Workers
+//! share the published view, of which each loads a snapshot per batch, and the accounts of [`super::rate`], which have
+//! no lock; of the counters each has its own.
 //!
 //! # Stop and crash
 //!
@@ -16,8 +17,10 @@
 //! # Limits
 //!
 //! Datagrams longer than a receive buffer are malformed; responses are at most as long as [`super::limits::UdpLimits`]
-//! allows the client. What is more than a plain query for our zones does not belong here: messages that need the
-//! registry (UPDATE) or a key (TSIG) are to be handed to a task of their own, not to be answered in this loop.
+//! allows the client. Prefixes that ask too much are limited before their packets are decoded ([`answer`]), and the
+//! worst of them by a program in the kernel ([`filter`]). What is more than a plain query for our zones does not belong
+//! here: messages that need the registry (UPDATE) or a key (TSIG) are to be handed to a task of their own, not to be
+//! answered in this loop.
 
 mod answer;
 mod batch;

@@ -8,8 +8,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::batch::{ask_for_destination, force_buffers, ignore_path_mtu};
 use super::worker::NOTICE;
 
-/// Room for a burst that comes: 40,000 small queries. The default of Linux holds 256. What a flood fills before it is noticed
-/// must not be all there is.
+/// Room for a burst that comes: 40,000 small queries. The default of Linux holds 256. What a flood fills before it is
+/// noticed must not be all there is.
 const RECEIVE_BUFFER: usize = 16 << 20;
 /// Room for answers that wait for the network.
 const SEND_BUFFER: usize = 4 << 20;

@@ -1,7 +1,7 @@
 //! What a whole zone must and should be: what named-checkzone and kzonecheck find, and what they do not.
 //!
 //! ```text
-//! records --tidy--> without repetitions, one TTL per set --index--> by owner
+//! records in the zone, one TTL per set (`settle`) --tidy--> without repetitions --index--> by owner
 //!    apex        SOA, NS, timers                exclusive   CNAME, DNAME
 //!    delegation  hidden data, glue, DS          targets     of NS, MX, SRV
 //!    hosts       names of hosts, wildcards      size, text  large sets, SPF

@@ -8,10 +8,11 @@
 //! # Limits
 //!
 //! At most [`HANDSHAKES`] are in progress; from [`PROVE`] on a client has to show first that its address is its own, by
-//! sending back a token, which costs no memory here. Who has shown it takes a seat for each handshake. A handshake has to end within `first_query`. A connection holds at
-//! most `in_flight` streams, 128 KiB that it has sent and nobody has read, and `in_flight_octets` of answers that it
-//! has not acknowledged. A connection stays with the address that it came from: seats are counted by address, and so
-//! are transfers allowed. 0-RTT is off: queries in it could be replayed.
+//! sending back a token, which costs no memory here. Who has shown it takes a seat for each handshake. A handshake has
+//! to end within `first_query`. A connection holds at most `in_flight` streams, 128 KiB that it has sent and nobody has
+//! read, and `in_flight_octets` of answers that it has not acknowledged. A connection stays with the address that it
+//! came from: seats are counted by address, and so are transfers allowed. 0-RTT is off: queries in it could be
+//! replayed.
 //!
 //! # Stop
 //!

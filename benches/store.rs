@@ -1,0 +1,54 @@
+//! What a million instances cost the embedded store: seconds to commit, close, open, load, and open after a crash; the
+//! size of its file: `cargo bench --bench store -- [THOUSANDS]`.
+
+#![allow(missing_docs, clippy::print_stdout)] // a program that prints a table
+#![allow(clippy::disallowed_methods)] // because time is what it measures
+#![allow(clippy::unwrap_used)] // a disk that fails ends the measurement
+
+#[allow(dead_code, unreachable_pub)] // it also serves the tests of stores
+#[path = "../tests/support/store.rs"]
+mod support;
+
+use std::fs;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use zonebeat::model::Revision;
+use zonebeat::registry::store::embedded::EmbeddedStore;
+use zonebeat::registry::store::{Batch, Store, Write};
+
+fn main() {
+    let thousands: u64 = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(1000);
+    let [whole, crashed] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let [file, copy] = [&whole, &crashed].map(|directory| directory.path().join("registry.redb"));
+    let store = EmbeddedStore::open(whole.path()).unwrap();
+    let ((), committing) = timed(|| (0..thousands).for_each(|n| store.commit(&thousand_instances(n)).unwrap()));
+    fs::copy(&file, copy).unwrap();
+    let ((), closing) = timed(|| drop(store));
+    let (store, opening) = timed(|| EmbeddedStore::open(whole.path()).unwrap());
+    let (loaded, loading) = timed(|| store.load().unwrap());
+    assert_eq!(loaded.instances.len() as u64, thousands * 1000);
+    let (_, repairing) = timed(|| EmbeddedStore::open(crashed.path()).unwrap());
+    println!("{} instances, file of {} MiB", thousands * 1000, fs::metadata(file).unwrap().len() >> 20);
+    let steps = [("commit, 1000 each", committing), ("close", closing), ("open", opening), ("load", loading)];
+    for (step, took) in steps.into_iter().chain([("open after a crash", repairing)]) {
+        println!("{step:<20}{:>10.3} s", took.as_secs_f64());
+    }
+}
+
+fn thousand_instances(thousand: u64) -> Batch {
+    let mut batch = Batch { expected: Revision(thousand * 1000), ..Batch::default() };
+    for revision in thousand * 1000 + 1..=thousand * 1000 + 1000 {
+        let id = format!("i{revision}");
+        let row = Arc::new(support::instance(&id, revision));
+        batch.writes.push(Write::Instance(format!("s{}", revision % 100_000).into(), row));
+        batch.changes.push(support::change(revision, &id));
+    }
+    batch
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let begin = Instant::now();
+    let result = work();
+    (result, begin.elapsed())
+}
