@@ -338,3 +338,34 @@ fn zone_files_of_a_directory_are_found_and_read() {
     assert!(zones::zone_files(&folder.path().join("missing")).is_err());
     assert!(zones::read_file("/dev/zero").is_err());
 }
+
+#[test]
+fn values_of_a_wrong_kind_are_told_what_would_be_right() {
+    for (text, right) in [
+        ("[dns.rate_limit]\nslip = 1000", "a whole number from 0 to 255"),
+        ("[dns.rate_limit]\nper_name = -5", "a whole number from 0 to 4294967295"),
+        ("[dns.rate_limit]\nper_name = \"5\"", "a whole number from 0 to 4294967295"),
+        ("[dns.tcp]\nin_flight = -1", "a whole number that is not negative"),
+        ("[dns.cookies]\nrequire = \"yes\"", "true or false"),
+        ("[dns]\nallow_query = \"192.0.2.0/24\"", "a list in brackets"),
+        ("[dns.encrypted]\nhttps_path = 5", "a text in quotes"),
+        ("[dns]\nrate_limit = 5", "a table of keys"),
+    ] {
+        let findings = findings(text);
+        assert!(findings[0].message.contains(right), "{:?}", findings[0]);
+    }
+}
+
+#[test]
+fn a_file_of_secrets_that_cannot_be_used_is_found_by_check() {
+    let file = std::env::temp_dir().join(format!("zonebeat-secrets-{}", std::process::id()));
+    let config = parse(&format!("[dns.cookies]\nsecret_file = {file:?}"));
+    let check = || config.check_files(zonebeat::model::Timestamp(0)).map_err(|error| error.to_string());
+    let said = check().unwrap_err();
+    assert!(said.contains("cannot read") && said.contains("zonebeat-secrets"), "{said}");
+    std::fs::write(&file, "not a secret\n").expect("a file of the test");
+    assert!(check().unwrap_err().contains("32 hexadecimal digits"));
+    std::fs::write(&file, format!("{}\n", "ab".repeat(16))).expect("a file of the test");
+    assert_eq!(check(), Ok(Vec::new()));
+    std::fs::remove_file(&file).expect("a file of the test");
+}

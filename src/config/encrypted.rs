@@ -100,6 +100,7 @@ impl Config {
     /// Checks the files that the configuration names, apart from zone files: errors, or warnings in a sentence each.
     pub fn check_files(&self, now: Timestamp) -> Result<Vec<String>, ConfigError> {
         let pair = self.read_certificate()?;
+        self.dns.cookies.read_secrets()?;
         Ok(pair
             .and_then(|pair| pair.warning(now))
             .map(|warning| format!("dns.encrypted.certificate: {warning}"))

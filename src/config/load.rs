@@ -100,8 +100,25 @@ fn explain(file: &str, text: &str, error: &toml::de::Error) -> Finding {
             };
             at_span(file, text, span, format!("unknown key \"{unknown}\"")).with_help(help)
         }
-        _ => without_secret(with_value(file, text, span, message)),
+        _ => without_secret(with_value(file, text, span, in_plain_words(message))),
     }
+}
+
+/// What the reader expected, without the names of our types.
+fn in_plain_words(message: String) -> String {
+    let Some((wrong, expected)) = message.rsplit_once("expected ") else { return message };
+    let plain = match expected {
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" | "usize" => "a whole number that is not negative",
+        "a boolean" => "true or false",
+        "a string" => "a text in quotes",
+        "a sequence" => "a list in brackets, such as [\"one\", \"two\"]",
+        _ if expected.starts_with("struct ") => "a table of keys",
+        _ => return message,
+    };
+    format!("{wrong}expected {plain}")
 }
 
 /// A message of the TOML reader repeats the value that it is about, which may be a secret.

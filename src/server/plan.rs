@@ -194,7 +194,7 @@ pub(super) fn wire_options(config: &Config, certificates: Option<Arc<Certificate
         udp: UdpLimits { max: usize::from(dns.udp_max), by_prefix: by_prefix.collect() },
         rate_limit: dns.rate_limit.clone(),
         tcp: TcpLimits {
-            connections: if tcp.connections == 0 { defaults.connections } else { tcp.connections },
+            connections: connections(tcp.connections, defaults.connections),
             connections_per_client: tcp.per_client,
             first_query: tcp.first_query,
             idle: tcp.idle,
@@ -219,6 +219,23 @@ pub(super) fn wire_options(config: &Config, certificates: Option<Arc<Certificate
     }
 }
 
+/// How many connections there may be: what is asked for, and at most half of the descriptors. Those that are ending take
+/// up to a quarter more of them, and HTTP and the store need the rest.
+fn connections(asked: usize, most: usize) -> usize {
+    match asked {
+        0 => most,
+        asked if asked > most => {
+            tracing::warn!(
+                asked,
+                most,
+                "dns.tcp.connections is more than half of the limit of open files, which is the most; raise LimitNOFILE"
+            );
+            most
+        }
+        asked => asked,
+    }
+}
+
 /// The certificate of the encrypted transports, if any listens.
 pub(super) fn certificates(config: &Config) -> Result<Option<Arc<Certificates>>, ConfigError> {
     config.read_certificate()?; // says where in the configuration a wrong file is named
@@ -239,5 +256,15 @@ pub(super) fn registry_options(config: &Config, plan: &Plan, http: &[SocketAddr]
         },
         history: config.store.history,
         servers: config.advertised(http),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_for_the_rest() {
+        assert_eq!([0, 100, 512, 3000].map(|asked| connections(asked, 512)), [512, 100, 512, 512]);
     }
 }

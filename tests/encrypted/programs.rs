@@ -124,6 +124,17 @@ fn curl_asks_by_get_and_post() {
         assert_eq!(String::from_utf8_lossy(&output.stderr), format!("{version} application/dns-message"));
         assert_eq!(parse(&output.stdout).answers.len(), 2);
     }
+    let long = vec![0; 65_536];
+    for (status, args, body) in [
+        (405, [&["-X", "PUT"], &posting[..]].concat(), &packet[..]),
+        (415, vec!["--data-binary", "@-", &*base], &packet),
+        (413, posting.to_vec(), &long),
+    ] {
+        for _ in 0..8 {
+            let said = text(curl(&args, body));
+            assert!(said.contains(&format!("error: {status}")), "curl sees the status, not a reset: {said}");
+        }
+    }
 }
 
 #[test]

@@ -122,8 +122,8 @@ impl Certificates {
 
     fn replace(&self, pair: Pair) {
         let (certificate, expires) = (self.files.certificate.display(), pair.expires);
+        self.in_force.store(Arc::new(pair)); // before the log says so
         tracing::info!(%certificate, %expires, "certificate replaced");
-        self.in_force.store(Arc::new(pair));
         self.warn();
         self.count(|counters| {
             counters.certificate(expires);

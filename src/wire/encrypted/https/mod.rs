@@ -40,7 +40,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, Semaphore};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -49,7 +49,7 @@ use super::tls::shake_hands;
 use crate::answer::Transport;
 use crate::wire::decode::Origin;
 use crate::wire::respond::MAX_TCP;
-use crate::wire::tcp::{Admission, Carry, LINGER, Respond, Service, ask};
+use crate::wire::tcp::{Admission, Carry, LAST_WORDS, LINGER, Respond, Service, ask};
 use body::{Answer, Flight};
 use freshness::freshness;
 use pulse::Pulse;
@@ -192,16 +192,21 @@ async fn attend<R: Respond>(
 
 impl<R: Respond> Visit<R> {
     /// One request: an answer, or why there is none.
-    async fn handle(&self, request: Request<Incoming>) -> Response<Answer> {
+    async fn handle(&self, mut request: Request<Incoming>) -> Response<Answer> {
         let flight = self.pulse.begin().await;
         if request.method() == Method::HEAD {
             return self.refuse(&request::HEAD, flight);
         }
-        let read = request::read(request, &self.path, &self.inbox);
-        let read = tokio::time::timeout(self.service.limits.first_query, read).await;
+        let read = request::read(&mut request, &self.path, &self.inbox);
+        let read = timeout(self.service.limits.first_query, read).await;
         let query = match read.unwrap_or(Err(request::LATE)) {
             Ok(query) => query,
-            Err(refusal) => return self.refuse(&refusal, flight),
+            Err(refusal) => {
+                if refusal != request::BUSY {
+                    let _ = timeout(LAST_WORDS, request::discard(request.body_mut())).await; // it is refused either way
+                }
+                return self.refuse(&refusal, flight);
+            }
         };
         let turn = self.turn.lock().await;
         let answered = ask(&self.service.responder, &query, self.origin, |message| {

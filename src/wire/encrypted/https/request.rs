@@ -13,6 +13,9 @@ use crate::wire::respond::MAX_TCP;
 /// The one media type of queries and answers.
 pub(super) const MEDIA_TYPE: &str = "application/dns-message";
 
+/// Octets of a body that are taken and thrown away.
+const MOST_DISCARDED: usize = 2 * MAX_TCP;
+
 /// Why a request has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refusal {
@@ -34,7 +37,8 @@ const NO_PARAMETER: Refusal = refusal(StatusCode::BAD_REQUEST, "expected the par
 const BASE64: Refusal = refusal(StatusCode::BAD_REQUEST, "the parameter dns is not base64url (RFC 4648 section 5)\n");
 const TOO_LONG: Refusal = refusal(StatusCode::PAYLOAD_TOO_LARGE, "a DNS message has at most 65535 octets\n");
 const BROKEN: Refusal = refusal(StatusCode::BAD_REQUEST, "the body ended before its end\n");
-const BUSY: Refusal = refusal(
+/// The connection has no room for bodies.
+pub(super) const BUSY: Refusal = refusal(
     StatusCode::SERVICE_UNAVAILABLE,
     "too many bodies of this connection are not complete; send fewer at once\n",
 );
@@ -46,7 +50,7 @@ pub(super) const LATE: Refusal = refusal(StatusCode::REQUEST_TIMEOUT, "the query
 pub(super) const NO_QUERY: Refusal = refusal(StatusCode::BAD_REQUEST, "this is not a DNS query\n");
 
 /// The query of a request. A body takes permits of `inbox` as long as it is not complete.
-pub(super) async fn read(request: Request<Incoming>, path: &str, inbox: &Semaphore) -> Result<Vec<u8>, Refusal> {
+pub(super) async fn read(request: &mut Request<Incoming>, path: &str, inbox: &Semaphore) -> Result<Vec<u8>, Refusal> {
     if request.uri().path() != path {
         return Err(NO_SUCH_PATH);
     }
@@ -56,7 +60,7 @@ pub(super) async fn read(request: Request<Incoming>, path: &str, inbox: &Semapho
     let query = match *request.method() {
         Method::GET => parameter(request.uri().query().unwrap_or_default())?,
         Method::POST if essence(request.headers(), &CONTENT_TYPE) != Some(MEDIA_TYPE.to_owned()) => return Err(TYPE),
-        Method::POST => collect(request.into_body(), inbox).await?,
+        Method::POST => collect(request.body_mut(), inbox).await?,
         _ => return Err(METHOD),
     };
     if query.len() < HEADER { Err(NO_QUERY) } else { Ok(query) }
@@ -69,7 +73,7 @@ fn parameter(query: &str) -> Result<Vec<u8>, Refusal> {
 }
 
 /// The body of a POST.
-async fn collect(mut body: Incoming, inbox: &Semaphore) -> Result<Vec<u8>, Refusal> {
+async fn collect(body: &mut Incoming, inbox: &Semaphore) -> Result<Vec<u8>, Refusal> {
     if body.size_hint().lower() > MAX_TCP as u64 {
         return Err(TOO_LONG);
     }
@@ -87,6 +91,18 @@ async fn collect(mut body: Incoming, inbox: &Semaphore) -> Result<Vec<u8>, Refus
         octets.extend_from_slice(&piece);
     }
     Ok(octets)
+}
+
+/// Takes what is left of a body that nobody reads, up to a limit: many clients do not see a refusal that comes before they
+/// have sent everything.
+pub(super) async fn discard(body: &mut Incoming) {
+    let mut room = MOST_DISCARDED;
+    while let Some(Ok(frame)) = body.frame().await {
+        match frame.data_ref().map_or(Some(room), |piece| room.checked_sub(piece.len())) {
+            Some(left) => room = left,
+            None => return,
+        }
+    }
 }
 
 /// Whether the client takes answers of our media type; it does if it says nothing.
