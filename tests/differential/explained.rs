@@ -237,7 +237,15 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         peers: &[Peer::Bind, Peer::Knot],
         aspects: &[Rcode, Answer, Signatures, Authority, Additional],
         alone: true,
-        applies: is_above_zone,
+        applies: |case| !case.batch.signed && is_above_zone(case),
+    },
+    Explained {
+        name: "RFC 4035 names above a zone of ours in a signed one (NSD)",
+        reason: "the same names in a signed zone: only what its chain knows can be proved, so we answer as BIND and Knot",
+        peers: &[Peer::Nsd],
+        aspects: &[Rcode, Answer, Signatures, Authority, Additional],
+        alone: false,
+        applies: |case| case.batch.signed && is_above_zone(case),
     },
     Explained {
         name: "RFC 1034 additional data of another zone",
