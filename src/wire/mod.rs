@@ -29,6 +29,8 @@ mod tcp;
 mod udp;
 
 pub use cookie::{CookieOptions, Cookies};
+#[cfg(feature = "fuzzing")]
+pub use encrypted::read_get;
 pub use encrypted::{Certificates, EncryptedAddrs, EncryptedOptions};
 pub use limits::{TcpLimits, UdpLimits};
 pub use rules::Rules;

@@ -158,3 +158,6 @@ async fn last_words<R>(service: &Service<R>) {
     service.stop.cancelled().await;
     tokio::time::sleep(LAST_WORDS).await;
 }
+
+#[cfg(feature = "fuzzing")]
+pub use https::read_get;

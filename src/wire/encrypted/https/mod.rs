@@ -250,3 +250,6 @@ impl<R: Respond, F: Future<Output: Send> + Send + 'static> hyper::rt::Executor<F
         });
     }
 }
+
+#[cfg(feature = "fuzzing")]
+pub use request::read_get;

@@ -121,6 +121,18 @@ fn essence(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     Some(text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
 }
 
+/// The query of a GET as it is read from a request's target and its Accept header, for the fuzz target.
+#[cfg(feature = "fuzzing")]
+pub fn read_get(target: &str, accept: Option<&[u8]>) -> Option<Result<Vec<u8>, u16>> {
+    let uri: hyper::Uri = target.parse().ok()?;
+    let mut headers = HeaderMap::new();
+    if let Some(accept) = accept {
+        headers.insert(ACCEPT, hyper::header::HeaderValue::from_bytes(accept).ok()?);
+    }
+    let query = if accepts(&headers) { parameter(uri.query().unwrap_or_default()) } else { Err(ACCEPTABLE) };
+    Some(query.map_err(|refusal| refusal.status.as_u16()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
