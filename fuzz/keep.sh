@@ -16,7 +16,7 @@ for target in "${targets[@]}"; do
         "fuzz/corpus/$target" "target/fuzz/corpus/$target" >/dev/null 2>&1
     # Seeds that were written by hand keep their names; libFuzzer names what it finds by its hash.
     find "fuzz/corpus/$target" -type f -regextype posix-extended -regex '.*/[0-9a-f]{40}' -delete
-    find "$found" -type f -printf '%s %f\n' | sort -n | head -n "$KEEP" | while read -r _ name; do
+    find "$found" -type f -printf '%s %f\n' | sort -n | awk -v keep="$KEEP" 'NR <= keep { print $2 }' | while read -r name; do
         cp "$found/$name" "fuzz/corpus/$target/$name"
     done
     rm -r "$found"
