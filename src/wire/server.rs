@@ -25,6 +25,7 @@ use super::rate::{Rates, Watch};
 use super::rotation::Rotation;
 use super::rules::Rules;
 use super::tcp::Door;
+use super::udp::OwnAddresses;
 use super::{tcp, udp};
 use crate::answer::Transport;
 use crate::config::RateLimit;
@@ -209,7 +210,7 @@ impl Bound {
         counters: Arc<DnsCounters>,
         shutdown: CancellationToken,
     ) -> io::Result<Serving> {
-        let listen: Arc<[SocketAddr]> = self.local_addrs().into();
+        let own = Arc::new(OwnAddresses::new(self.local_addrs()));
         let Self { listening, encrypted, options, cookies } = self;
         let keepalive = Keepalive::new(&options.tcp, counters.clone());
         let seed = getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()));
@@ -233,7 +234,7 @@ impl Bound {
             let answerer = udp::Answerer {
                 published: published.clone(),
                 rules: rules.clone(),
-                listen: listen.clone(),
+                own: own.clone(),
                 counters: counters.block("udp"),
                 rotation: rotation.clone(),
                 started: None,
@@ -261,7 +262,7 @@ impl Bound {
                     false => std::future::pending().await,
                 }
             };
-            shutdown.run_until_cancelled(rotating).await;
+            shutdown.run_until_cancelled(async { tokio::join!(rotating, own.follow()) }).await;
             drop(stop);
         });
         Ok(Serving { udp, tasks })

@@ -1,9 +1,9 @@
 //! Handles the batches of one worker: decode all, then answer all, from one view.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::own::OwnAddresses;
 use super::worker::{BATCH, Fault, HandleBatch, Received, Replies, Sent};
 use crate::answer::Transport;
 use crate::metrics::dns::{Block, Dropped, Limited};
@@ -24,8 +24,8 @@ pub(in crate::wire) struct Answerer {
     pub published: Published,
     /// What every response keeps.
     pub rules: Arc<Rules>,
-    /// Every address that this server listens on.
-    pub listen: Arc<[SocketAddr]>,
+    /// The addresses that answers are never sent to.
+    pub own: Arc<OwnAddresses>,
     /// The counters of this worker.
     pub counters: Arc<Block>,
     /// Where the sets of the next answer start.
@@ -106,7 +106,7 @@ impl Answerer {
         slips: &mut usize,
     ) -> Option<Arrived<'p>> {
         let source = received.source(index).filter(|source| source.port() != 0);
-        let source = source.filter(|source| !self.is_ours(*source, received.destination(index)));
+        let source = source.filter(|source| !self.own.has(*source, received.destination(index)));
         let Some(client) = source.map(|source| source.ip()) else {
             count_drop(&self.counters, DropReason::Source);
             return None;
@@ -167,16 +167,6 @@ impl Answerer {
             Err(Silence::Dropped(reason)) => count_drop(&self.counters, reason),
             Err(Silence::Limited) => self.counters.limited(Limited::Dropped),
         }
-    }
-
-    /// Whether a datagram claims to come from one of our own sockets. With a wildcard address those are the loopback
-    /// addresses and the one that the datagram was sent to.
-    fn is_ours(&self, source: SocketAddr, destination: Option<IpAddr>) -> bool {
-        let mut same_port = self.listen.iter().filter(|listen| listen.port() == source.port());
-        same_port.any(|listen| match listen.ip() {
-            ip if ip.is_unspecified() => source.ip().is_loopback() || destination == Some(source.ip()),
-            ip => ip == source.ip(),
-        })
     }
 }
 

@@ -25,9 +25,11 @@
 mod answer;
 mod batch;
 pub(super) mod filter;
+mod own;
 mod socket;
 pub(super) mod worker;
 
 pub(super) use answer::Answerer;
 pub(super) use batch::queue;
+pub(super) use own::OwnAddresses;
 pub(super) use socket::{bind, probe};
