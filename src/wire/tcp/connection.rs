@@ -166,6 +166,7 @@ impl<R: Respond> Connection<R> {
     fn stream(&self, messages: Box<dyn MakeMessages>, flight: OwnedSemaphorePermit) {
         let (queue, here, running) = (self.streams.clone(), self.transfers.clone(), self.service.transfers.clone());
         let (seat, client) = (self.seat.clone(), self.seat.transfers.clone());
+        seat.stall.end(); // the client waits for us now
         self.service.tasks.spawn(async move {
             let all =
                 async { (here.acquire_owned().await, client.acquire_owned().await, running.acquire_owned().await) };
