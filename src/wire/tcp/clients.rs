@@ -31,7 +31,7 @@ const LEAVING: usize = 4;
 /// How long a new connection waits for the place of one that is ending or stalls; others wait in the kernel meanwhile.
 const PATIENCE: Duration = Duration::from_millis(300);
 /// How old a connection is that has said nothing before it gives way to others than its like.
-const GRACE: Duration = Duration::from_millis(250);
+const GRACE: Duration = Duration::from_millis(200);
 /// How often it looks again for one that stalls.
 const LOOK: Duration = Duration::from_millis(10);
 /// How long a connection that was told to leave may take to end by itself.
@@ -379,6 +379,26 @@ mod tests {
         drop((admitted, busy, nine, ten));
         let table = clients.lock();
         assert_eq!((table.total, table.leaving, table.by_client.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn when_all_are_taken_who_reads_stays_and_who_stalls_for_longest_goes() {
+        let clients = clients(8, 8);
+        let admitted: Vec<_> = (1..=8).map(|last| clients.admit(address(last)).ok().unwrap()).collect();
+        let _flights: Vec<_> =
+            admitted.iter().map(|admission| hear(admission).flights.clone().try_acquire_owned().unwrap()).collect();
+        assert_eq!(clients.admit(address(9)).err(), Some(Refused::Connections), "all wait for us");
+        let wait = |stalled: usize| {
+            admitted[stalled].seat.stall.moved();
+            std::thread::sleep(PATIENCE / 10);
+        };
+        [4, 2, 6].into_iter().for_each(wait);
+        assert_eq!(clients.admit(address(9)).err(), Some(Refused::Connections), "they have only begun to stall");
+        std::thread::sleep(PATIENCE);
+        admitted[4].seat.stall.moved();
+        let _nine = hear(&clients.admit(address(9)).ok().unwrap());
+        let gone: Vec<_> = (0..8).filter(|&index| is_told_to_leave(&admitted[index])).collect();
+        assert_eq!(gone, [2], "the fifth has taken something, the seventh has stalled for less");
     }
 
     #[test]

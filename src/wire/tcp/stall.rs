@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::clients::Seat;
 
 /// How long a client may take nothing before its connection gives way: one that has only come, and one that has read.
-pub(super) const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(1)];
+pub(super) const PATIENCE: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
 /// Nothing waits for the client.
 const NOTHING: u64 = 0;
 
