@@ -122,7 +122,10 @@ impl<R: Respond> Connection<R> {
                     None => return End::Theirs,
                 },
                 Event::Stop => ending = Some((End::Ours, end_of_life.min(Instant::now() + LAST_WORDS))),
-                Event::Leave if self.seat.at_once.load(Ordering::Relaxed) => return End::Theirs,
+                // What is there already is still answered: a fresh client may have asked and not been heard yet.
+                Event::Leave if self.seat.at_once.load(Ordering::Relaxed) => {
+                    ending = Some((End::Theirs, Instant::now()))
+                }
                 Event::Leave => ending = Some((End::Theirs, end_of_life.min(Instant::now() + LAST_WORDS))),
             }
         }
