@@ -7,18 +7,21 @@
 
 mod support;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use support::dns::{Packet, Tcp, rtype, try_udp};
-use support::faults::{connect_from, cpu_time};
+use support::faults::{connect_from, cpu_time, hurry_from};
 use support::{Server, Setup, ZONE, eventually, pass};
 
 const CLIENTS: usize = 2000;
 /// Connections of one client address.
 const PER_CLIENT: usize = 16;
+/// Of the clients that were displaced, those that come again in a tenth of a second.
+const BACK: usize = 200;
 const FILES: usize = 1024;
 /// In how much time a fresh client is answered.
 const FRESH: Duration = Duration::from_secs(1);
@@ -76,15 +79,23 @@ fn harms_nobody(says: &[u8]) {
     raise_own_limit();
     let server = Setup::new().start_with_files(FILES);
     let connections = slow(CLIENTS, says)(&server);
-    let times: Vec<Duration> = (1..=10).map(|number| fresh(&server, number)).collect();
+    assert_harmless(&server);
+    assert_calm(&server);
+    drop(connections);
+}
+
+fn assert_harmless(server: &Server) {
+    let spaced = |number| {
+        pass(Duration::from_millis(150));
+        fresh(server, number)
+    };
+    let times: Vec<Duration> = (1..=10).map(spaced).collect();
     let slowest = times.iter().max().unwrap();
     println!("fresh clients were answered within {slowest:?}");
     assert!(*slowest < FRESH, "{times:?}");
     let answered = try_udp(server.dns(), &query(1), FRESH).is_some();
     assert!(answered, "UDP is not concerned");
     assert_eq!(server.call("GET", "/healthz", None).status, 200, "HTTP has descriptors of its own");
-    assert_calm(&server);
-    drop(connections);
 }
 
 #[test]
@@ -101,6 +112,47 @@ fn clients_that_say_nothing() {
 fn clients_that_ask_once_and_stay() {
     let query = query(7);
     harms_nobody(&[&(query.len() as u16).to_be_bytes(), &*query].concat());
+}
+
+/// A zone with a name that has an answer of 64 KB, and the query for it.
+fn large() -> (Setup, Vec<u8>) {
+    let big: String = (0..300).map(|n| format!("big TXT \"{n:0>200}\"\n")).collect();
+    let zone = format!("$TTL 300\n@ SOA ns1 hostmaster 1 1h 10m 1w 5\n NS ns1\nns1 A 192.0.2.1\n{big}");
+    let query = Packet::query(1, &format!("big.{ZONE}"), rtype::TXT).0;
+    (Setup::bare().zone_file(ZONE, &zone), [&(query.len() as u16).to_be_bytes(), &*query].concat())
+}
+
+/// Asks from `CLIENTS` addresses, reads nothing, and comes again from other addresses when it was displaced, until it has
+/// to end.
+fn ask_and_never_read(server: &Server, says: &[u8], over: &AtomicBool) {
+    let mut next = (0..u16::MAX).cycle();
+    let mut connect = || hurry_from(next.next().unwrap().to_be_bytes(), server.dns()).expect("there are sockets");
+    let mut connections: Vec<TcpStream> = (0..CLIENTS).map(|_| connect()).collect();
+    while !over.load(Ordering::Relaxed) {
+        pass(Duration::from_millis(100));
+        let is_gone = |connection: &mut TcpStream| {
+            connection.write(says).is_err_and(|error| error.kind() != ErrorKind::WouldBlock)
+        };
+        let gone = connections.iter_mut().filter_map(|connection| is_gone(connection).then_some(connection));
+        gone.take(BACK).for_each(|connection| *connection = connect());
+    }
+}
+
+#[test]
+fn clients_that_never_read_their_answers() {
+    raise_own_limit();
+    let (setup, query) = large();
+    let server = setup.start_with_files(FILES);
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let attack = scope.spawn(|| ask_and_never_read(&server, &query.repeat(60), &over));
+        pass(Duration::from_secs(2));
+        let harmless = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| assert_harmless(&server)));
+        over.store(true, Ordering::Relaxed);
+        attack.join().expect("the attack went on");
+        harmless.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    });
+    assert_calm(&server);
 }
 
 /// Resident octets of a process.
@@ -128,13 +180,10 @@ fn cost(setup: &Setup, number: usize, says: &[u8]) -> usize {
 fn a_connection_holds_little_memory() {
     raise_own_limit();
     let config = "[dns.tcp]\nfirst_query = \"30s\"\nidle = \"30s\"\n";
-    let big: String = (0..300).map(|n| format!("big TXT \"{n:0>200}\"\n")).collect();
-    let zone = format!("$TTL 300\n@ SOA ns1 hostmaster 1 1h 10m 1w 5\n NS ns1\nns1 A 192.0.2.1\n{big}");
-    let setup = Setup::bare().config(config).zone_file(ZONE, &zone);
+    let (setup, large) = large();
+    let setup = setup.config(config);
     let silent = cost(&setup, 800, &[]);
     let half = cost(&setup, 400, &[&[0xFF, 0xFF], &[0; 60_000][..]].concat());
-    let large = Packet::query(1, &format!("big.{ZONE}"), rtype::TXT).0;
-    let large = [&(large.len() as u16).to_be_bytes(), &*large].concat();
     let unread = cost(&setup, 200, &large.repeat(64));
     println!("octets per connection: silent {silent}, half a message {half}, answers that are not read {unread}");
     assert!(silent < 16 << 10, "{silent} octets of a silent connection");

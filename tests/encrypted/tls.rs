@@ -144,6 +144,40 @@ async fn silent_clients_and_idle_connections_delay_nobody() {
     drop(idle);
 }
 
+/// How long a fresh client waits for its answer.
+async fn fresh(wire: &Wire, last: u8) -> Duration {
+    let begun = Instant::now();
+    let stream = connect_from([5, last], wire.tls()).await;
+    let mut stream = wire.shake_hands(stream, DOT).await.expect("a fresh client gets a place");
+    send(&mut stream, &query(2, "sd.example.org", 6, None)).await;
+    assert_eq!(receive(&mut stream).await.expect("it is answered").metadata.id, 2);
+    begun.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_never_read_their_answers_give_way() {
+    let wire = Wire::with_limits(TcpLimits { connections: 20, ..TcpLimits::default() }).await;
+    let mut unread = Vec::new();
+    for last in 1..=40 {
+        let stream = connect_from([4, last], wire.tls()).await;
+        let mut stream =
+            wire.shake_hands(stream, DOT).await.expect("the first ones have stalled by now, or there is room");
+        let many = async {
+            for id in 0..200 {
+                send(&mut stream, &query(id, "huge.sd.example.org", 1, None)).await;
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_millis(50), many).await; // until nobody reads them any more
+        unread.push(stream);
+    }
+    let mut times = Vec::new();
+    for last in 1..=5 {
+        times.push(fresh(&wire, last).await);
+    }
+    assert!(times.iter().all(|time| *time < Duration::from_secs(1)), "{times:?}");
+    drop(unread);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_octet_now_and_then_is_no_query() {
     let wire = Wire::start().await;

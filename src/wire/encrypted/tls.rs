@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use hickory_server::server::default_tls_server_config;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout_at;
 use tokio_rustls::TlsAcceptor;
@@ -15,7 +16,7 @@ use super::{Certificates, last_words};
 use crate::answer::Transport;
 use crate::metrics::encrypted::Handshake;
 use crate::wire::decode::Origin;
-use crate::wire::tcp::{Admission, Carry, Respond, Service, serve_messages};
+use crate::wire::tcp::{Admission, Carry, Respond, Service, Watched, serve_messages};
 
 /// The name of the protocol in handshakes (RFC 7858 section 7.1). A client that names none is taken too.
 const ALPN: &[u8] = b"dot";
@@ -42,6 +43,7 @@ impl<R: Respond> Carry<R> for Tls {
     ) -> BoxFuture<'static, ()> {
         let (acceptor, origin) = (self.acceptor.clone(), Origin { transport: Transport::Tls, client });
         Box::pin(async move {
+            let stream = Watched::new(stream, admission.seat.clone());
             if let Some(stream) = shake_hands(acceptor, stream, origin.transport, &admission, &service).await {
                 let (reader, writer) = tokio::io::split(stream);
                 serve_messages(reader, writer, origin, admission, service).await;
@@ -52,13 +54,13 @@ impl<R: Respond> Carry<R> for Tls {
 
 /// Shakes hands within the time for the first query; gives up when the client needs the seat for a newer connection, and
 /// soon after the stop.
-pub(super) async fn shake_hands<R: Respond>(
+pub(super) async fn shake_hands<R: Respond, S: AsyncRead + AsyncWrite + Unpin>(
     acceptor: TlsAcceptor,
-    stream: TcpStream,
+    stream: S,
     transport: Transport,
     admission: &Admission,
     service: &Service<R>,
-) -> Option<TlsStream<TcpStream>> {
+) -> Option<TlsStream<S>> {
     let (how, stream) = tokio::select! {
         shaken = timeout_at(admission.born + service.limits.first_query, acceptor.accept(stream)) => match shaken {
             Ok(Ok(stream)) => (Handshake::Done, Some(stream)),

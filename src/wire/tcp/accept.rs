@@ -10,12 +10,12 @@ use futures_util::future::BoxFuture;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::clients::{Admission, Clients};
-use super::{Carry, Respond, connection};
+use super::{Carry, Respond, Watched, connection};
 use crate::answer::Transport;
 use crate::metrics::dns::{DnsCounters, Refused};
 use crate::wire::decode::Origin;
@@ -23,6 +23,8 @@ use crate::wire::limits::TcpLimits;
 
 /// Pauses after an accept call that failed: the first, and the longest.
 const PAUSE: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
+/// Accepting fails for one reason, which is logged once, until it has not failed for so long.
+const CALM: Duration = Duration::from_secs(60);
 /// Connections that are taken from the kernel's queue at once, when descriptors are out or the server stops.
 const BACKLOG: usize = 1024;
 
@@ -67,6 +69,7 @@ impl<R: Respond> Carry<R> for Plain {
         service: Arc<Service<R>>,
     ) -> BoxFuture<'static, ()> {
         let (reader, writer) = stream.into_split();
+        let writer = Watched::new(writer, admission.seat.clone());
         let origin = Origin { transport: Transport::Tcp, client };
         Box::pin(connection::serve(reader, writer, origin, admission, service))
     }
@@ -95,9 +98,13 @@ impl<R: Respond> Service<R> {
         let _ = stream.set_nodelay(true); // fails only if the client is gone already
         self.counters.connected();
         let counted = Counted(self.counters.clone());
+        let seat = admission.seat.clone();
         let served = carry.carry(stream, peer.ip(), admission, self.clone());
         self.spawn(async move {
-            served.await;
+            tokio::select! {
+                () = served => {}
+                () = seat.cut() => {}
+            }
             drop(counted);
         });
     }
@@ -140,6 +147,7 @@ async fn accept<R: Respond>(door: Door<R>, service: Shared<R>) {
     let Door { listener, carry } = door;
     let mut reserve = reserve();
     let mut pause = PAUSE[0];
+    let mut failed: Option<Instant> = None;
     while let Some(accepted) = service.stop.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, peer)) => {
@@ -148,9 +156,10 @@ async fn accept<R: Respond>(door: Door<R>, service: Shared<R>) {
             }
             Err(error) if is_the_clients_fault(&error) => {}
             Err(error) => {
-                if pause == PAUSE[0] {
+                if failed.is_none_or(|last| last.elapsed() > CALM) {
                     tracing::warn!(%error, "accepting TCP connections failed; trying again");
                 }
+                failed = Some(Instant::now());
                 if is_out_of_descriptors(&error) {
                     shed(&listener, &mut reserve, &service.counters).await;
                 }

@@ -5,10 +5,13 @@
 //! or when too many are still ending, which takes each at most half a second: a client never has more than five times
 //! its limit, even if it opens connections as fast as it can.
 //!
-//! When all connections are taken, the same happens over all clients: first goes the oldest one that has not asked
-//! anything yet, since that is how slow clients take places, then the oldest one that has nothing to do. While they end
-//! there are up to a quarter more connections than the limit; a new one beyond that waits a moment. It is refused when all
-//! are busy.
+//! When all connections are taken, the same happens over all clients. First goes the oldest one that has not asked
+//! anything for a moment, since that is how slow clients take places; then the one whose client has for longest taken
+//! nothing of what waits for it ([`super::stall`]), which is cut off in the middle; then the oldest one that has nothing to
+//! do, or, when nobody stalls, the oldest that has only come. Clients that take their answers, transfers that make
+//! progress and transfers that wait for their turn keep their places. While connections end there are up to a quarter more
+//! than the limit; a new one beyond that waits a moment, and so does one that finds only clients that have just begun to
+//! stall. It is refused when all are busy.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -17,16 +20,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{AcquireError, Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
+use super::stall::Stall;
 use crate::metrics::dns::Refused;
 use crate::wire::limits::TcpLimits;
 
 /// How many connections of a client may be ending at once, for each that it may have.
 const LEAVING: usize = 4;
-/// How long a new connection waits for the place of one that is ending; others wait in the kernel meanwhile.
-const PATIENCE: Duration = Duration::from_millis(200);
-/// How many connections are looked at for one that has nothing to do.
+/// How long a new connection waits for the place of one that is ending or stalls; others wait in the kernel meanwhile.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// How old a connection is that has said nothing before it gives way to others than its like.
+const GRACE: Duration = Duration::from_millis(200);
+/// How often it looks again for one that stalls.
+const LOOK: Duration = Duration::from_millis(10);
+/// How long a connection that was told to leave may take to end by itself.
+const FAREWELL: Duration = Duration::from_millis(250);
+/// How many connections are looked at for one that has nothing to do, or stalls.
 const LOOKED_AT: usize = 64;
 
 /// All connections. The lock is held for some comparisons, when a connection comes and when it goes.
@@ -72,6 +82,8 @@ impl Seats {
 pub(in crate::wire) struct Seat {
     /// A permit for each query that is not answered yet.
     pub(in crate::wire) flights: Arc<Semaphore>,
+    /// How many there are in all.
+    in_flight: usize,
     /// A permit for each transfer that the client may have running, on all its connections.
     pub(in crate::wire) transfers: Arc<Semaphore>,
     /// Tells the connection to end, since a newer one needs its place.
@@ -80,6 +92,10 @@ pub(in crate::wire) struct Seat {
     pub(super) at_once: AtomicBool,
     /// Whether a whole message has come.
     pub(super) heard: AtomicBool,
+    /// Whether its client takes its answers.
+    pub(in crate::wire) stall: Stall,
+    /// Hears that the connection was told to leave at once.
+    cut: Notify,
     client: IpAddr,
 }
 
@@ -89,6 +105,19 @@ pub(in crate::wire) struct Admission {
     /// When the connection came.
     pub(in crate::wire) born: Instant,
     clients: Arc<Clients>,
+}
+
+/// Why there is no seat.
+struct Full {
+    why: Refused,
+    /// Whether there may be one in a moment.
+    soon: bool,
+}
+
+impl From<Refused> for Full {
+    fn from(why: Refused) -> Self {
+        Self { why, soon: false }
+    }
 }
 
 impl Clients {
@@ -106,35 +135,43 @@ impl Clients {
 
     /// Takes a seat for a connection of `client`.
     pub(in crate::wire) fn admit(self: &Arc<Self>, client: IpAddr) -> Result<Admission, Refused> {
+        self.try_admit(client, false).map_err(|full| full.why)
+    }
+
+    fn try_admit(self: &Arc<Self>, client: IpAddr, patient: bool) -> Result<Admission, Full> {
         let mut table = self.lock();
+        let leaving = table.leaving > 0;
         if table.total >= self.connections + self.connections / 4 {
-            return Err(Refused::Connections);
+            return Err(Full { why: Refused::Connections, soon: leaving });
         }
         table.make_room_for(client, self)?;
         if table.total - table.leaving >= self.connections {
-            table.make_room(self.in_flight).ok_or(Refused::Connections)?;
+            let made = table.make_room(patient);
+            made.map_err(|stalling| Full { why: Refused::Connections, soon: leaving || stalling })?;
         }
+        let born = Instant::now();
         let seats = table.by_client.entry(client).or_insert_with(|| Seats::new(self.transfers));
         let (flights, transfers) = (Arc::new(Semaphore::new(self.in_flight)), seats.transfers.clone());
         let (leave, at_once, heard) = (Notify::new(), AtomicBool::default(), AtomicBool::default());
-        let seat = Arc::new(Seat { flights, transfers, leave, at_once, heard, client });
+        let (stall, cut) = (Stall::new(born), Notify::new());
+        let seat =
+            Arc::new(Seat { flights, in_flight: self.in_flight, transfers, leave, at_once, heard, stall, cut, client });
         seats.taken.push_back(seat.clone());
         table.total += 1;
         table.remember(&seat);
-        Ok(Admission { seat, born: Instant::now(), clients: self.clone() })
+        Ok(Admission { seat, born, clients: self.clone() })
     }
 
-    /// The same, but waits a moment when only connections that are ending are in the way.
+    /// The same, but waits a moment when connections that are ending, or begin to stall, are in the way.
     pub(super) async fn admit_soon(self: &Arc<Self>, client: IpAddr) -> Result<Admission, Refused> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.admit(client) {
-                Err(Refused::Connections) if self.lock().leaving > 0 => {}
-                outcome => return outcome,
+            let patient = Instant::now() < deadline;
+            match self.try_admit(client, patient) {
+                Err(full) if full.soon && patient => {}
+                outcome => return outcome.map_err(|full| full.why),
             }
-            if timeout_at(deadline, self.gone.notified()).await.is_err() {
-                return Err(Refused::Connections);
-            }
+            let _ = timeout_at(deadline.min(Instant::now() + LOOK), self.gone.notified()).await; // looks again either way
         }
     }
 
@@ -143,40 +180,83 @@ impl Clients {
     }
 }
 
+/// What was found among some connections.
+struct Looked {
+    /// The oldest that is idle.
+    idle: Option<Arc<Seat>>,
+    /// The one that has stalled for longest, of those that have for too long.
+    stalled: Option<Arc<Seat>>,
+    /// Whether any stalls.
+    soon: bool,
+}
+
 impl Table {
     /// Lets a client have one more connection, if need be in the place of its oldest idle one.
     fn make_room_for(&mut self, client: IpAddr, limits: &Clients) -> Result<(), Refused> {
         let Some(seats) = self.by_client.get(&client).filter(|seats| seats.taken.len() >= limits.per_client) else {
             return Ok(());
         };
-        let mut idle = seats.taken.iter().filter(|seat| seat.is_idle(limits.in_flight));
+        let mut idle = seats.taken.iter().filter(|seat| seat.is_idle());
         let oldest = idle.next().filter(|_| seats.leaving < LEAVING * limits.per_client).cloned();
         self.displace(&oldest.ok_or(Refused::Client)?);
         Ok(())
     }
 
-    /// Makes room in all: for the oldest connection that has said nothing, else the oldest of some that are idle.
-    fn make_room(&mut self, in_flight: usize) -> Option<()> {
+    /// Makes room in all, as the module says. Otherwise says whether one of those that were looked at may soon stall for too
+    /// long; who is not patient takes the place of a connection that has only come instead of waiting for that.
+    fn make_room(&mut self, patient: bool) -> Result<(), bool> {
+        let now = Instant::now();
+        if let Some(seat) = self.silent_before(now.checked_sub(GRACE)) {
+            return Ok(self.displace_at_once(&seat));
+        }
+        let Looked { idle, stalled, soon } = self.look(now);
+        let seat = stalled
+            .or_else(|| if soon { None } else { self.silent_before(Some(now)) })
+            .or(idle)
+            .or_else(|| if soon && patient { None } else { self.silent_before(Some(now)) });
+        self.displace_at_once(&seat.ok_or(soon)?);
+        Ok(())
+    }
+
+    /// The oldest connection that has said nothing, if it came by then.
+    fn silent_before(&mut self, then: Option<Instant>) -> Option<Arc<Seat>> {
         while let Some(oldest) = self.silent.pop_front() {
             let Some(seat) = oldest.upgrade().filter(|seat| self.has(seat)) else { continue };
-            if !seat.heard.load(Ordering::Relaxed) {
-                seat.at_once.store(true, Ordering::Relaxed);
-                self.displace(&seat);
-                return Some(());
+            if seat.heard.load(Ordering::Relaxed) {
+                self.heard.push_back(oldest);
+            } else if then.is_some_and(|then| seat.stall.born <= then) {
+                return Some(seat);
+            } else {
+                self.silent.push_front(oldest);
+                break;
             }
-            self.heard.push_back(oldest);
-        }
-        for _ in 0..LOOKED_AT.min(self.heard.len()) {
-            let oldest = self.heard.pop_front()?;
-            let Some(seat) = oldest.upgrade().filter(|seat| self.has(seat)) else { continue };
-            if seat.is_idle(in_flight) {
-                seat.at_once.store(true, Ordering::Relaxed);
-                self.displace(&seat);
-                return Some(());
-            }
-            self.heard.push_back(oldest);
         }
         None
+    }
+
+    /// Looks at some connections that have said something.
+    fn look(&mut self, now: Instant) -> Looked {
+        let (mut idle, mut soon, mut stalled) = (None, false, None::<(Instant, Arc<Seat>)>);
+        for _ in 0..LOOKED_AT.min(self.heard.len()) {
+            let Some(oldest) = self.heard.pop_front() else { break };
+            let Some(seat) = oldest.upgrade().filter(|seat| self.has(seat)) else { continue };
+            self.heard.push_back(oldest);
+            if seat.is_idle() {
+                idle.get_or_insert(seat);
+            } else if let Some((since, too_long)) = seat.stall.since(now) {
+                soon = true;
+                if too_long && stalled.as_ref().is_none_or(|(longest, _)| since < *longest) {
+                    stalled = Some((since, seat));
+                }
+            }
+        }
+        Looked { idle, stalled: stalled.map(|(_, seat)| seat), soon }
+    }
+
+    fn displace_at_once(&mut self, seat: &Arc<Seat>) {
+        seat.at_once.store(true, Ordering::Relaxed);
+        self.displace(seat);
+        seat.cut.notify_one();
     }
 
     /// Whether a connection is there and has not been told to leave.
@@ -209,11 +289,23 @@ impl Seat {
     /// A permit for a query that has come, as soon as there is one. The connection counts as silent until then.
     pub(in crate::wire) async fn flight(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
         self.heard.store(true, Ordering::Relaxed);
+        if self.is_idle() {
+            self.stall.moved();
+        }
         self.flights.clone().acquire_owned().await
     }
 
-    fn is_idle(&self, in_flight: usize) -> bool {
-        self.flights.available_permits() == in_flight
+    /// Waits until the connection has to be over because its place is needed: at once if its client stalls, since it would
+    /// notice only when the client reads; soon if it does not.
+    pub(in crate::wire) async fn cut(&self) {
+        self.cut.notified().await;
+        if !self.stall.since(Instant::now()).is_some_and(|(_, too_long)| too_long) {
+            sleep(FAREWELL).await;
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.flights.available_permits() == self.in_flight
     }
 }
 
@@ -275,7 +367,7 @@ mod tests {
     fn when_all_are_taken_silence_gives_way_first_and_then_idleness() {
         let clients = clients(8, 8);
         let admitted: Vec<_> = (1..=8).map(|last| clients.admit(address(last)).ok().unwrap()).collect();
-        admitted.iter().filter(|seat| seat.seat.client != address(3)).for_each(|seat| assert!(hear(seat).is_idle(32)));
+        admitted.iter().filter(|seat| seat.seat.client != address(3)).for_each(|seat| assert!(hear(seat).is_idle()));
         let busy = admitted[0].seat.flights.clone().try_acquire_owned();
         let nine = clients.admit(address(9)).ok().unwrap();
         hear(&nine);
@@ -287,6 +379,26 @@ mod tests {
         drop((admitted, busy, nine, ten));
         let table = clients.lock();
         assert_eq!((table.total, table.leaving, table.by_client.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn when_all_are_taken_who_reads_stays_and_who_stalls_for_longest_goes() {
+        let clients = clients(8, 8);
+        let admitted: Vec<_> = (1..=8).map(|last| clients.admit(address(last)).ok().unwrap()).collect();
+        let _flights: Vec<_> =
+            admitted.iter().map(|admission| hear(admission).flights.clone().try_acquire_owned().unwrap()).collect();
+        assert_eq!(clients.admit(address(9)).err(), Some(Refused::Connections), "all wait for us");
+        let wait = |stalled: usize| {
+            admitted[stalled].seat.stall.moved();
+            std::thread::sleep(PATIENCE / 10);
+        };
+        [4, 2, 6].into_iter().for_each(wait);
+        assert_eq!(clients.admit(address(9)).err(), Some(Refused::Connections), "they have only begun to stall");
+        std::thread::sleep(PATIENCE);
+        admitted[4].seat.stall.moved();
+        let _nine = hear(&clients.admit(address(9)).ok().unwrap());
+        let gone: Vec<_> = (0..8).filter(|&index| is_told_to_leave(&admitted[index])).collect();
+        assert_eq!(gone, [2], "the fifth has taken something, the seventh has stalled for less");
     }
 
     #[test]

@@ -122,7 +122,10 @@ impl<R: Respond> Connection<R> {
                     None => return End::Theirs,
                 },
                 Event::Stop => ending = Some((End::Ours, end_of_life.min(Instant::now() + LAST_WORDS))),
-                Event::Leave if self.seat.at_once.load(Ordering::Relaxed) => return End::Theirs,
+                // What is there already is still answered: a fresh client may have asked and not been heard yet.
+                Event::Leave if self.seat.at_once.load(Ordering::Relaxed) => {
+                    ending = Some((End::Theirs, Instant::now()))
+                }
                 Event::Leave => ending = Some((End::Theirs, end_of_life.min(Instant::now() + LAST_WORDS))),
             }
         }
@@ -166,6 +169,7 @@ impl<R: Respond> Connection<R> {
     fn stream(&self, messages: Box<dyn MakeMessages>, flight: OwnedSemaphorePermit) {
         let (queue, here, running) = (self.streams.clone(), self.transfers.clone(), self.service.transfers.clone());
         let (seat, client) = (self.seat.clone(), self.seat.transfers.clone());
+        seat.stall.end(); // the client waits for us now
         self.service.tasks.spawn(async move {
             let all =
                 async { (here.acquire_owned().await, client.acquire_owned().await, running.acquire_owned().await) };

@@ -12,7 +12,8 @@
 //!
 //! All of [`super::limits::TcpLimits`]. What a connection can hold is a message that is not complete yet, the answers
 //! that the client has not read (bounded in number and octets, then nothing more is read from it) and three messages of
-//! a transfer: some hundred kilobytes at the very most, about one in the usual case.
+//! a transfer: some hundred kilobytes at the very most, about one in the usual case. A client that takes nothing of what
+//! waits for it loses its connection after `write_stall`, and within a second when others need the place ([`stall`]).
 //!
 //! # Stop
 //!
@@ -27,6 +28,7 @@ mod answer;
 mod clients;
 mod connection;
 mod frames;
+mod stall;
 mod transfer;
 mod writer;
 
@@ -42,6 +44,7 @@ pub(super) use accept::{Door, Plain, Service, serve};
 pub(super) use answer::Answerer;
 pub(super) use clients::{Admission, Seat};
 pub(super) use connection::{LAST_WORDS, LINGER, QUIET, STREAM_AHEAD, ask, make_all, serve as serve_messages};
+pub(super) use stall::Watched;
 pub(super) use transfer::Unsendable;
 pub(super) use writer::framed;
 

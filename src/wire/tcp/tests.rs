@@ -375,6 +375,43 @@ async fn more_connections_than_allowed_are_refused_at_once() {
     server.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn when_all_are_taken_clients_that_do_not_read_give_way_and_those_that_read_stay() {
+    let server = Server::start(TcpLimits { connections: 4, ..TcpLimits::default() }).await;
+    let mut reader = server.connect().await;
+    send(&mut reader, b"large").await;
+    let mut stalled = Vec::new();
+    for _ in 1..4 {
+        let mut client = server.connect().await;
+        client.write_all(&framed(b"large").repeat(200)).await.unwrap();
+        stalled.push(client);
+    }
+    let over = CancellationToken::new();
+    let reads = async {
+        while !over.is_cancelled() {
+            send(&mut reader, b"large").await; // one answer is in flight at all times
+            assert!(receive(&mut reader).await.is_some(), "who reads stays");
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let come = async {
+        sleep(Duration::from_millis(1500)).await;
+        for _ in 0..3 {
+            let asked = Instant::now();
+            let mut fresh = server.connect().await;
+            fresh.write_all(&framed(b"large").repeat(200)).await.unwrap();
+            assert!(receive(&mut fresh).await.is_some(), "one that does not read gives way");
+            assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+            stalled.push(fresh);
+            sleep(Duration::from_millis(1500)).await;
+        }
+        over.cancel();
+    };
+    tokio::join!(reads, come);
+    drop(stalled);
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_transfer_that_panics_ends_its_connection_and_nothing_else() {
     let server = Server::start(TcpLimits::default()).await;

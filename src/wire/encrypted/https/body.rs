@@ -35,13 +35,13 @@ impl Drop for Flight {
 /// What is left of an answer.
 pub(super) struct Answer {
     octets: Bytes,
-    _flight: Flight,
+    flight: Flight,
     _room: Option<OwnedSemaphorePermit>,
 }
 
 impl Answer {
     pub(super) fn new(octets: Bytes, flight: Flight, room: Option<OwnedSemaphorePermit>) -> Self {
-        Self { octets, _flight: flight, _room: room }
+        Self { octets, flight, _room: room }
     }
 }
 
@@ -53,6 +53,7 @@ impl Body for Answer {
         if self.octets.is_empty() {
             return Poll::Ready(None);
         }
+        self.flight.pulse.moved();
         let size = PIECE.min(self.octets.len());
         Poll::Ready(Some(Ok(Frame::data(self.octets.split_to(size)))))
     }

@@ -45,8 +45,14 @@ impl Pulse {
     /// A request has ended, and its answer was taken or given up.
     pub(super) fn end(&self) {
         self.touch();
+        self.moved();
         self.answered.store(true, Ordering::Release);
         self.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// The client has taken a piece of an answer.
+    pub(super) fn moved(&self) {
+        self.seat.stall.moved();
     }
 
     fn touch(&self) {

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::stream::{self, Done};
 use crate::answer::Transport;
 use crate::wire::decode::Origin;
-use crate::wire::tcp::{Admission, LAST_WORDS, QUIET, Respond, Service};
+use crate::wire::tcp::{Admission, LAST_WORDS, QUIET, Respond, Seat, Service};
 
 /// What the streams of one connection share.
 pub(super) struct Visit<R> {
@@ -22,6 +22,8 @@ pub(super) struct Visit<R> {
     pub(super) transfers: Arc<Semaphore>,
     /// A permit for each transfer that its client may have running, on all its connections.
     pub(super) client_transfers: Arc<Semaphore>,
+    /// Notes what its client takes.
+    pub(super) seat: Arc<Seat>,
     /// When a transfer that runs has to be over.
     pub(super) end_of_transfers: Instant,
 }
@@ -35,6 +37,7 @@ pub(super) async fn serve<R: Respond>(connection: Connection, admission: Admissi
         service: service.clone(),
         transfers: Arc::new(Semaphore::new(limits.transfers_per_connection)),
         client_transfers: admission.seat.transfers.clone(),
+        seat: admission.seat.clone(),
         end_of_transfers: end_of_life + limits.transfer_time,
         connection,
     });

@@ -153,7 +153,11 @@ async fn welcome<R: Respond>(incoming: Incoming, slot: OwnedSemaphorePermit, ser
             admission.born = born;
             service.counters.encrypted.connected();
             let _counted = Counted(service.clone());
-            connection::serve(connection, admission, service).await;
+            let seat = admission.seat.clone();
+            tokio::select! {
+                () = connection::serve(connection.clone(), admission, service) => {}
+                () = seat.cut() => connection.close(DoqErrorCode::ExcessiveLoad.into(), b"the place is needed"),
+            }
         }
         Err(why) => {
             service.counters.refused(why);

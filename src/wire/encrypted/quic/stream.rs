@@ -1,7 +1,5 @@
 //! One stream: a query and its response, or its responses (RFC 9250 section 4.2).
 
-use std::time::Duration;
-
 use hickory_proto::op::Message;
 use hickory_proto::rr::rdata::opt::EdnsCode;
 use hickory_server::net::quic::DoqErrorCode;
@@ -53,7 +51,7 @@ pub(super) async fn serve<R: Respond>(
         Err(fault) => return visit.break_off(fault),
     };
     match ask(&visit.service.responder, message, visit.origin, framed) {
-        Ok(response) => deliver(&mut send, &response, visit.service.limits.write_stall).await,
+        Ok(response) => visit.deliver(&mut send, &response).await,
         Err(Action::Stream(messages)) => {
             match timeout_at(visit.end_of_transfers, visit.stream(&mut send, messages)).await {
                 Ok(done) => done,
@@ -85,21 +83,6 @@ fn has_keepalive(message: &[u8]) -> bool {
     decoded.is_some_and(|query| query.edns.is_some_and(|edns| edns.option(EdnsCode::Keepalive).is_some()))
 }
 
-/// Writes a response and waits until the client has it: closing a connection forgets what is under way.
-async fn deliver(send: &mut SendStream, response: &[u8], stall: Duration) -> Done {
-    match timeout(stall, send.write_all(response)).await {
-        Ok(Ok(())) => finish(send, stall).await,
-        _ => give_up(send, UNSPECIFIED),
-    }
-}
-
-async fn finish(send: &mut SendStream, stall: Duration) -> Done {
-    if send.finish().is_ok() {
-        let _ = timeout(stall, send.stopped()).await; // acknowledged, cancelled or gone: it is over
-    }
-    Done::Answered
-}
-
 /// Ends a stream without a response.
 fn give_up(send: &mut SendStream, code: DoqErrorCode) -> Done {
     let _ = send.reset(code.into()); // fails if the client has ended it already
@@ -113,9 +96,37 @@ impl<R: Respond> Visit<R> {
         Done::Broken
     }
 
+    /// Writes a response and waits until the client has it: closing a connection forgets what is under way.
+    async fn deliver(&self, send: &mut SendStream, response: &[u8]) -> Done {
+        if self.write(send, response).await { self.finish(send).await } else { give_up(send, UNSPECIFIED) }
+    }
+
+    /// Writes octets, and notes whenever the client takes some; `false` if it does not.
+    async fn write(&self, send: &mut SendStream, octets: &[u8]) -> bool {
+        let all = async {
+            let mut left = octets;
+            while !left.is_empty() {
+                let Ok(taken) = send.write(left).await else { return false };
+                left = &left[taken..];
+                self.seat.stall.moved();
+            }
+            true
+        };
+        timeout(self.service.limits.write_stall, all).await.unwrap_or(false)
+    }
+
+    async fn finish(&self, send: &mut SendStream) -> Done {
+        if send.finish().is_ok() {
+            let _ = timeout(self.service.limits.write_stall, send.stopped()).await; // acknowledged, cancelled or gone
+            self.seat.stall.moved();
+        }
+        Done::Answered
+    }
+
     /// Writes a response of many messages as they are made, when it is its turn.
     async fn stream(&self, send: &mut SendStream, messages: Box<dyn MakeMessages>) -> Done {
         let mut permits = Vec::new();
+        self.seat.stall.end(); // the client waits for us now
         for limit in [&self.transfers, &self.client_transfers, &self.service.transfers] {
             let Ok(permit) = limit.clone().acquire_owned().await else {
                 return give_up(send, DoqErrorCode::InternalError);
@@ -124,14 +135,15 @@ impl<R: Respond> Visit<R> {
         }
         let (queue, mut queued) = mpsc::channel(STREAM_AHEAD);
         let making = tokio::task::spawn_blocking(move || make_all(messages, &queue));
-        let stall = self.service.limits.write_stall;
         while let Some(message) = queued.recv().await {
-            if !matches!(timeout(stall, send.write_all(&message)).await, Ok(Ok(()))) {
+            self.seat.stall.moved();
+            if !self.write(send, &message).await {
                 return give_up(send, UNSPECIFIED);
             }
+            self.seat.stall.end();
         }
         match making.await {
-            Ok(Made::End) => finish(send, stall).await,
+            Ok(Made::End) => self.finish(send).await,
             _ => give_up(send, DoqErrorCode::InternalError),
         }
     }
