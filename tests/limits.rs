@@ -150,6 +150,7 @@ fn without_descriptors_the_server_stays_calm_and_recovers() {
     assert_udp(&server);
     assert_calm(&server);
     assert_udp(&server);
+    assert_eq!(server.log().matches("accepting TCP connections failed").count(), 1, "once per episode");
     let warnings = server.log().lines().filter(|line| line.contains("WARN")).count();
     assert!(warnings < 10, "{warnings} warnings in a second:\n{}", server.log());
 

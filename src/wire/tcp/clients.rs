@@ -207,7 +207,8 @@ impl Table {
     fn make_room(&mut self, patient: bool) -> Result<(), bool> {
         let now = Instant::now();
         if let Some(seat) = self.silent_before(now.checked_sub(GRACE)) {
-            return Ok(self.displace_at_once(&seat));
+            self.displace_at_once(&seat);
+            return Ok(());
         }
         let Looked { idle, stalled, soon } = self.look(now);
         let seat = stalled
@@ -381,20 +382,19 @@ mod tests {
         assert_eq!((table.total, table.leaving, table.by_client.len()), (0, 0, 0));
     }
 
-    #[test]
-    fn when_all_are_taken_who_reads_stays_and_who_stalls_for_longest_goes() {
+    #[tokio::test(start_paused = true)]
+    async fn when_all_are_taken_who_reads_stays_and_who_stalls_for_longest_goes() {
         let clients = clients(8, 8);
         let admitted: Vec<_> = (1..=8).map(|last| clients.admit(address(last)).ok().unwrap()).collect();
         let _flights: Vec<_> =
             admitted.iter().map(|admission| hear(admission).flights.clone().try_acquire_owned().unwrap()).collect();
         assert_eq!(clients.admit(address(9)).err(), Some(Refused::Connections), "all wait for us");
-        let wait = |stalled: usize| {
+        for stalled in [4, 2, 6] {
             admitted[stalled].seat.stall.moved();
-            std::thread::sleep(PATIENCE / 10);
-        };
-        [4, 2, 6].into_iter().for_each(wait);
+            tokio::time::advance(PATIENCE / 10).await;
+        }
         assert_eq!(clients.admit(address(9)).err(), Some(Refused::Connections), "they have only begun to stall");
-        std::thread::sleep(PATIENCE);
+        tokio::time::advance(PATIENCE).await;
         admitted[4].seat.stall.moved();
         let _nine = hear(&clients.admit(address(9)).ok().unwrap());
         let gone: Vec<_> = (0..8).filter(|&index| is_told_to_leave(&admitted[index])).collect();
