@@ -101,7 +101,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
                  they find, we go on and add nothing",
         peers: EVERYBODY,
         aspects: &[Rcode, Answer, Signatures, Authority, Additional],
-        alone: false,
+        alone: true,
         applies: |case| {
             let (ours, theirs) = (case.ours.chain(), case.theirs.chain());
             let is_made = ours.len() >= 2 && ours[0].0.1 == types::DNAME;
@@ -124,7 +124,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
                  server, or holds all of BIND's or Knot's",
         peers: EVERYBODY,
         aspects: &[Authority],
-        alone: false,
+        alone: true,
         applies: |case| {
             let (ours, theirs) = (case.ours.authority_set(), case.theirs.authority_set());
             let is_proof = |record: &Record| is_denial(record.rtype) || is_denial(record.covered());
@@ -152,7 +152,8 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         alone: true,
         applies: |case| {
             let whole = if case.ours.truncated() { case.theirs } else { case.ours };
-            whole.authority.iter().any(|record| is_denial(record.rtype)) && whole.length * 2 > case.query.limit()
+            let mut records = whole.authority.iter().chain(&whole.answer);
+            records.any(|record| is_denial(record.rtype)) && whole.length * 2 > case.query.limit()
         },
     },
     Explained {
@@ -232,18 +233,19 @@ pub(crate) const EXPLAINED: &[Explained] = &[
     },
     Explained {
         name: "RFC 8020 names above a zone of ours",
-        reason: "a name between an apex and a zone below it that we serve exists, delegated or not (so NSD), and no \
-                 wildcard above it counts; BIND and Knot look at one zone alone",
+        reason: "a name between an apex and a zone below it that is not delegated: it exists, so that nobody takes the zone \
+                 below for missing, and no wildcard stands for it (we, NSD); BIND and Knot look at one zone alone",
         peers: &[Peer::Bind, Peer::Knot],
-        aspects: &[Rcode, Answer, Signatures, Authority, Additional],
-        alone: true,
+        aspects: &[Rcode, Answer, Signatures, Authority, Additional, Tc],
+        alone: false,
         applies: |case| !case.batch.signed && is_above_zone(case),
     },
     Explained {
-        name: "RFC 4035 names above a zone of ours in a signed one (NSD)",
-        reason: "the same names in a signed zone: only what its chain knows can be proved, so we answer as BIND and Knot",
+        name: "RFC 4592 names above a zone in signed zones (NSD)",
+        reason: "there the name is none of the zone above, because its proofs cannot show it, and a wildcard stands for it \
+                 (we, BIND, Knot); NSD keeps one tree of names for all zones",
         peers: &[Peer::Nsd],
-        aspects: &[Rcode, Answer, Signatures, Authority, Additional],
+        aspects: &[Rcode, Answer, Signatures, Authority, Additional, Tc],
         alone: false,
         applies: |case| case.batch.signed && is_above_zone(case),
     },
@@ -273,14 +275,6 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         aspects: &[Additional],
         alone: false,
         applies: |case| case.ours.answer.len() > 13 && is_part(&case.theirs.additional, &case.ours.additional),
-    },
-    Explained {
-        name: "RFC 8020 proofs of names above a zone of ours (NSD)",
-        reason: "the parent's NSEC3 chain does not know the name, which only exists because of the zone below it",
-        peers: &[Peer::Nsd],
-        aspects: &[Authority],
-        alone: true,
-        applies: |case| case.batch.signed && case.ours.rcode == case.theirs.rcode && is_above_zone(case),
     },
     Explained {
         name: "RFC 4035 other proofs at the end of a chain (NSD)",
@@ -379,6 +373,20 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         applies: |case| {
             let whole = if case.ours.truncated() { case.theirs } else { case.ours };
             aliases(whole) > 0
+        },
+    },
+    Explained {
+        name: "RFC 4035 DS of a zone that is not delegated",
+        reason: "a zone that is served and not delegated by the served zone above it: no data of type DS (we, NSD), or no \
+                 such name there (BIND, Knot)",
+        peers: EVERYBODY,
+        aspects: &[Rcode, Authority],
+        alone: true,
+        applies: |case| {
+            let name = last_name(case.ours, case.query);
+            let parent = name.parent().and_then(|parent| case.batch.zone_of(&parent));
+            let delegated = parent.is_some_and(|parent| parent.types_at(&name).any(|_| true));
+            case.query.rtype == types::DS && case.batch.is_apex(&name) && parent.is_some() && !delegated
         },
     },
     Explained {
@@ -523,19 +531,20 @@ fn has_own_servers(case: &Case<'_>) -> bool {
 
 /// The name, or the one that a wildcard would have to stand for, lies above a zone of ours and only therefore exists.
 fn is_above_zone(case: &Case<'_>) -> bool {
-    let name = last_name(case.ours, case.query);
-    let parent = name.parent().filter(|_| case.query.rtype == types::DS && case.batch.is_apex(&name));
-    let Some(own) = case.batch.zone_of(parent.as_ref().unwrap_or(&name)) else { return false };
-    let owners = own.owners();
-    let exists = |name: &Name| owners.iter().any(|owner| owner.is_within(name));
-    let mut above = Some(name);
-    while let Some(name) = above.filter(|name| *name != own.apex) {
-        if !exists(&name) && case.batch.zones.iter().any(|zone| zone.apex.is_within(&name)) {
-            return true;
+    [case.query.name.clone(), last_name(case.ours, case.query)].into_iter().any(|name| {
+        let parent = name.parent().filter(|_| case.query.rtype == types::DS && case.batch.is_apex(&name));
+        let Some(own) = case.batch.zone_of(parent.as_ref().unwrap_or(&name)) else { return false };
+        let owners = own.owners();
+        let exists = |name: &Name| owners.iter().any(|owner| owner.is_within(name));
+        let mut above = Some(name);
+        while let Some(name) = above.filter(|name| *name != own.apex) {
+            if !exists(&name) && case.batch.zones.iter().any(|zone| zone.apex.is_within(&name)) {
+                return true;
+            }
+            above = name.parent();
         }
-        above = name.parent();
-    }
-    false
+        false
+    })
 }
 
 /// Their chain ends where the next name lies in another zone, or goes on in the data of the first one, and ours goes on
