@@ -190,7 +190,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
                  wildcard (Knot, NSD), and some do not (BIND)",
         peers: EVERYBODY,
         aspects: &[Additional],
-        alone: false,
+        alone: true,
         applies: |case| {
             let (ours, theirs) = (case.ours.additional_set(), case.theirs.additional_set());
             let mut differing = ours.symmetric_difference(&theirs);
@@ -295,6 +295,18 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         },
     },
     Explained {
+        name: "RFC 4035 proofs that BIND does not find",
+        reason: "BIND says SERVFAIL, without AA, at some names above or below wildcards in zones with NSEC; Knot and NSD answer",
+        peers: &[Peer::Bind],
+        aspects: &[Rcode, Aa, Answer, Signatures, Authority, Additional, Tc],
+        alone: false,
+        applies: |case| {
+            let fails = case.theirs.rcode == 2 && !case.theirs.authoritative() && case.theirs.answer.is_empty();
+            let mut others = case.all.iter().filter(|(peer, _)| *peer != Peer::Bind);
+            case.batch.signed && fails && others.all(|(_, other)| other.rcode == case.ours.rcode)
+        },
+    },
+    Explained {
         name: "RFC 5155 no such name in an opt-out span (Knot)",
         reason: "Knot gives up, without AA and SOA, when the wildcard exists that the closest provable encloser has, which \
                  does not stand for the name; BIND and we answer",
@@ -350,9 +362,9 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         aspects: &[Aa, Answer, Signatures, Authority, Additional, Rcode],
         alone: false,
         applies: |case| {
-            let is_apex = case.batch.is_apex(&case.query.name);
-            let above = case.batch.zones.iter().filter(|zone| case.query.name.is_within(&zone.apex)).count();
-            case.query.rtype == types::DS && is_apex && above >= 3 && !case.theirs.authoritative()
+            let name = last_name(case.ours, case.query);
+            let above = case.batch.zones.iter().filter(|zone| name.is_within(&zone.apex)).count();
+            case.query.rtype == types::DS && case.batch.is_apex(&name) && above >= 3 && cut_of(case.theirs).is_some()
         },
     },
     Explained {
@@ -394,7 +406,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         reason: "section 3.1.4.1: DS of an apex is the parent's, also behind an alias (we, NSD); BIND and Knot ask the child",
         peers: &[Peer::Bind, Peer::Knot],
         aspects: &[Rcode, Answer, Signatures, Authority],
-        alone: false,
+        alone: true,
         applies: |case| {
             let name = last_name(case.ours, case.query);
             let is_apex = case.batch.is_apex(&name);
@@ -467,12 +479,12 @@ pub(crate) const EXPLAINED: &[Explained] = &[
     },
     Explained {
         name: "RFC 3403 additional data of rare types",
-        reason: "BIND, NSD or both add the addresses of NAPTR, AFSDB, RT, KX and such targets; nothing requires them",
+        reason: "BIND, NSD or both add the addresses of NAPTR, AFSDB, RT, KX, LP and such targets; nothing requires them",
         peers: EVERYBODY,
         aspects: &[Additional],
         alone: false,
         applies: |case| {
-            const RARE: &[u16] = &[3, 4, 7, 14, 18, 21, 35, 36];
+            const RARE: &[u16] = &[3, 4, 7, 14, 18, 21, 35, 36, 107];
             let is_rare = case.ours.last().is_some_and(|record| RARE.contains(&record.rtype));
             let (ours, theirs) = (&case.ours.additional, &case.theirs.additional);
             is_rare && (is_part(ours, theirs) || is_part(theirs, ours))
@@ -547,21 +559,22 @@ fn is_above_zone(case: &Case<'_>) -> bool {
     })
 }
 
-/// Their chain ends where the next name lies in another zone, or goes on in the data of the first one, and ours goes on
-/// in the other.
+/// Both chains lead into another zone, where ours goes on; theirs ends, or goes on in what the first zone says of it.
 fn stops_at_zone(case: &Case<'_>) -> bool {
     let (ours, theirs) = (case.ours.chain(), case.theirs.chain());
-    let Some(last) = case.theirs.last().filter(|record| record.rtype == types::CNAME) else { return false };
-    let Some(target) = last.target() else { return false };
+    let common = ours.iter().zip(&theirs).take_while(|(ours, theirs)| ours == theirs).count();
+    let Some(last) = common.checked_sub(1).and_then(|at| ours[at].1.first()) else { return false };
+    let Some(target) = last.target().filter(|_| last.rtype == types::CNAME) else { return false };
     let zone = |name: &Name| case.batch.zone_of(name).map(|zone| &zone.apex);
-    let leaves = zone(&last.owner) != zone(&target);
+    let home = |name: &Name| zone(&last.owner).is_some_and(|home| name.is_within(home));
+    let ends = common == theirs.len() || (case.peer == Peer::Knot && home(&target));
     let own = |record: &Record| match case.peer {
-        Peer::Knot => zone(&last.owner).is_some_and(|home| record.owner.is_within(home)),
+        Peer::Knot => home(&record.owner),
         _ => record.rtype == types::SOA && Some(&record.owner) == zone(&last.owner),
     };
-    let lacks = case.peer != Peer::Nsd || !case.batch.is_served_by(Peer::Nsd, &target);
     let shared = |record: &Record| own(record) || case.ours.authority.contains(record);
-    leaves && lacks && ours.starts_with(&theirs) && case.theirs.authority.iter().all(shared)
+    let lacks = case.peer != Peer::Nsd || !case.batch.is_served_by(Peer::Nsd, &target);
+    zone(&last.owner) != zone(&target) && lacks && ends && case.theirs.authority.iter().all(shared)
 }
 
 /// One of the two chains of aliases is the beginning of the other, and where it stops nobody has to go on.
