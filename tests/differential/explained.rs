@@ -101,7 +101,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
                  they find, we go on and add nothing",
         peers: EVERYBODY,
         aspects: &[Rcode, Answer, Signatures, Authority, Additional],
-        alone: false,
+        alone: true,
         applies: |case| {
             let (ours, theirs) = (case.ours.chain(), case.theirs.chain());
             let is_made = ours.len() >= 2 && ours[0].0.1 == types::DNAME;
@@ -124,7 +124,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
                  server, or holds all of BIND's or Knot's",
         peers: EVERYBODY,
         aspects: &[Authority],
-        alone: false,
+        alone: true,
         applies: |case| {
             let (ours, theirs) = (case.ours.authority_set(), case.theirs.authority_set());
             let is_proof = |record: &Record| is_denial(record.rtype) || is_denial(record.covered());
@@ -152,7 +152,8 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         alone: true,
         applies: |case| {
             let whole = if case.ours.truncated() { case.theirs } else { case.ours };
-            whole.authority.iter().any(|record| is_denial(record.rtype)) && whole.length * 2 > case.query.limit()
+            let mut records = whole.authority.iter().chain(&whole.answer);
+            records.any(|record| is_denial(record.rtype)) && whole.length * 2 > case.query.limit()
         },
     },
     Explained {
@@ -189,7 +190,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
                  wildcard (Knot, NSD), and some do not (BIND)",
         peers: EVERYBODY,
         aspects: &[Additional],
-        alone: false,
+        alone: true,
         applies: |case| {
             let (ours, theirs) = (case.ours.additional_set(), case.theirs.additional_set());
             let mut differing = ours.symmetric_difference(&theirs);
@@ -232,18 +233,19 @@ pub(crate) const EXPLAINED: &[Explained] = &[
     },
     Explained {
         name: "RFC 8020 names above a zone of ours",
-        reason: "a name between an apex and a zone below it that we serve exists, delegated or not (so NSD), and no \
-                 wildcard above it counts; BIND and Knot look at one zone alone",
+        reason: "a name between an apex and a zone below it that is not delegated: it exists, so that nobody takes the zone \
+                 below for missing, and no wildcard stands for it (we, NSD); BIND and Knot look at one zone alone",
         peers: &[Peer::Bind, Peer::Knot],
-        aspects: &[Rcode, Answer, Signatures, Authority, Additional],
-        alone: true,
+        aspects: &[Rcode, Answer, Signatures, Authority, Additional, Tc],
+        alone: false,
         applies: |case| !case.batch.signed && is_above_zone(case),
     },
     Explained {
-        name: "RFC 4035 names above a zone of ours in a signed one (NSD)",
-        reason: "the same names in a signed zone: only what its chain knows can be proved, so we answer as BIND and Knot",
+        name: "RFC 4592 names above a zone in signed zones (NSD)",
+        reason: "there the name is none of the zone above, because its proofs cannot show it, and a wildcard stands for it \
+                 (we, BIND, Knot); NSD keeps one tree of names for all zones",
         peers: &[Peer::Nsd],
-        aspects: &[Rcode, Answer, Signatures, Authority, Additional],
+        aspects: &[Rcode, Answer, Signatures, Authority, Additional, Tc],
         alone: false,
         applies: |case| case.batch.signed && is_above_zone(case),
     },
@@ -275,14 +277,6 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         applies: |case| case.ours.answer.len() > 13 && is_part(&case.theirs.additional, &case.ours.additional),
     },
     Explained {
-        name: "RFC 8020 proofs of names above a zone of ours (NSD)",
-        reason: "the parent's NSEC3 chain does not know the name, which only exists because of the zone below it",
-        peers: &[Peer::Nsd],
-        aspects: &[Authority],
-        alone: true,
-        applies: |case| case.batch.signed && case.ours.rcode == case.theirs.rcode && is_above_zone(case),
-    },
-    Explained {
         name: "RFC 4035 other proofs at the end of a chain (NSD)",
         reason: "NSD leaves out records of NSEC3 proofs, or adds some; where BIND and Knot do not follow into the other zone \
                  there is no third opinion",
@@ -298,6 +292,18 @@ pub(crate) const EXPLAINED: &[Explained] = &[
             let zone = |name: &Name| case.batch.zone_of(name).map(|zone| &zone.apex);
             let left = zone(&last_name(case.ours, case.query)) != zone(&case.query.name);
             left && ours.symmetric_difference(&theirs).all(|record| is_proof(record))
+        },
+    },
+    Explained {
+        name: "RFC 4035 proofs that BIND does not find",
+        reason: "BIND says SERVFAIL, without AA, at some names above or below wildcards in zones with NSEC; Knot and NSD answer",
+        peers: &[Peer::Bind],
+        aspects: &[Rcode, Aa, Answer, Signatures, Authority, Additional, Tc],
+        alone: false,
+        applies: |case| {
+            let fails = case.theirs.rcode == 2 && !case.theirs.authoritative() && case.theirs.answer.is_empty();
+            let mut others = case.all.iter().filter(|(peer, _)| *peer != Peer::Bind);
+            case.batch.signed && fails && others.all(|(_, other)| other.rcode == case.ours.rcode)
         },
     },
     Explained {
@@ -356,9 +362,9 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         aspects: &[Aa, Answer, Signatures, Authority, Additional, Rcode],
         alone: false,
         applies: |case| {
-            let is_apex = case.batch.is_apex(&case.query.name);
-            let above = case.batch.zones.iter().filter(|zone| case.query.name.is_within(&zone.apex)).count();
-            case.query.rtype == types::DS && is_apex && above >= 3 && !case.theirs.authoritative()
+            let name = last_name(case.ours, case.query);
+            let above = case.batch.zones.iter().filter(|zone| name.is_within(&zone.apex)).count();
+            case.query.rtype == types::DS && case.batch.is_apex(&name) && above >= 3 && cut_of(case.theirs).is_some()
         },
     },
     Explained {
@@ -382,11 +388,25 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         },
     },
     Explained {
+        name: "RFC 4035 DS of a zone that is not delegated",
+        reason: "a zone that is served and not delegated by the served zone above it: no data of type DS (we, NSD), or no \
+                 such name there (BIND, Knot)",
+        peers: EVERYBODY,
+        aspects: &[Rcode, Authority],
+        alone: true,
+        applies: |case| {
+            let name = last_name(case.ours, case.query);
+            let parent = name.parent().and_then(|parent| case.batch.zone_of(&parent));
+            let delegated = parent.is_some_and(|parent| parent.types_at(&name).any(|_| true));
+            case.query.rtype == types::DS && case.batch.is_apex(&name) && parent.is_some() && !delegated
+        },
+    },
+    Explained {
         name: "RFC 4035 DS at the end of an alias",
         reason: "section 3.1.4.1: DS of an apex is the parent's, also behind an alias (we, NSD); BIND and Knot ask the child",
         peers: &[Peer::Bind, Peer::Knot],
         aspects: &[Rcode, Answer, Signatures, Authority],
-        alone: false,
+        alone: true,
         applies: |case| {
             let name = last_name(case.ours, case.query);
             let is_apex = case.batch.is_apex(&name);
@@ -459,12 +479,12 @@ pub(crate) const EXPLAINED: &[Explained] = &[
     },
     Explained {
         name: "RFC 3403 additional data of rare types",
-        reason: "BIND, NSD or both add the addresses of NAPTR, AFSDB, RT, KX and such targets; nothing requires them",
+        reason: "BIND, NSD or both add the addresses of NAPTR, AFSDB, RT, KX, LP and such targets; nothing requires them",
         peers: EVERYBODY,
         aspects: &[Additional],
         alone: false,
         applies: |case| {
-            const RARE: &[u16] = &[3, 4, 7, 14, 18, 21, 35, 36];
+            const RARE: &[u16] = &[3, 4, 7, 14, 18, 21, 35, 36, 107];
             let is_rare = case.ours.last().is_some_and(|record| RARE.contains(&record.rtype));
             let (ours, theirs) = (&case.ours.additional, &case.theirs.additional);
             is_rare && (is_part(ours, theirs) || is_part(theirs, ours))
@@ -523,36 +543,38 @@ fn has_own_servers(case: &Case<'_>) -> bool {
 
 /// The name, or the one that a wildcard would have to stand for, lies above a zone of ours and only therefore exists.
 fn is_above_zone(case: &Case<'_>) -> bool {
-    let name = last_name(case.ours, case.query);
-    let parent = name.parent().filter(|_| case.query.rtype == types::DS && case.batch.is_apex(&name));
-    let Some(own) = case.batch.zone_of(parent.as_ref().unwrap_or(&name)) else { return false };
-    let owners = own.owners();
-    let exists = |name: &Name| owners.iter().any(|owner| owner.is_within(name));
-    let mut above = Some(name);
-    while let Some(name) = above.filter(|name| *name != own.apex) {
-        if !exists(&name) && case.batch.zones.iter().any(|zone| zone.apex.is_within(&name)) {
-            return true;
+    [case.query.name.clone(), last_name(case.ours, case.query)].into_iter().any(|name| {
+        let parent = name.parent().filter(|_| case.query.rtype == types::DS && case.batch.is_apex(&name));
+        let Some(own) = case.batch.zone_of(parent.as_ref().unwrap_or(&name)) else { return false };
+        let owners = own.owners();
+        let exists = |name: &Name| owners.iter().any(|owner| owner.is_within(name));
+        let mut above = Some(name);
+        while let Some(name) = above.filter(|name| *name != own.apex) {
+            if !exists(&name) && case.batch.zones.iter().any(|zone| zone.apex.is_within(&name)) {
+                return true;
+            }
+            above = name.parent();
         }
-        above = name.parent();
-    }
-    false
+        false
+    })
 }
 
-/// Their chain ends where the next name lies in another zone, or goes on in the data of the first one, and ours goes on
-/// in the other.
+/// Both chains lead into another zone, where ours goes on; theirs ends, or goes on in what the first zone says of it.
 fn stops_at_zone(case: &Case<'_>) -> bool {
     let (ours, theirs) = (case.ours.chain(), case.theirs.chain());
-    let Some(last) = case.theirs.last().filter(|record| record.rtype == types::CNAME) else { return false };
-    let Some(target) = last.target() else { return false };
+    let common = ours.iter().zip(&theirs).take_while(|(ours, theirs)| ours == theirs).count();
+    let Some(last) = common.checked_sub(1).and_then(|at| ours[at].1.first()) else { return false };
+    let Some(target) = last.target().filter(|_| last.rtype == types::CNAME) else { return false };
     let zone = |name: &Name| case.batch.zone_of(name).map(|zone| &zone.apex);
-    let leaves = zone(&last.owner) != zone(&target);
+    let home = |name: &Name| zone(&last.owner).is_some_and(|home| name.is_within(home));
+    let ends = common == theirs.len() || (case.peer == Peer::Knot && home(&target));
     let own = |record: &Record| match case.peer {
-        Peer::Knot => zone(&last.owner).is_some_and(|home| record.owner.is_within(home)),
+        Peer::Knot => home(&record.owner),
         _ => record.rtype == types::SOA && Some(&record.owner) == zone(&last.owner),
     };
-    let lacks = case.peer != Peer::Nsd || !case.batch.is_served_by(Peer::Nsd, &target);
     let shared = |record: &Record| own(record) || case.ours.authority.contains(record);
-    leaves && lacks && ours.starts_with(&theirs) && case.theirs.authority.iter().all(shared)
+    let lacks = case.peer != Peer::Nsd || !case.batch.is_served_by(Peer::Nsd, &target);
+    zone(&last.owner) != zone(&target) && lacks && ends && case.theirs.authority.iter().all(shared)
 }
 
 /// One of the two chains of aliases is the beginning of the other, and where it stops nobody has to go on.
