@@ -303,7 +303,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         applies: |case| {
             let fails = case.theirs.rcode == 2 && !case.theirs.authoritative() && case.theirs.answer.is_empty();
             let mut others = case.all.iter().filter(|(peer, _)| *peer != Peer::Bind);
-            case.batch.signed && fails && others.all(|(_, other)| other.rcode == case.ours.rcode)
+            case.batch.signed && fails && others.any(|(_, other)| other.rcode == case.ours.rcode)
         },
     },
     Explained {
