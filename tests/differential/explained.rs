@@ -97,15 +97,18 @@ pub(crate) const EXPLAINED: &[Explained] = &[
     },
     Explained {
         name: "RFC 8482 ANY and DNAME",
-        reason: "the CNAME made from a DNAME is an answer to ANY; BIND stops there, Knot and NSD go on and add a set that \
-                 they find, we go on and add nothing",
+        reason: "the CNAME made from a DNAME is an answer to ANY; BIND stops there, Knot, NSD and we go on and add some \
+                 set that we find, or none",
         peers: EVERYBODY,
         aspects: &[Rcode, Answer, Signatures, Authority, Additional],
         alone: true,
         applies: |case| {
             let (ours, theirs) = (case.ours.chain(), case.theirs.chain());
             let is_made = ours.len() >= 2 && ours[0].0.1 == types::DNAME;
-            case.query.rtype == types::ANY && is_made && (ours.starts_with(&theirs) || theirs.starts_with(&ours))
+            let other_set = ours.len() == theirs.len()
+                && ours.split_last().map(|(_, rest)| rest) == theirs.split_last().map(|(_, rest)| rest);
+            let part = ours.starts_with(&theirs) || theirs.starts_with(&ours);
+            case.query.rtype == types::ANY && is_made && (part || other_set)
         },
     },
     Explained {
@@ -223,7 +226,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
                  Knot do not, NSD does",
         peers: EVERYBODY,
         aspects: &[Answer, Signatures, Authority, Additional, Rcode, Tc],
-        alone: false,
+        alone: true,
         applies: |case| {
             let (ours, theirs) = (case.ours.chain(), case.theirs.chain());
             let part = ours.starts_with(&theirs) || theirs.starts_with(&ours);
