@@ -164,7 +164,7 @@ pub(crate) const EXPLAINED: &[Explained] = &[
         reason: "signatures are no set of their own (section 2.2): some answer all of a name (we, NSD), some one",
         peers: EVERYBODY,
         aspects: &[Signatures, Tc],
-        alone: false,
+        alone: true,
         applies: |case| {
             let (ours, theirs) = (case.ours.signatures(), case.theirs.signatures());
             let part = theirs.is_subset(&ours) || case.ours.truncated();
