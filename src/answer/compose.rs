@@ -211,9 +211,17 @@ impl<'v> Composer<'v, '_> {
     fn answer(&mut self, zone: &'v Zone, set: RrSet<'v>) {
         let signatures = self.signatures(zone, &set);
         for set in std::iter::once(set).chain(signatures) {
-            self.composed.answer.push(Part::Set { owner: self.owner(), set, ttl: None });
+            if !self.has_led_on(&set) {
+                self.composed.answer.push(Part::Set { owner: self.owner(), set, ttl: None });
+            }
         }
         self.expanded(zone, set.owner);
+    }
+
+    /// Whether it is a DNAME set that stands in the answer already, because it has led to its own name.
+    fn has_led_on(&self, set: &RrSet<'_>) -> bool {
+        let led = |part: &Part<'_>| matches!(part, Part::Set { owner: Owner::Stored(_), .. }) && part.is(set);
+        self.name.as_wire() == set.owner && self.composed.answer.iter().any(led)
     }
 
     /// If the records that are answered stand at a wildcard, proves that there is no closer name.

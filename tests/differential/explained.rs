@@ -393,9 +393,9 @@ pub(crate) const EXPLAINED: &[Explained] = &[
     Explained {
         name: "RFC 4035 DS of a zone that is not delegated",
         reason: "a zone that is served and not delegated by the served zone above it: no data of type DS (we, NSD), or no \
-                 such name there (BIND, Knot)",
+                 such name there but for its wildcard (BIND, Knot)",
         peers: EVERYBODY,
-        aspects: &[Rcode, Authority],
+        aspects: &[Rcode, Answer, Signatures, Authority],
         alone: true,
         applies: |case| {
             let name = last_name(case.ours, case.query);
