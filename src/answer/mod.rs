@@ -108,6 +108,7 @@ pub fn answer<'v>(view: &'v View, query: &Query<'_>) -> Answer<'v> {
         _ => return refused("zonebeat serves the classes IN and CH"),
     }
     let found = find(view, query.name.as_wire(), query.rtype);
+    let is_stale = view.stale && found.zone().is_some_and(|zone| zone.dynamic);
     let mut answer = match found {
         _ if query.wants_signatures() && found.zone().is_some_and(|zone| zone.ready && zone.is_signed()) => {
             compose::compose(view, query, found)
@@ -125,7 +126,7 @@ pub fn answer<'v>(view: &'v View, query: &Query<'_>) -> Answer<'v> {
         Found::NotReady(zone) => not_ready(zone),
         Found::NotOurs => refused("the name is in none of this server's zones"),
     };
-    if view.stale && answer.ede.is_none() && is_from_registry(view, query) {
+    if is_stale && answer.ede.is_none() {
         let text = "the registry's store is away; this is its last known state";
         answer.ede = Some(Ede { code: Ede::STALE_ANSWER, text });
     }
@@ -159,10 +160,4 @@ fn not_ready(zone: &Zone) -> Answer<'_> {
 
 fn refused(text: &str) -> Answer<'_> {
     Answer::error(Rcode::REFUSED, Some(Ede { code: Ede::NOT_AUTHORITATIVE, text }))
-}
-
-/// Whether the name lies in a zone that follows the registry.
-fn is_from_registry(view: &View, query: &Query<'_>) -> bool {
-    let zones = view.zones.iter().filter(|zone| zone.dynamic);
-    zones.into_iter().any(|zone| crate::model::name::is_within(query.name.as_wire(), zone.apex.as_wire()))
 }
