@@ -1,5 +1,6 @@
-//! What fuzz targets share: views with everything in them, and what must hold for every response.
+//! What fuzz targets share: views with everything in them, and what must hold for every response and every body.
 
+use std::fmt::Debug;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};
 
@@ -122,4 +123,14 @@ pub fn answer(view: &View, packet: &[u8], transport: Transport, rotation: u32) -
     let negative = message.response_code == hickory_proto::op::ResponseCode::NXDomain;
     assert!(!negative || !message.authorities.is_empty() || reply.truncated, "an NXDOMAIN carries its SOA");
     Some(message)
+}
+
+/// Reads a body; a value survives being written and read again.
+pub fn round_trip<T>(body: &[u8])
+where
+    T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + Debug,
+{
+    let Ok(value) = serde_json::from_slice::<T>(body) else { return };
+    let written = serde_json::to_vec(&value).expect("a body that was read can be written");
+    assert_eq!(serde_json::from_slice::<T>(&written).expect("what we write we can read"), value);
 }

@@ -3,12 +3,10 @@
 
 #![no_main]
 
-use std::fmt::Debug;
-
 use libfuzzer_sys::fuzz_target;
-use serde_json::{from_slice, to_vec};
 use zonebeat::model::Declaration;
 use zonebeat::model::api::{Beat, Registration, SessionBeat, SessionSet, TokenRequest};
+use zonebeat_fuzz::round_trip;
 
 fuzz_target!(|data: &[u8]| {
     // The first octet chooses the body, so that the fuzzer needs to learn only one grammar at a time.
@@ -22,12 +20,3 @@ fuzz_target!(|data: &[u8]| {
         _ => round_trip::<Beat>(body),
     }
 });
-
-fn round_trip<T>(body: &[u8])
-where
-    T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + Debug,
-{
-    let Ok(value) = from_slice::<T>(body) else { return };
-    let written = to_vec(&value).expect("a body that was read can be written");
-    assert_eq!(from_slice::<T>(&written).expect("what we write we can read"), value);
-}

@@ -3,16 +3,14 @@
 
 #![no_main]
 
-use std::fmt::Debug;
-
 use libfuzzer_sys::fuzz_target;
-use serde_json::{from_slice, to_vec};
 use zonebeat::agent::lookup::read_reply;
 use zonebeat::agent::read_refusal;
 use zonebeat::model::api::{
     Applied, Beaten, ChangeList, InstanceList, Registered, ServiceInfo, ServiceList, SessionStored, TokenCreated,
     TokenList,
 };
+use zonebeat_fuzz::round_trip;
 
 fuzz_target!(|data: &[u8]| {
     let Some((kind, body)) = data.split_first() else { return };
@@ -47,13 +45,4 @@ fn lookup(message: &[u8]) {
     let Some(seen) = read_reply(u16::from_be_bytes(*id), message) else { return };
     let announced = usize::from(u16::from_be_bytes([message[6], message[7]]));
     assert!(seen.endpoints.len() <= announced, "no more records than the header says");
-}
-
-fn round_trip<T>(body: &[u8])
-where
-    T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + Debug,
-{
-    let Ok(value) = from_slice::<T>(body) else { return };
-    let written = to_vec(&value).expect("a body that was read can be written");
-    assert_eq!(from_slice::<T>(&written).expect("what we write we can read"), value);
 }
