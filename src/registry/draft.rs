@@ -276,7 +276,7 @@ impl Draft {
         let is_lone = |instance: &&Arc<Instance>| instance.session.is_none();
         match (before.filter(is_lone), after.filter(is_lone)) {
             (_, Some(after)) => {
-                let subject = Subject::Lone(service.clone(), after.clone());
+                let subject = Subject::lone(service, after);
                 let lapses = transition == Transition::Lapse;
                 self.effects.push(if lapses { Effect::Replace(subject) } else { Effect::Start(subject) });
             }

@@ -42,10 +42,25 @@ const NOT_FILED: u16 = u16::MAX;
 /// What a lease stands for, as it was last committed.
 #[derive(Debug, Clone)]
 pub(super) enum Subject {
-    /// A lone instance, with its service.
-    Lone(Arc<str>, Arc<Instance>),
+    /// A lone instance.
+    Lone(Lone),
     /// An agent's session.
     Session(Arc<Session>),
+}
+
+/// What the lease of a lone instance has to know of it. Holds nothing of the registry's state but the service's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Lone {
+    /// The service's label.
+    pub(super) service: Arc<str>,
+    /// The instance's label.
+    pub(super) id: Box<str>,
+    /// Which life of the id it is.
+    pub(super) incarnation: Revision,
+    /// How long it may be silent.
+    pub(super) lease_seconds: u32,
+    /// Its lease ran out, and it is out of the answers.
+    pub(super) lapsed: bool,
 }
 
 /// The identity of a lease: a keyed hash, so that no name is kept twice and nobody can choose colliding names.
@@ -97,9 +112,20 @@ struct Entry {
 }
 
 impl Subject {
+    /// The lease of a lone instance.
+    pub(super) fn lone(service: &Arc<str>, instance: &Instance) -> Self {
+        Self::Lone(Lone {
+            service: service.clone(),
+            id: instance.id.clone(),
+            incarnation: instance.incarnation,
+            lease_seconds: instance.lease_seconds,
+            lapsed: instance.state == State::Lapsed,
+        })
+    }
+
     fn lease_seconds(&self) -> u32 {
         match self {
-            Self::Lone(_, instance) => instance.lease_seconds,
+            Self::Lone(lone) => lone.lease_seconds,
             Self::Session(session) => session.lease_seconds,
         }
     }
@@ -114,7 +140,7 @@ impl Subject {
 
     fn has_lapsed(&self) -> bool {
         match self {
-            Self::Lone(_, instance) => instance.state == State::Lapsed,
+            Self::Lone(lone) => lone.lapsed,
             Self::Session(session) => session.lapsed,
         }
     }
@@ -131,8 +157,8 @@ impl Leases {
     pub(super) fn beat(&self, service: &str, id: &str, incarnation: Option<u64>) -> Beaten {
         let key = self.lone(service, id);
         self.lock().beat(key, |subject| match (subject, incarnation) {
-            (Subject::Lone(_, instance), Some(named)) if instance.incarnation != Revision(named) => {
-                Some(Beaten::OldIncarnation { current: instance.incarnation })
+            (Subject::Lone(lone), Some(named)) if lone.incarnation != Revision(named) => {
+                Some(Beaten::OldIncarnation { current: lone.incarnation })
             }
             _ => None,
         })
@@ -285,7 +311,7 @@ impl Leases {
 
     fn key_of(&self, subject: &Subject) -> Key {
         match subject {
-            Subject::Lone(service, instance) => self.lone(service, &instance.id),
+            Subject::Lone(lone) => self.lone(&lone.service, &lone.id),
             Subject::Session(session) => self.session(&session.name),
         }
     }
@@ -470,7 +496,7 @@ mod tests {
             since: Timestamp(0),
             revision: Revision(1),
         };
-        Subject::Lone("search".into(), Arc::new(instance))
+        Subject::lone(&"search".into(), &instance)
     }
 
     struct World {

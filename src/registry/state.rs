@@ -155,7 +155,7 @@ impl State {
     pub(super) fn subjects(&self) -> impl Iterator<Item = Subject> {
         let lone = self.snapshot.services.values().flat_map(|service| {
             let lone = service.instances.iter().filter(|instance| instance.session.is_none());
-            lone.map(|instance| Subject::Lone(service.name.clone(), instance.clone()))
+            lone.map(|instance| Subject::lone(&service.name, instance))
         });
         lone.chain(self.sessions.values().map(|session| Subject::Session(session.clone())))
     }

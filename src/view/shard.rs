@@ -18,7 +18,7 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use super::rrset::{RrSet, RrSetBuf};
+use super::rrset::{Body, RrSet, RrSetBuf};
 use crate::model::Rtype;
 
 /// Bodies longer than this live outside their shard.
@@ -256,8 +256,7 @@ impl<'v> Entry<'v> {
             rtype,
             count: u32_le(head, 4),
             additional_count: u32_le(head, 8),
-            answer,
-            additional,
+            body: Body::Ready { answer, additional },
             flags: flags & !(SET_LARGE | SIGNATURES),
         }
     }
@@ -461,7 +460,7 @@ mod tests {
                 assert_eq!(entry.sets().count(), 1);
                 assert!(entry.set(Rtype::RRSIG).is_none() && entry.signatures(Rtype::A).is_none());
                 let signatures = entry.signatures(Rtype::TXT).expect("it was added");
-                assert_eq!((signatures.rtype, signatures.answer.len()), (Rtype::RRSIG, RECORD + signature));
+                assert_eq!((signatures.rtype, signatures.answer_len()), (Rtype::RRSIG, RECORD + signature));
                 assert!(!shard.find(6, b"\x01b\x00").expect("it was added").is_signed());
             }
         }

@@ -63,7 +63,7 @@ pub(super) fn bring_back(
         return Err(Refusal::new(Word::UnknownInstance, detail));
     }
     if before.is_serving() {
-        draft.effects.push(Effect::Start(Subject::Lone(service.clone(), before.clone())));
+        draft.effects.push(Effect::Start(Subject::lone(&service, &before)));
         return Ok(Outcome::Instance { service, instance: before, new: false, changed: false });
     }
     let instance = serve_again(draft, caller, &service, before);

@@ -132,7 +132,7 @@ fn beat(draft: &mut Draft, caller: &Caller<'_>, service: Arc<str>, instance: Arc
         draft.step_service(&caller.by, Transition::Declare, &service, |row| row.owned_by = Some(token));
     }
     if instance.session.is_none() {
-        draft.effects.push(Effect::Start(Subject::Lone(service.clone(), instance.clone())));
+        draft.effects.push(Effect::Start(Subject::lone(&service, &instance)));
     }
     Placed { service, instance, new: false, changed }
 }

@@ -10,12 +10,11 @@ use crate::model::{Instance, Revision, State, Timestamp, Transition};
 /// by now; then nothing happens.
 pub(in super::super) fn lapse(draft: &mut Draft, subject: &Subject) {
     match subject {
-        Subject::Lone(service, instance) => {
-            let current = draft.state.service(service).and_then(|entry| entry.instance(&instance.id)).cloned();
-            let same =
-                |current: &Arc<Instance>| current.session.is_none() && current.incarnation == instance.incarnation;
+        Subject::Lone(lone) => {
+            let current = draft.state.service(&lone.service).and_then(|entry| entry.instance(&lone.id)).cloned();
+            let same = |current: &Arc<Instance>| current.session.is_none() && current.incarnation == lone.incarnation;
             if let Some(current) = current.filter(same) {
-                lapse_one(draft, service, current);
+                lapse_one(draft, &lone.service, current);
             }
         }
         Subject::Session(session) => lapse_session(draft, &session.name),
