@@ -3,7 +3,7 @@
 //!
 //! The view has INSTANCES instances (20,000 if missing) in services of ten. Queries come in batches of 64, as from the
 //! network: all are decoded and prefetched, then answered. Run it under `valgrind --tool=callgrind` for counts that do
-//! not depend on the machine.
+//! not depend on the machine. At the end stand lines for benches/scale.py: `name size value unit`.
 
 #![allow(missing_docs, clippy::print_stdout)] // a program that prints a table
 #![allow(clippy::disallowed_methods)] // because time is what it measures
@@ -42,14 +42,20 @@ fn main() {
     let took = start.elapsed();
     let (names, octets) = (view.table.names(), view.table.size());
     println!("{} instances, {names} names, {octets} octets, compiled in {took:.2?}\n", services * PER_SERVICE);
-    show_answers(&view, services);
-    show_updates(&compiler, &view, &snapshot, services);
+    let mut lines = show_answers(&view, services);
+    lines.extend(show_updates(&compiler, &view, &snapshot, services));
+    println!();
+    lines.iter().for_each(|(name, value)| println!("{name} {} {value:.1} ns", services * PER_SERVICE));
 }
+
+/// What is measured, and its nanoseconds.
+type Line = (String, f64);
 
 /// Makes the packet of a number.
 type Make<'m> = &'m dyn Fn(usize) -> Vec<u8>;
 
-fn show_answers(view: &View, services: usize) {
+fn show_answers(view: &View, services: usize) -> Vec<Line> {
+    let mut lines = Vec::new();
     println!("{:<26}{:>12}{:>12}", "query", "ns/query", "octets");
     let mixed = |number: usize| match number % 10 {
         0..6 => srv(services, number),
@@ -72,19 +78,22 @@ fn show_answers(view: &View, services: usize) {
     ];
     for (label, make) in kinds {
         let queries: Vec<Vec<u8>> = (0..QUERIES).map(make).collect();
-        show(label, &queries, || time_answers(view, &queries, &Rules::default()));
+        let best = show(label, &queries, || time_answers(view, &queries, &Rules::default()));
+        lines.push((format!("lookup/{}", label.split("  ").next().unwrap_or(label).replace(' ', "-")), best));
     }
     let queries: Vec<Vec<u8>> = (0..QUERIES).map(mixed).collect();
     let most = 1 << 20;
     let settings = RateLimit { per_name: most, per_zone: most, per_prefix: most, ..RateLimit::default() };
     let rules = Rules { rates: Rates::new(&settings, 7).map(Arc::new), ..Rules::default() };
     show("d  charged to accounts", &queries, || time_answers(view, &queries, &rules));
+    lines
 }
 
-fn show(label: &str, queries: &[Vec<u8>], time: impl Fn() -> (Duration, usize)) {
+fn show(label: &str, queries: &[Vec<u8>], time: impl Fn() -> (Duration, usize)) -> f64 {
     let (best, octets) = (0..ROUNDS).map(|_| time()).min().expect("there are rounds");
     let (per_query, length) = (best.as_nanos() as f64 / queries.len() as f64, octets / queries.len());
     println!("{label:<26}{per_query:>12.0}{length:>12}");
+    per_query
 }
 
 /// How long all queries take, and how long the answers are together.
@@ -116,7 +125,8 @@ fn time_answers(view: &View, queries: &[Vec<u8>], rules: &Rules) -> (Duration, u
 }
 
 /// Changes the port of one instance per change, in batches of several sizes.
-fn show_updates(compiler: &Compiler, view: &View, before: &Snapshot, services: usize) {
+fn show_updates(compiler: &Compiler, view: &View, before: &Snapshot, services: usize) -> Vec<Line> {
+    let mut lines = Vec::new();
     println!("\n{:<26}{:>12}", "changes compiled at once", "us/change");
     for batch in [1, 10, 100, 1000] {
         let batch = batch.min(services * PER_SERVICE);
@@ -128,8 +138,11 @@ fn show_updates(compiler: &Compiler, view: &View, before: &Snapshot, services: u
             start.elapsed()
         };
         let best = (0..20).map(|_| time()).min().expect("there are rounds");
-        println!("{batch:<26}{:>12.1}", best.as_nanos() as f64 / 1e3 / batch as f64);
+        let each = best.as_nanos() as f64 / batch as f64;
+        println!("{batch:<26}{:>12.1}", each / 1e3);
+        lines.push((format!("change/{batch}"), each));
     }
+    lines
 }
 
 fn change(snapshot: &mut Snapshot, service: usize, number: usize) -> Touched {

@@ -1,27 +1,43 @@
 #!/usr/bin/env python3
-"""CPU seconds per million answered queries: zonebeat against NSD, the same zone, the same load.
+"""Zonebeat against its peers: processor time per query, queries per second, latency, memory and start, on the same zone
+and the same queries.
 
-usage: queries.py [--rounds 3] [--seconds 5] [--services 2000] [--instances 10] [--peers nsd] (or nsd,knot, or none)
+usage: queries.py [--peers nsd,knot,bind,pdns] [--mixes abcdno] [--rounds 3] [--seconds 3] [--json FILE]
+       queries.py --tcp        over kept TCP connections
+       queries.py --workers 2  two workers each, on both cores, beside the load; and zonebeat with one
+       queries.py --big        a million instances in 100,000 services
 
-Each server has one worker on one core, dnsperf has another core. In each round every mix is measured on one server
-after the other; the table shows medians. What counts is the processor time per query, because queries per second
-depend on what else the machine does. Mixes: see workload.py. c and d are asked with EDNS.
+Each server has one worker on one core, the load has another core. In each round every mix is measured on one server
+after the other; tables show medians and, in parentheses, zonebeat's value as a part of that server's. The zone is in
+zonebeat as registrations, in its peers as a file. `echo` is a server that copies answers of zonebeat's size and knows
+no DNS; `echo grouped` joins answers to one client as zonebeat does. Mixes: see workload.py. c and d are asked with
+EDNS. Start: from the start of the process to the first right answer; zonebeat finds its registrations in its store.
 """
 
 import argparse
+import collections
+import json
 import os
-import re
+import socket
 import statistics
-import subprocess
 import tempfile
 
+import load
+import peers
 import servers
 import workload
 
-SERVER_CORE, LOAD_CORE = 0, 1
-MIXES = {"a": "A of one instance", "b": "A of a service", "c": "SRV of a service", "d": "mixed"}
-WITH_EDNS = "cd"
-PEERS = {"nsd": servers.start_nsd, "knot": servers.start_knot}
+MIXES = {
+    "a": "A of one instance",
+    "b": "A of a service",
+    "c": "SRV of a service",
+    "d": "mixed",
+    "n": "no such name",
+    "o": "no data",
+}
+BURST = ("--clients", 16, "--burst", 32, "--in-flight", 256, "--timeout", 0.25)
+INTERLEAVED = ("--clients", 16, "--interleave", "--in-flight", 256, "--timeout", 0.25)
+BURST_MIXES = "acd"
 
 
 def register(server, directory):
@@ -29,82 +45,181 @@ def register(server, directory):
     connection = servers.Http(server.http_port)
     with open(os.path.join(directory, "sessions.jsonl"), encoding="ascii") as file:
         for line in file:
-            row = servers.json.loads(line)
+            row = json.loads(line)
             connection.call("PUT", f"/v1/sessions/{row['session']}", row["body"])
 
 
-def compare(zonebeat, peer, services, instances):
+def last_names(options):
+    """A host, a service and its SRV name; the last that are registered."""
+    service, member, *_ = workload.instance(
+        options.services * options.instances - 1, options.services, options.instances
+    )
+    return [(f"{member}.{service}", "A"), (service, "A"), (f"_{service}._tcp", "SRV")]
+
+
+def compare(zonebeat, peer, options):
     """Stops when the two do not say the same."""
-    last = list(workload.instances(services, instances))[-1]
-    for name, rtype in ((f"{last[1]}.{last[0]}", "A"), (last[0], "A"), (f"_{last[0]}._tcp", "SRV")):
+    for name, rtype in last_names(options):
         name = f"{name}.{workload.ZONE}"
         ours, theirs = servers.dig(zonebeat, name, rtype), servers.dig(peer, name, rtype)
         if ours != theirs or not ours:
             raise SystemExit(f"the answers to {name} {rtype} differ:\nzonebeat {ours}\n{peer.name} {theirs}")
 
 
-def measure(server, mix, directory, seconds):
-    """CPU seconds per million answers, answers per second, queries without an answer."""
-    command = ["taskset", "-c", str(LOAD_CORE), "dnsperf", "-s", "127.0.0.1", "-p", str(server.port)]
-    command += ["-d", os.path.join(directory, f"{mix}.txt"), "-l", str(seconds), "-c", "16", "-q", "256", "-T", "1"]
-    command += ["-t", "1"] + (["-e"] if mix in WITH_EDNS else [])
-    before = server.cpu_seconds()
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    used = server.cpu_seconds() - before
-    number = lambda label: float(re.search(rf"{label}:\s+([\d.]+)", output).group(1))
-    answers = number("Queries completed")
-    return used / answers * 1e6, number("Queries per second"), number("Queries lost")
+def start_registered(options, directory, question, workers, name):
+    """Registers everything once, then starts again on what is stored."""
+    home = os.path.join(directory, name.replace(" ", "-"))
+    os.mkdir(home)
+    first = servers.start_zonebeat(home, workload.ZONE, options.load_core)
+    try:
+        register(first, directory)
+    finally:
+        first.stop()
+    ports = servers.free_port(), servers.free_port()
+    command = servers.zonebeat_command(home, workload.ZONE, options.core, ports, workers)
+    server = servers.launch(name, command, home, ports[0], question)
+    server.http_port = ports[1]
+    return server
 
 
-def show(results, names):
-    """The table, with medians of all rounds."""
-    print(f"\n{'mix':<22}" + "".join(f"{name + ' CPU s/M':>17}{'q/s':>10}{'lost':>6}" for name in names) + "".join(f"{'/ ' + name:>8}" for name in names[1:]))
-    for mix, text in MIXES.items():
-        line = f"{mix}  {text:<19}"
-        medians = []
-        for name in names:
-            rounds = results[name, mix]
-            cpu, rate = (statistics.median(row[column] for row in rounds) for column in (0, 1))
-            medians.append(cpu)
-            line += f"{cpu:>17.2f}{rate:>10,.0f}{sum(row[2] for row in rounds):>6.0f}"
-        print(line + "".join(f"{medians[0] / median:>8.2f}" for median in medians[1:]))
-    print("\nCPU s/M: user and system seconds of the server per million answers. / NSD: zonebeat's as a part of NSD's.")
+def answer_sizes(server, directory, mixes):
+    """Octets of zonebeat's answers by octets of the query."""
+    found = collections.defaultdict(list)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as dns:
+        dns.settimeout(servers.PATIENCE)
+        dns.connect(("127.0.0.1", server.port))
+        for mix in mixes:
+            with open(os.path.join(directory, f"{mix}.txt"), encoding="ascii") as file:
+                lines = [line.split() for line, _ in zip(file, range(2000))]
+            for name, rtype in lines:
+                packet = servers.query(name, rtype, mix in load.WITH_EDNS)
+                dns.send(packet)
+                found[len(packet)].append(len(dns.recv(4096)))
+    return {query: round(statistics.median(sizes)) for query, sizes in found.items()}
+
+
+def start_all(options, directory, running):
+    """zonebeat, its peers, and what cannot be beaten; all of them stay in `running`."""
+    name, rtype = last_names(options)[0]
+    question = f"{name}.{workload.ZONE}", rtype
+    start = {}
+
+    def add(server):
+        running.append(server)
+        if server.start_seconds is not None:
+            start[server.name] = {"seconds": server.start_seconds, "memory": server.memory()}
+            print(f"  {server.name:<14}{server.start_seconds:>8.2f} s{server.memory():>8.0f} MiB", flush=True)
+
+    print("start: to the first right answer, resident memory then", flush=True)
+    add(start_registered(options, directory, question, options.workers, "zonebeat"))
+    if options.workers > 1:
+        add(start_registered(options, directory, question, 1, "zonebeat 1"))
+    for peer in options.peers:
+        add(peers.PEERS[peer](directory, workload.ZONE, options.core, options.workers, question))
+        compare(running[0], running[-1], options)
+    if not options.tcp and options.workers == 1:
+        sizes = answer_sizes(running[0], directory, options.mixes)
+        for grouped in (False, True):
+            add(peers.start_echo(options.echo, options.core, sizes, grouped))
+    return start
+
+
+def measure_mixes(options, directory, running):
+    """Every mix on every server, as much as each answers."""
+    measure = lambda server, mix: load.dnsperf(server, mix, directory, options.load_core, options.seconds, options.tcp)
+    found = load.alternate(running, options.mixes, options.rounds, measure, "tcp" if options.tcp else "udp")
+    rows = {f"{mix}: {MIXES[mix]}": found[mix] for mix in options.mixes}
+    load.table("CPU seconds per million answers (zonebeat / this)", rows, "cpu")
+    load.table("Answers per second (zonebeat / this)", rows, "qps", "{:,.0f}")
+    load.table("Octets of an answer", rows, "octets", "{:.0f}", ratio=False)
+    load.table("Lost, all rounds", rows, "lost", "{:.0f}", ratio=False)
+    return found
+
+
+def measure_latency(options, directory, running):
+    """The mix d at a rate that all can serve."""
+    measure = lambda server, mix: load.burst(
+        options.burst, server, mix, directory, options.load_core, options.seconds, *INTERLEAVED, "--rate", options.rate
+    )
+    found = load.alternate(running, "d", options.rounds, measure, f"{options.rate} q/s")["d"]
+    for key, text in (("p50_us", "median"), ("p99_us", "p99")):
+        title = f"Latency of mix d at {options.rate:,} queries/s, {text}, us (zonebeat / this)"
+        load.table(title, {"d": found}, key, "{:.0f}")
+    return found
+
+
+def measure_bursts(options, directory, running):
+    """Saturated by bursts; then interleaved, saturated and at a rate that all can serve."""
+    mixes = [mix for mix in BURST_MIXES if mix in options.mixes]
+    run = lambda *more: lambda server, mix: load.burst(
+        options.burst, server, mix, directory, options.load_core, options.seconds, *more
+    )
+    bursts = load.alternate(running, mixes, options.rounds, run(*BURST), "bursts")
+    single = load.alternate(running, mixes, options.rounds, run(*INTERLEAVED), "interleaved")
+    rate = int(0.7 * min(row["qps"] for row in single[mixes[-1]].values()))
+    paced = load.alternate(running, mixes[-1:], options.rounds, run(*INTERLEAVED, "--rate", rate), f"{rate} q/s")
+    for title, found in (("Bursts of 32", bursts), ("Interleaved", single)):
+        load.table(f"{title}: answers per second (zonebeat / this)", found, "qps", "{:,.0f}")
+        load.table(f"{title}: CPU seconds per million answers (zonebeat / this)", found, "cpu")
+        load.table(f"{title}: lost, all rounds", found, "lost", "{:.0f}", ratio=False)
+    load.table(f"Interleaved at {rate:,} queries/s: lost, all rounds", paced, "lost", "{:.0f}", ratio=False)
+    load.table(f"Interleaved at {rate:,} queries/s: wrong, all rounds", paced, "wrong", "{:.0f}", ratio=False)
+    return {"bursts": bursts, "interleaved": single, "paced": paced, "rate": rate}
 
 
 def run(options, directory, running):
-    workload.write(directory, options.services, options.instances, 100_000)
-    running.append(servers.start_zonebeat(directory, workload.ZONE, SERVER_CORE))
-    register(running[0], directory)
-    for peer in options.peers:
-        running.append(PEERS[peer](directory, workload.ZONE, SERVER_CORE))
-        compare(running[0], running[-1], options.services, options.instances)
-    names = [server.name for server in running]
-    results = {(name, mix): [] for name in names for mix in MIXES}
-    for number in range(options.rounds):
-        for mix in MIXES:
-            for server in running:
-                row = measure(server, mix, directory, options.seconds)
-                results[server.name, mix].append(row)
-                print(f"round {number + 1}  {mix}  {server.name:<9}{row[0]:>7.2f} CPU s/M{row[1]:>10,.0f} q/s", flush=True)
-    show(results, names)
+    queries = 100_000 if options.services * options.instances <= 100_000 else 500_000
+    workload.write(directory, options.services, options.instances, queries)
+    result = {"machine": load.machine(), "services": options.services, "instances": options.instances}
+    result |= {"workers": options.workers, "tcp": options.tcp, "start": start_all(options, directory, running)}
+    result["mixes"] = measure_mixes(options, directory, running)
+    if not options.tcp and options.workers == 1:
+        result["latency"] = measure_latency(options, directory, running)
+        if not options.big:
+            names = ("zonebeat", "Knot", "NSD", "echo grouped")
+            result["bursts"] = measure_bursts(options, directory, [row for row in running if row.name in names])
+    result["memory"] = {server.name: {"memory": server.memory()} for server in running if server.start_seconds}
+    load.table("Start, s (zonebeat / this)", {"start": result["start"]}, "seconds")
+    load.table("Memory after the start, MiB (zonebeat / this)", {"memory": result["start"]}, "memory", "{:.0f}")
+    load.table("Memory after the load, MiB (zonebeat / this)", {"memory": result["memory"]}, "memory", "{:.0f}")
+    if options.json:
+        with open(options.json, "w", encoding="ascii") as file:
+            json.dump(result, file, indent=1)
 
 
-def peers(text):
+def some(text):
     """The servers to compare with."""
     names = [] if text == "none" else text.split(",")
-    if unknown := set(names) - set(PEERS):
-        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: write none, or some of {','.join(PEERS)}")
+    if unknown := set(names) - set(peers.PEERS):
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: write none, or some of {','.join(peers.PEERS)}")
     return names
+
+
+def mixes(text):
+    """The mixes to measure."""
+    if unknown := set(text) - set(MIXES):
+        raise argparse.ArgumentTypeError(f"{''.join(unknown)}: mixes are {''.join(MIXES)}")
+    return text
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=5)
-    parser.add_argument("--services", type=int, default=2000)
-    parser.add_argument("--instances", type=int, default=10)
-    parser.add_argument("--peers", type=peers, default=["nsd"])
+    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--services", type=int)
+    parser.add_argument("--instances", type=int, default=10, help="of each service")
+    parser.add_argument("--peers", type=some, default=list(peers.PEERS))
+    parser.add_argument("--mixes", type=mixes, default="".join(MIXES))
+    parser.add_argument("--rate", type=int, default=50_000, help="queries/s of the latency")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--tcp", action="store_true")
+    parser.add_argument("--big", action="store_true")
+    parser.add_argument("--json", help="write everything to this file")
     options = parser.parse_args()
+    options.services = options.services or (100_000 if options.big else 2000)
+    options.core, options.load_core = ("0", "1") if options.workers == 1 else ("0,1", "0,1")
+    options.burst, options.echo = peers.programs("burst", "echo")
+    os.sched_setaffinity(0, {int(core) for core in options.load_core.split(",")})
     running = []
     with tempfile.TemporaryDirectory(prefix="zonebeat-bench-") as directory:
         try:

@@ -4,23 +4,27 @@ import glob
 import http.client
 import json
 import os
+import re
 import socket
+import struct
 import subprocess
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ZONEBEAT = os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")), "release/zonebeat")
 PATIENCE = 60
+PROBE = 0.005  # how often a server that starts is asked, in seconds
 
 
 class Server:
-    """A process, where it answers DNS, and the processor time that it and its children have used."""
+    """A process, where it answers DNS, and what it and its children have used."""
 
     def __init__(self, name, process, port):
         self.name, self.process, self.port = name, process, port
+        self.start_seconds = None  # from the start of the process to its first right answer
 
-    def cpu_seconds(self):
-        """User and system time of the process and all its descendants."""
+    def family(self):
+        """The process and all its descendants, each with its user and system time in ticks."""
         parents, used = {}, {}
         for path in glob.glob("/proc/[0-9]*/stat"):
             try:
@@ -33,7 +37,24 @@ class Server:
         family = {self.process.pid}
         while grown := {pid for pid, parent in parents.items() if parent in family} - family:
             family |= grown
-        return sum(used.get(pid, 0) for pid in family) / os.sysconf("SC_CLK_TCK")
+        return {pid: used.get(pid, 0) for pid in family}
+
+    def cpu_seconds(self):
+        """User and system time of the process and all its descendants."""
+        return sum(self.family().values()) / os.sysconf("SC_CLK_TCK")
+
+    def memory(self):
+        """MiB of resident memory of the process and all its descendants; what they share counts once."""
+        kib = 0
+        for pid in self.family():
+            with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+                kib += int(re.search(r"^Pss:\s+(\d+)", file.read(), re.MULTILINE).group(1))
+        return kib / 1024
+
+    def status(self, key):
+        """MiB of a value in the status of the process: VmRSS, VmHWM."""
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
+            return int(re.search(rf"{key}:\s+(\d+)", file.read()).group(1)) / 1024
 
     def stop(self):
         self.process.terminate()
@@ -56,80 +77,24 @@ def free_port():
             return udp.getsockname()[1]
 
 
-def start_nsd(directory, zone, core):
-    """NSD with one worker and the zone file in the directory."""
-    port = free_port()
-    config = os.path.join(directory, "nsd.conf")
-    with open(config, "w", encoding="ascii") as file:
-        file.write(
-            f"""server:
-    server-count: 1
-    ip-address: 127.0.0.1@{port}
-    username: ""
-    pidfile: "{directory}/nsd.pid"
-    xfrdfile: ""
-    zonelistfile: "{directory}/nsd.zones"
-    database: ""
-    zonesdir: "{directory}"
-    xfrdir: "{directory}"
-    cookie-secret-file: ""
-    rrl-ratelimit: 0
-remote-control:
-    control-enable: no
-zone:
-    name: {zone}
-    zonefile: {zone}.zone
-"""
-        )
-    command = ["taskset", "-c", str(core), "nsd", "-d", "-c", config]
-    log = open(os.path.join(directory, "nsd.log"), "wb")
-    server = Server("NSD", subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log), port)
-    await_answer(server, zone)
-    return server
-
-
-def start_knot(directory, zone, core):
-    """Knot with one worker for UDP and the zone file in the directory."""
-    port = free_port()
-    config = os.path.join(directory, "knot.conf")
-    with open(config, "w", encoding="ascii") as file:
-        file.write(
-            f"""server:
-    listen: 127.0.0.1@{port}
-    rundir: {directory}
-    udp-workers: 1
-    tcp-workers: 1
-    background-workers: 1
-database:
-    storage: {directory}/knot
-log:
-  - target: stderr
-    any: warning
-zone:
-  - domain: {zone}
-    file: {directory}/{zone}.zone
-    zonefile-sync: -1
-"""
-        )
-    command = ["taskset", "-c", str(core), "knotd", "-c", config]
-    log = open(os.path.join(directory, "knot.log"), "wb")
-    server = Server("Knot", subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log), port)
-    await_answer(server, zone)
-    return server
-
-
-def start_zonebeat(directory, zone, core, allow=(), probe=0.05):
-    """zonebeat with one worker, because it may use one core; `allow` lists prefixes that are otherwise refused.
-
-    `probe` is how often it is looked whether it is ready, in seconds.
-    """
+def zonebeat_command(directory, zone, core, ports=(0, 0), workers=0, allow=()):
+    """Writes the configuration; `ports` are those of DNS and HTTP. Without `workers` there is one per core it may use."""
     if not os.path.exists(ZONEBEAT):
         raise SystemExit("there is no release build: run `cargo build --release --locked` first")
     config = os.path.join(directory, "zonebeat.toml")
     with open(config, "w", encoding="ascii") as file:
-        file.write(f"[policy]\nallow_addresses = {json.dumps(list(allow))}\n")
+        file.write(f"[dns]\nworkers = {workers}\n[policy]\nallow_addresses = {json.dumps(list(allow))}\n")
     command = ["taskset", "-c", str(core), ZONEBEAT, "serve", "--config", config, "--zone", zone]
-    command += ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data-dir", os.path.join(directory, "data")]
+    command += ["--listen", f"127.0.0.1:{ports[0]}", "--http", f"127.0.0.1:{ports[1]}"]
+    return command + ["--data-dir", os.path.join(directory, "data")]
+
+
+def start_zonebeat(directory, zone, core, allow=(), probe=0.05, workers=0):
+    """zonebeat with one worker per core; `allow` lists prefixes that are otherwise refused.
+
+    `probe` is how often it is looked whether it is ready, in seconds.
+    """
+    command = zonebeat_command(directory, zone, core, workers=workers, allow=allow)
     path = os.path.join(directory, "zonebeat.log")
     with open(path, "wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -153,14 +118,47 @@ def await_ready(process, path, probe):
         raise SystemExit(f"zonebeat did not become ready:\n{log.read()}")
 
 
-def await_answer(server, name):
-    """Waits until the server answers the SOA of its zone."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and server.process.poll() is None:
-        if dig(server, name, "SOA"):
-            return
-        time.sleep(0.1)
-    raise SystemExit(f"{server.name} does not answer {name} SOA")
+def launch(name, command, directory, port, question):
+    """Starts a server and waits for its first right answer; `question` is a name and a type that has records."""
+    path = os.path.join(directory, f"{name}.log")
+    start = time.perf_counter()
+    with open(path, "wb") as log:
+        server = Server(name, subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log), port)
+    try:
+        while not is_answered(port, *question):
+            if time.perf_counter() - start > PATIENCE or server.process.poll() is not None:
+                with open(path, encoding="utf-8", errors="replace") as log:
+                    raise SystemExit(f"{name} does not answer {' '.join(question)}:\n{log.read()[-2000:]}")
+        server.start_seconds = time.perf_counter() - start
+    except BaseException:
+        server.stop()
+        raise
+    return server
+
+
+RTYPES = {"A": 1, "SOA": 6, "MX": 15, "AAAA": 28, "SRV": 33}
+
+
+def query(name, rtype="A", edns=False, number=7):
+    """A query as a packet."""
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.rstrip(".").split("."))
+    packet = struct.pack(">6H", number & 0xFFFF, 0x0100, 1, 0, 0, int(edns)) + labels + b"\0"
+    packet += struct.pack(">2H", RTYPES[rtype], 1)
+    return packet + (struct.pack(">BHHIH", 0, 41, 1232, 0, 0) if edns else b"")
+
+
+def is_answered(port, name, rtype, patience=PROBE):
+    """Whether there is an answer with records now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as dns:
+        dns.settimeout(patience)
+        dns.connect(("127.0.0.1", port))
+        try:
+            dns.send(query(name, rtype))
+            reply = dns.recv(4096)
+        except OSError:
+            time.sleep(patience / 2)
+            return False
+    return len(reply) > 12 and reply[3] & 15 == 0 and reply[6:8] != b"\0\0"
 
 
 def dig(server, name, rtype):

@@ -7,9 +7,11 @@ Services `svc0000`..., each with instances `i0`..., in the zone sd.test. Written
 NSD (sd.test.zone), the same instances as bodies for zonebeat (sessions.jsonl: session, body), and queries for dnsperf:
 a.txt  A of one instance          c.txt  SRV of a service
 b.txt  A of a service             d.txt  60 % SRV, 30 % A, 10 % names that do not exist
+n.txt  names that do not exist    o.txt  AAAA of services and instances, which have none
 """
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -32,13 +34,16 @@ def address(number):
     return f"198.{18 + (number >> 16) % 2}.{number >> 8 & 255}.{number & 255}"
 
 
-def instances(services, per_service):
-    """Service, instance, address and port, in order."""
+def instance(number, services, per_service):
+    """Service, instance, address and port of a number from 0."""
     width = max(4, len(str(services - 1)))
-    for service in range(services):
-        for instance in range(per_service):
-            number = service * per_service + instance + 1
-            yield f"svc{service:0{width}d}", f"i{instance}", address(number), 20000 + number % 20000
+    service, member = divmod(number, per_service)
+    return f"svc{service:0{width}d}", f"i{member}", address(number + 1), 20000 + (number + 1) % 20000
+
+
+def instances(services, per_service):
+    """All of them, in order."""
+    return (instance(number, services, per_service) for number in range(services * per_service))
 
 
 def write_zone(path, rows):
@@ -51,33 +56,35 @@ def write_zone(path, rows):
 
 
 def write_sessions(path, rows):
-    rows = list(rows)
     with open(path, "w", encoding="ascii") as file:
-        for start in range(0, len(rows), PER_SESSION):
+        for session in itertools.count():
             members = [
                 {
                     "service": service,
-                    "id": instance,
+                    "id": member,
                     "registration": {"port": port, "addresses": [ip], "priority": 0, "weight": 1},
                 }
-                for service, instance, ip, port in rows[start : start + PER_SESSION]
+                for service, member, ip, port in itertools.islice(rows, PER_SESSION)
             ]
+            if not members:
+                return
             body = {"epoch": "1", "lease_seconds": LEASE_SECONDS, "instances": members}
-            file.write(json.dumps({"session": f"load-{start // PER_SESSION}", "body": body}) + "\n")
+            file.write(json.dumps({"session": f"load-{session}", "body": body}) + "\n")
 
 
-def write_queries(directory, rows, count):
-    rows = list(rows)
+def write_queries(directory, services, per_service, count):
     chance = random.Random(7)
-    one = lambda: chance.choice(rows)
+    total = services * per_service
+    one = lambda: instance(chance.randrange(total), services, per_service)
     kinds = {
         "a": lambda: "{1}.{0}.{2} A".format(*one()[:2], ZONE),
         "b": lambda: f"{one()[0]}.{ZONE} A",
         "c": lambda: f"_{one()[0]}._tcp.{ZONE} SRV",
-        "n": lambda: f"nope{chance.randrange(len(rows))}.{ZONE} A",
+        "n": lambda: f"nope{chance.randrange(total)}.{ZONE} A",
+        "o": lambda: chance.choice(("{0}.{2} AAAA", "{1}.{0}.{2} AAAA")).format(*one()[:2], ZONE),
     }
-    mixed = lambda: kinds[chance.choices("cabn", (60, 15, 15, 10))[0]]()
-    for name, query in (("a", kinds["a"]), ("b", kinds["b"]), ("c", kinds["c"]), ("d", mixed)):
+    kinds["d"] = lambda: kinds[chance.choices("cabn", (60, 15, 15, 10))[0]]()
+    for name, query in sorted(kinds.items()):
         with open(os.path.join(directory, f"{name}.txt"), "w", encoding="ascii") as file:
             file.writelines(query() + "\n" for _ in range(count))
 
@@ -88,7 +95,7 @@ def write(directory, services, per_service, queries):
     rows = lambda: instances(services, per_service)
     write_zone(os.path.join(directory, f"{ZONE}.zone"), rows())
     write_sessions(os.path.join(directory, "sessions.jsonl"), rows())
-    write_queries(directory, rows(), queries)
+    write_queries(directory, services, per_service, queries)
 
 
 def main():

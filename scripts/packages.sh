@@ -32,9 +32,18 @@ test=(
     systemd-analyze:systemd     # checks config/zonebeat.service
     unbound:unbound             # resolves our names
 )
-bench=("${run[@]}" dnsperf:dnsperf nsd:nsd python3:python3 taskset:util-linux)
+bench=(
+    "${run[@]}"
+    dnsperf:dnsperf
+    knotd:knot # the servers that the benches compare with
+    named:bind9
+    nsd:nsd
+    pdns_server:pdns-backend-bind # reads zone files, and brings pdns-server
+    python3:python3
+    taskset:util-linux
+)
 # Packages that are servers, and their units.
-declare -A units=([bind9]=named [haproxy]=haproxy [knot]=knot [nsd]=nsd [prometheus]=prometheus [unbound]=unbound)
+declare -A units=([bind9]=named [haproxy]=haproxy [knot]=knot [nsd]=nsd [pdns-backend-bind]=pdns [prometheus]=prometheus [unbound]=unbound)
 
 case "${1:-}" in
     run) wanted=("${run[@]}") ;;
