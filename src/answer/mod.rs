@@ -13,6 +13,7 @@ pub mod server;
 mod targets;
 pub mod version;
 
+use crate::model::Rtype;
 use crate::view::{RrSet, View, Zone};
 
 pub use compose::{Composed, Extra, Owner, Part};
@@ -113,7 +114,9 @@ pub fn answer<'v>(view: &'v View, query: &Query<'_>) -> Answer<'v> {
         _ if query.wants_signatures() && found.zone().is_some_and(|zone| zone.ready && zone.is_signed()) => {
             compose::compose(view, query, found)
         }
-        Found::Set(_, set) if set.follows_targets() => compose::compose(view, query, found),
+        Found::Set(_, set) if set.follows_targets() && !(view.minimal && set.rtype == Rtype::SRV) => {
+            compose::compose(view, query, found)
+        }
         Found::Set(_, set) if view.minimal => Answer::yes(Content::Set(set.without_additional())),
         Found::Set(_, set) => Answer::yes(Content::Set(set)),
         Found::Soa(zone) => Answer::yes(Content::Soa(zone)),

@@ -58,10 +58,20 @@ pub struct QueryName {
 impl QueryName {
     /// Takes a whole, valid name of at most 255 octets and folds its case.
     pub fn new(wire: &[u8]) -> Self {
-        let mut octets = [0; MAX_NAME];
-        octets[..wire.len()].copy_from_slice(wire);
-        octets[..wire.len()].make_ascii_lowercase();
-        Self { octets, len: wire.len() as u8 }
+        let mut name = Self::ROOM;
+        name.set(wire);
+        name
+    }
+
+    /// Room for a name.
+    pub const ROOM: Self = Self { octets: [0; MAX_NAME], len: 0 };
+
+    /// Becomes another name, as [`Self::new`] takes it: what stands behind a name is not touched.
+    pub fn set(&mut self, wire: &[u8]) {
+        let octets = &mut self.octets[..wire.len()];
+        octets.copy_from_slice(wire);
+        octets.make_ascii_lowercase();
+        self.len = wire.len() as u8;
     }
 
     /// The octets with the root's zero.

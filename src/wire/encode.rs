@@ -140,10 +140,15 @@ fn record_head(owner: [u8; 2], rtype: Rtype, ttl: u32, length: usize) -> [u8; RE
 /// Which record an answer starts with. Sets of addresses and services rotate; the order of others means nothing to
 /// clients.
 pub(super) fn first_record(rotation: u32, set: &RrSet<'_>) -> usize {
-    if !matches!(set.rtype, Rtype::A | Rtype::AAAA | Rtype::SRV) {
+    if !rotates(set.rtype) {
         return 0;
     }
     rotation.checked_rem(set.count).unwrap_or_default() as usize
+}
+
+/// Whether sets of a type start at a record that the rotation chooses.
+pub(super) fn rotates(rtype: Rtype) -> bool {
+    matches!(rtype, Rtype::A | Rtype::AAAA | Rtype::SRV)
 }
 
 /// Where a record of an answer section starts.

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use foldhash::fast::FixedState;
 
+use super::encode::rotates;
 use crate::answer::Query;
 
 const COUNTERS: usize = 4096;
@@ -27,8 +28,11 @@ impl Rotation {
         Self { counters, hasher: FixedState::default() }
     }
 
-    /// Gives a query the number of its answer.
+    /// Gives a query the number of its answer, if sets of the type that it asks for rotate.
     pub(super) fn turn(&self, query: &mut Query<'_>) {
+        if !rotates(query.rtype) {
+            return;
+        }
         let mut hasher = self.hasher.build_hasher();
         hasher.write(query.name.as_wire());
         hasher.write_u16(query.rtype.0);

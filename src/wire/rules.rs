@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::cookie::Cookies;
-use super::decode::{Decoded, Origin, decode};
+use super::decode::{Decoded, DropReason, Origin, decode_into};
 use super::keepalive::Keepalive;
 use super::limits::UdpLimits;
 use super::rate::Rates;
@@ -27,9 +27,20 @@ impl Rules {
     /// (which may turn the query into an error), and what the response tells besides the answer. Says what the cookie
     /// was worth, if there was one.
     pub fn decode<'p>(&self, packet: &'p [u8], origin: Origin) -> (Decoded<'p>, Option<CookieOutcome>) {
-        let mut decoded = decode(packet, origin);
-        self.keepalive.settle(&mut decoded);
-        let cookie = self.cookies.check(&mut decoded);
+        let mut decoded = Decoded::Drop(DropReason::Short);
+        let cookie = self.decode_into(packet, origin, &mut decoded);
         (decoded, cookie)
+    }
+
+    /// The same into `decoded`, whatever it was.
+    pub fn decode_into<'p>(
+        &self,
+        packet: &'p [u8],
+        origin: Origin,
+        decoded: &mut Decoded<'p>,
+    ) -> Option<CookieOutcome> {
+        decode_into(packet, origin, decoded);
+        self.keepalive.settle(decoded);
+        self.cookies.check(decoded)
     }
 }

@@ -91,36 +91,59 @@ impl<'p> ErrorReply<'p> {
 
 /// Reads one packet.
 pub fn decode(packet: &[u8], origin: Origin) -> Decoded<'_> {
-    let Some(header) = packet.first_chunk::<HEADER>() else { return Decoded::Drop(DropReason::Short) };
+    let mut decoded = Decoded::Drop(DropReason::Short);
+    decode_into(packet, origin, &mut decoded);
+    decoded
+}
+
+/// The same into `decoded`, whatever it was: a query is half a kilobyte, and the hot path does not copy it.
+pub(super) fn decode_into<'p>(packet: &'p [u8], origin: Origin, decoded: &mut Decoded<'p>) {
+    match read(packet, origin) {
+        Read::Drop(reason) => *decoded = Decoded::Drop(reason),
+        Read::Error(reply) => *decoded = Decoded::Error(reply),
+        Read::Question(question, reply) => question.into_query(&reply, decoded),
+    }
+}
+
+/// What a packet turned out to be, before the name is folded.
+enum Read<'p> {
+    Drop(DropReason),
+    Error(ErrorReply<'p>),
+    /// The reply holds what else there is to know of the query.
+    Question(Question<'p>, ErrorReply<'p>),
+}
+
+fn read(packet: &[u8], origin: Origin) -> Read<'_> {
+    let Some(header) = packet.first_chunk::<HEADER>() else { return Read::Drop(DropReason::Short) };
     let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
     let (id, flags) = (word(0), word(2));
     if flags & FLAG_QR != 0 {
-        return Decoded::Drop(DropReason::Response);
+        return Read::Drop(DropReason::Response);
     }
     let mut reply = ErrorReply { id, flags, rcode: Rcode::FORMERR, question: &[], origin, edns: None, extended: None };
     if opcode(flags) != 0 {
         reply.rcode = Rcode::NOTIMP;
-        return Decoded::Error(reply);
+        return Read::Error(reply);
     }
     let counts = [word(6), word(8), word(10)];
     let question = match word(4) {
-        0 => return Decoded::Error(without_question(packet, counts, reply)),
+        0 => return Read::Error(without_question(packet, counts, reply)),
         1 => Question::read(packet),
         _ => None,
     };
-    let Some(question) = question else { return Decoded::Error(reply) };
+    let Some(question) = question else { return Read::Error(reply) };
     reply.question = question.octets;
     let Some(extras) = records::read(packet, HEADER + question.octets.len(), counts, origin.transport) else {
-        return Decoded::Error(reply);
+        return Read::Error(reply);
     };
     reply.edns = extras.edns;
     if extras.broken_options {
-        return Decoded::Error(reply);
+        return Read::Error(reply);
     }
     if let Some((rcode, extended)) = refusal(&question, &extras, origin.transport) {
-        return Decoded::Error(ErrorReply { rcode, extended, ..reply });
+        return Read::Error(ErrorReply { rcode, extended, ..reply });
     }
-    Decoded::Query(question.into_query(id, flags, extras.edns, origin))
+    Read::Question(question, reply)
 }
 
 /// Without a question only a cookie can be asked for (RFC 7873 section 5.4); `wire::cookie` decides on that.
@@ -181,17 +204,32 @@ impl<'p> Question<'p> {
         Some(Self { octets, rtype: Rtype(u16::from_be_bytes([t0, t1])), class: u16::from_be_bytes([c0, c1]) })
     }
 
-    /// The query that asks this. IXFR over UDP asks for the SOA alone, from which a client sees whether it has to come
-    /// back over TCP (RFC 1995 section 2).
-    fn into_query(self, id: u16, flags: u16, edns: Option<Edns>, origin: Origin) -> Query<'p> {
-        let Origin { transport, client } = origin;
+    /// Writes the query that asks this. IXFR over UDP asks for the SOA alone, from which a client sees whether it has to
+    /// come back over TCP (RFC 1995 section 2).
+    fn into_query(self, reply: &ErrorReply<'p>, decoded: &mut Decoded<'p>) {
+        let ErrorReply { id, flags, edns, origin: Origin { transport, client }, .. } = *reply;
         let rtype = match self.rtype {
             Rtype::IXFR if !transport.can_stream() => Rtype::SOA,
             rtype => rtype,
         };
-        let name = QueryName::new(&self.octets[..self.octets.len() - 4]);
-        let (class, rotation, verified) = (self.class, 0, !transport.is_datagram());
-        Query { id, flags, question: self.octets, name, rtype, class, edns, transport, client, verified, rotation }
+        let (class, rotation, verified, name) = (self.class, 0, !transport.is_datagram(), QueryName::ROOM);
+        let question = self.octets;
+        *decoded = Decoded::Query(Query {
+            id,
+            flags,
+            question,
+            name,
+            rtype,
+            class,
+            edns,
+            transport,
+            client,
+            verified,
+            rotation,
+        });
+        if let Decoded::Query(query) = decoded {
+            query.name.set(&question[..question.len() - 4]);
+        }
     }
 }
 

@@ -1,0 +1,375 @@
+//! A server's answers the plain way: names in a sorted map, records written one after the other.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use zonebeat::answer::{Query, Transport};
+use zonebeat::model::Rtype;
+use zonebeat::view::{RrSet, Zone};
+
+use super::random::Published;
+
+/// Where the question's name stands.
+const QNAME_AT: usize = 12;
+const AUTHORITATIVE: u16 = 0x0400;
+const TRUNCATED: u16 = 0x0200;
+
+/// A record without its owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Data {
+    pub rtype: Rtype,
+    pub ttl: u32,
+    pub rdata: Vec<u8>,
+}
+
+/// What stands at a name.
+#[derive(Debug, Default)]
+struct Node {
+    records: Vec<Data>,
+    /// Types whose additional section is looked up when they are answered.
+    following: Vec<Rtype>,
+    note: String,
+}
+
+/// All names of a view, and the addresses of registered hosts.
+pub struct Plain<'p> {
+    nodes: BTreeMap<Vec<u8>, Node>,
+    hosts: &'p BTreeMap<Vec<u8>, Vec<IpAddr>>,
+    zone: &'p Zone,
+    identity: &'p str,
+    minimal: bool,
+}
+
+/// What a question gets.
+#[derive(Debug)]
+pub enum Solution {
+    /// One set.
+    Set { records: Vec<Data> },
+    /// The SOA, as an answer.
+    Soa,
+    /// The SOA, because there is nothing.
+    Negative { exists: bool, note: String },
+    /// HINFO for ANY (RFC 8482).
+    Any,
+    /// Another zone.
+    Refused,
+    /// Something that is put together from several sets: its answer section.
+    Composed { answer: Vec<Data> },
+}
+
+/// A message.
+pub struct Encoded {
+    pub octets: Vec<u8>,
+    pub truncated: bool,
+    /// Whether an additional section was left out.
+    pub bare: bool,
+}
+
+impl<'p> Plain<'p> {
+    pub fn new(published: &'p Published) -> Self {
+        let view = &published.view;
+        let mut nodes = BTreeMap::new();
+        for (_, entry) in view.table.entries() {
+            let sets = || entry.sets();
+            let node = Node {
+                records: sets().flat_map(|set| records_of(&set)).collect(),
+                following: sets().filter(RrSet::follows_targets).map(|set| set.rtype).collect(),
+                note: entry.note().to_owned(),
+            };
+            nodes.insert(entry.name().to_vec(), node);
+        }
+        let identity = view.server.identity.as_deref().expect("the server has a name");
+        Self { nodes, hosts: &published.hosts, zone: &view.zones[0], identity, minimal: view.minimal }
+    }
+
+    /// Every name that exists, with its types.
+    pub fn names(&self) -> Vec<(&[u8], Vec<Rtype>)> {
+        let types = |node: &Node| node.records.iter().map(|record| record.rtype).collect();
+        self.nodes.iter().map(|(name, node)| (name.as_slice(), types(node))).collect()
+    }
+
+    /// RFC 1034 section 4.3.2 for one zone without delegations.
+    pub fn solve(&self, query: &Query<'_>) -> Solution {
+        let name = query.question[..query.question.len() - 4].to_ascii_lowercase();
+        let apex = self.zone.apex.as_wire();
+        if !is_below(&name, apex) {
+            return Solution::Refused;
+        }
+        if name == apex && query.rtype == Rtype::SOA {
+            return Solution::Soa;
+        }
+        let Some(node) = self.nodes.get(&name).or_else(|| self.wildcard(&name)) else {
+            return Solution::Negative { exists: false, note: String::new() };
+        };
+        let of = |rtype: Rtype| node.records.iter().filter(move |record| record.rtype == rtype).cloned();
+        let records: Vec<_> = of(query.rtype).collect();
+        if !records.is_empty() {
+            return match node.following.contains(&query.rtype) {
+                true => Solution::Composed { answer: records },
+                false => Solution::Set { records },
+            };
+        }
+        if query.rtype == Rtype::ANY && (!node.records.is_empty() || name == apex) {
+            return Solution::Any;
+        }
+        if let Some(alias) = of(Rtype::CNAME).next() {
+            let target = self.nodes.get(&alias.rdata).into_iter().flat_map(|node| node.records.clone());
+            let found = target.filter(|record| record.rtype == query.rtype);
+            return Solution::Composed { answer: std::iter::once(alias).chain(found).collect() };
+        }
+        Solution::Negative { exists: true, note: node.note.clone() }
+    }
+
+    /// The wildcard below the closest name that exists (RFC 4592).
+    fn wildcard(&self, name: &[u8]) -> Option<&Node> {
+        let mut above = name;
+        while above[0] != 0 {
+            above = &above[1 + usize::from(above[0])..];
+            if self.nodes.contains_key(above) {
+                return self.nodes.get(&[b"\x01*", above].concat());
+            }
+        }
+        None
+    }
+
+    /// The whole message.
+    pub fn encode(&self, query: &Query<'_>, solution: &Solution) -> Encoded {
+        let limit = match (query.transport, query.edns) {
+            (Transport::Udp, None) => 512,
+            (Transport::Udp, Some(edns)) => usize::from(edns.udp_size).clamp(512, 1232),
+            _ => 65_535,
+        };
+        let start = QNAME_AT + query.question.len();
+        let error = match solution {
+            Solution::Refused => Some((20, "the name is in none of this server's zones")),
+            Solution::Negative { note, .. } if !note.is_empty() => Some((0, note.as_str())),
+            _ => None,
+        };
+        let error = error.filter(|error| start + self.opt(query, Some(*error)).len() <= limit);
+        for error in [error, None] {
+            let opt = self.opt(query, error);
+            let (octets, counts, bare) = self.sections(query, solution, limit - opt.len());
+            if start + octets.len() + opt.len() <= limit {
+                return Encoded { octets: whole(query, solution, 0, &octets, counts, &opt), truncated: false, bare };
+            }
+        }
+        let octets = whole(query, solution, TRUNCATED, &[], [0; 3], &self.opt(query, error));
+        Encoded { octets, truncated: true, bare: false }
+    }
+
+    /// The sections behind the question, without OPT; the additional section only if it fits.
+    fn sections(&self, query: &Query<'_>, solution: &Solution, limit: usize) -> (Vec<u8>, [u16; 3], bool) {
+        let start = QNAME_AT + query.question.len();
+        let mut octets = Vec::new();
+        let asked = [0xC0, QNAME_AT as u8];
+        let apex = (QNAME_AT + query.question.len() - 4 - self.zone.apex.as_wire().len()) as u16 | 0xC000;
+        let soa = |ttl| Data { rtype: Rtype::SOA, ttl, rdata: self.zone.soa.to_vec() };
+        match solution {
+            Solution::Soa => write(&mut octets, &apex.to_be_bytes(), &soa(self.zone.soa_ttl)),
+            Solution::Negative { .. } => write(&mut octets, &apex.to_be_bytes(), &soa(self.zone.negative_ttl)),
+            Solution::Any => {
+                let hinfo = Data { rtype: Rtype::HINFO, ttl: 3600, rdata: b"\x07RFC8482\x00".to_vec() };
+                write(&mut octets, &asked, &hinfo);
+            }
+            Solution::Set { records } => {
+                let rotates = matches!(query.rtype, Rtype::A | Rtype::AAAA | Rtype::SRV);
+                let first = if rotates { query.rotation as usize % records.len() } else { 0 };
+                for record in records[first..].iter().chain(&records[..first]) {
+                    let rdata = shorten(query, record);
+                    write(&mut octets, &asked, &Data { rdata, ..record.clone() });
+                }
+                let (additional, count) = self.additional(query, records, &octets, start);
+                let fits = start + octets.len() + additional.len() <= limit;
+                if fits {
+                    octets.extend(additional);
+                }
+                return (octets, [records.len() as u16, 0, if fits { count } else { 0 }], !fits);
+            }
+            Solution::Refused | Solution::Composed { .. } => return (octets, [0; 3], false),
+        }
+        let is_answer = !matches!(solution, Solution::Negative { .. });
+        (octets, [u16::from(is_answer), u16::from(!is_answer), 0], false)
+    }
+
+    /// The addresses of SRV targets in the order of the set, each at a pointer to its target wherever that stands now.
+    fn additional(&self, query: &Query<'_>, records: &[Data], answer: &[u8], start: usize) -> (Vec<u8>, u16) {
+        let (mut octets, mut count) = (Vec::new(), 0);
+        if query.rtype != Rtype::SRV || self.minimal {
+            return (octets, count);
+        }
+        for record in records {
+            let target = &record.rdata[6..];
+            let at = (0..answer.len()).find(|at| answer[*at..].starts_with(&record.rdata)).expect("it was written");
+            let pointer = 0xC000 | (start + at + 6) as u16;
+            for address in &self.hosts[target] {
+                let (rtype, rdata) = match address {
+                    IpAddr::V4(v4) => (Rtype::A, v4.octets().to_vec()),
+                    IpAddr::V6(v6) => (Rtype::AAAA, v6.octets().to_vec()),
+                };
+                write(&mut octets, &pointer.to_be_bytes(), &Data { rtype, ttl: record.ttl, rdata });
+                count += 1;
+            }
+        }
+        (octets, count)
+    }
+
+    /// The OPT record: NSID, the cookie, the extended error.
+    fn opt(&self, query: &Query<'_>, error: Option<(u16, &str)>) -> Vec<u8> {
+        let Some(edns) = query.edns else { return Vec::new() };
+        let mut options = Vec::new();
+        let mut option = |code: u16, data: &[u8]| {
+            options.extend(code.to_be_bytes());
+            options.extend((data.len() as u16).to_be_bytes());
+            options.extend(data);
+        };
+        if edns.nsid {
+            option(3, self.identity.as_bytes());
+        }
+        if let Some(cookie) = edns.cookie {
+            let server = edns.told.cookie.expect("cookies are on");
+            option(10, &[&cookie.client[..], &server].concat());
+        }
+        if let Some((code, text)) = error {
+            option(15, &[&code.to_be_bytes(), &text.as_bytes()[..text.len().min(200)]].concat());
+        }
+        let mut opt = vec![0, 0, 41];
+        opt.extend(1232u16.to_be_bytes());
+        opt.extend([0, 0, if edns.dnssec_ok { 0x80 } else { 0 }, 0]);
+        opt.extend((options.len() as u16).to_be_bytes());
+        opt.extend(options);
+        opt
+    }
+}
+
+/// Header, question, sections, OPT.
+fn whole(
+    query: &Query<'_>,
+    solution: &Solution,
+    flags: u16,
+    sections: &[u8],
+    counts: [u16; 3],
+    opt: &[u8],
+) -> Vec<u8> {
+    let (rcode, authoritative) = match solution {
+        Solution::Refused => (5, 0),
+        Solution::Negative { exists: false, .. } => (3, AUTHORITATIVE),
+        _ => (0, AUTHORITATIVE),
+    };
+    let [answers, authorities, additionals] = counts;
+    let words = [
+        query.id,
+        0x8000 | query.flags & 0x0110 | authoritative | flags | rcode,
+        1,
+        answers,
+        authorities,
+        additionals + u16::from(!opt.is_empty()),
+    ];
+    let mut octets: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
+    octets.extend(query.question);
+    octets.extend(sections);
+    octets.extend(opt);
+    octets
+}
+
+fn write(octets: &mut Vec<u8>, owner: &[u8], record: &Data) {
+    octets.extend(owner);
+    octets.extend(record.rtype.0.to_be_bytes());
+    octets.extend([0, 1]);
+    octets.extend(record.ttl.to_be_bytes());
+    octets.extend((record.rdata.len() as u16).to_be_bytes());
+    octets.extend(&record.rdata);
+}
+
+/// The records of a set with whole names in their data.
+fn records_of(set: &RrSet<'_>) -> Vec<Data> {
+    let mut room = [0; 255];
+    let records = set.records();
+    records
+        .map(|record| {
+            let rdata = set.expand(record.rdata, &mut room).to_vec();
+            Data { rtype: set.rtype, ttl: record.ttl, rdata }
+        })
+        .collect()
+}
+
+/// The data of a PTR record ends in a pointer into the question where they share labels, if it was registered; that of
+/// a zone file stands as it is.
+fn shorten(query: &Query<'_>, record: &Data) -> Vec<u8> {
+    let asked = query.question[..query.question.len() - 4].to_ascii_lowercase();
+    if record.rtype != Rtype::PTR || asked.starts_with(b"\x01a\x04deep") {
+        return record.rdata.clone();
+    }
+    let mut at = 0;
+    while record.rdata[at] != 0 {
+        let rest = &record.rdata[at..];
+        let mut offset = 0;
+        while asked[offset] != 0 {
+            if asked[offset..] == *rest {
+                return [&record.rdata[..at], &(0xC000 | (QNAME_AT + offset) as u16).to_be_bytes()].concat();
+            }
+            offset += 1 + usize::from(asked[offset]);
+        }
+        at += 1 + usize::from(record.rdata[at]);
+    }
+    record.rdata.clone()
+}
+
+fn is_below(name: &[u8], apex: &[u8]) -> bool {
+    let mut rest = name;
+    while rest.len() > apex.len() {
+        rest = &rest[1 + usize::from(rest[0])..];
+    }
+    rest == apex
+}
+
+pub fn sorted(data: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
+    let mut all: Vec<_> = data.collect();
+    all.sort();
+    all
+}
+
+/// The data of all records of an answer section, with whole names.
+pub fn answer_data(message: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let word = |at: usize| usize::from(u16::from_be_bytes([message[at], message[at + 1]]));
+    let mut at = skip(message, QNAME_AT) + 4;
+    (0..word(6)).map(move |_| {
+        let head = skip(message, at);
+        let (rtype, start) = (Rtype(word(head) as u16), head + 10);
+        at = start + word(head + 8);
+        match rtype {
+            Rtype::CNAME | Rtype::PTR | Rtype::NS => expand(message, start),
+            Rtype::MX => [&message[start..start + 2], &expand(message, start + 2)].concat(),
+            Rtype::SRV => [&message[start..start + 6], &expand(message, start + 6)].concat(),
+            _ => message[start..at].to_vec(),
+        }
+    })
+}
+
+/// The offset behind a name.
+fn skip(message: &[u8], mut at: usize) -> usize {
+    loop {
+        match message[at] {
+            0 => return at + 1,
+            0xC0.. => return at + 2,
+            label => at += 1 + usize::from(label),
+        }
+    }
+}
+
+/// A whole name, in lower case.
+fn expand(message: &[u8], mut at: usize) -> Vec<u8> {
+    let mut name = Vec::new();
+    loop {
+        match message[at] {
+            0 => {
+                name.push(0);
+                return name;
+            }
+            high @ 0xC0.. => at = usize::from(u16::from_be_bytes([high & 0x3F, message[at + 1]])),
+            label => {
+                name.extend(message[at..=at + usize::from(label)].to_ascii_lowercase());
+                at += 1 + usize::from(label);
+            }
+        }
+    }
+}
