@@ -9,6 +9,7 @@ pub mod label;
 pub mod mnemonic;
 pub mod name;
 pub mod naming;
+pub mod packed;
 pub mod record;
 pub mod refusal;
 pub mod revision;
