@@ -89,10 +89,9 @@ impl Packed {
         }
     }
 
-    /// The value of a key.
-    pub fn get(&self, key: &[u8]) -> Option<&[u8]> {
-        let found = records(self.leaf_of(key)).find(|(at, _)| *at >= key);
-        found.filter(|(at, _)| *at == key).map(|(_, value)| value)
+    /// The record of a key.
+    pub fn get(&self, key: &[u8]) -> Option<Record<'_>> {
+        records(self.leaf_of(key)).find(|(at, _)| *at >= key).filter(|(at, _)| *at == key)
     }
 
     /// Every record, in the order of the keys.
@@ -448,7 +447,7 @@ mod tests {
             for (number, value) in steps {
                 let key = key(number);
                 let before = (packed.clone(), model.get(&key).cloned());
-                prop_assert_eq!(before.0.get(&key), before.1.as_deref());
+                prop_assert_eq!(before.0.get(&key).map(|found| found.1), before.1.as_deref());
                 match value {
                     Some((fill, size)) => {
                         let value = vec![fill as u8; if size == 8 { 3000 } else { size * 9 }];
@@ -457,8 +456,8 @@ mod tests {
                     }
                     None => prop_assert_eq!(packed.remove(&key), model.remove(&key).is_some()),
                 }
-                prop_assert_eq!(packed.get(&key), model.get(&key).map(|value| &**value));
-                prop_assert_eq!(before.0.get(&key), before.1.as_deref());
+                prop_assert_eq!(packed.get(&key).map(|found| found.1), model.get(&key).map(|value| &**value));
+                prop_assert_eq!(before.0.get(&key).map(|found| found.1), before.1.as_deref());
                 let behind = packed.iter_from(Bound::Excluded(&key)).next().map(|record| record.0.to_vec());
                 let expected = model.range(key.clone()..).find(|(at, _)| **at != key).map(|(at, _)| at.clone());
                 prop_assert_eq!(behind, expected);

@@ -97,6 +97,11 @@ struct Entry {
 }
 
 impl Subject {
+    /// The lease of a lone instance.
+    pub(super) fn lone(service: &Arc<str>, instance: &Instance) -> Self {
+        Self::Lone(service.clone(), Arc::new(instance.clone()))
+    }
+
     fn lease_seconds(&self) -> u32 {
         match self {
             Self::Lone(_, instance) => instance.lease_seconds,
@@ -160,7 +165,7 @@ impl Leases {
             Some(Subject::Session(known)) => known.clone(),
             Some(Subject::Lone(..)) | None => return Vec::new(),
         };
-        known.services().cloned().collect()
+        known.members.services().map(Arc::from).collect()
     }
 
     /// How long ago the last beat came, on the lease clock.

@@ -33,7 +33,7 @@ pub(super) struct Placed {
 /// Registers, updates, brings back or only beats: whatever makes the instance what the caller wants.
 pub(super) fn place(draft: &mut Draft, caller: &Caller<'_>, placing: Placing) -> Result<Placed, Refusal> {
     let entry = draft.state.service(&placing.service).cloned();
-    let before = entry.as_ref().and_then(|service| service.instance(&placing.id)).cloned();
+    let before = entry.as_ref().and_then(|service| service.instance(&placing.id));
     let wanted = build(draft, &placing, before.as_deref());
     authorize_both(draft, caller, entry.as_deref(), before.as_deref(), &wanted, &placing.service)?;
     check_incarnation(&placing.service, &placing.id, before.as_deref(), placing.incarnation)?;
@@ -132,7 +132,7 @@ fn beat(draft: &mut Draft, caller: &Caller<'_>, service: Arc<str>, instance: Arc
         draft.step_service(&caller.by, Transition::Declare, &service, |row| row.owned_by = Some(token));
     }
     if instance.session.is_none() {
-        draft.effects.push(Effect::Start(Subject::Lone(service.clone(), instance.clone())));
+        draft.effects.push(Effect::Start(Subject::lone(&service, &instance)));
     }
     Placed { service, instance, new: false, changed }
 }
