@@ -148,7 +148,7 @@ async fn show_instance(State(state): Shared, Segments(at): Segments<InstancePath
     let snapshot = state.snapshot()?;
     match snapshot.service(&service).and_then(|found| found.instance(&id)) {
         Some(found) => {
-            let body = show::instance(&state.registry, state.clock.wall(), &service, found);
+            let body = show::instance(&state.registry, state.clock.wall(), &service, &found);
             Ok(json::reply(StatusCode::OK, &body))
         }
         None => Err(unknown_instance(&service, &id)),
@@ -192,18 +192,14 @@ async fn list_instances(
     let snapshot = state.snapshot()?;
     let label = fold(&at.service);
     let service = snapshot.service(&label).ok_or_else(|| super::services::unknown_service(&label))?;
-    let first = match page.after.as_deref().map(|after| service.position(after)) {
-        None => 0,
-        Some(Ok(at)) => at + 1,
-        Some(Err(at)) => at,
-    };
-    let rest = &service.instances[first..];
-    let shown = &rest[..rest.len().min(page.limit)];
     let now = state.clock.wall();
+    let mut following = service.instances.refs_after(page.after.as_deref());
+    let shown = following.by_ref().take(page.limit).map(|found| found.to_instance());
+    let instances: Vec<_> = shown.map(|found| show::instance(&state.registry, now, &label, &found)).collect();
     let body = InstanceList {
         revision: snapshot.revision,
-        instances: shown.iter().map(|found| show::instance(&state.registry, now, &label, found)).collect(),
-        next: shown.last().filter(|_| shown.len() < rest.len()).map(|last| last.id.to_string()),
+        next: instances.last().filter(|_| following.next().is_some()).map(|last| last.id.clone()),
+        instances,
     };
     Ok(json::reply(StatusCode::OK, &body))
 }
@@ -220,7 +216,7 @@ fn unknown_instance(service: &str, id: &str) -> Refusal {
 /// The refusal of a beat: an instance of a session is known, but does not beat for itself.
 fn unknown_beat(snapshot: &Snapshot, service: &str, id: &str) -> Refusal {
     let found = snapshot.service(service).and_then(|found| found.instance(id));
-    match found.and_then(|found| found.session.as_deref()) {
+    match found.as_deref().and_then(|found| found.session.as_deref()) {
         Some(session) => {
             let detail = format!(
                 "session \"{session}\" beats for instance \"{id}\" of service \"{service}\"; beat with POST \

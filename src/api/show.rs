@@ -66,15 +66,16 @@ pub(super) fn instance(registry: &Registry, now: Timestamp, service: &str, insta
 
 /// One service in a list. `owner` is the name of the token that owns it.
 pub(super) fn service(service: &Service, owner: Option<String>, last_change: Option<LastChange>) -> ServiceInfo {
-    let serving = service.serving().count();
+    let serving = service.instances.serving_count();
+    let places = service.instances.places();
     ServiceInfo {
         service: service.name.to_string(),
-        protos: distinct(service.instances.iter().map(|instance| &*instance.proto)),
+        protos: distinct(places.keys().map(|(proto, _)| *proto)),
         serving,
         held: 0,
         out: service.instances.len() - serving,
-        sites: distinct(service.instances.iter().filter_map(|instance| instance.site.as_deref())),
-        declaration: service.row.declaration.clone(),
+        sites: distinct(places.keys().filter_map(|(_, site)| *site)),
+        declaration: service.row.declaration.as_deref().cloned(),
         owned_by: owner,
         revision: service.row.revision,
         last_change,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Instance, Revision, Timestamp};
+use super::{Instance, InstanceRef, Instances, Revision, Timestamp};
 
 /// What the owner says of a service. Everything is optional.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -47,7 +47,7 @@ pub struct Service {
     /// The row without its instances.
     pub row: ServiceRow,
     /// Serving and lapsed, sorted by id.
-    pub instances: Vec<Arc<Instance>>,
+    pub instances: Instances,
 }
 
 /// What the store keeps of a service besides its instances.
@@ -56,7 +56,7 @@ pub struct Service {
 pub struct ServiceRow {
     /// Present when somebody declared it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub declaration: Option<Declaration>,
+    pub declaration: Option<Box<Declaration>>,
     /// Id of the token that owns the name; `None` while only registrations without a token were made.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -68,7 +68,8 @@ pub struct ServiceRow {
     pub remembered: BTreeMap<Box<str>, Timestamp>,
     /// Why nobody serves, in words, for EDE; kept with the last transition that emptied it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub empty_reason: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub empty_reason: Option<Box<str>>,
     /// The last change of it or of one of its instances.
     pub revision: Revision,
 }
@@ -76,22 +77,17 @@ pub struct ServiceRow {
 impl Service {
     /// A service that nobody has declared or registered yet.
     pub fn new(name: Arc<str>) -> Self {
-        Self { name, row: ServiceRow::default(), instances: Vec::new() }
+        Self { name, row: ServiceRow::default(), instances: Instances::default() }
     }
 
-    /// The instance of that id.
-    pub fn instance(&self, id: &str) -> Option<&Arc<Instance>> {
-        self.position(id).ok().map(|at| &self.instances[at])
-    }
-
-    /// Where the instance of that id stands, or where it would go.
-    pub fn position(&self, id: &str) -> Result<usize, usize> {
-        self.instances.binary_search_by(|instance| (*instance.id).cmp(id))
+    /// A copy of the instance of that id.
+    pub fn instance(&self, id: &str) -> Option<Arc<Instance>> {
+        self.instances.get(id).map(Arc::new)
     }
 
     /// Instances that are in the answers.
-    pub fn serving(&self) -> impl Iterator<Item = &Arc<Instance>> {
-        self.instances.iter().filter(|instance| instance.is_serving())
+    pub fn serving(&self) -> impl Iterator<Item = InstanceRef<'_>> {
+        self.instances.serving()
     }
 
     /// Whether DNS knows it: declared, registered, or left less than an hour ago.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::lease::{Effect, Subject};
 use super::session::Session;
 use super::shared::Shared;
-use super::state::{State, put};
+use super::state::State;
 use super::store::Write;
 use super::{Options, StaticNames, Touched};
 use crate::model::service::{ServiceRow, remembered_key};
@@ -289,8 +289,8 @@ impl Draft {
 
 fn replace(service: &mut Service, id: &str, after: Option<&Arc<Instance>>) {
     match after {
-        Some(after) => put(service, after.clone()),
-        None => drop(service.position(id).map(|at| service.instances.remove(at))),
+        Some(after) => service.instances.insert(after),
+        None => drop(service.instances.remove(id)),
     }
 }
 
@@ -312,7 +312,7 @@ fn remember(
         service.row.remembered.remove(&remembered_key(key.0, key.1));
     }
     for (proto, site) in before.map(places).into_iter().flatten() {
-        if !serves(service, proto, site) {
+        if !service.instances.serves(proto, site) {
             let key = remembered_key(proto, site);
             make_room(service);
             service.row.remembered.insert(key.clone(), now);
@@ -326,10 +326,6 @@ fn remember(
 fn places(instance: &Instance) -> Vec<(&str, Option<&str>)> {
     let proto = &*instance.proto;
     std::iter::once((proto, None)).chain(instance.site.as_deref().map(|site| (proto, Some(site)))).collect()
-}
-
-fn serves(service: &Service, proto: &str, site: Option<&str>) -> bool {
-    service.serving().any(|other| *other.proto == *proto && (site.is_none() || other.site.as_deref() == site))
 }
 
 fn make_room(service: &mut Service) {
@@ -346,10 +342,10 @@ fn make_room(service: &mut Service) {
 /// Keeps the reason while nobody serves; the transition that emptied the service gives it. Every DNS client can read it,
 /// so it names no author: history does.
 fn explain_empty(service: &mut Service, before: Option<&Instance>, reason: impl FnOnce() -> String) {
-    if service.serving().next().is_some() {
+    if service.instances.serving_count() > 0 {
         service.row.empty_reason = None;
     } else if before.is_some_and(Instance::is_serving) {
-        service.row.empty_reason = Some(reason());
+        service.row.empty_reason = Some(reason().into());
     }
 }
 

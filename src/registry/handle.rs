@@ -114,8 +114,8 @@ impl Registry {
     pub fn beat_age(&self, service: &str, id: &str) -> Option<Duration> {
         let leases = &self.shared.leases;
         let snapshot = self.shared.snapshot.load();
-        let instance = snapshot.service(service).and_then(|service| service.instance(id));
-        leases.beat_age(match instance.and_then(|instance| instance.session.as_deref()) {
+        let instance = snapshot.service(service).and_then(|service| service.instances.find(id));
+        leases.beat_age(match instance.and_then(|instance| instance.session) {
             Some(session) => leases.session(session),
             None => leases.lone(service, id),
         })

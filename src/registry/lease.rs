@@ -186,7 +186,7 @@ impl Leases {
             Some(Subject::Session(known)) => known.clone(),
             Some(Subject::Lone(..)) | None => return Vec::new(),
         };
-        known.services().cloned().collect()
+        known.members.services().map(Arc::from).collect()
     }
 
     /// How long ago the last beat came, on the lease clock.

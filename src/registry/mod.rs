@@ -35,6 +35,7 @@ pub mod command;
 mod draft;
 mod handle;
 mod lease;
+mod load;
 pub mod names;
 mod session;
 mod shared;

@@ -9,9 +9,7 @@ use rpds::RedBlackTreeMapSync;
 
 use super::lease::Subject;
 use super::session::Session;
-use super::store::Loaded;
 use super::{Census, Snapshot};
-use crate::model::service::ServiceRow;
 use crate::model::{Instance, Service};
 
 /// The registry with its indexes, at one revision.
@@ -23,39 +21,12 @@ pub(super) struct State {
     pub(super) sites: RedBlackTreeMapSync<Arc<str>, usize>,
     /// Every session with an instance or a lease, lone instances not included.
     pub(super) sessions: RedBlackTreeMapSync<Arc<str>, Arc<Session>>,
-    known: usize,
-    serving: usize,
-    lapsed: usize,
+    pub(super) known: usize,
+    pub(super) serving: usize,
+    pub(super) lapsed: usize,
 }
 
 impl State {
-    /// The state that a store holds.
-    pub(super) fn build(loaded: Loaded) -> Self {
-        let mut state = Self::default();
-        state.snapshot.revision = loaded.revision;
-        for (name, instance) in loaded.instances {
-            let instance = Arc::new(instance);
-            state.relocate(&name, None, Some(&instance));
-            state.change_service(&name, |service| {
-                service.row.revision = service.row.revision.max(instance.revision);
-                put(service, instance);
-            });
-        }
-        // After the instances: a row of which nothing else is left would be dropped.
-        for (name, row) in loaded.services {
-            state.change_service(&name, |service| {
-                let revision = row.revision.max(service.row.revision);
-                service.row = ServiceRow { revision, ..row };
-            });
-        }
-        for token in loaded.tokens {
-            state.snapshot.tokens.insert_mut(token.id.clone(), Arc::new(token));
-        }
-        let names: Vec<Arc<str>> = state.sessions.keys().cloned().collect();
-        names.iter().for_each(|name| state.change_session(name, Session::rehash));
-        state
-    }
-
     /// The service of that label.
     pub(super) fn service(&self, name: &str) -> Option<&Arc<Service>> {
         self.snapshot.services.get(name)
@@ -93,11 +64,10 @@ impl State {
     ) -> Vec<Arc<str>> {
         self.count(before, after);
         let mut changed = Vec::new();
-        let member = |instance: &Arc<Instance>| (service.clone(), instance.id.clone());
         let left = before.filter(|before| after.is_none_or(|after| after.session != before.session));
         if let Some((before, name)) = left.and_then(|before| Some((before, before.session.clone()?))) {
             self.change_session(&name, |session| {
-                session.members.remove(&member(before));
+                session.members.remove(service, &before.id);
             });
             changed.push(name);
         }
@@ -111,7 +81,7 @@ impl State {
             }
             self.change_session(&name, |session| {
                 session.lapsed |= !after.is_serving();
-                session.members.insert(member(after), after.incarnation);
+                session.members.insert(service, &after.id, after.incarnation);
             });
             changed.push(name);
         }
@@ -154,8 +124,8 @@ impl State {
     /// What leases there are: lone instances and sessions, lapsed or not.
     pub(super) fn subjects(&self) -> impl Iterator<Item = Subject> {
         let lone = self.snapshot.services.values().flat_map(|service| {
-            let lone = service.instances.iter().filter(|instance| instance.session.is_none());
-            lone.map(|instance| Subject::lone(&service.name, instance))
+            let lone = service.instances.refs().filter(|instance| instance.session.is_none());
+            lone.map(|instance| Subject::lone(&service.name, &instance.to_instance()))
         });
         lone.chain(self.sessions.values().map(|session| Subject::Session(session.clone())))
     }
@@ -167,20 +137,13 @@ impl State {
     }
 }
 
-/// Puts an instance where its id belongs.
-pub(super) fn put(service: &mut Service, instance: Arc<Instance>) {
-    match service.position(&instance.id) {
-        Ok(at) => service.instances[at] = instance,
-        Err(at) => service.instances.insert(at, instance),
-    }
-}
-
 /// The sites that the tiers of the service's declaration name, each once.
-fn tier_sites(service: &Service) -> Vec<Arc<str>> {
+pub(super) fn tier_sites(service: &Service) -> Vec<Arc<str>> {
     let tiers = service.row.declaration.iter().flat_map(|declaration| &declaration.tiers);
     tiers.flatten().map(|site| Arc::from(&**site)).collect()
 }
 
-fn is_left(service: &Service) -> bool {
+/// Whether there is anything to keep of it.
+pub(super) fn is_left(service: &Service) -> bool {
     service.is_known() || service.row.owned_by.is_some()
 }

@@ -137,7 +137,7 @@ fn tell_collisions(registry: &Registry, holders: &SharedHolders) {
         names.into_iter().find_map(|name| holders.holder(&name).map(|place| (name, place)))
     };
     for service in snapshot.services.values() {
-        if let Some((name, place)) = service.instances.iter().find_map(|instance| held(service, instance)) {
+        if let Some((name, place)) = service.instances.iter().find_map(|instance| held(service, &instance)) {
             tracing::warn!(service = &*service.name, %name, place, "a static record took a registered name; it wins");
         }
     }

@@ -97,7 +97,7 @@ fn find(
     let entry = draft.state.service(&service).ok_or_else(unknown)?;
     let instance = entry.instance(&id).ok_or_else(unknown)?;
     let owned_by = entry.row.owned_by.as_deref();
-    caller.may(draft, Want::Instance { service: &service, owned_by, instance })?;
-    check_incarnation(&service, &id, Some(instance), incarnation)?;
-    Ok((entry.name.clone(), instance.clone()))
+    caller.may(draft, Want::Instance { service: &service, owned_by, instance: &instance })?;
+    check_incarnation(&service, &id, Some(&instance), incarnation)?;
+    Ok((entry.name.clone(), instance))
 }

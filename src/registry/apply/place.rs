@@ -33,7 +33,7 @@ pub(super) struct Placed {
 /// Registers, updates, brings back or only beats: whatever makes the instance what the caller wants.
 pub(super) fn place(draft: &mut Draft, caller: &Caller<'_>, placing: Placing) -> Result<Placed, Refusal> {
     let entry = draft.state.service(&placing.service).cloned();
-    let before = entry.as_ref().and_then(|service| service.instance(&placing.id)).cloned();
+    let before = entry.as_ref().and_then(|service| service.instance(&placing.id));
     let wanted = build(draft, &placing, before.as_deref());
     authorize_both(draft, caller, entry.as_deref(), before.as_deref(), &wanted, &placing.service)?;
     check_incarnation(&placing.service, &placing.id, before.as_deref(), placing.incarnation)?;

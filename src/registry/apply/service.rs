@@ -36,12 +36,12 @@ pub(super) fn declare(
     check_service_label(draft, &service)?;
     check_service_names(draft.options(), &*draft.statics, &service)?;
     let claim = caller.claim().filter(|_| owned_by.is_none()).cloned();
-    let declared = entry.as_ref().and_then(|entry| entry.row.declaration.as_ref());
+    let declared = entry.as_ref().and_then(|entry| entry.row.declaration.as_deref());
     if declared == Some(&declaration) && claim.is_none() {
         return Ok(Outcome::Applied { revision: draft.state.snapshot.revision, changed: false });
     }
     draft.step_service(&caller.by, Transition::Declare, &service, |row| {
-        row.declaration = Some(declaration);
+        row.declaration = Some(declaration.into());
         row.owned_by = row.owned_by.take().or(claim);
     });
     Ok(Outcome::Applied { revision: draft.state.snapshot.revision, changed: true })

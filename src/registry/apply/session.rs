@@ -112,6 +112,7 @@ fn replace(
         session.epoch = Some(epoch.into());
         session.lease_seconds = lease_seconds;
         session.lapsed = false;
+        session.need_hash();
     });
     let kept: BTreeSet<_> = placings.iter().map(|placing| (placing.service.clone(), placing.id.clone())).collect();
     for (service, instance) in writable_members(draft, caller, name)? {
@@ -131,7 +132,10 @@ fn replace(
 pub(super) fn bring_back(draft: &mut Draft, caller: &Caller<'_>, session: &str) -> Result<Outcome, Refusal> {
     let name = find(draft, session)?;
     let members = writable_members(draft, caller, &name)?;
-    draft.state.change_session(&name, |session| session.lapsed = false);
+    draft.state.change_session(&name, |session| {
+        session.lapsed = false;
+        session.need_hash();
+    });
     let mut instances = Vec::with_capacity(members.len());
     for (service, instance) in members {
         let instance = match instance.is_serving() {
@@ -190,13 +194,13 @@ fn find(draft: &Draft, session: &str) -> Result<Arc<str>, Refusal> {
 fn writable_members(draft: &Draft, caller: &Caller<'_>, name: &Arc<str>) -> Result<Vec<Member>, Refusal> {
     let session = draft.state.sessions.get(name);
     let mut members = Vec::new();
-    for (service, id) in session.into_iter().flat_map(|session| session.members.keys()) {
+    for (service, id, _) in session.into_iter().flat_map(|session| session.members.iter()) {
         let entry = draft.state.service(service).expect("a session's members are registered");
         let instance = entry.instance(id).expect("a session's members are registered");
         let owned_by = entry.row.owned_by.as_deref();
-        let want = Want::Instance { service, owned_by, instance };
+        let want = Want::Instance { service, owned_by, instance: &instance };
         caller.may(draft, want).map_err(|refusal| in_set(service, id, refusal))?;
-        members.push((service.clone(), instance.clone()));
+        members.push((entry.name.clone(), instance));
     }
     Ok(members)
 }

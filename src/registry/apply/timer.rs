@@ -11,7 +11,7 @@ use crate::model::{Instance, Revision, State, Timestamp, Transition};
 pub(in super::super) fn lapse(draft: &mut Draft, subject: &Subject) {
     match subject {
         Subject::Lone(lone) => {
-            let current = draft.state.service(&lone.service).and_then(|entry| entry.instance(&lone.id)).cloned();
+            let current = draft.state.service(&lone.service).and_then(|entry| entry.instance(&lone.id));
             let same = |current: &Arc<Instance>| current.session.is_none() && current.incarnation == lone.incarnation;
             if let Some(current) = current.filter(same) {
                 lapse_one(draft, &lone.service, current);
@@ -27,10 +27,10 @@ fn lapse_session(draft: &mut Draft, name: &Arc<str>) {
     if session.members.is_empty() {
         return draft.end_session(name);
     }
-    for (service, id) in session.members.keys() {
-        let current = draft.state.service(service).and_then(|entry| entry.instance(id)).cloned();
-        if let Some(current) = current {
-            lapse_one(draft, service, current);
+    for (service, id, _) in session.members.iter() {
+        let Some(entry) = draft.state.service(service).cloned() else { continue };
+        if let Some(current) = entry.instance(id) {
+            lapse_one(draft, &entry.name, current);
         }
     }
     draft.state.change_session(name, |session| session.lapsed = true);
@@ -51,7 +51,7 @@ fn lapse_one(draft: &mut Draft, service: &Arc<str>, before: Arc<Instance>) {
 
 /// Removes the record of an instance that lapsed at `revision` and has not come back.
 pub(in super::super) fn reap(draft: &mut Draft, service: &Arc<str>, id: &str, revision: Revision) {
-    let current = draft.state.service(service).and_then(|entry| entry.instance(id)).cloned();
+    let current = draft.state.service(service).and_then(|entry| entry.instance(id));
     let same = |current: &Arc<Instance>| current.revision == revision && !current.is_serving();
     if let Some(before) = current.filter(same) {
         let by = Author::server("lapsed an hour ago and did not come back");

@@ -46,7 +46,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 
-use super::{Batch, Loaded, Page, Store, StoreError};
+use super::{Batch, Load, Page, Store, StoreError};
 use crate::model::{Change, Revision, Timestamp};
 use fault::{Fault, Result as Internal, guarded};
 use rows::{Meta, Tables};
@@ -101,7 +101,7 @@ impl EmbeddedStore {
         }
     }
 
-    fn read<T>(&self, work: impl FnOnce(&ReadTransaction) -> Internal<T>) -> Result<T, StoreError> {
+    fn reading<T>(&self, work: impl FnOnce(&ReadTransaction) -> Internal<T>) -> Result<T, StoreError> {
         self.with(|database| work(&database.begin_read()?)).map_err(|fault| fault.reading(&self.path))
     }
 
@@ -142,8 +142,8 @@ impl EmbeddedStore {
 }
 
 impl Store for EmbeddedStore {
-    fn load(&self) -> Result<Loaded, StoreError> {
-        self.read(read::load)
+    fn read(&self, into: &mut dyn Load) -> Result<(), StoreError> {
+        self.reading(|transaction| read::everything(transaction, into))
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
@@ -191,15 +191,15 @@ impl Store for EmbeddedStore {
     }
 
     fn history(&self, since: Revision, limit: usize) -> Result<Page, StoreError> {
-        self.read(|transaction| read::history(transaction, since, limit))
+        self.reading(|transaction| read::history(transaction, since, limit))
     }
 
     fn change(&self, revision: Revision) -> Result<Option<Change>, StoreError> {
-        self.read(|transaction| read::change(transaction, revision))
+        self.reading(|transaction| read::change(transaction, revision))
     }
 
     fn prune(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        let Some(last) = self.read(|transaction| read::last_older(transaction, before, limit))? else {
+        let Some(last) = self.reading(|transaction| read::last_older(transaction, before, limit))? else {
             return Ok(0);
         };
         self.write(|database, _| remove_changes(database, last))

@@ -51,7 +51,26 @@ pub struct Batch {
     pub changes: Vec<Change>,
 }
 
-/// What `load` found.
+/// Takes what a store holds, row by row: the revision, then services by label, instances sorted by service and id, tokens
+/// and zones. Nothing that it was given counts if the store fails before the end.
+pub trait Load {
+    /// The last committed change.
+    fn revision(&mut self, revision: Revision);
+
+    /// The row of a service.
+    fn service(&mut self, name: &str, row: ServiceRow);
+
+    /// An instance of a service, which may have no row.
+    fn instance(&mut self, service: &str, instance: Instance);
+
+    /// A token.
+    fn token(&mut self, token: Token);
+
+    /// What a zone's serial depends on.
+    fn zone(&mut self, name: Name, row: ZoneRow);
+}
+
+/// Everything that a store holds, as it is.
 #[derive(Debug, Clone, Default)]
 pub struct Loaded {
     /// The last committed change.
@@ -64,6 +83,28 @@ pub struct Loaded {
     pub tokens: Vec<Token>,
     /// Zones.
     pub zones: Vec<(Name, ZoneRow)>,
+}
+
+impl Load for Loaded {
+    fn revision(&mut self, revision: Revision) {
+        self.revision = revision;
+    }
+
+    fn service(&mut self, name: &str, row: ServiceRow) {
+        self.services.push((name.into(), row));
+    }
+
+    fn instance(&mut self, service: &str, instance: Instance) {
+        self.instances.push((service.into(), instance));
+    }
+
+    fn token(&mut self, token: Token) {
+        self.tokens.push(token);
+    }
+
+    fn zone(&mut self, name: Name, row: ZoneRow) {
+        self.zones.push((name, row));
+    }
 }
 
 /// A page of history.
@@ -119,8 +160,15 @@ pub enum StoreError {
 
 /// One backend. Calls block; only the writer's thread and readers of history call them.
 pub trait Store: Send + Sync + 'static {
-    /// Reads everything at one revision.
-    fn load(&self) -> Result<Loaded, StoreError>;
+    /// Reads everything at one revision, row by row: a million instances are not in memory twice.
+    fn read(&self, into: &mut dyn Load) -> Result<(), StoreError>;
+
+    /// Reads everything at one revision, as it is: for tools and tests.
+    fn load(&self) -> Result<Loaded, StoreError> {
+        let mut loaded = Loaded::default();
+        self.read(&mut loaded)?;
+        Ok(loaded)
+    }
 
     /// Applies a batch whole and durably, or not at all.
     fn commit(&self, batch: &Batch) -> Result<(), StoreError>;

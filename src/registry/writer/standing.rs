@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::draft::{Author, Timer};
+use super::super::load::Loader;
 use super::super::state::State;
-use super::super::store::Loaded;
 use super::super::{Health, StoreError};
 use super::Writer;
 use super::time::{FIRST_PRUNE, HOUR};
@@ -89,11 +89,12 @@ impl Writer {
     /// Opens the store for the first time and publishes what it holds.
     fn open_store(&mut self) -> Result<(), StoreError> {
         let store = (self.open)()?;
-        let loaded = store.load()?;
+        let mut loader = Loader::default();
+        store.read(&mut loader)?;
         let trouble = store.trouble();
         self.shared.set_store(store.clone());
         self.store = Some(store);
-        self.adopt_loaded(loaded, FIRST_RETRY, trouble);
+        self.adopt_loaded(loader, FIRST_RETRY, trouble);
         Ok(())
     }
 
@@ -103,9 +104,10 @@ impl Writer {
         store.reopen()?;
         let ahead = store.history(self.state.snapshot.revision, 1)?;
         if !ahead.changes.is_empty() {
-            let loaded = store.load()?;
+            let mut loader = Loader::default();
+            store.read(&mut loader)?;
             self.publisher.set_stale(false);
-            self.adopt_loaded(loaded, wait, None);
+            self.adopt_loaded(loader, wait, None);
             return Ok(());
         }
         self.publisher.set_stale(false);
@@ -124,9 +126,9 @@ impl Writer {
 
     /// Makes what a store holds the current state and publishes it. Leases and timers start full. With `trouble` the
     /// store reads and does not write: it is away from the start.
-    fn adopt_loaded(&mut self, mut loaded: Loaded, wait: Duration, trouble: Option<String>) {
-        let zones = std::mem::take(&mut loaded.zones);
-        self.state = State::build(loaded);
+    fn adopt_loaded(&mut self, loader: Loader, wait: Duration, trouble: Option<String>) {
+        let (state, zones) = loader.finish();
+        self.state = state;
         self.shared.leases.reset(self.state.subjects());
         self.out.clear();
         let now = self.shared.clock.monotonic();
@@ -205,10 +207,10 @@ fn statics_at_start() -> Author {
 /// The timers of what a store holds: lapsed records and remembered names.
 fn timers_of(state: &State) -> impl Iterator<Item = Timer> {
     state.snapshot.services.values().flat_map(|service| {
-        let lapsed = service.instances.iter().filter(|instance| !instance.is_serving());
+        let lapsed = service.instances.refs().filter(|instance| !instance.is_serving());
         let reaps = lapsed.map(|instance| Timer::Reap {
             service: service.name.clone(),
-            id: instance.id.clone(),
+            id: instance.id.into(),
             revision: instance.revision,
         });
         let remembered = service.row.remembered.iter();

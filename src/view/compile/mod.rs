@@ -98,7 +98,8 @@ impl Compiler {
         while services.peek().is_some() {
             let mut editor = Editor::new(&table);
             for service in services.by_ref().take(SERVICES_PER_PASS) {
-                let instances = service.instances.iter().map(|instance| (None, Some(&**instance)));
+                let instances: Vec<Instance> = service.instances.iter().collect();
+                let instances = instances.iter().map(|instance| (None, Some(instance)));
                 self.edit_service(&mut editor, None, Some(service), instances, Revision::default());
             }
             table = editor.finish().table;
@@ -125,7 +126,7 @@ impl Compiler {
         for (name, (revision, ids)) in services {
             let (old, new) = (before.service(name).map(Arc::as_ref), after.service(name).map(Arc::as_ref));
             let ids = if declared_ttl(old) == declared_ttl(new) { ids } else { all_ids(old, new) };
-            let instance = |service: Option<&'_ Service>, id| service.and_then(|service| service.instance(id)).cloned();
+            let instance = |service: Option<&'_ Service>, id| service.and_then(|service| service.instance(id));
             let pairs: Vec<_> = ids.iter().map(|id| (instance(old, id), instance(new, id))).collect();
             let pairs = pairs.iter().map(|(old, new)| (old.as_deref(), new.as_deref()));
             self.edit_service(&mut editor, old, new, pairs, revision);
@@ -294,5 +295,5 @@ fn declared_ttl(service: Option<&Service>) -> Option<u32> {
 
 /// The instances of both: every name of theirs has the service's TTL.
 fn all_ids<'s>(old: Option<&'s Service>, new: Option<&'s Service>) -> BTreeSet<&'s str> {
-    old.into_iter().chain(new).flat_map(|service| &service.instances).map(|instance| &*instance.id).collect()
+    old.into_iter().chain(new).flat_map(|service| service.instances.refs()).map(|instance| instance.id).collect()
 }

@@ -70,12 +70,13 @@ impl<'c> Owners<'c> {
     /// Names that the service's instances share.
     pub(super) fn of_service(&self, service: &Service) -> Content {
         let mut content = Content::default();
+        let serving: Vec<Instance> = service.serving().map(|instance| instance.to_instance()).collect();
         for template in self.compiler.naming.templates() {
             if matches!(template.publishes, Publishes::Service | Publishes::Addresses | Publishes::Subtype) {
-                self.add_shared(&mut content, service, template);
+                self.add_shared(&mut content, service, &serving, template);
             }
         }
-        let protos: BTreeSet<&str> = service.serving().map(|instance| &*instance.proto).collect();
+        let protos: BTreeSet<&str> = serving.iter().map(|instance| &*instance.proto).collect();
         for proto in protos {
             self.add_types(&mut content, service, proto);
         }
@@ -109,8 +110,8 @@ impl<'c> Owners<'c> {
         content
     }
 
-    fn add_shared(&self, content: &mut Content, service: &Service, template: &Template) {
-        for (key, instances) in self.groups(service, template) {
+    fn add_shared(&self, content: &mut Content, service: &Service, serving: &[Instance], template: &Template) {
+        for (key, instances) in self.groups(service, serving, template) {
             let tiered = key.1.is_none().then(|| preferred(service, &instances)).flatten();
             self.add_group(content, service, template, &self.source.apex, key, tiered.as_deref().unwrap_or(&instances));
             if key.1.is_none() && !tiers(service).is_empty() {
@@ -121,7 +122,12 @@ impl<'c> Owners<'c> {
     }
 
     /// The serving instances for each combination that the template tells apart; known combinations may be empty.
-    fn groups<'s>(&self, service: &'s Service, template: &Template) -> BTreeMap<Key<'s>, Vec<&'s Instance>> {
+    fn groups<'s>(
+        &self,
+        service: &'s Service,
+        serving: &'s [Instance],
+        template: &Template,
+    ) -> BTreeMap<Key<'s>, Vec<&'s Instance>> {
         let (by_proto, by_site) = (template.uses("proto"), template.uses("site"));
         let by_tag = template.uses("tag");
         let mut groups: BTreeMap<Key<'s>, Vec<&Instance>> = BTreeMap::new();
@@ -132,7 +138,7 @@ impl<'c> Owners<'c> {
                 groups.entry(key(proto, site, None)).or_default();
             }
         }
-        for instance in service.serving() {
+        for instance in serving {
             let (proto, site) = (&*instance.proto, instance.site.as_deref());
             let tags: Vec<Option<&str>> = match by_tag {
                 true => instance.tags.iter().map(|tag| Some(&**tag)).collect(),
@@ -169,7 +175,7 @@ impl<'c> Owners<'c> {
             }
         }
         if template.publishes != Publishes::Subtype {
-            sets.extend(facts(ttl, service.row.declaration.as_ref()));
+            sets.extend(facts(ttl, service.row.declaration.as_deref()));
         }
         let note = if instances.is_empty() { nobody(service, site) } else { String::new() };
         content.names.insert(name, Published { sets, known: true, note });
@@ -274,10 +280,7 @@ fn known(service: &Service) -> BTreeSet<(&str, Option<&str>)> {
     if let Some(declared) = &service.row.declaration {
         known.insert((declared.proto.as_deref().unwrap_or("tcp"), None));
     }
-    for instance in &service.instances {
-        known.insert((&instance.proto, None));
-        known.insert((&instance.proto, instance.site.as_deref()));
-    }
+    known.extend(service.instances.places().into_keys());
     known
 }
 
@@ -324,7 +327,7 @@ fn facts(ttl: u32, declared: Option<&Declaration>) -> Option<RrSetBuf> {
 /// Why a name of the service is empty, in words.
 fn nobody(service: &Service, site: Option<&str>) -> String {
     match (site, &service.row.empty_reason) {
-        (None, Some(reason)) => reason.clone(),
+        (None, Some(reason)) => reason.to_string(),
         (None, None) => format!("nobody serves {}: no instance has registered", service.name),
         (Some(site), _) => format!("nobody serves {} in {site}", service.name),
     }

@@ -1,66 +1,70 @@
 //! Reading a snapshot of the file: everything at once, or pages of history.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use redb::{ReadTransaction, ReadableTable};
 use serde::Deserialize;
 
-use super::super::{Loaded, Page};
+use super::super::{Load, Page};
 use super::fault::{Fault, Result};
 use super::rows::{CHANGES, INSTANCES, Meta, SERVICES, TOKENS, ZONES, decode};
-use crate::model::service::ServiceRow;
 use crate::model::{Change, Instance, Name, Revision, Timestamp};
 
-/// Reads every row at one revision.
-pub(super) fn load(transaction: &ReadTransaction) -> Result<Loaded> {
-    let mut shared = Shared::default();
-    let mut loaded = Loaded { revision: Meta::read(transaction)?.revision, ..Loaded::default() };
+/// Instances that are decoded before they are handed over.
+const CHUNK: usize = 256;
+/// Chunks that may wait.
+const CHUNKS: usize = 8;
+
+/// Reads every row at one revision. Instances, which are many, are decoded by a second thread while `into` takes those
+/// before them.
+pub(super) fn everything(transaction: &ReadTransaction, into: &mut dyn Load) -> Result<()> {
+    into.revision(Meta::read(transaction)?.revision);
     for row in transaction.open_table(SERVICES)?.iter()? {
         let (key, value) = row?;
-        let row: ServiceRow = decode(value.value(), || format!("services/{}", key.value()))?;
-        loaded.services.push((shared.text(key.value()), row));
+        into.service(key.value(), decode(value.value(), || format!("services/{}", key.value()))?);
     }
-    for row in transaction.open_table(INSTANCES)?.iter()? {
-        let (key, value) = row?;
-        let (service, id) = key.value();
-        let instance = decode(value.value(), || format!("instances/{service}/{id}"))?;
-        loaded.instances.push((shared.text(service), shared.instance(instance)));
-    }
+    instances(transaction, into)?;
     for row in transaction.open_table(TOKENS)?.iter()? {
         let (key, value) = row?;
-        loaded.tokens.push(decode(value.value(), || format!("tokens/{}", key.value()))?);
+        into.token(decode(value.value(), || format!("tokens/{}", key.value()))?);
     }
     for row in transaction.open_table(ZONES)?.iter()? {
         let (key, value) = row?;
         let shown = || format!("zones/{}", key.value());
         let name = Name::parse_absolute(key.value());
         let name = name.map_err(|error| Fault::Damaged(format!("row {} has no name as key: {error}", shown())))?;
-        loaded.zones.push((name, decode(value.value(), shown)?));
+        into.zone(name, decode(value.value(), shown)?);
     }
-    Ok(loaded)
+    Ok(())
 }
 
-/// Words that many rows have in common, kept once.
-#[derive(Default)]
-struct Shared(HashSet<Arc<str>>);
+/// Instances of one or more services, in order.
+type Chunk = Vec<(Box<str>, Instance)>;
 
-impl Shared {
-    fn text(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.0.get(text) {
-            return known.clone();
+fn instances(transaction: &ReadTransaction, into: &mut dyn Load) -> Result<()> {
+    let (sender, receiver) = sync_channel(CHUNKS);
+    std::thread::scope(|scope| {
+        let decoding = scope.spawn(move || decode_instances(transaction, &sender));
+        for (service, instance) in receiver.into_iter().flatten() {
+            into.instance(&service, instance);
         }
-        let new: Arc<str> = text.into();
-        self.0.insert(new.clone());
-        new
-    }
+        decoding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
 
-    fn instance(&mut self, mut instance: Instance) -> Instance {
-        instance.proto = self.text(&instance.proto);
-        instance.site = instance.site.map(|site| self.text(&site));
-        instance.session = instance.session.map(|session| self.text(&session));
-        instance
+fn decode_instances(transaction: &ReadTransaction, to: &SyncSender<Chunk>) -> Result<()> {
+    let mut chunk = Vec::with_capacity(CHUNK);
+    for row in transaction.open_table(INSTANCES)?.iter()? {
+        let (key, value) = row?;
+        let (service, id) = key.value();
+        chunk.push((service.into(), decode(value.value(), || format!("instances/{service}/{id}"))?));
+        if chunk.len() == CHUNK {
+            // Nobody takes it only if the other thread panics, which ends this one's work too.
+            let _ = to.send(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK)));
+        }
     }
+    let _ = to.send(chunk);
+    Ok(())
 }
 
 /// One change, if it is still kept.

@@ -1,0 +1,132 @@
+//! Building the state from a store, row by row.
+//!
+//! Rows come sorted, so each service is put into the map once, each leaf of its instances is packed once, and nothing is
+//! kept twice: besides the state itself there is one buffer for the service at hand and one for each session.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::session::{MembersPacker, Session};
+use super::state::{State, is_left, tier_sites};
+use super::store::{Load, ZoneRow};
+use crate::model::service::ServiceRow;
+use crate::model::{Instance, InstancesPacker, Name, Revision, Service, Token};
+
+/// A state that is being read.
+#[derive(Default)]
+pub(super) struct Loader {
+    state: State,
+    zones: Vec<(Name, ZoneRow)>,
+    sites: HashMap<Arc<str>, usize>,
+    sessions: HashMap<Arc<str>, Joining>,
+    /// Tokens that own services, each id once.
+    owners: HashSet<Arc<str>>,
+    /// The service whose instances come, and the last change of one of them.
+    at: Option<(Box<str>, Revision)>,
+    instances: InstancesPacker,
+}
+
+/// A session whose members come.
+struct Joining {
+    members: MembersPacker,
+    lease_seconds: u32,
+    lapsed: bool,
+}
+
+impl Loader {
+    /// The state and the rows of the zones.
+    pub(super) fn finish(mut self) -> (State, Vec<(Name, ZoneRow)>) {
+        self.end_service();
+        let Self { mut state, zones, mut sites, sessions, .. } = self;
+        let gone: Vec<Arc<str>> =
+            state.snapshot.services.values().filter(|service| !is_left(service)).map(|s| s.name.clone()).collect();
+        for name in &gone {
+            state.snapshot.services.remove_mut(name);
+        }
+        for service in state.snapshot.services.values() {
+            state.known += usize::from(service.is_known());
+            tier_sites(service).into_iter().for_each(|site| *sites.entry(site).or_default() += 1);
+        }
+        sites.into_iter().for_each(|(site, count)| state.sites.insert_mut(site, count));
+        for (name, mut joining) in sessions {
+            let Joining { lease_seconds, lapsed, .. } = joining;
+            let members = joining.members.finish();
+            let session = Session { lapsed, members, ..Session::new(name.clone(), lease_seconds) };
+            state.sessions.insert_mut(name, Arc::new(session.unhashed()));
+        }
+        (state, zones)
+    }
+
+    /// Gives the service at hand its instances.
+    fn end_service(&mut self) {
+        let Some((name, revision)) = self.at.take() else { return };
+        let services = &mut self.state.snapshot.services;
+        let instances = self.instances.finish();
+        if !services.contains_key(&*name) {
+            let name: Arc<str> = name.clone().into();
+            services.insert_mut(name.clone(), Arc::new(Service::new(name)));
+        }
+        let service = services.get_mut(&*name).map(Arc::make_mut).expect("it has just been put there");
+        service.instances = instances;
+        service.row.revision = service.row.revision.max(revision);
+    }
+
+    fn count(&mut self, instance: &Instance) {
+        self.state.serving += usize::from(instance.is_serving());
+        self.state.lapsed += usize::from(!instance.is_serving());
+        let Some(site) = &instance.site else { return };
+        match self.sites.get_mut(site) {
+            Some(count) => *count += 1,
+            None => drop(self.sites.insert(site.clone(), 1)),
+        }
+    }
+
+    fn join(&mut self, service: &str, instance: &Instance) {
+        let Some(session) = &instance.session else { return };
+        if !self.sessions.contains_key(session) {
+            let (members, lease_seconds) = (MembersPacker::default(), instance.lease_seconds);
+            self.sessions.insert(session.clone(), Joining { members, lease_seconds, lapsed: false });
+        }
+        let joining = self.sessions.get_mut(session).expect("it has just been put there");
+        joining.lapsed |= !instance.is_serving();
+        joining.members.push(service, &instance.id, instance.incarnation);
+    }
+}
+
+impl Load for Loader {
+    fn revision(&mut self, revision: Revision) {
+        self.state.snapshot.revision = revision;
+    }
+
+    fn service(&mut self, name: &str, mut row: ServiceRow) {
+        let name: Arc<str> = name.into();
+        row.owned_by = row.owned_by.map(|owner| match self.owners.get(&owner) {
+            Some(known) => known.clone(),
+            None => {
+                self.owners.insert(owner.clone());
+                owner
+            }
+        });
+        let service = Service { row, ..Service::new(name.clone()) };
+        self.state.snapshot.services.insert_mut(name, Arc::new(service));
+    }
+
+    fn instance(&mut self, service: &str, instance: Instance) {
+        if self.at.as_ref().is_none_or(|(at, _)| **at != *service) {
+            self.end_service();
+        }
+        let (_, revision) = self.at.get_or_insert_with(|| (service.into(), Revision(0)));
+        *revision = instance.revision.max(*revision);
+        self.count(&instance);
+        self.join(service, &instance);
+        self.instances.push(&instance);
+    }
+
+    fn token(&mut self, token: Token) {
+        self.state.snapshot.tokens.insert_mut(token.id.clone(), Arc::new(token));
+    }
+
+    fn zone(&mut self, name: Name, row: ZoneRow) {
+        self.zones.push((name, row));
+    }
+}
