@@ -112,6 +112,8 @@ fn facts(service: &ServiceInfo) -> String {
         ("min", number(declared.min, " serving")),
         ("ttl", number(declared.ttl, " s")),
         ("tiers", list(&tiers)),
+        ("answer limit", number(declared.answer_limit, " records")),
+        ("answer limit", number(declared.answer_limit, " records")),
         ("name owned by", service.owned_by.as_ref().map(|token| format!("token {token}"))),
         ("sites", list(&service.sites)),
         ("instances", Some(format!("{} serving, {} held, {} out", service.serving, service.held, service.out))),

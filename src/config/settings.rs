@@ -241,6 +241,8 @@ pub struct ZoneSettings {
     pub allow_query: Vec<IpNet>,
     /// Whether registrations are published here; see [`ZoneSettings::takes_registrations`].
     pub registrations: Option<bool>,
+    /// The most records of one type that an answer has, for services that declare no limit; 0: no limit.
+    pub answer_limit: u32,
 }
 
 impl Default for ZoneSettings {
@@ -261,6 +263,7 @@ impl Default for ZoneSettings {
             expire: 604_800,
             allow_query: Vec::new(),
             registrations: None,
+            answer_limit: 0,
         }
     }
 }

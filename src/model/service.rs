@@ -37,6 +37,10 @@ pub struct Declaration {
     /// Sites in order of preference: the name without a site answers with the first tier that has enough instances.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tiers: Vec<Vec<String>>,
+    /// The most records of one type that an answer has, 1 to 65535: of more instances each client prefix gets a part of
+    /// its own. The zone's default without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer_limit: Option<u32>,
 }
 
 /// A service and its instances, in one snapshot of the registry.

@@ -8,6 +8,7 @@ mod aside;
 pub mod compile;
 pub mod denial;
 mod edit;
+pub mod large;
 pub mod publish;
 pub mod rrset;
 pub(crate) mod shard;

@@ -155,5 +155,7 @@ async fn sessions_and_declarations_with_bad_values() {
     refused(&server, "PUT", service, r#"{"ttl":99999999}"#, 400, "bad-value", "ttl").await;
     refused(&server, "PUT", service, r#"{"min":-1}"#, 400, "bad-value", "\"min\" is integer -1").await;
     refused(&server, "PUT", service, r#"{"tiers":["lon"]}"#, 400, "bad-value", "tiers[0]").await;
+    refused(&server, "PUT", service, r#"{"answer_limit":0}"#, 400, "bad-value", "answer_limit 0 is out of range").await;
+    refused(&server, "PUT", service, r#"{"answer_limit":"20"}"#, 400, "bad-value", "answer_limit").await;
     refused(&server, "DELETE", service, "", 404, "unknown-service", "search").await;
 }

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use crate::harness::Server;
 
-const DECLARATION: &str = r##"{"owner":"squad-search","contact":"#search","min":2,"tiers":[["lon"],["sto"]]}"##;
+const DECLARATION: &str =
+    r##"{"owner":"squad-search","contact":"#search","min":2,"answer_limit":20,"tiers":[["lon"],["sto"]]}"##;
 
 #[tokio::test]
 async fn a_service_is_declared_listed_and_given_up() {
@@ -17,6 +18,7 @@ async fn a_service_is_declared_listed_and_given_up() {
 
     let shown = server.get("/v1/services/search").await;
     assert_eq!(shown.json["declaration"]["owner"], "squad-search");
+    assert_eq!(shown.json["declaration"]["answer_limit"], 20);
     assert_eq!(shown.json["last_change"]["text"], "declared");
     let change = server.get("/v1/changes").await.json["changes"][0].clone();
     assert_eq!((&change["reason"], &change["transition"]), (&json!("new owner"), &json!("declare")));

@@ -125,16 +125,19 @@ fn a_declaration_is_checked_and_folded() {
         dependencies: vec!["Web".into(), "db".into(), "web".into()],
         tiers: vec![vec!["LON".into()], vec!["sto".into(), "par".into()]],
         ttl: Some(60),
+        answer_limit: Some(20),
         ..Declaration::default()
     };
     world.run(declared(good)).expect("declared");
     let stored = world.service("search").unwrap().row.declaration.clone().unwrap();
     assert_eq!(stored.dependencies, ["db", "web"]);
-    assert_eq!(stored.tiers[0], ["lon"]);
+    assert_eq!((&*stored.tiers[0], stored.answer_limit), (&["lon".to_owned()][..], Some(20)));
     let bad = [
         Declaration { owner: Some("x".repeat(201)), ..Declaration::default() },
         Declaration { contact: Some("line\nbreak".into()), ..Declaration::default() },
         Declaration { ttl: Some(86_401), ..Declaration::default() },
+        Declaration { answer_limit: Some(0), ..Declaration::default() },
+        Declaration { answer_limit: Some(65_536), ..Declaration::default() },
         Declaration { tiers: vec![vec![]], ..Declaration::default() },
         Declaration { tiers: vec![vec!["lon".into()], vec!["lon".into()]], ..Declaration::default() },
         Declaration { dependencies: (0..65).map(|n| format!("s{n}")).collect(), ..Declaration::default() },
