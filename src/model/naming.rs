@@ -5,6 +5,9 @@
 //! preset's [`Publishes::Host`] template gives the SRV targets, so that they are unique and stable.
 
 mod collide;
+mod pattern;
+
+pub use pattern::{NameBuf, Pattern, Placeholder};
 
 use super::name::{Name, NameError};
 
@@ -42,6 +45,8 @@ pub struct Template {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Naming {
     templates: Vec<Template>,
+    /// The templates taken apart, in their order.
+    patterns: Vec<Pattern>,
 }
 
 /// The values that fill a template. A template that needs a value which is `None` gives no name.
@@ -145,7 +150,8 @@ impl Naming {
         if !templates.iter().any(|template| template.publishes == Publishes::Host) {
             return Err(NamingError::NoHost);
         }
-        Ok(Self { templates })
+        let patterns = templates.iter().filter_map(Pattern::parse).collect();
+        Ok(Self { templates, patterns })
     }
 
     /// The preset that is active when nothing is configured.
@@ -158,36 +164,23 @@ impl Naming {
         &self.templates
     }
 
-    /// The SRV target of an instance that has addresses of its own: the first host template that applies.
-    pub fn host(&self, values: &Values<'_>) -> Option<Name> {
-        let hosts = self.templates.iter().filter(|template| template.publishes == Publishes::Host);
-        hosts.filter_map(|template| template.name(values)?.ok()).next()
+    /// The active templates taken apart, in their order.
+    pub fn patterns(&self) -> &[Pattern] {
+        &self.patterns
+    }
+
+    /// Writes the SRV target of an instance that has addresses of its own: the first host template that applies. Says
+    /// whether there is one.
+    pub fn write_host(&self, values: &Values<'_>, into: &mut NameBuf) -> bool {
+        let mut hosts = self.patterns.iter().filter(|pattern| pattern.publishes == Publishes::Host);
+        hosts.any(|pattern| matches!(pattern.write(values, into), Some(Ok(()))))
     }
 }
 
 impl Template {
     /// The name for these values; `None` when a value that the pattern needs is missing.
     pub fn name(&self, values: &Values<'_>) -> Option<Result<Name, NameError>> {
-        let mut text = String::with_capacity(self.pattern.len() + 32);
-        let mut rest = self.pattern.strip_suffix("{domain}")?;
-        while let Some((literal, tail)) = rest.split_once('{') {
-            let (placeholder, tail) = tail.split_once('}')?;
-            text.push_str(literal);
-            text.push_str(match placeholder {
-                "service" => values.service,
-                "proto" => values.proto?,
-                "site" => values.site?,
-                "instance" => values.instance?,
-                "tag" => values.tag?,
-                _ => return None,
-            });
-            rest = tail;
-        }
-        text.push_str(rest);
-        Some(match text.strip_suffix('.') {
-            Some(labels) => Name::parse(labels, Some(values.domain)),
-            None => Ok(values.domain.clone()),
-        })
+        Pattern::parse(self)?.name(values)
     }
 
     /// Whether the pattern has this placeholder.

@@ -2,7 +2,7 @@
 
 use super::{Options, StaticNames};
 use crate::model::name::NameError;
-use crate::model::naming::{Publishes, Template, Values};
+use crate::model::naming::{Pattern, Placeholder, Publishes, Values};
 use crate::model::{Endpoint, Instance, Name, Refusal, Word};
 
 /// The owner names that answer with the instance while it serves: zones in order, templates in order, without those
@@ -10,8 +10,8 @@ use crate::model::{Endpoint, Instance, Name, Refusal, Word};
 pub fn names_of(options: &Options, service: &str, instance: &Instance) -> Vec<Name> {
     let mut names = Vec::new();
     for zone in &options.zones {
-        for template in templates(options, instance) {
-            names.extend(fill(template, zone, service, instance).into_iter().flatten());
+        for pattern in patterns(options, instance) {
+            names.extend(fill(pattern, zone, service, instance).into_iter().flatten());
         }
     }
     let mut seen = std::collections::HashSet::new();
@@ -31,9 +31,9 @@ pub(super) fn check_names(
     }
     let mut named = false;
     for zone in zones(options)? {
-        for template in templates(options, instance) {
-            for name in fill(template, zone, service, instance) {
-                check_name(statics, zone, &name.map_err(|error| too_long(template, &error))?)?;
+        for pattern in patterns(options, instance) {
+            for name in fill(pattern, zone, service, instance) {
+                check_name(statics, zone, &name.map_err(|error| too_long(pattern, &error))?)?;
                 named = true;
             }
         }
@@ -46,9 +46,9 @@ pub(super) fn check_service_names(options: &Options, statics: &dyn StaticNames, 
     for zone in zones(options)? {
         let values =
             Values { service, proto: Some(super::DEFAULT_PROTO), site: None, instance: None, tag: None, domain: zone };
-        for template in options.naming.templates().iter().filter(|template| !lists_services(template)) {
-            if let Some(name) = template.name(&values) {
-                check_name(statics, zone, &name.map_err(|error| too_long(template, &error))?)?;
+        for pattern in options.naming.patterns().iter().filter(|pattern| !lists_services(pattern)) {
+            if let Some(name) = pattern.name(&values) {
+                check_name(statics, zone, &name.map_err(|error| too_long(pattern, &error))?)?;
             }
         }
     }
@@ -72,21 +72,21 @@ fn zones(options: &Options) -> Result<&[Name], Refusal> {
     }
 }
 
-fn lists_services(template: &Template) -> bool {
-    matches!(template.publishes, Publishes::Types | Publishes::Browse)
+fn lists_services(pattern: &Pattern) -> bool {
+    matches!(pattern.publishes, Publishes::Types | Publishes::Browse)
 }
 
 /// The templates that publish something of this instance: one that names an existing host has no addresses of its own.
-fn templates<'a>(options: &'a Options, instance: &Instance) -> impl Iterator<Item = &'a Template> + use<'a> {
+fn patterns<'a>(options: &'a Options, instance: &Instance) -> impl Iterator<Item = &'a Pattern> + use<'a> {
     let has_addresses = matches!(instance.endpoint, Endpoint::Addresses(_));
-    options.naming.templates().iter().filter(move |template| {
-        !lists_services(template)
-            && (has_addresses || !matches!(template.publishes, Publishes::Host | Publishes::Addresses))
+    options.naming.patterns().iter().filter(move |pattern| {
+        !lists_services(pattern)
+            && (has_addresses || !matches!(pattern.publishes, Publishes::Host | Publishes::Addresses))
     })
 }
 
-/// The names of one template in one zone: one for each tag where the pattern has a tag, else one at most.
-fn fill(template: &Template, zone: &Name, service: &str, instance: &Instance) -> Vec<Result<Name, NameError>> {
+/// The names of one pattern in one zone: one for each tag where the pattern has a tag, else one at most.
+fn fill(pattern: &Pattern, zone: &Name, service: &str, instance: &Instance) -> Vec<Result<Name, NameError>> {
     let values = Values {
         service,
         proto: Some(&instance.proto),
@@ -95,10 +95,10 @@ fn fill(template: &Template, zone: &Name, service: &str, instance: &Instance) ->
         tag: None,
         domain: zone,
     };
-    if !template.uses("tag") {
-        return template.name(&values).into_iter().collect();
+    if !pattern.uses(Placeholder::Tag) {
+        return pattern.name(&values).into_iter().collect();
     }
-    instance.tags.iter().filter_map(|tag| template.name(&Values { tag: Some(tag), ..values })).collect()
+    instance.tags.iter().filter_map(|tag| pattern.name(&Values { tag: Some(tag), ..values })).collect()
 }
 
 /// A static record of the name, or what ends the zone above it, keeps the name from being registered.
@@ -119,9 +119,9 @@ fn nameless(instance: &Instance) -> Refusal {
     Refusal::new(Word::BadValue, detail)
 }
 
-fn too_long(template: &Template, error: &NameError) -> Refusal {
+fn too_long(pattern: &Pattern, error: &NameError) -> Refusal {
     let detail =
-        format!("the labels do not fit into a name of the pattern {}: {error}; use shorter ones", template.pattern);
+        format!("the labels do not fit into a name of the pattern {}: {error}; use shorter ones", pattern.text());
     Refusal::new(Word::BadLabel, detail)
 }
 

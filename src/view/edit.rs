@@ -52,9 +52,14 @@ impl<'t> Editor<'t> {
         Self { base, pending: HashMap::with_hasher(base.hasher()) }
     }
 
+    /// The table that the edits are on top of.
+    pub(crate) fn base(&self) -> &'t Table {
+        self.base
+    }
+
     /// Replaces what registrations publish at a name. Where static records stand nothing happens: they win.
-    pub(crate) fn publish(&mut self, zone: u16, name: &Name, published: Published, revision: Revision) {
-        let pending = self.pending(zone, name.as_wire());
+    pub(crate) fn publish(&mut self, zone: u16, name: &[u8], published: Published, revision: Revision) {
+        let pending = self.pending(zone, name);
         if pending.content.flags & STATIC != 0 {
             return;
         }
@@ -68,8 +73,8 @@ impl<'t> Editor<'t> {
     }
 
     /// Adds (with a TTL) or removes (`None`) one PTR record of a set to which many services contribute.
-    pub(crate) fn member(&mut self, zone: u16, name: &Name, rdata: Vec<u8>, ttl: Option<u32>, revision: Revision) {
-        let pending = self.pending(zone, name.as_wire());
+    pub(crate) fn member(&mut self, zone: u16, name: &[u8], rdata: &[u8], ttl: Option<u32>, revision: Revision) {
+        let pending = self.pending(zone, name);
         if pending.content.flags & STATIC == 0 {
             pending.members.insert(rdata.into(), ttl);
             pending.members_revision = pending.members_revision.max(revision);
@@ -79,6 +84,11 @@ impl<'t> Editor<'t> {
     /// Notes that another zone of ours begins right below a name, which therefore exists (RFC 8020).
     pub(crate) fn nest(&mut self, zone: u16, name: &Name) {
         self.pending(zone, name.as_wire()).content.children += 1;
+    }
+
+    /// Notes that so many names exist right below a name, besides those that the table knows.
+    pub(crate) fn adopt(&mut self, zone: u16, name: &[u8], children: u32) {
+        self.pending(zone, name).content.children += children;
     }
 
     /// Puts static records at a name.

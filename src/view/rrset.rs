@@ -368,41 +368,64 @@ impl RrSetBuf {
         set
     }
 
+    /// Adds an SRV record; the addresses of its target come with [`Self::push_glue`], after the last record.
+    pub(crate) fn push_srv(&mut self, ttl: u32, [priority, weight, port]: [u16; 3], target: &[u8]) {
+        let mut rdata = [0; SRV_TARGET + MAX_NAME];
+        for (field, room) in [priority, weight, port].into_iter().zip(rdata.chunks_exact_mut(2)) {
+            room.copy_from_slice(&field.to_be_bytes());
+        }
+        rdata[SRV_TARGET..SRV_TARGET + target.len()].copy_from_slice(target);
+        self.push(ttl, &rdata[..SRV_TARGET + target.len()]);
+    }
+
+    /// Adds the addresses of the targets of an SRV set, in the order of its records.
+    pub(crate) fn push_glue<'a>(&mut self, owner: &[u8], ttl: u32, addresses: impl Iterator<Item = &'a [IpAddr]>) {
+        let start = QNAME_AT + owner.len() + QUESTION_TAIL;
+        let answer = std::mem::take(&mut self.answer);
+        let reachable = start + answer.len() <= MAX_POINTER;
+        let mut at = 0;
+        for addresses in addresses {
+            let end = at + RECORD_HEAD + u16_at(&answer, at + 10) as usize;
+            let target = at + RECORD_HEAD + SRV_TARGET;
+            let pointer = (0xC000 | (start + target) as u16).to_be_bytes();
+            self.push_addresses(if reachable { &pointer } else { &answer[target..end] }, ttl, addresses);
+            at = end;
+        }
+        self.answer = answer;
+    }
+
+    /// Adds a PTR record to a name, which ends in a pointer into the owner where the two share their last labels.
+    pub(crate) fn push_ptr(&mut self, owner: &[u8], ttl: u32, target: &[u8]) {
+        let (kept, pointer) = shared(owner, target);
+        let mut rdata = [0; MAX_NAME + 2];
+        rdata[..kept].copy_from_slice(&target[..kept]);
+        let len = match pointer {
+            None => kept,
+            Some(pointer) => {
+                rdata[kept..kept + 2].copy_from_slice(&pointer.to_be_bytes());
+                kept + 2
+            }
+        };
+        self.push(ttl, &rdata[..len]);
+    }
+
     /// A PTR set to the names, which end in pointers into the owner where they share its last labels.
     pub fn ptr<'a>(owner: &Name, ttl: u32, targets: impl Iterator<Item = &'a Name>) -> Self {
         let mut set = Self::new(Rtype::PTR);
-        for target in targets {
-            set.push(ttl, &compress(owner, target));
-        }
+        targets.for_each(|target| set.push_ptr(owner.as_wire(), ttl, target.as_wire()));
         set
     }
 
     /// An SRV set with the addresses of its targets.
     pub fn srv(owner: &Name, ttl: u32, records: &[Srv<'_>]) -> Self {
         let mut set = Self::new(Rtype::SRV);
-        let start = QNAME_AT + owner.as_wire().len() + QUESTION_TAIL;
-        let mut rdata = Vec::with_capacity(64);
-        let mut targets = Vec::with_capacity(records.len());
-        set.answer.reserve(records.iter().map(|record| RECORD_HEAD + 6 + record.target.as_wire().len()).sum());
-        for record in records {
-            rdata.clear();
-            for field in [record.priority, record.weight, record.port] {
-                rdata.extend_from_slice(&field.to_be_bytes());
-            }
-            targets.push(start + set.answer.len() + RECORD_HEAD + rdata.len());
-            rdata.extend_from_slice(record.target.as_wire());
-            set.push(ttl, &rdata);
+        for Srv { priority, weight, port, target, .. } in records {
+            set.push_srv(ttl, [*priority, *weight, *port], target.as_wire());
         }
         if records.iter().any(|record| record.addresses.is_none()) {
-            set.flags |= FOLLOW;
-            return set;
+            return set.following();
         }
-        let reachable = start + set.answer.len() <= MAX_POINTER;
-        for (record, at) in records.iter().zip(targets) {
-            let pointer = (0xC000 | at as u16).to_be_bytes();
-            let owner = if reachable { &pointer[..] } else { record.target.as_wire() };
-            set.push_addresses(owner, ttl, record.addresses.unwrap_or_default());
-        }
+        set.push_glue(owner.as_wire(), ttl, records.iter().map(|record| record.addresses.unwrap_or_default()));
         set
     }
 
@@ -459,17 +482,23 @@ impl RrSetBuf {
 }
 
 /// `target` in wire format, ending in a pointer to the longest suffix it shares with the question `owner`.
-pub fn compress(owner: &Name, target: &Name) -> Vec<u8> {
-    let (owner, target) = (owner.as_wire(), target.as_wire());
+pub fn compress(owner: &[u8], target: &[u8]) -> Vec<u8> {
+    match shared(owner, target) {
+        (kept, None) => target[..kept].to_vec(),
+        (kept, Some(pointer)) => [&target[..kept], &pointer.to_be_bytes()].concat(),
+    }
+}
+
+/// How much of `target` stays, and the pointer to the longest suffix that it shares with the question `owner`.
+fn shared(owner: &[u8], target: &[u8]) -> (usize, Option<u16>) {
     let mut at = 0;
     while target[at] != 0 {
         if let Some(offset) = suffix_at(owner, &target[at..]) {
-            let pointer = 0xC000 | (QNAME_AT + offset) as u16;
-            return [&target[..at], &pointer.to_be_bytes()].concat();
+            return (at, Some(0xC000 | (QNAME_AT + offset) as u16));
         }
         at += 1 + target[at] as usize;
     }
-    target.to_vec()
+    (target.len(), None)
 }
 
 /// Where the whole name `suffix` starts in `name`, at a label.

@@ -311,6 +311,43 @@ impl ShardBuilder {
         }
     }
 
+    /// A builder with the entries of a shard and room for so many more, of so many octets together.
+    pub(crate) fn on_top_of(base: &Shard, octets: usize, entries: usize) -> Self {
+        let known = u32_le(&base.octets, 4) as usize;
+        let room = if known == 0 { 0 } else { base.octets.len() };
+        let (slots, large) = (Vec::with_capacity(known + entries), Vec::new());
+        let mut builder = Self { entries: Vec::with_capacity(room + octets), slots, large };
+        base.entries().for_each(|(tag, _, entry)| builder.copy(tag, &entry));
+        builder
+    }
+
+    /// Forgets every entry and keeps the room.
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+        self.slots.clear();
+        self.large.clear();
+    }
+
+    /// Octets of the entries so far, large bodies not counted.
+    pub(crate) fn octets(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Names that were added more than once: the shard must not be built.
+    pub(crate) fn twins(&self) -> Vec<Box<[u8]>> {
+        let mut slots = self.slots.clone();
+        slots.sort_unstable();
+        let name = |(_, start): (u32, u32)| &self.entries[start as usize..];
+        let name = |slot| &name(slot)[ENTRY_HEAD..ENTRY_HEAD + name(slot)[11] as usize];
+        let mut twins = Vec::new();
+        for alike in slots.chunk_by(|a, b| a.0 == b.0).filter(|alike| alike.len() > 1) {
+            let mut names: Vec<&[u8]> = alike.iter().map(|slot| name(*slot)).collect();
+            names.sort_unstable();
+            twins.extend(names.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0].into()));
+        }
+        twins
+    }
+
     /// Takes over an unchanged entry.
     pub(crate) fn copy(&mut self, tag: u32, entry: &Entry<'_>) {
         let start = self.entries.len();

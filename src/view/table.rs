@@ -14,6 +14,8 @@ use super::shard::{Entry, Shard};
 
 const CHUNKS: usize = 512;
 const SHARDS: usize = 32;
+/// Shards of a table.
+pub(crate) const ALL_SHARDS: usize = CHUNKS * SHARDS;
 /// Names that [`Table::prefetch`] looks at: a batch of queries.
 const PREFETCHED: usize = 64;
 

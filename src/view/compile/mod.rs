@@ -4,12 +4,17 @@
 //! the view before. Both are functions of their arguments alone: servers with the same configuration, static records
 //! and registry revision get the same content.
 
+mod bulk;
+mod names;
 mod owners;
+mod roster;
+mod service;
 mod statics;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
 use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 
@@ -18,12 +23,9 @@ use super::zone::Extras;
 use super::{ServerFacts, Table, View, Zone, ZoneSource};
 use crate::model::name::parent;
 use crate::model::naming::Naming;
-use crate::model::{Instance, Name, Revision, Service};
+use crate::model::{Name, Revision, Service};
 use crate::registry::{Snapshot, Touched};
 use owners::Owners;
-
-/// How many services are edited before the shards are built: bounds the memory that compiling everything takes.
-const SERVICES_PER_PASS: usize = 8192;
 
 /// Compiles views for one configuration and one set of static records.
 #[derive(Debug, Clone)]
@@ -38,13 +40,17 @@ pub struct Compiler {
     apexes: Arc<Apexes>,
     /// Where each zone ends inside itself.
     cuts: Arc<[statics::Cuts]>,
+    /// For each zone, whether every name in it is its own: it has no cuts, and no other zone of ours lies in it.
+    undivided: Arc<[bool]>,
+    /// Whether some zone has the PTR records of registered addresses.
+    has_reverse: bool,
     /// What each zone has besides its entries.
     extras: Arc<[Extras]>,
 }
 
 /// Numbers of zones by their apex.
 #[derive(Debug)]
-struct Apexes(HashMap<Box<[u8]>, u16>);
+struct Apexes(HashMap<Box<[u8]>, u16, FixedState>);
 
 impl Apexes {
     /// The deepest zone that a whole, lower-case name lies in.
@@ -68,11 +74,17 @@ impl Compiler {
         sources.dedup_by(|a, b| a.apex == b.apex);
         let numbered = || sources.iter().enumerate().map(|(number, source)| (number as u16, source));
         let apexes = Apexes(numbered().map(|(number, source)| (source.apex.as_wire().into(), number)).collect());
-        let cuts = sources.iter().map(statics::cuts).collect();
+        let cuts: Arc<[statics::Cuts]> = sources.iter().map(statics::cuts).collect();
+        // In the order of names, those within a zone follow it.
+        let is_divided = |number: usize| {
+            sources.get(number + 1).is_some_and(|next| next.apex.is_within(&sources[number].apex))
+        };
+        let undivided = cuts.iter().enumerate().map(|(number, cuts)| cuts.is_empty() && !is_divided(number)).collect();
+        let has_reverse = sources.iter().any(|source| source.reverse);
         let extras = numbered().map(|(number, source)| statics::extras(number, source, &apexes)).collect();
         let (server, apexes) = (Arc::new(server), Arc::new(apexes));
         let (sources, allow_query) = (sources.into(), Arc::default());
-        Self { sources, naming, server, seed, minimal: false, allow_query, apexes, cuts, extras }
+        Self { sources, naming, server, seed, minimal: false, allow_query, apexes, cuts, undivided, has_reverse, extras }
     }
 
     /// Lets only clients of these prefixes ask about these zones.
@@ -93,17 +105,9 @@ impl Compiler {
 
     /// Everything, from a snapshot; `changed` says for each dynamic zone when its content last changed.
     pub fn full(&self, snapshot: &Snapshot, changed: &[(Name, Revision)]) -> View {
-        let mut table = self.compile_browse(self.compile_statics(&Table::empty(self.seed), |_| true));
-        let mut services = snapshot.services.values().peekable();
-        while services.peek().is_some() {
-            let mut editor = Editor::new(&table);
-            for service in services.by_ref().take(SERVICES_PER_PASS) {
-                let instances: Vec<Instance> = service.instances.iter().collect();
-                let instances = instances.iter().map(|instance| (None, Some(instance)));
-                self.edit_service(&mut editor, None, Some(service), instances, Revision::default());
-            }
-            table = editor.finish().table;
-        }
+        let base = self.compile_browse(self.compile_statics(&Table::empty(self.seed), |_| true));
+        let services: Vec<&Service> = snapshot.services.values().map(AsRef::as_ref).collect();
+        let table = bulk::compile(self, &base, &services, bulk::threads(services.len()));
         self.view(snapshot.revision, table, changed, true)
     }
 
@@ -125,11 +129,8 @@ impl Compiler {
         let mut editor = Editor::new(&view.table);
         for (name, (revision, ids)) in services {
             let (old, new) = (before.service(name).map(Arc::as_ref), after.service(name).map(Arc::as_ref));
-            let ids = if declared_ttl(old) == declared_ttl(new) { ids } else { all_ids(old, new) };
-            let instance = |service: Option<&'_ Service>, id| service.and_then(|service| service.instance(id));
-            let pairs: Vec<_> = ids.iter().map(|id| (instance(old, id), instance(new, id))).collect();
-            let pairs = pairs.iter().map(|(old, new)| (old.as_deref(), new.as_deref()));
-            self.edit_service(&mut editor, old, new, pairs, revision);
+            let ids = (declared_ttl(old) == declared_ttl(new)).then_some(&ids);
+            self.edit_service(&mut editor, old, new, ids, revision);
         }
         let edited = editor.finish();
         let mut zones = view.zones.to_vec();
@@ -206,73 +207,20 @@ impl Compiler {
 
     fn compile_browse(&self, table: Table) -> Table {
         let mut editor = Editor::new(&table);
-        for (number, source) in self.registration_zones() {
-            let names = Owners::new(self, number, source).browse();
-            for (name, set) in names.into_iter().filter(|(name, _)| self.publishes_at(number, name)) {
-                editor.publish(
-                    number,
-                    &name,
-                    Published { sets: vec![set], ..Published::default() },
-                    Revision::default(),
-                );
+        for owners in self.owners() {
+            let names = owners.browse().into_iter();
+            for (name, set) in names.filter(|(name, _)| self.publishes_at(owners.zone, name.as_wire())) {
+                let published = Published { sets: vec![set], ..Published::default() };
+                editor.publish(owners.zone, name.as_wire(), published, Revision::default());
             }
         }
         editor.finish().table
     }
 
-    /// Edits the names of one service: what `old` published goes, what `new` publishes comes.
-    fn edit_service<'s>(
-        &self,
-        editor: &mut Editor<'_>,
-        old: Option<&Service>,
-        new: Option<&Service>,
-        instances: impl Iterator<Item = (Option<&'s Instance>, Option<&'s Instance>)>,
-        revision: Revision,
-    ) {
-        let instances: Vec<_> = instances.collect();
-        let Some(service) = new.or(old) else { return };
-        for (number, source) in self.registration_zones() {
-            let owners = Owners::new(self, number, source);
-            let names = Owners::new(self, number, source).names_only();
-            let mut gone = old.map(|old| names.of_service(old)).unwrap_or_default();
-            let mut come = new.map(|new| owners.of_service(new)).unwrap_or_default();
-            for (old, new) in &instances {
-                gone.extend(old.map(|old| names.of_instance(service, old)).unwrap_or_default());
-                come.extend(new.map(|new| owners.of_instance(service, new)).unwrap_or_default());
-            }
-            self.replace(editor, number, gone, come, revision);
-        }
-    }
-
-    fn replace(
-        &self,
-        editor: &mut Editor<'_>,
-        zone: u16,
-        gone: owners::Content,
-        come: owners::Content,
-        revision: Revision,
-    ) {
-        let left = gone.names.keys().filter(|name| !come.names.contains_key(*name));
-        for name in left.filter(|name| self.publishes_at(zone, name)) {
-            editor.publish(zone, name, Published::default(), revision);
-        }
-        let left = gone.members.iter().filter(|member| !come.members.contains(member));
-        for member in left.filter(|member| self.publishes_at(member.zone, &member.owner)) {
-            editor.member(member.zone, &member.owner, member.rdata.clone(), None, revision);
-        }
-        for (name, published) in come.names.into_iter().filter(|(name, _)| self.publishes_at(zone, name)) {
-            editor.publish(zone, &name, published, revision);
-        }
-        for member in come.members {
-            if self.publishes_at(member.zone, &member.owner) {
-                editor.member(member.zone, &member.owner, member.rdata, Some(member.ttl), revision);
-            }
-        }
-    }
-
-    fn registration_zones(&self) -> impl Iterator<Item = (u16, &ZoneSource)> {
-        let numbered = self.sources.iter().enumerate().map(|(number, source)| (number as u16, source));
-        numbered.filter(|(_, source)| source.registrations)
+    /// The zones in which services are published.
+    fn owners(&self) -> impl Iterator<Item = Owners<'_>> {
+        let numbers = (0..self.sources.len()).filter(|number| self.sources[*number].registrations);
+        numbers.map(|number| Owners::new(self, number as u16))
     }
 
     /// The deepest zone that a name lies in.
@@ -280,20 +228,19 @@ impl Compiler {
         self.apexes.zone_of(name.as_wire())
     }
 
-    /// Whether a zone is the one to answer a name: no deeper zone of ours is, and it does not end at or above it.
-    fn publishes_at(&self, zone: u16, name: &Name) -> bool {
-        let (cuts, apex) = (&self.cuts[zone as usize], &self.sources[zone as usize].apex);
-        let is_cut =
-            cuts.contains(name.as_wire()) || statics::cut_above(name.as_wire(), apex.as_wire(), cuts).is_some();
-        !is_cut && self.zone_number(name) == Some(zone)
+    /// Whether a zone is the one to answer a name in it: no deeper zone of ours is, and it does not end at or above the
+    /// name.
+    fn publishes_at(&self, zone: u16, name: &[u8]) -> bool {
+        let number = usize::from(zone);
+        if self.undivided[number] {
+            return true;
+        }
+        let (cuts, apex) = (&self.cuts[number], &self.sources[number].apex);
+        let is_cut = cuts.contains(name) || statics::cut_above(name, apex.as_wire(), cuts).is_some();
+        !is_cut && self.apexes.zone_of(name) == Some(zone)
     }
 }
 
 fn declared_ttl(service: Option<&Service>) -> Option<u32> {
     service.and_then(|service| service.row.declaration.as_ref()).and_then(|declared| declared.ttl)
-}
-
-/// The instances of both: every name of theirs has the service's TTL.
-fn all_ids<'s>(old: Option<&'s Service>, new: Option<&'s Service>) -> BTreeSet<&'s str> {
-    old.into_iter().chain(new).flat_map(|service| service.instances.refs()).map(|instance| instance.id).collect()
 }

@@ -1,64 +1,38 @@
 //! What a service and its instances publish in one zone: owner names and their sets.
+//!
+//! First the names are listed, cheaply ([`Owners::list_shared`], [`Owners::list_own`]); then whoever listed them asks for
+//! the content of those that it wants.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::HashSet;
 use std::net::IpAddr;
 
+use foldhash::fast::FixedState;
+
 use super::Compiler;
-use crate::model::naming::{Publishes, Template, Values};
-use crate::model::service::split_remembered;
-use crate::model::{Declaration, Endpoint, Instance, Name, Service};
+use super::names::{Names, What};
+use super::roster::Roster;
+use crate::model::naming::{NameBuf, Pattern, Placeholder, Publishes, Values};
+use crate::model::{Declaration, Endpoint, Instance, Name, Rtype, Service};
 use crate::view::edit::Published;
-use crate::view::rrset::{RrSetBuf, Srv, compress};
+use crate::view::rrset::RrSetBuf;
 use crate::view::zone::ZoneSource;
 
 /// Owner names of one zone.
+#[derive(Clone, Copy)]
 pub(super) struct Owners<'c> {
     compiler: &'c Compiler,
-    zone: u16,
-    source: &'c ZoneSource,
-    /// Sets are left out: of what goes, only the names are asked.
-    names_only: bool,
-}
-
-/// Names and shared records that come from one service or instance.
-#[derive(Default)]
-pub(super) struct Content {
-    pub(super) names: BTreeMap<Name, Published>,
-    pub(super) members: BTreeSet<Member>,
-}
-
-/// A PTR record in a set to which many services contribute.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Member {
     pub(super) zone: u16,
-    pub(super) owner: Name,
-    pub(super) rdata: Vec<u8>,
-    pub(super) ttl: u32,
-}
-
-/// What selects the instances of a name: protocol, site and tag, as far as its template uses them.
-type Key<'s> = (Option<&'s str>, Option<&'s str>, Option<&'s str>);
-
-impl Content {
-    pub(super) fn extend(&mut self, other: Content) {
-        self.names.extend(other.names);
-        self.members.extend(other.members);
-    }
+    source: &'c ZoneSource,
 }
 
 impl<'c> Owners<'c> {
-    pub(super) fn new(compiler: &'c Compiler, zone: u16, source: &'c ZoneSource) -> Self {
-        Self { compiler, zone, source, names_only: false }
-    }
-
-    /// The same names, without their sets.
-    pub(super) fn names_only(self) -> Self {
-        Self { names_only: true, ..self }
+    pub(super) fn new(compiler: &'c Compiler, zone: u16) -> Self {
+        Self { compiler, zone, source: &compiler.sources[usize::from(zone)] }
     }
 
     /// The PTR records that lead a DNS-SD browser to the zone (RFC 6763 section 11).
     pub(super) fn browse(&self) -> Vec<(Name, RrSetBuf)> {
-        let names = self.templates(Publishes::Browse).filter_map(|template| self.fixed(template));
+        let names = self.patterns(Publishes::Browse).filter_map(|pattern| self.fixed(pattern));
         names
             .map(|name| {
                 let set = RrSetBuf::ptr(&name, self.source.ttl, std::iter::once(&self.source.apex));
@@ -67,152 +41,171 @@ impl<'c> Owners<'c> {
             .collect()
     }
 
-    /// Names that the service's instances share.
-    pub(super) fn of_service(&self, service: &Service) -> Content {
-        let mut content = Content::default();
-        let serving: Vec<Instance> = service.serving().map(|instance| instance.to_instance()).collect();
-        for template in self.compiler.naming.templates() {
-            if matches!(template.publishes, Publishes::Service | Publishes::Addresses | Publishes::Subtype) {
-                self.add_shared(&mut content, service, &serving, template);
-            }
-        }
-        let protos: BTreeSet<&str> = serving.iter().map(|instance| &*instance.proto).collect();
-        for proto in protos {
-            self.add_types(&mut content, service, proto);
-        }
-        content
-    }
-
-    /// Names of one instance alone; nothing unless it serves.
-    pub(super) fn of_instance(&self, service: &Service, instance: &Instance) -> Content {
-        let mut content = Content::default();
-        if !instance.is_serving() {
-            return content;
-        }
-        let ttl = self.ttl(service);
-        let values = self.values(service, instance);
-        for template in self.compiler.naming.templates() {
-            if !matches!(template.publishes, Publishes::Host | Publishes::Instance) {
+    /// Lists the names that the service's instances share.
+    pub(super) fn list_shared(&self, roster: &mut Roster<'_>, names: &mut Names<'_>) {
+        let all = if tiers(roster.service).is_empty() { None } else { self.source.apex.child(b"all").ok() };
+        for pattern in self.compiler.naming.patterns() {
+            if !matches!(pattern.publishes, Publishes::Service | Publishes::Addresses | Publishes::Subtype) {
                 continue;
             }
-            let Some(Ok(name)) = template.name(&values) else { continue };
-            let sets = match (template.publishes, &instance.endpoint) {
-                (Publishes::Instance, _) | (_, Endpoint::Addresses(_)) if self.names_only => Vec::new(),
-                (Publishes::Host, Endpoint::Addresses(addresses)) => RrSetBuf::addresses(ttl, addresses.iter()),
-                (Publishes::Instance, _) => self.instance_sets(service, instance, &name),
-                _ => continue,
-            };
-            content.names.insert(name, Published { sets, ..Published::default() });
-        }
-        if let Endpoint::Addresses(addresses) = &instance.endpoint {
-            addresses.iter().for_each(|address| self.add_reverse(&mut content, service, instance, *address));
-        }
-        content
-    }
-
-    fn add_shared(&self, content: &mut Content, service: &Service, serving: &[Instance], template: &Template) {
-        for (key, instances) in self.groups(service, serving, template) {
-            let tiered = key.1.is_none().then(|| preferred(service, &instances)).flatten();
-            self.add_group(content, service, template, &self.source.apex, key, tiered.as_deref().unwrap_or(&instances));
-            if key.1.is_none() && !tiers(service).is_empty() {
-                let Ok(all) = self.source.apex.child(b"all") else { continue };
-                self.add_group(content, service, template, &all, key, &instances);
-            }
-        }
-    }
-
-    /// The serving instances for each combination that the template tells apart; known combinations may be empty.
-    fn groups<'s>(
-        &self,
-        service: &'s Service,
-        serving: &'s [Instance],
-        template: &Template,
-    ) -> BTreeMap<Key<'s>, Vec<&'s Instance>> {
-        let (by_proto, by_site) = (template.uses("proto"), template.uses("site"));
-        let by_tag = template.uses("tag");
-        let mut groups: BTreeMap<Key<'s>, Vec<&Instance>> = BTreeMap::new();
-        let key =
-            |proto: &'s str, site: Option<&'s str>, tag| (by_proto.then_some(proto), site.filter(|_| by_site), tag);
-        if !by_tag {
-            for (proto, site) in known(service) {
-                groups.entry(key(proto, site, None)).or_default();
-            }
-        }
-        for instance in serving {
-            let (proto, site) = (&*instance.proto, instance.site.as_deref());
-            let tags: Vec<Option<&str>> = match by_tag {
-                true => instance.tags.iter().map(|tag| Some(&**tag)).collect(),
-                false => vec![None],
-            };
-            tags.into_iter().for_each(|tag| groups.entry(key(proto, site, tag)).or_default().push(instance));
-        }
-        groups
-    }
-
-    fn add_group(
-        &self,
-        content: &mut Content,
-        service: &Service,
-        template: &Template,
-        domain: &Name,
-        (proto, site, tag): Key<'_>,
-        instances: &[&Instance],
-    ) {
-        let values = Values { service: &service.name, proto, site, instance: None, tag, domain };
-        let Some(Ok(name)) = template.name(&values) else { return };
-        if self.names_only {
-            content.names.insert(name, Published::default());
-            return;
-        }
-        let (ttl, mut sets) = (self.ttl(service), Vec::new());
-        if !instances.is_empty() {
-            match template.publishes {
-                Publishes::Addresses => sets.extend(RrSetBuf::addresses(ttl, addresses(instances).iter())),
-                _ => {
-                    sets.extend(self.srv(service, instances, &name));
-                    sets.extend(self.instance_pointers(service, instances, &name));
+            for number in roster.group_by(pattern) {
+                let what = |whole| What::Group { publishes: pattern.publishes, number: number as u32, whole };
+                self.list(roster, pattern, &self.source.apex, number, what(false), names);
+                if let Some(all) = all.as_ref().filter(|_| !pattern.uses(Placeholder::Site)) {
+                    self.list(roster, pattern, all, number, what(true), names);
                 }
             }
         }
-        if template.publishes != Publishes::Subtype {
+    }
+
+    fn list(
+        &self,
+        roster: &Roster<'_>,
+        pattern: &Pattern,
+        domain: &Name,
+        group: usize,
+        what: What,
+        names: &mut Names<'_>,
+    ) {
+        let (key, _) = roster.group(group);
+        let (proto, site, tag) = (key.proto, key.site, key.tag);
+        let values = Values { service: &roster.service.name, proto, site, instance: None, tag, domain };
+        self.put(pattern, &values, what, names);
+    }
+
+    /// Lists the names of one serving instance alone, by its place in the roster.
+    pub(super) fn list_own(&self, roster: &Roster<'_>, number: usize, names: &mut Names<'_>) {
+        let instance = roster.serving()[number];
+        let has_addresses = matches!(instance.endpoint, Endpoint::Addresses(_));
+        let values = self.values(roster.service, instance);
+        for pattern in self.compiler.naming.patterns() {
+            let publishes = pattern.publishes;
+            if publishes == Publishes::Instance || publishes == Publishes::Host && has_addresses {
+                let what = What::Instance { publishes, number: number as u32 };
+                self.put(pattern, &values, what, names);
+            }
+        }
+    }
+
+    fn put(&self, pattern: &Pattern, values: &Values<'_>, what: What, names: &mut Names<'_>) {
+        let mut name = NameBuf::default();
+        let Some(Ok(())) = pattern.write(values, &mut name) else { return };
+        if self.compiler.publishes_at(self.zone, name.as_wire()) {
+            names.put(name.as_wire(), pattern.own_above(), what);
+        }
+    }
+
+    /// What stands at a listed name.
+    pub(super) fn content(&self, roster: &Roster<'_>, name: &[u8], what: What) -> Published {
+        match what {
+            What::Above => Published::default(),
+            What::Group { publishes, number, whole } => {
+                self.of_group(roster, name, publishes, number as usize, whole)
+            }
+            What::Instance { publishes, number } => {
+                let instance = roster.serving()[number as usize];
+                let sets = match (publishes, &instance.endpoint) {
+                    (Publishes::Host, Endpoint::Addresses(addresses)) => {
+                        RrSetBuf::addresses(self.ttl(roster.service), addresses.iter())
+                    }
+                    _ => self.instance_sets(roster.service, instance, name),
+                };
+                Published { sets, ..Published::default() }
+            }
+        }
+    }
+
+    fn of_group(
+        &self,
+        roster: &Roster<'_>,
+        name: &[u8],
+        publishes: Publishes,
+        number: usize,
+        whole: bool,
+    ) -> Published {
+        let service = roster.service;
+        let (key, members) = roster.group(number);
+        let tier = if whole || key.site.is_some() { None } else { preferred(service, members) };
+        let members = tier.as_deref().unwrap_or(members);
+        let (ttl, mut sets) = (self.ttl(service), Vec::with_capacity(2));
+        match publishes {
+            Publishes::Addresses => sets.extend(self.addresses(ttl, members)),
+            _ if members.is_empty() => {}
+            _ => {
+                sets.extend(self.srv(service, members, name));
+                sets.extend(self.instance_pointers(service, members, name));
+            }
+        }
+        if publishes != Publishes::Subtype {
             sets.extend(facts(ttl, service.row.declaration.as_deref()));
         }
-        let note = if instances.is_empty() { nobody(service, site) } else { String::new() };
-        content.names.insert(name, Published { sets, known: true, note });
+        let note = if members.is_empty() { nobody(service, key.site) } else { String::new() };
+        Published { sets, known: true, note }
     }
 
     /// SRV of the instances, each with a target of its own; `None` when the naming gives none of them a target.
-    fn srv(&self, service: &Service, instances: &[&Instance], owner: &Name) -> Option<RrSetBuf> {
-        let records: Vec<Srv<'_>> =
-            instances.iter().filter_map(|instance| self.srv_record(service, instance)).collect();
-        (!records.is_empty()).then(|| RrSetBuf::srv(owner, self.ttl(service), &records))
+    fn srv(&self, service: &Service, instances: &[&Instance], owner: &[u8]) -> Option<RrSetBuf> {
+        let (ttl, mut set) = (self.ttl(service), RrSetBuf::new(Rtype::SRV));
+        let mut host = NameBuf::default();
+        let mut glue: Vec<Option<&[IpAddr]>> = Vec::with_capacity(instances.len());
+        for instance in instances {
+            let fields = [instance.priority, instance.weight, instance.port];
+            match &instance.endpoint {
+                Endpoint::Host(host) => {
+                    set.push_srv(ttl, fields, host.as_wire());
+                    glue.push(None);
+                }
+                Endpoint::Addresses(addresses) if self.write_host(service, instance, &mut host) => {
+                    set.push_srv(ttl, fields, host.as_wire());
+                    glue.push(Some(addresses));
+                }
+                Endpoint::Addresses(_) => {}
+            }
+        }
+        match glue.as_slice() {
+            [] => return None,
+            glue if glue.contains(&None) => set = set.following(),
+            glue => set.push_glue(owner, ttl, glue.iter().copied().flatten()),
+        }
+        Some(set)
     }
 
-    fn srv_record<'i>(&self, service: &Service, instance: &'i Instance) -> Option<Srv<'i>> {
-        let (target, addresses) = match &instance.endpoint {
-            Endpoint::Host(host) => (host.clone(), None),
-            Endpoint::Addresses(addresses) => (self.host(service, instance)?, Some(&**addresses)),
-        };
-        let Instance { priority, weight, port, .. } = *instance;
-        Some(Srv { priority, weight, port, target, addresses })
+    /// A and AAAA of every address of the instances once, in the order of the instances.
+    fn addresses(&self, ttl: u32, instances: &[&Instance]) -> Vec<RrSetBuf> {
+        let all = instances.iter().flat_map(|instance| match &instance.endpoint {
+            Endpoint::Addresses(addresses) => addresses.iter(),
+            Endpoint::Host(_) => [].iter(),
+        });
+        if let [_] = instances {
+            return RrSetBuf::addresses(ttl, all);
+        }
+        let hasher = FixedState::with_seed(self.compiler.seed);
+        let mut seen = HashSet::with_capacity_and_hasher(instances.len(), hasher);
+        RrSetBuf::addresses(ttl, all.filter(|address| seen.insert(**address)))
     }
 
     /// PTR to the DNS-SD names of the instances, if the naming has such names.
-    fn instance_pointers(&self, service: &Service, instances: &[&Instance], owner: &Name) -> Option<RrSetBuf> {
-        let template = self.templates(Publishes::Instance).next()?;
-        let names = instances.iter().filter_map(|instance| template.name(&self.values(service, instance))?.ok());
-        let names: Vec<Name> = names.collect();
-        (!names.is_empty()).then(|| RrSetBuf::ptr(owner, self.ttl(service), names.iter()))
+    fn instance_pointers(&self, service: &Service, instances: &[&Instance], owner: &[u8]) -> Option<RrSetBuf> {
+        let pattern = self.patterns(Publishes::Instance).next()?;
+        let (ttl, mut set) = (self.ttl(service), RrSetBuf::new(Rtype::PTR));
+        let mut name = NameBuf::default();
+        for instance in instances {
+            if let Some(Ok(())) = pattern.write(&self.values(service, instance), &mut name) {
+                set.push_ptr(owner, ttl, name.as_wire());
+            }
+        }
+        (set.count > 0).then_some(set)
     }
 
     /// SRV and TXT of one instance's DNS-SD name; the TXT record is there even if empty (RFC 6763 section 6.1).
-    fn instance_sets(&self, service: &Service, instance: &Instance, owner: &Name) -> Vec<RrSetBuf> {
+    fn instance_sets(&self, service: &Service, instance: &Instance, owner: &[u8]) -> Vec<RrSetBuf> {
         let pairs: Vec<String> = instance.metadata.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let txt = RrSetBuf::txt(self.ttl(service), pairs.iter().map(String::as_bytes));
         self.srv(service, &[instance], owner).into_iter().chain([txt]).collect()
     }
 
-    fn add_types(&self, content: &mut Content, service: &Service, proto: &str) {
+    /// The names that list every type of service, and the name of this service's type that they point to.
+    pub(super) fn types(&self, service: &Service, proto: &str, mut each: impl FnMut(&[u8], &[u8], u32)) {
         let values = Values {
             service: &service.name,
             proto: Some(proto),
@@ -221,28 +214,43 @@ impl<'c> Owners<'c> {
             tag: None,
             domain: &self.source.apex,
         };
-        let kind = self.templates(Publishes::Service).find_map(|template| template.name(&values)?.ok());
-        let Some(kind) = kind else { return };
-        for owner in self.templates(Publishes::Types).filter_map(|template| self.fixed(template)) {
-            let rdata = compress(&owner, &kind);
-            content.members.insert(Member { zone: self.zone, owner, rdata, ttl: self.source.ttl });
-        }
-    }
-
-    fn add_reverse(&self, content: &mut Content, service: &Service, instance: &Instance, address: IpAddr) {
-        let owner = reverse_name(address);
-        let Some(zone) = self.compiler.zone_number(&owner) else { return };
-        if !self.compiler.sources[zone as usize].reverse {
+        let mut kind = NameBuf::default();
+        let mut kinds = self.patterns(Publishes::Service);
+        if !kinds.any(|pattern| matches!(pattern.write(&values, &mut kind), Some(Ok(())))) {
             return;
         }
-        if let Some(host) = self.host(service, instance) {
-            let rdata = compress(&owner, &host);
-            content.members.insert(Member { zone, owner, rdata, ttl: self.ttl(service) });
+        for owner in self.patterns(Publishes::Types).filter_map(|pattern| self.fixed(pattern)) {
+            if self.compiler.publishes_at(self.zone, owner.as_wire()) {
+                each(owner.as_wire(), kind.as_wire(), self.source.ttl);
+            }
         }
     }
 
-    fn host(&self, service: &Service, instance: &Instance) -> Option<Name> {
-        self.compiler.naming.host(&self.values(service, instance))
+    /// The zone that has the reverse name of each address of a serving instance, the address, and the host.
+    pub(super) fn reverses(
+        &self,
+        service: &Service,
+        instance: &Instance,
+        mut each: impl FnMut(u16, IpAddr, &NameBuf, &[u8], u32),
+    ) {
+        let Endpoint::Addresses(addresses) = &instance.endpoint else { return };
+        let mut host = NameBuf::default();
+        if !self.compiler.has_reverse || !self.write_host(service, instance, &mut host) {
+            return;
+        }
+        for address in addresses {
+            let owner = NameBuf::reverse(*address);
+            let zone = self.compiler.apexes.zone_of(owner.as_wire());
+            if let Some(zone) = zone.filter(|zone| self.compiler.sources[usize::from(*zone)].reverse) {
+                if self.compiler.publishes_at(zone, owner.as_wire()) {
+                    each(zone, *address, &owner, host.as_wire(), self.ttl(service));
+                }
+            }
+        }
+    }
+
+    fn write_host(&self, service: &Service, instance: &Instance, into: &mut NameBuf) -> bool {
+        self.compiler.naming.write_host(&self.values(service, instance), into)
     }
 
     fn values<'v>(&'v self, service: &'v Service, instance: &'v Instance) -> Values<'v> {
@@ -256,32 +264,21 @@ impl<'c> Owners<'c> {
         }
     }
 
-    /// The name of a template that depends on nothing but the zone.
-    fn fixed(&self, template: &Template) -> Option<Name> {
+    /// The name of a pattern that depends on nothing but the zone.
+    fn fixed(&self, pattern: &Pattern) -> Option<Name> {
         let values =
             Values { service: "", proto: None, site: None, instance: None, tag: None, domain: &self.source.apex };
-        template.name(&values)?.ok()
+        pattern.name(&values)?.ok()
     }
 
-    fn templates(&self, publishes: Publishes) -> impl Iterator<Item = &'c Template> + use<'c> {
-        let templates = self.compiler.naming.templates().iter();
-        templates.filter(move |template| template.publishes == publishes)
+    fn patterns(&self, publishes: Publishes) -> impl Iterator<Item = &'c Pattern> + use<'c> {
+        let patterns = self.compiler.naming.patterns().iter();
+        patterns.filter(move |pattern| pattern.publishes == publishes)
     }
 
     fn ttl(&self, service: &Service) -> u32 {
         service.row.declaration.as_ref().and_then(|declared| declared.ttl).unwrap_or(self.source.ttl)
     }
-}
-
-/// Protocols and sites under which the service is known, whether somebody serves there or not.
-fn known(service: &Service) -> BTreeSet<(&str, Option<&str>)> {
-    let mut known: BTreeSet<(&str, Option<&str>)> =
-        service.row.remembered.keys().map(|key| split_remembered(key)).collect();
-    if let Some(declared) = &service.row.declaration {
-        known.insert((declared.proto.as_deref().unwrap_or("tcp"), None));
-    }
-    known.extend(service.instances.places().into_keys());
-    known
 }
 
 fn tiers(service: &Service) -> &[Vec<String>] {
@@ -297,16 +294,6 @@ fn preferred<'i>(service: &Service, instances: &[&'i Instance]) -> Option<Vec<&'
         instances.iter().filter(in_tier).copied().collect::<Vec<_>>()
     });
     candidates.find(|tier| tier.len() >= enough)
-}
-
-/// Every address of the instances once, in the order of the instances.
-fn addresses(instances: &[&Instance]) -> Vec<IpAddr> {
-    let mut seen = BTreeSet::new();
-    let all = instances.iter().flat_map(|instance| match &instance.endpoint {
-        Endpoint::Addresses(addresses) => addresses.iter(),
-        Endpoint::Host(_) => [].iter(),
-    });
-    all.filter(|address| seen.insert(**address)).copied().collect()
 }
 
 /// What the owner declared, as key=value; nothing when nothing was.
@@ -331,19 +318,4 @@ fn nobody(service: &Service, site: Option<&str>) -> String {
         (None, None) => format!("nobody serves {}: no instance has registered", service.name),
         (Some(site), _) => format!("nobody serves {} in {site}", service.name),
     }
-}
-
-/// The owner of an address's PTR record (RFC 1035 section 3.5, RFC 3596 section 2.5).
-pub(crate) fn reverse_name(address: IpAddr) -> Name {
-    let text = match address {
-        IpAddr::V4(v4) => {
-            let [a, b, c, d] = v4.octets();
-            format!("{d}.{c}.{b}.{a}.in-addr.arpa.")
-        }
-        IpAddr::V6(v6) => {
-            let nibbles = v6.octets().into_iter().rev().flat_map(|octet| [octet & 15, octet >> 4]);
-            nibbles.map(|nibble| format!("{nibble:x}.")).collect::<String>() + "ip6.arpa."
-        }
-    };
-    Name::parse_absolute(&text).expect("reverse names are short and made of digits")
 }

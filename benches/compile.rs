@@ -1,0 +1,131 @@
+//! Seconds and memory that compiling everything takes, and microseconds per transition on top of it, without network
+//! and disk: `cargo bench --bench compile -- [INSTANCES] [--reverse]`.
+//!
+//! Services have ten instances of one address each, as in `benches/workload.py`. With `--reverse` the addresses have a
+//! reverse zone, so that there is one more name for each. Resident memory is the process's: before compiling, after, and
+//! the most that it ever was until then; the registry is a part of all three.
+
+#![allow(missing_docs, clippy::print_stdout)] // a program that prints a table
+#![allow(clippy::disallowed_methods)] // because time is what it measures
+
+#[path = "../tests/support/instance.rs"]
+mod instance;
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use zonebeat::model::naming::Naming;
+use zonebeat::model::service::ServiceRow;
+use zonebeat::model::{Instance, Name, Record, Revision, Rtype, Service};
+use zonebeat::registry::{Snapshot, Touched};
+use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
+
+const PER_SERVICE: usize = 10;
+/// Transitions that are timed for each size of a batch.
+const TRANSITIONS: usize = 4000;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let count = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(100_000);
+    let reverse = arguments.iter().any(|argument| argument == "--reverse");
+    let services = (count / PER_SERVICE).max(1);
+    let (compiler, snapshot) = (compiler(reverse), snapshot(services));
+    let before = resident("VmRSS:");
+    let start = Instant::now();
+    let view = compiler.full(&snapshot, &[]);
+    let took = start.elapsed();
+    let (after, most) = (resident("VmRSS:"), resident("VmHWM:"));
+    let (names, octets) = (view.table.names(), view.table.size());
+    let instances = services * PER_SERVICE;
+    println!("{instances} instances, {names} names: compiled in {:.3} s", took.as_secs_f64());
+    println!("view: {octets} octets, {} per instance", octets / instances);
+    println!(
+        "resident: {before:.1} MiB before, {after:.1} after, {most:.1} at most; {:.2} octets at the peak for each octet of the view",
+        (most - before) * 1_048_576.0 / octets as f64
+    );
+    show_transitions(&compiler, view, snapshot, services);
+}
+
+/// Each transition changes the port of one instance; what was compiled before is dropped, as in the server.
+fn show_transitions(compiler: &Compiler, mut view: View, mut snapshot: Snapshot, services: usize) {
+    println!("{:<26}{:>14}", "transitions at once", "us/transition");
+    let mut number = 0;
+    for batch in [1, 10, 100, 1000] {
+        let mut spent = 0;
+        for _ in 0..TRANSITIONS / batch {
+            let mut after = snapshot.clone();
+            let touched: Vec<_> = (0..batch)
+                .map(|_| {
+                    number += 1;
+                    change(&mut after, random(number) % services, number)
+                })
+                .collect();
+            let start = Instant::now();
+            view = compiler.update(&view, &snapshot, &after, &touched).0;
+            spent += start.elapsed().as_nanos();
+            snapshot = after;
+        }
+        println!("{batch:<26}{:>14.1}", spent as f64 / 1e3 / (TRANSITIONS / batch * batch) as f64);
+    }
+}
+
+fn change(snapshot: &mut Snapshot, service: usize, number: usize) -> Touched {
+    let name: Arc<str> = label(service).into();
+    let entry = Arc::make_mut(snapshot.services.get_mut(&name).expect("it is there"));
+    let instance = &mut entry.instances[number % PER_SERVICE];
+    Arc::make_mut(instance).port ^= 0x4000;
+    Touched { service: name, instance: Some(instance.id.clone()), revision: Revision(number as u64 + 2) }
+}
+
+fn compiler(reverse: bool) -> Compiler {
+    let mut sources = vec![source("sd.test", true)];
+    sources.extend(reverse.then(|| source("18.198.in-addr.arpa", false)));
+    sources.extend(reverse.then(|| source("19.198.in-addr.arpa", false)));
+    let server = ServerFacts { udp_size: 1232, ..ServerFacts::default() };
+    Compiler::new(sources, Naming::new(&["plain".into()], &[]).expect("a preset"), server, 7)
+}
+
+fn source(apex: &str, registrations: bool) -> ZoneSource {
+    let apex = Name::parse_absolute(apex).expect("a name");
+    let mut soa = [apex.as_wire(), apex.as_wire()].concat();
+    soa.extend([0u32, 3600, 600, 86400, 5].iter().flat_map(|number| number.to_be_bytes()));
+    let record = |rtype, rdata: &[u8]| Record { owner: apex.clone(), rtype, ttl: 3600, rdata: rdata.into() };
+    let records = vec![record(Rtype::SOA, &soa), record(Rtype::NS, apex.as_wire())];
+    ZoneSource { apex, records, registrations, reverse: !registrations, ttl: 30, readable: true }
+}
+
+fn snapshot(services: usize) -> Snapshot {
+    let mut snapshot = Snapshot { revision: Revision(1), ..Snapshot::default() };
+    for number in 0..services {
+        let instances = (0..PER_SERVICE).map(|id| Arc::new(instance(id, number * PER_SERVICE + id))).collect();
+        let service = Service { name: label(number).into(), row: ServiceRow::default(), instances };
+        snapshot.services.insert_mut(service.name.clone(), Arc::new(service));
+    }
+    snapshot
+}
+
+fn instance(id: usize, number: usize) -> Instance {
+    let address = Ipv4Addr::from(0xC612_0000 | (number as u32 & 0x1_FFFF)); // 198.18.0.0/15, for benchmarks (RFC 2544)
+    let port = 20000 + (number % 20000) as u16;
+    Instance { priority: 0, weight: 1, ..instance::instance(&format!("i{id}"), port, &[address.into()]) }
+}
+
+fn label(service: usize) -> String {
+    format!("svc{service:05}")
+}
+
+/// MiB that the process's status says of itself.
+fn resident(key: &str) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("there is a /proc");
+    let line = status.lines().find_map(|line| line.strip_prefix(key)).expect("the kernel tells it");
+    line.split_whitespace().next().and_then(|number| number.parse::<f64>().ok()).expect("a number of KiB") / 1024.0
+}
+
+/// Numbers in an order that no cache foresees, the same in every run (splitmix64).
+fn random(number: usize) -> usize {
+    let mut bits = (number as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    ((bits ^ (bits >> 31)) >> 8) as usize
+}

@@ -1,0 +1,110 @@
+//! One service that changed becomes edits: what it published and publishes no more goes, what it publishes comes.
+
+use std::collections::BTreeSet;
+
+use super::Compiler;
+use super::names::Names;
+use super::owners::Owners;
+use super::roster::{Roster, read};
+use crate::model::{Instance, Revision, Service};
+use crate::view::edit::Editor;
+use crate::view::rrset::compress;
+
+/// A PTR record in a set to which many services contribute.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Member {
+    zone: u16,
+    owner: Box<[u8]>,
+    rdata: Vec<u8>,
+    ttl: u32,
+}
+
+impl Compiler {
+    /// Edits the names of one service: those that its instances share, and those of the instances `ids` (`None`: all).
+    pub(super) fn edit_service(
+        &self,
+        editor: &mut Editor<'_>,
+        old: Option<&Service>,
+        new: Option<&Service>,
+        ids: Option<&BTreeSet<&str>>,
+        revision: Revision,
+    ) {
+        let (old_read, new_read) = (old.map(read).unwrap_or_default(), new.map(read).unwrap_or_default());
+        let mut gone = old.map(|service| Roster::new(service, old_read.iter().map(|instance| -> &Instance { instance })));
+        let mut come = new.map(|service| Roster::new(service, new_read.iter().map(|instance| -> &Instance { instance })));
+        for owners in self.owners() {
+            replace_names(editor, owners, gone.as_mut(), come.as_mut(), ids, revision);
+            replace_members(editor, owners, gone.as_ref(), come.as_ref(), ids, revision);
+        }
+    }
+}
+
+fn replace_names(
+    editor: &mut Editor<'_>,
+    owners: Owners<'_>,
+    gone: Option<&mut Roster<'_>>,
+    come: Option<&mut Roster<'_>>,
+    ids: Option<&BTreeSet<&str>>,
+    revision: Revision,
+) {
+    let mut left = Names::new(editor.base());
+    let mut names = Names::new(editor.base());
+    if let Some(roster) = gone {
+        list(owners, roster, ids, &mut left);
+    }
+    if let Some(roster) = come {
+        list(owners, roster, ids, &mut names);
+        for (named, name) in names.iter() {
+            editor.publish(owners.zone, name, owners.content(roster, name, named.what), revision);
+        }
+    }
+    for (_, name) in left.iter().filter(|(named, name)| names.find(named.slot, name).is_none()) {
+        editor.publish(owners.zone, name, Default::default(), revision);
+    }
+}
+
+fn list(owners: Owners<'_>, roster: &mut Roster<'_>, ids: Option<&BTreeSet<&str>>, names: &mut Names<'_>) {
+    owners.list_shared(roster, names);
+    touched(roster, ids).for_each(|number| owners.list_own(roster, number, names));
+}
+
+/// The places of the serving instances among `ids` (`None`: all).
+fn touched<'r>(roster: &'r Roster<'_>, ids: Option<&'r BTreeSet<&str>>) -> impl Iterator<Item = usize> + use<'r> {
+    let all = if ids.is_none() { 0..roster.serving().len() } else { 0..0 };
+    all.chain(ids.into_iter().flatten().filter_map(|id| roster.position(id)))
+}
+
+fn replace_members(
+    editor: &mut Editor<'_>,
+    owners: Owners<'_>,
+    gone: Option<&Roster<'_>>,
+    come: Option<&Roster<'_>>,
+    ids: Option<&BTreeSet<&str>>,
+    revision: Revision,
+) {
+    let gone = gone.map(|roster| members(owners, roster, ids)).unwrap_or_default();
+    let come = come.map(|roster| members(owners, roster, ids)).unwrap_or_default();
+    for Member { zone, owner, rdata, .. } in gone.difference(&come) {
+        editor.member(*zone, owner, rdata, None, revision);
+    }
+    for Member { zone, owner, rdata, ttl } in come.difference(&gone) {
+        editor.member(*zone, owner, rdata, Some(*ttl), revision);
+    }
+}
+
+fn members(owners: Owners<'_>, roster: &Roster<'_>, ids: Option<&BTreeSet<&str>>) -> BTreeSet<Member> {
+    let mut members = BTreeSet::new();
+    for proto in roster.protos() {
+        owners.types(roster.service, proto, |owner, kind, ttl| {
+            let rdata = compress(owner, kind);
+            members.insert(Member { zone: owners.zone, owner: owner.into(), rdata, ttl });
+        });
+    }
+    for number in touched(roster, ids) {
+        owners.reverses(roster.service, roster.serving()[number], |zone, _, owner, host, ttl| {
+            let (owner, rdata) = (owner.as_wire().into(), compress(owner.as_wire(), host));
+            members.insert(Member { zone, owner, rdata, ttl });
+        });
+    }
+    members
+}
