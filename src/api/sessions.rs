@@ -74,9 +74,7 @@ async fn beat_session(
     caller: Caller,
     Body(body): Body<SessionBeat>,
 ) -> Answer {
-    for service in state.registry.session_services(&at.session) {
-        caller.may_beat(&service)?;
-    }
+    state.registry.check_services(&at.session, |service| caller.may_beat(service))?;
     match state.registry.beat_session(&at.session, &body.epoch, body.hash.as_deref()) {
         Beaten::Renewed { lease_seconds } => Ok(beaten(&state, lease_seconds, false)),
         Beaten::Lapsed { lease_seconds } => {
