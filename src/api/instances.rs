@@ -1,4 +1,4 @@
-//! Instances: register, beat, look, leave.
+//! Instances: register, look, leave. They beat in `heartbeats`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,19 +11,16 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::{Caller, ReasonHeader};
-use super::extract::{Body, InstancePath, NoBody, OptionalBody, PageQuery, Segments, ServicePath, fold};
+use super::extract::{Body, InstancePath, NoBody, PageQuery, Segments, ServicePath, fold};
 use super::query::{MAX_REVISION, Pairs, Parameters, Query};
 use super::{Answer, ApiState, Shared, json, show, unexpected};
-use crate::model::api::{Applied, Beat, Beaten as BeatenBody, InstanceInfo, InstanceList, Registered, Registration};
-use crate::model::{Refusal, Revision, Word};
-use crate::registry::{Action, Beaten, Outcome, Snapshot};
+use crate::model::api::{Applied, InstanceInfo, InstanceList, Registered, Registration};
+use crate::model::{Refusal, Word};
+use crate::registry::{Action, Outcome};
 
 /// The calls of this file.
 pub(super) fn routes() -> OpenApiRouter<Arc<ApiState>> {
-    OpenApiRouter::new()
-        .routes(routes!(register, show_instance, deregister))
-        .routes(routes!(beat))
-        .routes(routes!(list_instances))
+    OpenApiRouter::new().routes(routes!(register, show_instance, deregister)).routes(routes!(list_instances))
 }
 
 /// What `DELETE` may name.
@@ -86,55 +83,6 @@ const DNS: HeaderName = HeaderName::from_static("x-zonebeat-dns");
 fn dns_addresses(addresses: &[SocketAddr]) -> HeaderValue {
     let list: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
     HeaderValue::from_str(&list.join(",")).expect("addresses are printable ASCII")
-}
-
-/// Beat for an instance.
-///
-/// Renews the lease and writes nothing. A beat after the lease ran out brings the instance back. 404
-/// `unknown-instance` says: register again. The body may be empty.
-#[utoipa::path(
-    post, path = "/v1/services/{service}/instances/{id}/heartbeat", tag = "instances",
-    params(InstancePath, ReasonHeader),
-    request_body(content = Option<Beat>, description = "May be empty"),
-    responses((status = 200, description = "The lease runs anew", body = BeatenBody)),
-    security((), ("token" = [])),
-)]
-async fn beat(
-    State(state): Shared,
-    Segments(at): Segments<InstancePath>,
-    Query(()): Query<()>,
-    caller: Caller,
-    OptionalBody(body): OptionalBody<Beat>,
-) -> Answer {
-    let (service, id) = (fold(&at.service), fold(&at.id));
-    caller.may_beat(&service)?;
-    match state.registry.beat(&service, &id, body.incarnation) {
-        Beaten::Renewed { lease_seconds } => Ok(beaten(&state, lease_seconds, false)),
-        Beaten::Lapsed { lease_seconds } => {
-            let action = Action::Return { service, id, incarnation: body.incarnation };
-            state.registry.submit(caller.command(action)).await?;
-            Ok(beaten(&state, lease_seconds, true))
-        }
-        Beaten::OldIncarnation { current } => {
-            let named = body.incarnation.expect("only a named incarnation can be an old one");
-            Err(old_incarnation(&service, &id, named, current))
-        }
-        Beaten::Unknown | Beaten::OutOfSync => {
-            state.loaded()?;
-            Err(unknown_beat(&caller.snapshot, &service, &id))
-        }
-    }
-}
-
-/// Reply to a beat of an instance or a session.
-pub(super) fn beaten(state: &ApiState, lease_seconds: u32, returned: bool) -> axum::response::Response {
-    let body = BeatenBody {
-        lease_seconds,
-        heartbeat_seconds: state.registry.heartbeat_seconds(lease_seconds),
-        servers: state.registry.options().servers.clone(),
-        returned,
-    };
-    json::reply(StatusCode::OK, &body)
 }
 
 /// Show an instance.
@@ -205,33 +153,10 @@ async fn list_instances(
 }
 
 /// The refusal that says: register again.
-fn unknown_instance(service: &str, id: &str) -> Refusal {
+pub(super) fn unknown_instance(service: &str, id: &str) -> Refusal {
     let (service, id) = (service.escape_debug(), id.escape_debug());
     let detail = format!(
         "service \"{service}\" has no instance \"{id}\"; register it with PUT /v1/services/{service}/instances/{id}"
     );
     Refusal::new(Word::UnknownInstance, detail)
-}
-
-/// The refusal of a beat: an instance of a session is known, but does not beat for itself.
-fn unknown_beat(snapshot: &Snapshot, service: &str, id: &str) -> Refusal {
-    let found = snapshot.service(service).and_then(|found| found.instance(id));
-    match found.as_deref().and_then(|found| found.session.as_deref()) {
-        Some(session) => {
-            let detail = format!(
-                "session \"{session}\" beats for instance \"{id}\" of service \"{service}\"; beat with POST \
-                 /v1/sessions/{session}/heartbeat, or register the instance to beat for it alone"
-            );
-            Refusal::new(Word::UnknownInstance, detail)
-        }
-        None => unknown_instance(service, id),
-    }
-}
-
-fn old_incarnation(service: &str, id: &str, named: u64, current: Revision) -> Refusal {
-    let detail = format!(
-        "incarnation {named} of instance \"{id}\" of service \"{service}\" is not the current one, which is {current}; \
-         stop, or register again"
-    );
-    Refusal::new(Word::OldIncarnation, detail)
 }

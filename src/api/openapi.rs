@@ -18,7 +18,8 @@ use utoipa_axum::routes;
 use super::problem::{self, MEDIA_TYPE, TYPE_BASE};
 use super::query::Query;
 use super::watch::{Watch, watch};
-use super::{Answer, ApiState, changes, events, health, instances, json, metrics, services, sessions, tokens, zones};
+use super::{Answer, ApiState, changes, events, health, heartbeats, instances, json, metrics};
+use super::{services, sessions, tokens, zones};
 use crate::model::api::Problem;
 use crate::model::{Refusal, Word};
 
@@ -73,6 +74,7 @@ fn collect() -> (Router<Arc<ApiState>>, OpenApi) {
     let (routes, mut document) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(instances::routes())
         .merge(sessions::routes())
+        .merge(heartbeats::routes())
         .merge(services::routes())
         .merge(zones::routes())
         .merge(changes::routes())

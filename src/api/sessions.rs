@@ -1,4 +1,4 @@
-//! Sessions: an agent that beats once for all its instances.
+//! Sessions: an agent that beats once for all its instances. They beat in `heartbeats`.
 
 use std::sync::Arc;
 
@@ -9,16 +9,15 @@ use utoipa_axum::routes;
 
 use super::auth::{Caller, ReasonHeader};
 use super::extract::{Body, NoBody, Segments, SessionPath};
-use super::instances::beaten;
 use super::query::{Pairs, Parameters, Query};
 use super::{Answer, ApiState, Shared, json, show, unexpected};
-use crate::model::api::{Applied, Beaten as BeatenBody, SessionBeat, SessionSet, SessionStored};
-use crate::model::{Refusal, Word};
-use crate::registry::{Action, Beaten, Outcome};
+use crate::model::Refusal;
+use crate::model::api::{Applied, SessionSet, SessionStored};
+use crate::registry::{Action, Outcome};
 
 /// The calls of this file.
 pub(super) fn routes() -> OpenApiRouter<Arc<ApiState>> {
-    OpenApiRouter::new().routes(routes!(set_session, end_session)).routes(routes!(beat_session))
+    OpenApiRouter::new().routes(routes!(set_session, end_session))
 }
 
 /// Replace everything that a session beats for.
@@ -56,41 +55,6 @@ async fn set_session(
     }
 }
 
-/// Beat for all instances of a session.
-///
-/// Whoever may write all services of the session may beat for it. 404 `unknown-session` and 409 `out-of-sync` say: send
-/// the full set again.
-#[utoipa::path(
-    post, path = "/v1/sessions/{session}/heartbeat", tag = "sessions",
-    params(SessionPath, ReasonHeader),
-    request_body = SessionBeat,
-    responses((status = 200, description = "The lease runs anew", body = BeatenBody)),
-    security((), ("token" = [])),
-)]
-async fn beat_session(
-    State(state): Shared,
-    Segments(at): Segments<SessionPath>,
-    Query(()): Query<()>,
-    caller: Caller,
-    Body(body): Body<SessionBeat>,
-) -> Answer {
-    for service in state.registry.session_services(&at.session) {
-        caller.may_beat(&service)?;
-    }
-    match state.registry.beat_session(&at.session, &body.epoch, body.hash.as_deref()) {
-        Beaten::Renewed { lease_seconds } => Ok(beaten(&state, lease_seconds, false)),
-        Beaten::Lapsed { lease_seconds } => {
-            state.registry.submit(caller.command(Action::ReturnSession { session: at.session })).await?;
-            Ok(beaten(&state, lease_seconds, true))
-        }
-        Beaten::OutOfSync => Err(out_of_sync(&at.session)),
-        Beaten::Unknown | Beaten::OldIncarnation { .. } => {
-            state.loaded()?;
-            Err(unknown_session(&at.session))
-        }
-    }
-}
-
 /// What ending a session may name.
 #[derive(Debug, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -125,19 +89,4 @@ async fn end_session(
     let action = Action::EndSession { session: at.session, epoch: ending.epoch };
     let outcome = state.registry.submit(caller.command(action)).await?;
     Ok(json::reply(StatusCode::OK, &show::applied(outcome)?))
-}
-
-fn unknown_session(session: &str) -> Refusal {
-    let session = session.escape_debug();
-    let detail = format!("there is no session \"{session}\"; send its full set with PUT /v1/sessions/{session}");
-    Refusal::new(Word::UnknownSession, detail)
-}
-
-fn out_of_sync(session: &str) -> Refusal {
-    let session = session.escape_debug();
-    let detail = format!(
-        "the epoch or hash of session \"{session}\" differs from its set here; send its full set with PUT \
-         /v1/sessions/{session}"
-    );
-    Refusal::new(Word::OutOfSync, detail)
 }

@@ -162,6 +162,69 @@ pub struct SessionBeat {
     pub hash: Option<String>,
 }
 
+/// Body of `POST /v1/heartbeats`: beats of many instances and sessions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"beats": [{"service": "search", "id": "a1", "incarnation": 1842},
+    {"session": "host-17", "epoch": "2026-11-20T20:41:07Z", "hash": "595c70dff8726e901e96a0035e3ef267"}]}))]
+pub struct ManyBeats {
+    /// At most 1,000.
+    pub beats: Vec<ManyBeat>,
+}
+
+/// One of many beats: of an instance, with `service` and `id`, or of a session, with `session` and `epoch`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ManyBeat {
+    /// Service label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// Instance label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The incarnation that beats; refused if it has been replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incarnation: Option<u64>,
+    /// The session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// The epoch of the session's set; another one is answered `out-of-sync`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<String>,
+    /// Hash of the session's set, as in its own call. Missing: not compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+}
+
+/// Reply to `POST /v1/heartbeats`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ManyBeaten {
+    /// One for each beat, in their order.
+    pub beats: Vec<ManyHeard>,
+    /// Servers to try when this one does not answer, in order; base URLs.
+    pub servers: Vec<String>,
+}
+
+/// What came of one of many beats.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(untagged)]
+pub enum ManyHeard {
+    /// The lease runs anew.
+    Beaten {
+        /// How long it may be silent from now on.
+        lease_seconds: u32,
+        /// When to beat next.
+        heartbeat_seconds: f64,
+        /// True when the beat brought something back that had lapsed.
+        returned: bool,
+    },
+    /// What its own call would have been refused with.
+    Refused {
+        /// The problem document.
+        problem: Problem,
+    },
+}
+
 /// One service in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ServiceInfo {

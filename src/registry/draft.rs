@@ -276,7 +276,9 @@ impl Draft {
         let is_lone = |instance: &&Arc<Instance>| instance.session.is_none();
         match (before.filter(is_lone), after.filter(is_lone)) {
             (_, Some(after)) => {
-                let subject = Subject::lone(service, after);
+                // The state's own name, which all instances of the service share.
+                let name = self.state.service(service).map_or(service, |entry| &entry.name);
+                let subject = Subject::lone(name, after);
                 let lapses = transition == Transition::Lapse;
                 self.effects.push(if lapses { Effect::Replace(subject) } else { Effect::Start(subject) });
             }

@@ -105,9 +105,10 @@ impl Registry {
         beaten
     }
 
-    /// The services that a session has instances of: who may beat for it has to be allowed to write them.
-    pub fn session_services(&self, session: &str) -> Vec<Arc<str>> {
-        self.shared.leases.session_services(session)
+    /// Checks each service that a session has instances of: who may beat for it has to be allowed to write them.
+    pub fn check_services<E>(&self, session: &str, check: impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
+        let session = self.shared.leases.known_session(session);
+        session.iter().flat_map(|session| session.members.services()).try_for_each(check)
     }
 
     /// How long ago this server saw a beat for the instance.
@@ -115,10 +116,10 @@ impl Registry {
         let leases = &self.shared.leases;
         let snapshot = self.shared.snapshot.load();
         let instance = snapshot.service(service).and_then(|service| service.instances.find(id));
-        leases.beat_age(match instance.and_then(|instance| instance.session) {
-            Some(session) => leases.session(session),
-            None => leases.lone(service, id),
-        })
+        match instance.and_then(|instance| instance.session) {
+            Some(session) => leases.beat_age_of_session(session),
+            None => leases.beat_age(service, id),
+        }
     }
 
     /// The published state.

@@ -34,7 +34,7 @@ mod apply;
 pub mod command;
 mod draft;
 mod handle;
-mod lease;
+pub mod lease;
 mod load;
 pub mod names;
 mod session;

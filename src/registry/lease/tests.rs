@@ -1,0 +1,282 @@
+//! Leases as the writer and the edges see them.
+
+use super::*;
+use crate::model::{Endpoint, Timestamp};
+
+fn lone(id: &str, lease_seconds: u32) -> Subject {
+    let instance = Instance {
+        id: id.into(),
+        proto: "tcp".into(),
+        port: 80,
+        priority: 10,
+        weight: 100,
+        site: None,
+        endpoint: Endpoint::Addresses(["192.0.2.7".parse().expect("address")].into()),
+        tags: [].into(),
+        metadata: [].into(),
+        lease_seconds,
+        session: None,
+        epoch: None,
+        incarnation: Revision(1),
+        state: State::Serving,
+        since: Timestamp(0),
+        revision: Revision(1),
+    };
+    Subject::lone(&"search".into(), &instance)
+}
+
+struct World {
+    leases: Leases,
+    now: Duration,
+}
+
+impl World {
+    fn new(subjects: Vec<Subject>) -> Self {
+        let world = Self { leases: Leases::new(), now: Duration::ZERO };
+        world.leases.advance(world.now);
+        world.leases.apply(subjects.into_iter().map(Effect::Start).collect());
+        world
+    }
+
+    fn wait(&mut self, seconds: f64) -> Vec<Key> {
+        let mut out = Vec::new();
+        for _ in 0..(seconds * 10.0).round() as usize {
+            self.now += TICK;
+            self.leases.advance(self.now);
+            out.extend(self.leases.turn());
+        }
+        out
+    }
+
+    fn key(&self, id: &str) -> Key {
+        let name = Name::lone(&self.leases.hashing, "search", id);
+        Key(self.leases.lock().find(name).expect("it has a lease"))
+    }
+}
+
+#[test]
+fn a_lease_runs_out_once_and_never_early() {
+    let mut world = World::new(vec![lone("a1", 15)]);
+    assert!(world.wait(15.0).is_empty());
+    assert_eq!(world.wait(0.2).len(), 1);
+    assert!(world.wait(30.0).is_empty());
+}
+
+#[test]
+fn a_beat_moves_the_deadline() {
+    let mut world = World::new(vec![lone("a1", 15)]);
+    for _ in 0..20 {
+        assert!(world.wait(14.9).is_empty());
+        assert_eq!(world.leases.beat("Search", "A1", None), Beaten::Renewed { lease_seconds: 15 });
+    }
+    assert_eq!(world.leases.beat("search", "a1", Some(7)), Beaten::OldIncarnation { current: Revision(1) });
+    assert_eq!(world.leases.beat("search", "a2", None), Beaten::Unknown);
+    assert_eq!(world.wait(15.2).len(), 1);
+}
+
+#[test]
+fn a_long_lease_turns_with_the_wheel() {
+    for lease_seconds in [600, 86_400] {
+        let mut world = World::new(vec![lone("a1", lease_seconds)]);
+        assert!(world.wait(f64::from(lease_seconds)).is_empty());
+        assert_eq!(world.wait(0.2).len(), 1);
+    }
+}
+
+#[test]
+fn a_shorter_lease_is_filed_earlier() {
+    let mut world = World::new(vec![lone("a1", 90)]);
+    world.leases.apply(vec![Effect::Start(lone("a1", 2))]);
+    assert_eq!(world.wait(2.2).len(), 1);
+    assert!(world.wait(100.0).is_empty());
+}
+
+#[test]
+fn a_late_tick_moves_every_deadline() {
+    let mut world = World::new(vec![lone("a1", 15)]);
+    world.now += Duration::from_secs(60);
+    assert!(world.wait(14.5).is_empty());
+    assert_eq!(world.wait(0.7).len(), 1);
+}
+
+#[test]
+fn a_beat_before_the_seal_renews_and_after_it_does_not() {
+    let mut world = World::new(vec![lone("a1", 15), lone("a2", 15)]);
+    let out = world.wait(15.2);
+    assert_eq!(world.leases.still_out(&out).len(), 2);
+    assert_eq!(world.leases.beat("search", "a1", None), Beaten::Renewed { lease_seconds: 15 });
+    let first = world.key("a1");
+    assert_eq!(world.leases.seal(&out), [first]);
+    let second = [world.key("a2")];
+    assert!(world.leases.seal(&second).is_empty());
+    assert_eq!(world.leases.beat("search", "a2", None), Beaten::Lapsed { lease_seconds: 15 });
+    world.leases.unseal(&second);
+    assert_eq!(world.leases.beat("search", "a2", None), Beaten::Renewed { lease_seconds: 15 });
+    assert_eq!(world.wait(15.2).len(), 2);
+}
+
+#[test]
+fn an_id_that_ends_and_comes_back_is_filed_once() {
+    let mut world = World::new(vec![lone("a1", 15)]);
+    for _ in 0..5 {
+        world.leases.apply(vec![Effect::EndLone("search".into(), "a1".into()), Effect::Start(lone("a1", 15))]);
+    }
+    assert_eq!(world.leases.running(), 1);
+    assert_eq!(world.wait(31.0).len(), 1);
+}
+
+#[test]
+fn a_restart_gives_everybody_a_full_lease() {
+    let mut world = World::new(vec![lone("a1", 15), lone("a2", 15)]);
+    let out = world.wait(15.2);
+    assert_eq!(out.len(), 2);
+    world.leases.restart();
+    assert!(world.leases.still_out(&out).is_empty());
+    assert!(world.wait(15.0).is_empty());
+    assert_eq!(world.wait(0.2).len(), 2);
+}
+
+#[test]
+fn the_age_of_a_beat_is_that_of_the_last_one() {
+    let mut world = World::new(vec![lone("a1", 15)]);
+    world.wait(3.0);
+    assert_eq!(world.leases.beat_age("search", "a1"), Some(Duration::from_secs(3)));
+    world.leases.beat("search", "a1", None);
+    world.wait(1.0);
+    assert_eq!(world.leases.beat_age("search", "a1"), Some(Duration::from_secs(1)));
+    world.leases.reset([lone("a1", 15)].into_iter());
+    assert_eq!(world.leases.beat_age("search", "a1"), None);
+}
+
+#[test]
+fn a_place_that_is_used_again_lapses_nobody_by_mistake() {
+    let mut world = World::new(vec![lone("a1", 2)]);
+    let out = world.wait(2.2);
+    world.leases.apply(vec![Effect::EndLone("search".into(), "a1".into()), Effect::Start(lone("a2", 15))]);
+    assert_eq!(world.key("a2"), out[0]);
+    assert!(world.leases.still_out(&out).is_empty());
+}
+
+#[test]
+fn a_name_is_told_from_every_other() {
+    let world = World::new(vec![lone("a1", 15), lone(&"x".repeat(63), 15)]);
+    for (service, id) in [("searc", "ha1"), ("search", "a"), ("", "searcha1"), ("search", ""), ("x", "a1")] {
+        assert_eq!(world.leases.beat(service, id, None), Beaten::Unknown, "{service} {id}");
+    }
+    assert_eq!(world.leases.beat("search", &"X".repeat(63), None), Beaten::Renewed { lease_seconds: 15 });
+    assert_eq!(world.leases.beat("search", &"x".repeat(64), None), Beaten::Unknown);
+    assert_eq!(world.leases.beat("search", &"x".repeat(100_000), None), Beaten::Unknown);
+    assert_eq!(world.leases.beat_session("searcha1", "", None), Beaten::Unknown);
+}
+
+#[test]
+fn a_tick_visits_nobody_who_beats() {
+    let mut world =
+        World::new((0..500).map(|at| lone(&format!("a{at}"), [2, 15, 200, 205, 300, 3600][at % 6])).collect());
+    for at in 0..7200 {
+        let due = |lease: usize| at % (lease * 10 / 3) == 0;
+        for (id, lease) in
+            (0..500).map(|at| (at, [2, 15, 200, 205, 300, 3600][at % 6])).filter(|(_, lease)| due(*lease))
+        {
+            world.leases.beat("search", &format!("a{id}"), None);
+        }
+        assert!(world.wait(0.1).is_empty());
+    }
+    assert_eq!(world.leases.visited(), 0);
+}
+
+/// What the table should do, in the plainest way: a map of deadlines, looked through at every tick.
+#[derive(Default)]
+struct Model {
+    /// Lease and deadline, both in ticks; without a deadline it is out.
+    leases: std::collections::BTreeMap<u8, (u32, Option<u32>)>,
+    now: u32,
+}
+
+impl Model {
+    fn start(&mut self, id: u8, lease_seconds: u32) {
+        let length = lease_seconds * 10 + 1;
+        self.leases.insert(id, (length, Some(self.now + length)));
+    }
+
+    fn beat(&mut self, id: u8) -> bool {
+        let now = self.now;
+        self.leases.get_mut(&id).map(|(length, deadline)| *deadline = Some(now + *length)).is_some()
+    }
+
+    fn tick(&mut self) -> Vec<u8> {
+        self.now += 1;
+        let due = |deadline: &Option<u32>| deadline.is_some_and(|deadline| deadline <= self.now);
+        let due = self.leases.iter_mut().filter(|(_, (_, deadline))| due(deadline));
+        due.map(|(id, (_, deadline))| (*id, deadline.take()).0).collect()
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Start(u8, u32),
+    Beat(u8),
+    End(u8),
+    Restart,
+    Wait(u32),
+}
+
+fn steps() -> impl proptest::strategy::Strategy<Value = Vec<Step>> {
+    use proptest::prelude::*;
+    let id = 0..40u8;
+    let lease = prop_oneof![2..30u32, 90..110u32, 195..215u32, 300..1000u32];
+    let step = prop_oneof![
+        4 => (id.clone(), lease).prop_map(|(id, lease)| Step::Start(id, lease)),
+        8 => id.clone().prop_map(Step::Beat),
+        1 => id.prop_map(Step::End),
+        1 => Just(Step::Restart),
+        6 => prop_oneof![1..20u32, 20..3000u32].prop_map(Step::Wait),
+    ];
+    proptest::collection::vec(step, 1..60)
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn leases_run_out_as_in_a_plain_model(steps in steps()) {
+        let (mut world, mut model) = (World::new(Vec::new()), Model::default());
+        let name = |id: u8| format!("a{id}");
+        for step in steps {
+            match step {
+                Step::Start(id, lease_seconds) => {
+                    world.leases.apply(vec![Effect::Start(lone(&name(id), lease_seconds))]);
+                    model.start(id, lease_seconds);
+                }
+                Step::Beat(id) => {
+                    let beaten = world.leases.beat("search", &name(id), None);
+                    assert_eq!(beaten != Beaten::Unknown, model.beat(id));
+                }
+                Step::End(id) => {
+                    world.leases.apply(vec![Effect::EndLone("search".into(), name(id).into())]);
+                    model.leases.remove(&id);
+                }
+                Step::Restart => {
+                    world.leases.restart();
+                    (0..40).for_each(|id| drop(model.beat(id)));
+                }
+                Step::Wait(ticks) => for _ in 0..ticks {
+                    let out = world.wait(0.1);
+                    let mut out: Vec<String> = out.iter().map(|key| id_of(&world, *key)).collect();
+                    out.sort();
+                    let mut expected: Vec<String> = model.tick().into_iter().map(name).collect();
+                    expected.sort();
+                    assert_eq!(out, expected);
+                },
+            }
+            assert_eq!(world.leases.running(), model.leases.len());
+        }
+    }
+}
+
+fn id_of(world: &World, key: Key) -> String {
+    match world.leases.lock().subject(key) {
+        Some(Subject::Lone(lone)) => lone.id.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
