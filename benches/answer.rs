@@ -36,16 +36,23 @@ fn main() {
     let count = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(20_000);
     let services = (count / PER_SERVICE).max(1);
     let compiler = compiler();
-    let snapshot = snapshot(services);
+    let mut held = None;
+    let registry = allocation_counter::measure(|| held = Some(snapshot(services))).bytes_current;
+    let snapshot = held.expect("it was made");
     let start = Instant::now();
     let view = compiler.full(&snapshot, &[]);
     let took = start.elapsed();
     let (names, octets) = (view.table.names(), view.table.size());
-    println!("{} instances, {names} names, {octets} octets, compiled in {took:.2?}\n", services * PER_SERVICE);
+    println!("{} instances, {names} names, {octets} octets, compiled in {took:.2?}", services * PER_SERVICE);
+    let each = |octets: f64| octets / (services * PER_SERVICE) as f64;
+    println!("octets per instance: view {:.1}, registry {:.1}\n", each(octets as f64), each(registry as f64));
     let mut lines = show_answers(&view, services);
     lines.extend(show_updates(&compiler, &view, &snapshot, services));
     println!();
     lines.iter().for_each(|(name, value)| println!("{name} {} {value:.1} ns", services * PER_SERVICE));
+    for (name, octets) in [("view", octets as f64), ("registry", registry as f64)] {
+        println!("octets/{name} {} {:.1} octets", services * PER_SERVICE, each(octets));
+    }
 }
 
 /// What is measured, and its nanoseconds.

@@ -65,18 +65,20 @@ def alternate(targets, mixes, rounds, measure, label):
 
 
 def table(title, rows, key, form="{:.2f}", ours="zonebeat", ratio=True):
-    """`rows` maps what stands at the left to values by server. Behind each value: ours as a part of it."""
-    names = list(next(iter(rows.values())))
-    print(f"\n{title}\n\n| | " + " | ".join(names) + " |\n" + "| --- " * (len(names) + 1) + "|")
+    """A table as Markdown. `rows` maps what stands at the left to values by server; a value that is there for some servers
+    only is left out for the others. Behind each value: ours as a part of it."""
+    names = list(dict.fromkeys(name for by_name in rows.values() for name in by_name))
+    lines = [title, "", "| | " + " | ".join(names) + " |", "| --- " * (len(names) + 1) + "|"]
     for label, by_name in rows.items():
         cells = []
         for name in names:
-            value = by_name[name][key]
-            cell = form.format(value)
-            if ratio and name != ours and value:
+            value = by_name.get(name, {}).get(key)
+            cell = "" if value is None else form.format(value)
+            if ratio and name != ours and value and ours in by_name:
                 cell += f" ({by_name[ours][key] / value:.2f})"
             cells.append(cell)
-        print(f"| {label} | " + " | ".join(cells) + " |")
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def machine():
