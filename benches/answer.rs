@@ -3,11 +3,13 @@
 //!
 //! The view has INSTANCES instances (20,000 if missing) in services of ten. Queries come in batches of 64, as from the
 //! network: all are decoded and prefetched, then answered. Run it under `valgrind --tool=callgrind` for counts that do
-//! not depend on the machine. At the end stand lines for benches/scale.py: `name size value unit`.
+//! not depend on the machine. Times of answers and changes are processor time. At the end stand lines for benches/scale.py: `name size value unit`.
 
 #![allow(missing_docs, clippy::print_stdout)] // a program that prints a table
 #![allow(clippy::disallowed_methods)] // because time is what it measures
 
+#[path = "support/clock.rs"]
+mod clock;
 #[path = "../tests/support/instance.rs"]
 mod instance;
 
@@ -15,6 +17,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use clock::cpu_time;
 use zonebeat::answer::Transport;
 use zonebeat::config::RateLimit;
 use zonebeat::model::naming::Naming;
@@ -36,16 +39,23 @@ fn main() {
     let count = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(20_000);
     let services = (count / PER_SERVICE).max(1);
     let compiler = compiler();
-    let snapshot = snapshot(services);
+    let mut held = None;
+    let registry = allocation_counter::measure(|| held = Some(snapshot(services))).bytes_current;
+    let snapshot = held.expect("it was made");
     let start = Instant::now();
     let view = compiler.full(&snapshot, &[]);
     let took = start.elapsed();
     let (names, octets) = (view.table.names(), view.table.size());
-    println!("{} instances, {names} names, {octets} octets, compiled in {took:.2?}\n", services * PER_SERVICE);
+    println!("{} instances, {names} names, {octets} octets, compiled in {took:.2?}", services * PER_SERVICE);
+    let each = |octets: f64| octets / (services * PER_SERVICE) as f64;
+    println!("octets per instance: view {:.1}, registry {:.1}\n", each(octets as f64), each(registry as f64));
     let mut lines = show_answers(&view, services);
     lines.extend(show_updates(&compiler, &view, &snapshot, services));
     println!();
     lines.iter().for_each(|(name, value)| println!("{name} {} {value:.1} ns", services * PER_SERVICE));
+    for (name, octets) in [("view", octets as f64), ("registry", registry as f64)] {
+        println!("octets/{name} {} {:.1} octets", services * PER_SERVICE, each(octets));
+    }
 }
 
 /// What is measured, and its nanoseconds.
@@ -100,7 +110,7 @@ fn show(label: &str, queries: &[Vec<u8>], time: impl Fn() -> (Duration, usize)) 
 fn time_answers(view: &View, queries: &[Vec<u8>], rules: &Rules) -> (Duration, usize) {
     let mut out = vec![0; 8192];
     let mut octets = 0;
-    let start = Instant::now();
+    let start = cpu_time();
     for (batch, packets) in queries.chunks(BATCH).enumerate() {
         let client = IpAddr::from(Ipv4Addr::new(198, 51, (batch % 256) as u8, 1));
         let moment = rules.rates.as_ref().map(|rates| rates.moment(Instant::now()));
@@ -121,7 +131,7 @@ fn time_answers(view: &View, queries: &[Vec<u8>], rules: &Rules) -> (Duration, u
             octets += respond_limited(view, decoded, rules, datagram, &mut out).expect("every query is answered").len;
         }
     }
-    (start.elapsed(), octets)
+    (cpu_time() - start, octets)
 }
 
 /// Changes the port of one instance per change, in batches of several sizes.
@@ -133,9 +143,9 @@ fn show_updates(compiler: &Compiler, view: &View, before: &Snapshot, services: u
         let mut after = before.clone();
         let touched: Vec<_> = (0..batch).map(|number| change(&mut after, random(number) % services, number)).collect();
         let time = || {
-            let start = Instant::now();
+            let start = cpu_time();
             std::hint::black_box(compiler.update(view, before, &after, &touched));
-            start.elapsed()
+            cpu_time() - start
         };
         let best = (0..20).map(|_| time()).min().expect("there are rounds");
         let each = best.as_nanos() as f64 / batch as f64;

@@ -12,9 +12,13 @@ WITH_EDNS = "cd"  # mixes that are asked with EDNS
 
 
 def dnsperf(server, mix, directory, core, seconds, tcp=False):
-    """As many queries as are answered, from 16 clients with 256 in flight together."""
+    """As many queries as are answered, from 16 sockets or over 8 connections, with 256 in flight together.
+
+    Knot's queue of new connections has room for ten; the eleventh would wait for a second.
+    """
+    clients = "8" if tcp else "16"
     command = ["taskset", "-c", core, "dnsperf", "-s", "127.0.0.1", "-p", str(server.port)]
-    command += ["-d", os.path.join(directory, f"{mix}.txt"), "-l", str(seconds), "-c", "16", "-q", "256", "-T", "1"]
+    command += ["-d", os.path.join(directory, f"{mix}.txt"), "-l", str(seconds), "-c", clients, "-q", "256", "-T", "1"]
     command += ["-t", "1"] + (["-e"] if mix in WITH_EDNS else []) + (["-m", "tcp"] if tcp else [])
     used = server.cpu_seconds()
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -65,18 +69,20 @@ def alternate(targets, mixes, rounds, measure, label):
 
 
 def table(title, rows, key, form="{:.2f}", ours="zonebeat", ratio=True):
-    """`rows` maps what stands at the left to values by server. Behind each value: ours as a part of it."""
-    names = list(next(iter(rows.values())))
-    print(f"\n{title}\n\n| | " + " | ".join(names) + " |\n" + "| --- " * (len(names) + 1) + "|")
+    """A table as Markdown. `rows` maps what stands at the left to values by server; a value that is there for some servers
+    only is left out for the others. Behind each value: ours as a part of it."""
+    names = list(dict.fromkeys(name for by_name in rows.values() for name in by_name))
+    lines = [title, "", "| | " + " | ".join(names) + " |", "| --- " * (len(names) + 1) + "|"]
     for label, by_name in rows.items():
         cells = []
         for name in names:
-            value = by_name[name][key]
-            cell = form.format(value)
-            if ratio and name != ours and value:
+            value = by_name.get(name, {}).get(key)
+            cell = "" if value is None else form.format(value)
+            if ratio and name != ours and value and ours in by_name:
                 cell += f" ({by_name[ours][key] / value:.2f})"
             cells.append(cell)
-        print(f"| {label} | " + " | ".join(cells) + " |")
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def machine():

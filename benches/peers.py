@@ -138,9 +138,9 @@ def programs(*names):
 
 
 def start_echo(program, core, sizes, grouped):
-    """The floor: copies answers of the `sizes` that zonebeat's have, by length of the query."""
+    """The floor: copies answers of the `sizes` that zonebeat's have, by length and kind of the query."""
     command = ["taskset", "-c", core, program] + (["--group"] if grouped else [])
-    for query, answer in sorted(sizes.items()):
-        command += ["--answer", f"{query}:{answer}"]
+    for (length, kind), answer in sorted(sizes.items()):
+        command += ["--answer", f"{length}:{kind}:{answer}"]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     return servers.Server("echo grouped" if grouped else "echo", process, int(process.stdout.readline()))

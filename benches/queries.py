@@ -35,8 +35,9 @@ MIXES = {
     "n": "no such name",
     "o": "no data",
 }
-BURST = ("--clients", 16, "--burst", 32, "--in-flight", 256, "--timeout", 0.25)
-INTERLEAVED = ("--clients", 16, "--interleave", "--in-flight", 256, "--timeout", 0.25)
+# 128 fit into the receive buffer that the system gives a peer which asks for none.
+BURST = ("--clients", 16, "--burst", 32, "--in-flight", 128, "--timeout", 0.25)
+INTERLEAVED = ("--clients", 16, "--interleave", "--in-flight", 128, "--timeout", 0.25)
 BURST_MIXES = "acd"
 
 
@@ -83,7 +84,7 @@ def start_registered(options, directory, question, workers, name):
 
 
 def answer_sizes(server, directory, mixes):
-    """Octets of zonebeat's answers by octets of the query."""
+    """Octets of zonebeat's answers by octets of the query and by its third octet from the end, which tells the type."""
     found = collections.defaultdict(list)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as dns:
         dns.settimeout(servers.PATIENCE)
@@ -94,8 +95,8 @@ def answer_sizes(server, directory, mixes):
             for name, rtype in lines:
                 packet = servers.query(name, rtype, mix in load.WITH_EDNS)
                 dns.send(packet)
-                found[len(packet)].append(len(dns.recv(4096)))
-    return {query: round(statistics.median(sizes)) for query, sizes in found.items()}
+                found[len(packet), packet[-3]].append(len(dns.recv(4096)))
+    return {kind: round(statistics.median(sizes)) for kind, sizes in found.items()}
 
 
 def start_all(options, directory, running):
@@ -127,13 +128,7 @@ def start_all(options, directory, running):
 def measure_mixes(options, directory, running):
     """Every mix on every server, as much as each answers."""
     measure = lambda server, mix: load.dnsperf(server, mix, directory, options.load_core, options.seconds, options.tcp)
-    found = load.alternate(running, options.mixes, options.rounds, measure, "tcp" if options.tcp else "udp")
-    rows = {f"{mix}: {MIXES[mix]}": found[mix] for mix in options.mixes}
-    load.table("CPU seconds per million answers (zonebeat / this)", rows, "cpu")
-    load.table("Answers per second (zonebeat / this)", rows, "qps", "{:,.0f}")
-    load.table("Octets of an answer", rows, "octets", "{:.0f}", ratio=False)
-    load.table("Lost, all rounds", rows, "lost", "{:.0f}", ratio=False)
-    return found
+    return load.alternate(running, options.mixes, options.rounds, measure, "tcp" if options.tcp else "udp")
 
 
 def measure_latency(options, directory, running):
@@ -141,11 +136,7 @@ def measure_latency(options, directory, running):
     measure = lambda server, mix: load.burst(
         options.burst, server, mix, directory, options.load_core, options.seconds, *INTERLEAVED, "--rate", options.rate
     )
-    found = load.alternate(running, "d", options.rounds, measure, f"{options.rate} q/s")["d"]
-    for key, text in (("p50_us", "median"), ("p99_us", "p99")):
-        title = f"Latency of mix d at {options.rate:,} queries/s, {text}, us (zonebeat / this)"
-        load.table(title, {"d": found}, key, "{:.0f}")
-    return found
+    return load.alternate(running, "d", options.rounds, measure, f"{options.rate} q/s")["d"]
 
 
 def measure_bursts(options, directory, running):
@@ -158,20 +149,48 @@ def measure_bursts(options, directory, running):
     single = load.alternate(running, mixes, options.rounds, run(*INTERLEAVED), "interleaved")
     rate = int(0.7 * min(row["qps"] for row in single[mixes[-1]].values()))
     paced = load.alternate(running, mixes[-1:], options.rounds, run(*INTERLEAVED, "--rate", rate), f"{rate} q/s")
-    for title, found in (("Bursts of 32", bursts), ("Interleaved", single)):
-        load.table(f"{title}: answers per second (zonebeat / this)", found, "qps", "{:,.0f}")
-        load.table(f"{title}: CPU seconds per million answers (zonebeat / this)", found, "cpu")
-        load.table(f"{title}: lost, all rounds", found, "lost", "{:.0f}", ratio=False)
-    load.table(f"Interleaved at {rate:,} queries/s: lost, all rounds", paced, "lost", "{:.0f}", ratio=False)
-    load.table(f"Interleaved at {rate:,} queries/s: wrong, all rounds", paced, "wrong", "{:.0f}", ratio=False)
     return {"bursts": bursts, "interleaved": single, "paced": paced, "rate": rate}
+
+
+def tables(result):
+    """Everything that was measured, as tables."""
+    rows = {f"{mix}: {MIXES[mix]}": found for mix, found in result["mixes"].items()}
+    yield load.table("CPU seconds per million answers (zonebeat / this):", rows, "cpu")
+    yield load.table("Answers per second (zonebeat / this):", rows, "qps", "{:,.0f}")
+    yield load.table("Octets of an answer:", rows, "octets", "{:.0f}", ratio=False)
+    yield load.table("Lost in all rounds:", rows, "lost", "{:.0f}", ratio=False)
+    if "latency" in result:
+        title = f"Latency of mix d at {result['rate']:,} queries per second, us (zonebeat / this):"
+        median = load.table(title, {"median": result["latency"]}, "p50_us", "{:.0f}")
+        yield median + load.table("", {"p99": result["latency"]}, "p99_us", "{:.0f}").split("\n", 4)[4]
+    yield from burst_tables(result["bursts"]) if "bursts" in result else ()
+    start = load.table("Start and memory (zonebeat / this):", {"start, s": result["start"]}, "seconds")
+    for label, found in (("memory after the start, MiB", result["start"]), ("memory after the load, MiB", result["memory"])):
+        start += load.table("", {label: found}, "memory", "{:.0f}").split("\n", 4)[4]
+    yield start
+
+
+def burst_tables(found):
+    """What bursts brought."""
+    text = ""
+    for kind, title in (("bursts", "in bursts of 32"), ("interleaved", "interleaved")):
+        rows = found[kind]
+        yield load.table(f"Answers per second, {title} (zonebeat / this):", rows, "qps", "{:,.0f}")
+        yield load.table(f"CPU seconds per million answers, {title} (zonebeat / this):", rows, "cpu")
+        labels = {f"{mix}, {title}": by_name for mix, by_name in rows.items()}
+        text += load.table("", labels, "lost", "{:.0f}", ratio=False).split("\n", 4)[4]
+    paced = {f"{mix}, interleaved at {found['rate']:,}/s": by_name for mix, by_name in found["paced"].items()}
+    last = load.table("Lost in all rounds:", paced, "lost", "{:.0f}", ratio=False)
+    wrong = {f"wrong, interleaved at {found['rate']:,}/s": by_name for by_name in found["paced"].values()}
+    yield last + text + load.table("", wrong, "wrong", "{:.0f}", ratio=False).split("\n", 4)[4]
 
 
 def run(options, directory, running):
     queries = 100_000 if options.services * options.instances <= 100_000 else 500_000
     workload.write(directory, options.services, options.instances, queries)
     result = {"machine": load.machine(), "services": options.services, "instances": options.instances}
-    result |= {"workers": options.workers, "tcp": options.tcp, "start": start_all(options, directory, running)}
+    result |= {"workers": options.workers, "tcp": options.tcp, "rounds": options.rounds, "rate": options.rate}
+    result["start"] = start_all(options, directory, running)
     result["mixes"] = measure_mixes(options, directory, running)
     if not options.tcp and options.workers == 1:
         result["latency"] = measure_latency(options, directory, running)
@@ -179,9 +198,8 @@ def run(options, directory, running):
             names = ("zonebeat", "Knot", "NSD", "echo grouped")
             result["bursts"] = measure_bursts(options, directory, [row for row in running if row.name in names])
     result["memory"] = {server.name: {"memory": server.memory()} for server in running if server.start_seconds}
-    load.table("Start, s (zonebeat / this)", {"start": result["start"]}, "seconds")
-    load.table("Memory after the start, MiB (zonebeat / this)", {"memory": result["start"]}, "memory", "{:.0f}")
-    load.table("Memory after the load, MiB (zonebeat / this)", {"memory": result["memory"]}, "memory", "{:.0f}")
+    for text in tables(result):
+        print("\n" + text, end="")
     if options.json:
         with open(options.json, "w", encoding="ascii") as file:
             json.dump(result, file, indent=1)

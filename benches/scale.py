@@ -20,8 +20,8 @@ import load
 import servers
 
 BENCHES = ("answer", "compile", "leases")
-LINE = re.compile(r"^([a-z][\w/.-]*) (\d+) ([\d.]+) (ns|us|ms|s)$")
-NANOSECONDS = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
+LINE = re.compile(r"^([a-z][\w/.-]*) (\d+) ([\d.]+) (ns|us|ms|s|octets)$")
+NANOSECONDS = {"octets": 1, "ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
 
 # Title, unit, and of each line its name and what the legend says.
 PANELS = [
@@ -71,7 +71,7 @@ text { font: 12px sans-serif; fill: #24292f; }
 
 
 def measure(sizes):
-    """Nanoseconds by name and size."""
+    """Nanoseconds by name and size; octets for what is called octets/..."""
     with open(os.path.join(servers.ROOT, "Cargo.toml"), encoding="utf-8") as file:
         known = re.findall(r'^\[\[bench\]\]\nname = "(.*)"', file.read(), re.MULTILINE)
     values = {}
@@ -154,13 +154,15 @@ def draw(values):
     return "\n".join([head, title, f"<style>{STYLE}</style>", *body, "</svg>"]) + "\n"
 
 
-def show(values):
+def table(values):
     """The table for docs/performance.md."""
     sizes = sorted({int(size) for by_size in values.values() for size in by_size})
-    print("\n| ns at instances | " + " | ".join(f"{size:,}" for size in sizes) + " |\n" + "| --- " * (len(sizes) + 1) + "|")
+    text = "| instances | " + " | ".join(f"{size:,}" for size in sizes) + " |\n" + "| --- " * (len(sizes) + 1) + "|\n"
     for name, by_size in values.items():
-        cells = (f"{by_size[str(size)]:,.0f}" if str(size) in by_size else "" for size in sizes)
-        print(f"| {name} | " + " | ".join(cells) + " |")
+        cells = [f"{by_size[str(size)]:,.0f}" if str(size) in by_size else "" for size in sizes]
+        unit = "octets each" if name.startswith("octets/") else "ns"
+        text += f"| {name.removeprefix('octets/')}, {unit} | " + " | ".join(cells) + " |\n"
+    return text
 
 
 def main():
@@ -177,7 +179,7 @@ def main():
         result = {"machine": load.machine(), "values": measure([int(size) for size in options.sizes.split(",")])}
         with open(options.json, "w", encoding="ascii") as file:
             file.write(json.dumps(result, indent=1) + "\n")
-    show(result["values"])
+    print(table(result["values"]))
     with open(options.svg, "w", encoding="ascii") as file:
         file.write(draw(result["values"]))
 

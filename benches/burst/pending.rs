@@ -83,6 +83,9 @@ impl Pending {
         let sequence = newest.wrapping_sub(u64::from((newest as u16).wrapping_sub(id)));
         let index = self.index(client, sequence);
         let slot = self.slots[index];
+        if slot.len == 0 {
+            return Verdict::Wrong;
+        }
         let query = &queries[slot.start as usize..][..usize::from(slot.len)];
         let question = if query[HEADER - 1] == 0 { &query[HEADER..] } else { &query[HEADER..query.len() - OPT] };
         let is_current = newest.wrapping_sub(sequence) < self.ids;

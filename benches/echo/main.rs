@@ -3,7 +3,7 @@
 //!
 //! It receives and sends as zonebeat does, 64 datagrams per call and buffers of 4 MiB. `--group` joins answers of one
 //! length to one client, which the kernel cuts again (UDP_SEGMENT). The length of an answer is that of the `--answer`
-//! for the query's length. It prints its port, and runs until it is stopped.
+//! for the query's length and type. It prints its port, and runs until it is stopped.
 
 #![allow(missing_docs, clippy::print_stdout)] // a program that prints its port
 
@@ -19,7 +19,9 @@ use datagrams::{BATCH, Incoming, Outgoing};
 
 const BUFFERS: i32 = 4 << 20;
 const LONGEST_QUERY: usize = 4096 + 64;
-const LONGEST_ANSWER: usize = 4096;
+const LONGEST_ANSWER: usize = 4096 + 64;
+const LENGTHS: usize = 512;
+const KINDS: usize = 256;
 /// The longest answer that is grouped, and the longest group, as in zonebeat.
 const MAX_SEGMENT: usize = 1232;
 const MAX_GROUPED: usize = 65_000;
@@ -33,9 +35,10 @@ struct Options {
     /// Octets of an answer.
     #[arg(long, default_value_t = 512)]
     size: usize,
-    /// Octets of answers to queries of one length, as QUERY:ANSWER; may be repeated.
-    #[arg(long = "answer", value_parser = parse_pair)]
-    answers: Vec<(usize, usize)>,
+    /// Octets of the answers to queries of a length and a kind, as LENGTH:KIND:ANSWER; may be repeated. The kind is the
+    /// third octet from the end: without EDNS the type, else 0.
+    #[arg(long = "answer", value_parser = parse_answer)]
+    answers: Vec<[usize; 3]>,
     /// Group answers to one client.
     #[arg(long)]
     group: bool,
@@ -44,10 +47,28 @@ struct Options {
     bench: bool,
 }
 
-fn parse_pair(text: &str) -> Result<(usize, usize), String> {
-    let (query, answer) = text.split_once(':').ok_or("write QUERY:ANSWER")?;
-    let number = |text: &str| text.parse::<usize>().map_err(|error| error.to_string());
-    Ok((number(query)?, number(answer)?))
+fn parse_answer(text: &str) -> Result<[usize; 3], String> {
+    let numbers: Result<Vec<usize>, _> = text.split(':').map(str::parse).collect();
+    let answer: Option<[usize; 3]> = numbers.ok().and_then(|numbers| numbers.try_into().ok());
+    answer.filter(|[len, kind, _]| *len < LENGTHS && *kind < KINDS).ok_or_else(|| "write LENGTH:KIND:ANSWER".to_owned())
+}
+
+/// Octets of answers by length and kind of the query.
+struct Sizes(Vec<usize>);
+
+impl Sizes {
+    fn new(options: &Options) -> Self {
+        let mut sizes = vec![options.size.min(LONGEST_ANSWER); LENGTHS * KINDS];
+        for [len, kind, answer] in &options.answers {
+            sizes[len * KINDS + kind] = (*answer).min(LONGEST_ANSWER);
+        }
+        Self(sizes)
+    }
+
+    fn of(&self, query: &[u8]) -> usize {
+        let kind = query.len().checked_sub(3).map_or(0, |at| usize::from(query[at]));
+        self.0[query.len().min(LENGTHS - 1) * KINDS + kind].max(query.len())
+    }
 }
 
 fn main() -> std::io::Result<()> {
@@ -55,11 +76,7 @@ fn main() -> std::io::Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, options.port))?;
     datagrams::set_buffers(&socket, BUFFERS)?;
     println!("{}", socket.local_addr()?.port());
-    let mut sizes = vec![options.size; LONGEST_QUERY + 1];
-    for (query, answer) in &options.answers {
-        sizes[(*query).min(LONGEST_QUERY)] = *answer;
-    }
-    sizes.iter_mut().for_each(|size| *size = (*size).min(LONGEST_ANSWER));
+    let sizes = Sizes::new(&options);
     let answer: Vec<u8> = (0..LONGEST_ANSWER).map(|index| index as u8).collect();
     let mut incoming = Incoming::new(LONGEST_QUERY, false);
     let mut outgoing = Outgoing::new(BATCH * LONGEST_ANSWER);
@@ -69,7 +86,7 @@ fn main() -> std::io::Result<()> {
         outgoing.clear();
         for index in 0..count {
             let query = incoming.packet(index);
-            let (range, out) = outgoing.write(sizes[query.len()].max(query.len()));
+            let (range, out) = outgoing.write(sizes.of(query));
             out.copy_from_slice(&answer[..out.len()]);
             out[..query.len()].copy_from_slice(query);
             if let [_, _, flags, ..] = out {
