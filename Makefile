@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test setup lint deny advisories doc tests differential fuzz bench bench-quick fmt clean
+.PHONY: help run test setup lint deny advisories doc tests instructions differential fuzz bench bench-quick fmt clean
 
 # Seconds that `make fuzz` gives each target; `make test` takes FUZZ_TEST of them.
 SECONDS := 30
@@ -26,7 +26,7 @@ run: ## build the server and run it in the foreground; it prints what to try nex
 	cargo build --release --locked
 	@exec target/release/zonebeat serve --config config/quickstart.toml
 
-test: setup lint deny doc tests fuzz-briefly ## everything that has to pass: rules, tests, short fuzz runs
+test: setup lint deny doc tests instructions fuzz-briefly ## everything that has to pass: rules, tests, short fuzz runs
 
 setup: ## install the Debian packages that the tests need
 	@scripts/packages.sh test
@@ -59,6 +59,10 @@ tests: ## the tests alone; prints their total
 	cargo test --locked --no-fail-fast 2>&1 | tee target/tests.log
 	@awk '/^test result:/ { passed += $$4; failed += $$6 } \
 	    END { printf "%d passed, %d failed\n", passed, failed; exit passed == 0 }' target/tests.log
+
+instructions: ## instructions per query, compared with benches/instructions.txt
+	@scripts/packages.sh test
+	scripts/instructions.sh
 
 differential: ## compare our answers with BIND's, Knot's and NSD's on ZONES zones, from SEED
 	@scripts/packages.sh test

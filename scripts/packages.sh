@@ -31,6 +31,7 @@ test=(
     shellcheck:shellcheck
     systemd-analyze:systemd     # checks config/zonebeat.service
     unbound:unbound             # resolves our names
+    valgrind:valgrind           # counts the instructions of a query
 )
 bench=(
     "${run[@]}"

@@ -152,6 +152,48 @@ fn plain_answers_allocate_nothing() {
     }
 }
 
+/// The same without EDNS, with EDNS alone, and with the cookie that the server has made.
+#[test]
+fn options_and_cookies_allocate_nothing() {
+    let (view, rules) = (view(), Rules::default());
+    let origin = Origin { transport: Transport::Udp, client: Ipv4Addr::new(198, 51, 100, 1).into() };
+    let mut out = vec![0; 4096];
+    let names = ["_search._tcp.sd.example.org", "search.sd.example.org", "a1.search.sd.example.org", "no.example.org"];
+    for (name, rtype) in names.into_iter().zip([Rtype::SRV, Rtype::A, Rtype::AAAA, Rtype::A]) {
+        let full = query(name, rtype, 1);
+        let question = &full[..full.len() - OPT.len()];
+        let option = [&[0, 10, 0, 8][..], b"abcdefgh"].concat();
+        let head = [0, 0, 41, 4, 208, 0, 0, 0, 0, 0];
+        let first = [question, &head, &[option.len() as u8], &option].concat();
+        let (decoded, _) = rules.decode(&first, origin);
+        let len = respond(&view, &decoded, &rules, &mut out).expect("it is answered").len;
+        let cookie = [&[0, 10, 0, 24][..], &out[len - 24..len]].concat();
+        let mut plain = question.to_vec();
+        plain[11] = 0;
+        let known = [question, &head, &[cookie.len() as u8], &cookie].concat();
+        let edns = [question, &head, &[0]].concat();
+        for (packet, worth) in [(plain, None), (edns, None), (known, Some(CookieOutcome::Valid))] {
+            let mut found = None;
+            let info = measure(|| {
+                let (decoded, cookie) = rules.decode(&packet, origin);
+                let reply = respond(&view, &decoded, &rules, &mut out);
+                found = reply.ok().map(|reply| (cookie, reply.panicked));
+            });
+            assert_eq!((info.count_total, found), (0, Some((worth, false))), "{name}");
+        }
+    }
+}
+
+/// A set whose targets would be looked up is answered as it is when additional sections are to be minimal.
+#[test]
+fn minimal_answers_allocate_nothing() {
+    let minimal = View { minimal: true, ..view() };
+    for name in ["many-srv.sd.example.org", "_search._tcp.sd.example.org"] {
+        let (allocations, reply) = answer(&minimal, &query(name, Rtype::SRV, 1), Transport::Tcp);
+        assert_eq!((allocations, reply.rcode), (0, Rcode::NOERROR), "{name}");
+    }
+}
+
 /// Limits are kept without allocation too: accounts that pass, slip and drop.
 #[test]
 fn limiting_allocates_nothing() {
@@ -165,6 +207,8 @@ fn limiting_allocates_nothing() {
     let (mut whole, mut truncated) = (0, 0);
     let info = measure(|| {
         for _ in 0..23 {
+            assert!(!rates.is_exempt(client) && !rates.is_in_debt(client, datagram.now));
+            assert_eq!(rates.charge_prefix(client, datagram.now), Verdict::Pass);
             let decoded = decode(&packet, Origin { transport: Transport::Udp, client });
             match respond_limited(&view, &decoded, &rules, Some(datagram), &mut out) {
                 Ok(reply) if reply.truncated => truncated += 1,

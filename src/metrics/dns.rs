@@ -3,7 +3,8 @@
 //! # Shape
 //!
 //! Each worker has a [`Block`] of plain atomic numbers on cache lines of its own and is the only one that writes there,
-//! so that counting never waits and never disturbs another worker; the TCP tasks share one. [`DnsCounters`] knows every
+//! so that counting never waits and never disturbs another worker ([`DnsCounters::block_of_one`]: it adds by a load and a
+//! store); the TCP tasks share one. [`DnsCounters`] knows every
 //! block and adds them up when somebody scrapes. Labels have a fixed set of values: what clients send cannot make more
 //! series. A block is registered when its worker starts and is never removed: its numbers count until the process ends.
 
@@ -146,6 +147,8 @@ const OUTCOMES: [&str; 6] = ["done", "aborted", "refused", "not-authoritative", 
 #[repr(align(128))]
 pub struct Block {
     transport: &'static str,
+    /// Whether one thread alone counts here: then adding needs no lock of the bus.
+    alone: bool,
     queries: [[AtomicU64; TYPES.len()]; RCODES.len()],
     dropped: [AtomicU64; DROPPED.len()],
     limited: [AtomicU64; LIMITED.len()],
@@ -157,9 +160,10 @@ pub struct Block {
 }
 
 impl Block {
-    fn new(transport: &'static str) -> Self {
+    fn new(transport: &'static str, alone: bool) -> Self {
         Self {
             transport,
+            alone,
             queries: Default::default(),
             dropped: Default::default(),
             limited: Default::default(),
@@ -173,24 +177,24 @@ impl Block {
 
     /// Counts an answered query.
     pub fn answered(&self, rcode: u16, rtype: u16) {
-        self.queries[index_of(&RCODES, rcode)][index_of(&TYPES, rtype)].fetch_add(1, Relaxed);
+        self.add(&self.queries[index_of(&RCODES, rcode)][index_of(&TYPES, rtype)], 1);
     }
 
     /// Counts packets without an answer.
     pub fn dropped(&self, why: Dropped, count: u64) {
         if count > 0 {
-            self.dropped[why as usize].fetch_add(count, Relaxed);
+            self.add(&self.dropped[why as usize], count);
         }
     }
 
     /// Counts an answer that was limited.
     pub fn limited(&self, outcome: Limited) {
-        self.limited[outcome as usize].fetch_add(1, Relaxed);
+        self.add(&self.limited[outcome as usize], 1);
     }
 
     /// Counts an answer that was truncated.
     pub fn truncated(&self) {
-        self.truncated.fetch_add(1, Relaxed);
+        self.add(&self.truncated, 1);
     }
 
     /// Panics so far.
@@ -200,20 +204,27 @@ impl Block {
 
     /// Counts a panic that was caught.
     pub fn panicked(&self) {
-        self.panics.fetch_add(1, Relaxed);
+        self.add(&self.panics, 1);
     }
 
     /// Counts a query with a cookie.
     pub fn cookie(&self, outcome: CookieOutcome) {
-        self.cookies[outcome as usize].fetch_add(1, Relaxed);
+        self.add(&self.cookies[outcome as usize], 1);
     }
 
     /// Counts `answers` that took `time` from the receive call to the end of the send call, all of their batch.
     pub fn observe(&self, time: Duration, answers: u64) {
         let bucket = BUCKETS.iter().position(|bound| time <= *bound).unwrap_or(BUCKETS.len());
         let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.latency[bucket].fetch_add(answers, Relaxed);
-        self.latency_nanoseconds.fetch_add(nanoseconds.saturating_mul(answers), Relaxed);
+        self.add(&self.latency[bucket], answers);
+        self.add(&self.latency_nanoseconds, nanoseconds.saturating_mul(answers));
+    }
+
+    fn add(&self, number: &AtomicU64, count: u64) {
+        match self.alone {
+            true => number.store(number.load(Relaxed).wrapping_add(count), Relaxed),
+            false => drop(number.fetch_add(count, Relaxed)),
+        }
     }
 }
 
@@ -236,9 +247,18 @@ pub struct DnsCounters {
 }
 
 impl DnsCounters {
-    /// A new block for a worker of `transport`.
+    /// A new block for all tasks of `transport`.
     pub fn block(&self, transport: &'static str) -> Arc<Block> {
-        let block = Arc::new(Block::new(transport));
+        self.register(Block::new(transport, false))
+    }
+
+    /// A new block for a worker of `transport`: for one thread that counts there, and no other.
+    pub fn block_of_one(&self, transport: &'static str) -> Arc<Block> {
+        self.register(Block::new(transport, true))
+    }
+
+    fn register(&self, block: Block) -> Arc<Block> {
+        let block = Arc::new(block);
         self.blocks.lock().unwrap_or_else(PoisonError::into_inner).push(block.clone());
         block
     }

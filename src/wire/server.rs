@@ -239,7 +239,7 @@ impl Bound {
                 published: published.clone(),
                 rules: rules.clone(),
                 own: own.clone(),
-                counters: counters.block("udp"),
+                counters: counters.block_of_one("udp"),
                 rotation: rotation.clone(),
                 started: None,
                 failing: false,

@@ -16,10 +16,10 @@ const TRUNCATED: u16 = 0x0200;
 
 /// A record without its owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Data {
-    pub rtype: Rtype,
-    pub ttl: u32,
-    pub rdata: Vec<u8>,
+pub(crate) struct Data {
+    pub(crate) rtype: Rtype,
+    pub(crate) ttl: u32,
+    pub(crate) rdata: Vec<u8>,
 }
 
 /// What stands at a name.
@@ -32,7 +32,7 @@ struct Node {
 }
 
 /// All names of a view, and the addresses of registered hosts.
-pub struct Plain<'p> {
+pub(crate) struct Plain<'p> {
     nodes: BTreeMap<Vec<u8>, Node>,
     hosts: &'p BTreeMap<Vec<u8>, Vec<IpAddr>>,
     zone: &'p Zone,
@@ -42,7 +42,7 @@ pub struct Plain<'p> {
 
 /// What a question gets.
 #[derive(Debug)]
-pub enum Solution {
+pub(crate) enum Solution {
     /// One set.
     Set { records: Vec<Data> },
     /// The SOA, as an answer.
@@ -58,15 +58,15 @@ pub enum Solution {
 }
 
 /// A message.
-pub struct Encoded {
-    pub octets: Vec<u8>,
-    pub truncated: bool,
+pub(crate) struct Encoded {
+    pub(crate) octets: Vec<u8>,
+    pub(crate) truncated: bool,
     /// Whether an additional section was left out.
-    pub bare: bool,
+    pub(crate) bare: bool,
 }
 
 impl<'p> Plain<'p> {
-    pub fn new(published: &'p Published) -> Self {
+    pub(crate) fn new(published: &'p Published) -> Self {
         let view = &published.view;
         let mut nodes = BTreeMap::new();
         for (_, entry) in view.table.entries() {
@@ -83,13 +83,13 @@ impl<'p> Plain<'p> {
     }
 
     /// Every name that exists, with its types.
-    pub fn names(&self) -> Vec<(&[u8], Vec<Rtype>)> {
+    pub(crate) fn names(&self) -> Vec<(&[u8], Vec<Rtype>)> {
         let types = |node: &Node| node.records.iter().map(|record| record.rtype).collect();
         self.nodes.iter().map(|(name, node)| (name.as_slice(), types(node))).collect()
     }
 
     /// RFC 1034 section 4.3.2 for one zone without delegations.
-    pub fn solve(&self, query: &Query<'_>) -> Solution {
+    pub(crate) fn solve(&self, query: &Query<'_>) -> Solution {
         let name = query.question[..query.question.len() - 4].to_ascii_lowercase();
         let apex = self.zone.apex.as_wire();
         if !is_below(&name, apex) {
@@ -133,7 +133,7 @@ impl<'p> Plain<'p> {
     }
 
     /// The whole message.
-    pub fn encode(&self, query: &Query<'_>, solution: &Solution) -> Encoded {
+    pub(crate) fn encode(&self, query: &Query<'_>, solution: &Solution) -> Encoded {
         let limit = match (query.transport, query.edns) {
             (Transport::Udp, None) => 512,
             (Transport::Udp, Some(edns)) => usize::from(edns.udp_size).clamp(512, 1232),
@@ -242,14 +242,7 @@ impl<'p> Plain<'p> {
 }
 
 /// Header, question, sections, OPT.
-fn whole(
-    query: &Query<'_>,
-    solution: &Solution,
-    flags: u16,
-    sections: &[u8],
-    counts: [u16; 3],
-    opt: &[u8],
-) -> Vec<u8> {
+fn whole(query: &Query<'_>, solution: &Solution, flags: u16, sections: &[u8], counts: [u16; 3], opt: &[u8]) -> Vec<u8> {
     let (rcode, authoritative) = match solution {
         Solution::Refused => (5, 0),
         Solution::Negative { exists: false, .. } => (3, AUTHORITATIVE),
@@ -322,14 +315,14 @@ fn is_below(name: &[u8], apex: &[u8]) -> bool {
     rest == apex
 }
 
-pub fn sorted(data: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
+pub(crate) fn sorted(data: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
     let mut all: Vec<_> = data.collect();
     all.sort();
     all
 }
 
 /// The data of all records of an answer section, with whole names.
-pub fn answer_data(message: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+pub(crate) fn answer_data(message: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let word = |at: usize| usize::from(u16::from_be_bytes([message[at], message[at + 1]]));
     let mut at = skip(message, QNAME_AT) + 4;
     (0..word(6)).map(move |_| {

@@ -13,39 +13,30 @@ use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
 
 use super::instance;
 
-pub const ZONE: &str = "sd.example.org";
+pub(crate) const ZONE: &str = "sd.example.org";
 const SITES: [&str; 2] = ["lon", "sto"];
-const TYPES: [Rtype; 9] = [
-    Rtype::A,
-    Rtype::AAAA,
-    Rtype::SRV,
-    Rtype::TXT,
-    Rtype::PTR,
-    Rtype::MX,
-    Rtype::SOA,
-    Rtype::ANY,
-    Rtype::CNAME,
-];
+const TYPES: [Rtype; 9] =
+    [Rtype::A, Rtype::AAAA, Rtype::SRV, Rtype::TXT, Rtype::PTR, Rtype::MX, Rtype::SOA, Rtype::ANY, Rtype::CNAME];
 
 /// A view and the addresses of the hosts that were registered in it.
 #[derive(Debug)]
-pub struct Published {
-    pub view: View,
-    pub hosts: BTreeMap<Vec<u8>, Vec<IpAddr>>,
+pub(crate) struct Published {
+    pub(crate) view: View,
+    pub(crate) hosts: BTreeMap<Vec<u8>, Vec<IpAddr>>,
 }
 
 /// One question.
 #[derive(Debug, Clone)]
-pub struct Ask {
+pub(crate) struct Ask {
     name: usize,
     miss: Miss,
     rtype: Asked,
     flags: u16,
     case: u64,
     edns: Option<(u16, bool, bool)>,
-    pub cookie: Option<Vec<u8>>,
-    pub tcp: bool,
-    pub rotation: u32,
+    pub(crate) cookie: Option<Vec<u8>>,
+    pub(crate) tcp: bool,
+    pub(crate) rotation: u32,
 }
 
 /// Which type is asked for.
@@ -70,7 +61,7 @@ fn name(text: &str) -> Name {
     Name::parse_absolute(text).expect("test name")
 }
 
-pub fn published() -> impl Strategy<Value = Published> {
+pub(crate) fn published() -> impl Strategy<Value = Published> {
     let services = prop::collection::vec(service(), 1..4);
     (services, 1u32..1000, 0usize..40, any::<bool>(), any::<bool>()).prop_map(
         |(services, ttl, addresses, consul, minimal)| {
@@ -150,7 +141,7 @@ fn member() -> impl Strategy<Value = Instance> {
     )
 }
 
-pub fn ask() -> impl Strategy<Value = Ask> {
+pub(crate) fn ask() -> impl Strategy<Value = Ask> {
     let miss = prop_oneof![
         10 => Just(Miss::Not),
         1 => "[a-z0-9]{1,12}".prop_map(Miss::Below),
@@ -178,7 +169,7 @@ pub fn ask() -> impl Strategy<Value = Ask> {
 
 impl Ask {
     /// The packet, about one of these names, which have these types.
-    pub fn packet(&self, names: &[(&[u8], Vec<Rtype>)]) -> Vec<u8> {
+    pub(crate) fn packet(&self, names: &[(&[u8], Vec<Rtype>)]) -> Vec<u8> {
         let (chosen, types) = &names[self.name % names.len()];
         let rtype = match self.rtype {
             Asked::Own(index) if !types.is_empty() => types[index % types.len()],

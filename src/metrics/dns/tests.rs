@@ -11,7 +11,7 @@ fn scrape(counters: &Arc<DnsCounters>) -> String {
 #[test]
 fn the_blocks_of_all_workers_are_added_up() {
     let counters = Arc::new(DnsCounters::default());
-    let (one, two, tcp) = (counters.block("udp"), counters.block("udp"), counters.block("tcp"));
+    let (one, two, tcp) = (counters.block_of_one("udp"), counters.block_of_one("udp"), counters.block("tcp"));
     one.answered(0, 33);
     two.answered(0, 33);
     tcp.answered(3, 65_280);

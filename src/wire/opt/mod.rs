@@ -37,6 +37,8 @@ pub(super) struct Opt<'a> {
     zone_version: Option<ZoneVersion>,
     ede: Option<Ede<'a>>,
     padded: bool,
+    /// Octets of the record without padding; see [`Self::measured`].
+    length: usize,
 }
 
 impl<'a> Opt<'a> {
@@ -76,18 +78,27 @@ impl<'a> Opt<'a> {
 
     /// The same without the extended error; nothing if there is none.
     pub(super) fn without_error(&self) -> Option<Self> {
-        self.ede.map(|_| Self { ede: None, ..*self })
+        self.ede.map(|_| Self { ede: None, ..*self }.measured())
     }
 
     fn within(self, room: usize) -> Self {
-        if self.length() > room { Self { ede: None, ..self } } else { self }
+        let whole = self.measured();
+        if whole.length > room && whole.ede.is_some() { Self { ede: None, ..whole }.measured() } else { whole }
+    }
+
+    /// Works out the length, once everything is in it.
+    fn measured(mut self) -> Self {
+        if self.present {
+            let mut length = HEAD;
+            self.options(|_, first, second| length += OPTION_HEAD + first.len() + second.len());
+            self.length = length;
+        }
+        self
     }
 
     /// Octets of the record without padding, which takes only what is left over.
     pub(super) fn length(&self) -> usize {
-        let mut length = HEAD;
-        self.options(|_, first, second| length += OPTION_HEAD + first.len() + second.len());
-        if self.present { length } else { 0 }
+        self.length
     }
 
     /// All options but padding, the data of each in two parts.

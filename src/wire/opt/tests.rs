@@ -13,7 +13,7 @@ fn full(text: &str) -> Opt<'_> {
     opt.nsid = Some("ns1");
     opt.expire = Some(604_800);
     opt.zone_version = Some(ZoneVersion { labels: 3, serial: 42 });
-    opt
+    opt.measured()
 }
 
 /// The codes of the options that are written behind a message of `length` octets, and the length of the whole.

@@ -1,11 +1,12 @@
 //! Handles the batches of one worker: decode all, then answer all, from one view.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::own::OwnAddresses;
 use super::worker::{BATCH, Fault, HandleBatch, Received, Replies, Sent};
-use crate::answer::Transport;
+use crate::answer::{Query, Transport};
 use crate::metrics::dns::{Block, Dropped, Limited};
 use crate::view::{Published, View};
 use crate::wire::count::{count_cookie, count_drop, count_reply};
@@ -36,12 +37,25 @@ pub(in crate::wire) struct Answerer {
     pub failing: bool,
 }
 
-/// One datagram of a batch between the two passes.
+/// One datagram of a batch between the two passes. Written in place: it is larger than most answers.
 struct Arrived<'p> {
     index: usize,
     decoded: Decoded<'p>,
     /// Set if answers to it may be limited.
     datagram: Option<Datagram>,
+}
+
+impl Arrived<'_> {
+    /// None yet.
+    const ROOM: Self = Self { index: 0, decoded: Decoded::Drop(DropReason::Short), datagram: None };
+
+    /// Whose answer will probably be charged, and to which name.
+    fn charged(&self) -> Option<(IpAddr, &[u8])> {
+        match (&self.decoded, self.datagram) {
+            (Decoded::Query(query), Some(datagram)) => Some((datagram.client, query.name.as_wire())),
+            _ => None,
+        }
+    }
 }
 
 impl HandleBatch for Answerer {
@@ -54,21 +68,28 @@ impl HandleBatch for Answerer {
         let rates = self.rules.rates.as_deref().map(|rates| (rates, rates.moment(started)));
         let view = self.published.load();
         let mut slips = SLIPS_PER_BATCH;
-        let mut arrived = [const { None }; BATCH];
-        for (index, slot) in arrived[..count].iter_mut().enumerate() {
-            *slot = self.take(received, index, rates, &mut slips);
-        }
+        let mut arrived = [const { Arrived::ROOM }; BATCH];
+        let mut taken = 0;
         if let Some((rates, _)) = rates {
-            let is_limited = arrived.iter().flatten().any(|arrived| arrived.datagram.is_some());
-            if is_limited && count == BATCH {
+            rates.prefetch_prefixes((0..count).filter_map(|index| received.source(index)).map(|source| source.ip()));
+        }
+        for index in 0..count {
+            taken += usize::from(self.take(received, index, rates, &mut slips, &mut arrived[taken]));
+        }
+        let arrived = &arrived[..taken];
+        if let Some((rates, _)) = rates
+            && arrived.iter().any(|arrived| arrived.datagram.is_some())
+        {
+            rates.prefetch_names(arrived.iter().filter_map(Arrived::charged));
+            if count == BATCH {
                 rates.pressed();
             }
         }
-        view.prefetch(arrived.iter().filter_map(|slot| match slot {
-            Some(Arrived { decoded: Decoded::Query(query), .. }) => Some(query.name.as_wire()),
+        view.prefetch(arrived.iter().filter_map(|arrived| match &arrived.decoded {
+            Decoded::Query(query) => Some(query.name.as_wire()),
             _ => None,
         }));
-        for arrived in arrived.iter().flatten() {
+        for arrived in arrived {
             self.answer(&view, arrived, replies);
         }
     }
@@ -95,7 +116,7 @@ impl HandleBatch for Answerer {
 }
 
 impl Answerer {
-    /// Decodes a datagram and decides how it may be limited; `None` if it is done with.
+    /// Decodes a datagram into `arrived` and decides how it may be limited; `false` if it is done with.
     ///
     /// A prefix in debt is looked at first: what cannot have a cookie is then not even decoded, unless it slips.
     fn take<'p>(
@@ -104,33 +125,37 @@ impl Answerer {
         index: usize,
         rates: Option<(&Rates, Moment)>,
         slips: &mut usize,
-    ) -> Option<Arrived<'p>> {
+        arrived: &mut Arrived<'p>,
+    ) -> bool {
+        (arrived.index, arrived.datagram) = (index, None);
         let source = received.source(index).filter(|source| source.port() != 0);
         let source = source.filter(|source| !self.own.has(*source, received.destination(index)));
         let Some(client) = source.map(|source| source.ip()) else {
             count_drop(&self.counters, DropReason::Source);
-            return None;
+            return false;
         };
         let packet = received.packet(index);
         let origin = Origin { transport: Transport::Udp, client };
         let limited = rates.filter(|(rates, _)| !rates.is_exempt(client));
         let Some((rates, now)) = limited else {
-            return Some(Arrived { index, decoded: self.decode(packet, origin), datagram: None });
+            self.decode(packet, origin, &mut arrived.decoded);
+            return true;
         };
         let in_debt = is_query(packet) && rates.is_in_debt(client, now);
         let early = (in_debt && !has_additional(packet)).then(|| self.charge(rates, origin, now, slips));
         if early == Some(Verdict::Drop) {
-            return None;
+            return false;
         }
-        let decoded = self.decode(packet, origin);
-        if matches!(decoded, Decoded::Drop(_)) || matches!(&decoded, Decoded::Query(query) if query.verified) {
-            return Some(Arrived { index, decoded, datagram: None });
+        self.decode(packet, origin, &mut arrived.decoded);
+        if matches!(&arrived.decoded, Decoded::Drop(_) | Decoded::Query(Query { verified: true, .. })) {
+            return true;
         }
         let prefix = early.unwrap_or_else(|| self.charge(rates, origin, now, slips));
         if prefix == Verdict::Drop && !rates.is_log_only() {
-            return None;
+            return false;
         }
-        Some(Arrived { index, decoded, datagram: Some(Datagram { now, len: packet.len(), client, prefix }) })
+        arrived.datagram = Some(Datagram { now, len: packet.len(), client, prefix });
+        true
     }
 
     /// Charges the prefix of a datagram; of those that are limited, some slip.
@@ -149,13 +174,12 @@ impl Answerer {
         }
     }
 
-    fn decode<'p>(&self, packet: &'p [u8], origin: Origin) -> Decoded<'p> {
-        let (mut decoded, cookie) = self.rules.decode(packet, origin);
+    fn decode<'p>(&self, packet: &'p [u8], origin: Origin, decoded: &mut Decoded<'p>) {
+        let cookie = self.rules.decode_into(packet, origin, decoded);
         count_cookie(&self.counters, cookie);
-        if let Decoded::Query(query) = &mut decoded {
+        if let Decoded::Query(query) = decoded {
             self.rotation.turn(query);
         }
-        decoded
     }
 
     fn answer(&self, view: &View, arrived: &Arrived<'_>, replies: &mut Replies) {

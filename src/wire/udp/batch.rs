@@ -11,9 +11,9 @@
 //! # Why unsafe, and why it is sound
 //!
 //! The standard library has no recvmmsg, no sendmmsg and no control messages. The message headers that the kernel wants
-//! hold raw pointers into the buffers beside them. They are written anew for each call from the buffers as they are
-//! then, nothing moves or is borrowed between that and the call, and nobody reads them afterwards except for the lengths
-//! that the kernel wrote, which are checked against the sizes of the buffers. Control messages are read and
+//! hold raw pointers into the buffers beside them. As many as a call uses are written anew for it, from the buffers as
+//! they are then, nothing moves or is borrowed between that and the call, and nobody reads them afterwards except for the
+//! lengths that the kernel wrote, which are checked against the sizes of the buffers. Control messages are read and
 //! written through the macros of the C library inside of buffers with their alignment.
 #![allow(unsafe_code)]
 
@@ -31,6 +31,10 @@ use super::super::encode::MAX_UDP;
 
 /// Datagrams per call.
 pub(crate) const BATCH: usize = 64;
+
+/// Datagrams that a call asks for at least. It asks for twice as many as the one before it got, so that a quiet server
+/// does not prepare a whole batch for each datagram.
+const LEAST: usize = 8;
 
 /// Octets of a datagram that are read: any query, and updates of some dozen records. What is cut off is malformed. Not
 /// a multiple of 4,096, so that the buffers do not compete for the same cache lines.
@@ -65,6 +69,10 @@ pub(crate) struct Received {
     destinations: [Option<IpAddr>; BATCH],
     controls: Box<[Control; BATCH]>,
     with_destination: bool,
+    /// How many datagrams the next call asks for.
+    wanted: usize,
+    vectors: Vec<iovec>,
+    headers: Vec<mmsghdr>,
 }
 
 impl Received {
@@ -79,19 +87,42 @@ impl Received {
             destinations: [None; BATCH],
             controls: Box::new([Control([0; 64]); BATCH]),
             with_destination,
+            wanted: BATCH,
+            vectors: Vec::with_capacity(BATCH),
+            headers: Vec::with_capacity(BATCH),
         }
     }
 
     /// Receives up to [`BATCH`] datagrams and returns how many; 0 when none came in time.
     pub(crate) fn receive(&mut self, socket: &UdpSocket, wait: Wait) -> io::Result<usize> {
-        let mut vectors = [EMPTY_VECTOR; BATCH];
-        let mut headers = [EMPTY_HEADER; BATCH];
-        for (vector, buffer) in vectors.iter_mut().zip(self.octets.chunks_exact_mut(RECEIVE_SIZE)) {
-            *vector = iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: RECEIVE_SIZE };
+        self.prepare();
+        let flags = if wait == Wait::ForOne { libc::MSG_WAITFORONE } else { libc::MSG_DONTWAIT };
+        let headers = &mut self.headers;
+        // SAFETY: the headers point to live buffers of the lengths that they say (see above); so many of them.
+        let count = unsafe {
+            libc::recvmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), headers.len() as c_uint, flags as _, null_mut())
+        };
+        self.wanted = (2 * count.max(0) as usize).clamp(LEAST, BATCH);
+        let Ok(count) = usize::try_from(count) else { return no_datagrams(io::Error::last_os_error()) };
+        for (index, header) in headers[..count].iter().enumerate() {
+            self.lengths[index] = (header.msg_len as usize).min(RECEIVE_SIZE);
+            self.sources[index] = socket_address(&self.names[index]);
+            self.destinations[index] = self.with_destination.then(|| destination(&header.msg_hdr)).flatten();
         }
-        let parts = vectors.iter_mut().zip(&mut self.names).zip(self.controls.iter_mut());
-        for (header, ((vector, name), control)) in headers.iter_mut().zip(parts) {
-            let header = &mut header.msg_hdr;
+        Ok(count)
+    }
+
+    /// Writes the headers of the next call.
+    fn prepare(&mut self) {
+        let buffers = self.octets.chunks_exact_mut(RECEIVE_SIZE).take(self.wanted);
+        self.vectors.clear();
+        self.vectors
+            .extend(buffers.map(|buffer| iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: RECEIVE_SIZE }));
+        self.headers.clear();
+        let parts = self.vectors.iter_mut().zip(&mut self.names).zip(self.controls.iter_mut());
+        self.headers.extend(parts.map(|((vector, name), control)| {
+            let mut message = EMPTY_HEADER;
+            let header = &mut message.msg_hdr;
             header.msg_name = (&raw mut *name).cast();
             header.msg_namelen = size_of::<sockaddr_storage>() as u32;
             header.msg_iov = vector;
@@ -100,19 +131,8 @@ impl Received {
                 header.msg_control = control.0.as_mut_ptr().cast();
                 header.msg_controllen = size_of::<Control>() as _;
             }
-        }
-        let flags = if wait == Wait::ForOne { libc::MSG_WAITFORONE } else { libc::MSG_DONTWAIT };
-        // SAFETY: the headers point to live buffers of the lengths that they say (see above); BATCH of them.
-        let count = unsafe {
-            libc::recvmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), BATCH as c_uint, flags as _, null_mut())
-        };
-        let Ok(count) = usize::try_from(count) else { return no_datagrams(io::Error::last_os_error()) };
-        for (index, header) in headers[..count].iter().enumerate() {
-            self.lengths[index] = (header.msg_len as usize).min(RECEIVE_SIZE);
-            self.sources[index] = socket_address(&self.names[index]);
-            self.destinations[index] = self.with_destination.then(|| destination(&header.msg_hdr)).flatten();
-        }
-        Ok(count)
+            message
+        }));
     }
 
     /// The octets of a datagram.
@@ -174,6 +194,8 @@ pub(crate) struct Replies {
     replies: [Reply; BATCH],
     count: usize,
     grouping_pause: u32,
+    vectors: Vec<iovec>,
+    headers: Vec<mmsghdr>,
 }
 
 impl Replies {
@@ -185,6 +207,8 @@ impl Replies {
             replies: [Reply::default(); BATCH],
             count: 0,
             grouping_pause: 0,
+            vectors: Vec::with_capacity(BATCH),
+            headers: Vec::with_capacity(BATCH),
         }
     }
 
@@ -271,26 +295,26 @@ impl Replies {
     }
 
     /// Sends one message per group. The flags say which groups the kernel refused because they are groups.
-    fn send_groups(&self, socket: &UdpSocket, received: &mut Received, groups: &[Group]) -> (Sent, [bool; BATCH]) {
-        let mut vectors = [EMPTY_VECTOR; BATCH];
-        let mut headers = [EMPTY_HEADER; BATCH];
-        let mut used = 0;
-        for (group, header) in groups.iter().zip(&mut headers) {
+    fn send_groups(&mut self, socket: &UdpSocket, received: &mut Received, groups: &[Group]) -> (Sent, [bool; BATCH]) {
+        self.vectors.clear();
+        self.headers.clear();
+        for group in groups {
             let mut at = Some(group.first);
             while let Some(index) = at {
                 let reply = self.replies[usize::from(index)];
                 let octets = &self.arena[reply.offset..][..reply.len];
-                vectors[used] = iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: reply.len };
-                used += 1;
+                self.vectors.push(iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: reply.len });
                 at = reply.next;
             }
             let first = self.replies[usize::from(group.first)];
             let segment = (group.count > 1).then_some(first.len as u16);
+            let mut header = EMPTY_HEADER;
             received.address(first.to, segment, &mut header.msg_hdr);
+            self.headers.push(header);
         }
-        let mut vector = vectors.as_mut_ptr();
+        let mut vector = self.vectors.as_mut_ptr();
         let (names, controls) = (received.names.as_mut_ptr(), received.controls.as_mut_ptr());
-        for (group, header) in groups.iter().zip(&mut headers) {
+        for (group, header) in groups.iter().zip(&mut self.headers) {
             let header = &mut header.msg_hdr;
             let to = self.replies[usize::from(group.first)].to;
             header.msg_name = names.wrapping_add(to).cast();
@@ -301,7 +325,7 @@ impl Replies {
             }
             vector = vector.wrapping_add(usize::from(group.count));
         }
-        send_all(socket, groups, &mut headers[..groups.len()])
+        send_all(socket, groups, &mut self.headers)
     }
 }
 
@@ -355,6 +379,9 @@ impl Received {
             Some(SocketAddr::V6(_)) => size_of::<sockaddr_in6>(),
             _ => size_of::<sockaddr_in>(),
         } as u32;
+        if segment.is_none() && self.destinations[to].is_none() {
+            return;
+        }
         let control = &mut self.controls[to];
         control.0.fill(0);
         let mut used = 0;
@@ -497,8 +524,6 @@ fn set_option(socket: &impl AsFd, level: c_int, option: c_int, value: c_int) -> 
         _ => Err(io::Error::last_os_error()),
     }
 }
-
-const EMPTY_VECTOR: iovec = iovec { iov_base: null_mut(), iov_len: 0 };
 
 // SAFETY: all zeroes is a message header of no address, no buffers and no control messages.
 const EMPTY_HEADER: mmsghdr = unsafe { zeroed() };

@@ -56,6 +56,25 @@ fn waiting_ends_with_the_timeout_and_does_not_begin_when_told_so() {
 }
 
 #[test]
+fn calls_ask_for_more_while_more_comes_and_for_little_when_it_is_quiet() {
+    let (server, client) = (loopback(), loopback());
+    let mut received = Received::new(false);
+    assert_eq!(received.receive(&server, Wait::Never).unwrap(), 0);
+    for number in 0..100_u8 {
+        client.send_to(&[number], server.local_addr().unwrap()).unwrap();
+    }
+    let mut next = 0;
+    let counts = std::iter::from_fn(|| {
+        let count = received.receive(&server, Wait::Never).unwrap();
+        (0..count).for_each(|index| assert_eq!(received.packet(index), [next + index as u8]));
+        next += count as u8;
+        (count > 0).then_some(count)
+    });
+    let counts = counts.collect::<Vec<_>>();
+    assert_eq!(counts, [8, 16, 32, 44]);
+}
+
+#[test]
 fn replies_of_one_length_to_one_client_go_out_in_one_message() {
     let (server, one, two) = (loopback(), loopback(), loopback());
     let address = server.local_addr().unwrap();
