@@ -279,6 +279,39 @@ fn mount(arguments: &[&str], place: &Path) {
     assert!(output.status.success(), "mount is not permitted: {}", String::from_utf8_lossy(&output.stderr));
 }
 
+#[test]
+fn history_keeps_a_number_of_changes_and_all_rows() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap().keeping(10);
+    for expected in 0..30 {
+        store.commit(&register(expected)).unwrap();
+        let page = store.history(Revision(0), 100).unwrap();
+        assert!(page.changes.len() <= 10, "{}", page.changes.len());
+        assert_eq!(page.changes.last().map(|change| change.revision), Some(Revision(expected + 1)));
+        assert_eq!(page.oldest, page.changes[0].revision);
+    }
+    assert_eq!(store.history(Revision(0), 100).unwrap().changes.len(), 10);
+    let rows = store.load().unwrap().instances.len();
+    let unbounded = tempfile::tempdir().unwrap();
+    let unbounded = open(unbounded.path()).unwrap();
+    fill(&unbounded, 30);
+    assert_eq!(rows, unbounded.load().unwrap().instances.len());
+}
+
+#[test]
+fn a_history_that_is_far_too_long_is_shortened_step_by_step() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    fill(&store, 100);
+    drop(store);
+    let store = open(directory.path()).unwrap().keeping(10);
+    for expected in 100..200 {
+        store.commit(&register(expected)).unwrap();
+        let kept = store.history(Revision(0), 1000).unwrap().changes.len() as u64;
+        assert_eq!(kept, (99 - (expected - 100)).max(10), "one comes, two go");
+    }
+}
+
 /// Fills the disk up to its last octet.
 fn ballast(directory: &Path) -> PathBuf {
     let path = directory.join("ballast");

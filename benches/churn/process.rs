@@ -106,7 +106,7 @@ impl Server {
 
     pub(crate) fn perf(&self, seconds: u64) -> Child {
         let mut command = Command::new("perf");
-        command.args(["record", "-q", "-g", "-F", "499", "-o", "perf.data", "-p", &self.child.id().to_string()]);
+        command.args(["record", "-q", "--call-graph", "dwarf,16384", "-F", "299", "-o", "perf.data", "-p", &self.child.id().to_string()]);
         command.args(["--", "sleep", &seconds.to_string()]).spawn().expect("perf starts")
     }
 }
@@ -150,11 +150,9 @@ fn await_ready(child: &mut Child) -> Place {
     let until = Instant::now() + Duration::from_secs(120);
     let mut line = String::new();
     while Instant::now() < until && log.read_line(&mut line).is_ok_and(|read| read > 0) {
-        let find = |key: &str| {
-            let rest = line.split(key).nth(1)?;
-            rest.trim_matches('"').split([',', '"', ' ', '\n']).next()?.parse().ok()
-        };
-        if let (true, Some(dns), Some(http)) = (line.contains("ready"), find("dns="), find("http=")) {
+        let said: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+        let find = |key: &str| said[key].as_str()?.split(',').next()?.trim().parse().ok();
+        if let (true, Some(dns), Some(http)) = (said["message"] == "ready", find("dns"), find("http")) {
             std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::stderr()));
             return Place { dns, http };
         }

@@ -315,6 +315,8 @@ pub struct StoreSettings {
     /// How long changes are kept.
     #[serde(deserialize_with = "value::duration")]
     pub history: Duration,
+    /// How many changes are kept.
+    pub history_changes: u64,
 }
 
 impl Default for StoreSettings {
@@ -324,6 +326,7 @@ impl Default for StoreSettings {
             endpoints: Vec::new(),
             prefix: "/zonebeat/".into(),
             history: Duration::from_secs(30 * 86_400),
+            history_changes: 2_000_000,
         }
     }
 }

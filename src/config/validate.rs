@@ -127,6 +127,7 @@ impl Check<'_> {
             ("dns.tcp.idle", dns.tcp.idle.is_zero()),
             ("dns.tcp.lifetime", dns.tcp.lifetime.is_zero()),
             ("store.history", self.config.store.history.is_zero()),
+            ("store.history_changes", self.config.store.history_changes == 0),
         ] {
             if zero {
                 self.wrong(key, "must be more than 0");

@@ -9,7 +9,7 @@ use tokio::sync::{broadcast, oneshot};
 
 use super::lease::TICK;
 use super::shared::Shared;
-use super::writer::Writer;
+use super::writer::{Request, Writer};
 use super::{Action, Beaten, Census, Command, Health, Observer, Opener, Options, Outcome, Page, Publisher};
 use super::{Snapshot, StaticNames, Store, StoreError};
 use crate::model::{Change, Clock, Refusal, Revision, Word};
@@ -18,22 +18,25 @@ use crate::model::{Change, Clock, Refusal, Revision, Word};
 const QUEUE: usize = 4096;
 /// Changes that one batch has, about.
 const BATCH: usize = 1000;
+/// How long commands are collected while the store is busy with others: one compilation for all of them.
+const COLLECT: Duration = Duration::from_millis(2);
 
 /// The registry as the edges see it: a handle, cheap to clone.
 #[derive(Clone)]
 pub struct Registry {
     shared: Arc<Shared>,
-    queue: SyncSender<Request>,
+    queue: Arc<SyncSender<Message>>,
 }
 
-/// A command and where its answer goes.
-struct Request {
-    command: Command,
-    answer: oneshot::Sender<Result<Outcome, Refusal>>,
+/// What wakes the writer.
+enum Message {
+    Command(Request),
+    /// The store is done with a batch.
+    Stored,
 }
 
 /// Commands that wait for the writer.
-pub struct Queue(Receiver<Request>);
+pub struct Queue(Receiver<Message>);
 
 impl Registry {
     /// Starts the single writer on a thread of its own. `open` opens the store and is called again while it fails.
@@ -49,7 +52,10 @@ impl Registry {
     ) -> (Self, std::thread::JoinHandle<()>) {
         let (registry, writer, queue) = Self::assemble(options, open, publisher, statics, clock, observer);
         let thread = std::thread::Builder::new().name("registry".into());
-        let handle = thread.spawn(move || run(writer, &queue)).expect("the system starts a thread at our start");
+        let waker = Arc::downgrade(&registry.queue);
+        // Without room or handles the writer is awake anyway.
+        let wake = move || drop(waker.upgrade().map(|queue| queue.try_send(Message::Stored)));
+        let handle = thread.spawn(move || run(writer, &queue, wake)).expect("the system starts a thread at our start");
         (registry, handle)
     }
 
@@ -65,7 +71,7 @@ impl Registry {
         let shared = Arc::new(Shared::new(options, clock, observer));
         let (sender, receiver) = sync_channel(QUEUE);
         let writer = Writer::new(shared.clone(), open, publisher, statics);
-        (Self { shared, queue: sender }, writer, Queue(receiver))
+        (Self { shared, queue: Arc::new(sender) }, writer, Queue(receiver))
     }
 
     /// Asks for a change; answers when it is durable and published.
@@ -74,7 +80,7 @@ impl Registry {
             return Err(self.gone());
         }
         let (answer, answered) = oneshot::channel();
-        match self.queue.try_send(Request { command, answer }) {
+        match self.queue.try_send(Message::Command(Request { command, answer })) {
             Ok(()) => answered.await.unwrap_or_else(|_| Err(self.gone())),
             Err(TrySendError::Full(_)) => {
                 Err(Refusal::new(Word::Busy, format!("{QUEUE} requests are waiting already; try again in a second")))
@@ -191,21 +197,27 @@ impl Registry {
 }
 
 /// The writer's thread: batches as commands come, ticks as time passes, until it is told to stop.
-fn run(mut writer: Writer, queue: &Queue) {
+fn run(writer: Writer, queue: &Queue, wake: impl Fn() + Send + 'static) {
+    let mut writer = writer.with_store_thread(wake);
     writer.tick();
     let mut next = Instant::now() + TICK;
     loop {
         let wait = if writer.is_behind() { Duration::ZERO } else { next.saturating_duration_since(Instant::now()) };
         let gone = match queue.0.recv_timeout(wait) {
-            Ok(first) => {
-                answer(&mut writer, gather(first, queue));
+            Ok(Message::Command(first)) => {
+                let window = if writer.is_storing() { COLLECT } else { Duration::ZERO };
+                let requests = gather(first, queue, window);
+                writer.advance();
+                writer.take(requests);
                 false
             }
-            Err(RecvTimeoutError::Timeout) => false,
+            Ok(Message::Stored) | Err(RecvTimeoutError::Timeout) => false,
             Err(RecvTimeoutError::Disconnected) => true,
         };
+        writer.advance();
         if gone || writer.is_stopping() {
-            return drain(&mut writer, queue);
+            drain(&mut writer, queue);
+            return writer.end();
         }
         if writer.is_behind() || Instant::now() >= next {
             writer.tick();
@@ -214,12 +226,17 @@ fn run(mut writer: Writer, queue: &Queue) {
     }
 }
 
-/// What waits, up to one batch.
-fn gather(first: Request, queue: &Queue) -> Vec<Request> {
+/// What waits and what comes within the window, up to one batch; ends when the store is done.
+fn gather(first: Request, queue: &Queue, window: Duration) -> Vec<Request> {
+    let until = Instant::now() + window;
     let mut changes = changes_of(&first.command);
     let mut requests = vec![first];
     while changes < BATCH {
-        let Ok(request) = queue.0.try_recv() else { break };
+        let next = match window.is_zero() {
+            true => queue.0.try_recv().ok(),
+            false => queue.0.recv_timeout(until.saturating_duration_since(Instant::now())).ok(),
+        };
+        let Some(Message::Command(request)) = next else { break };
         changes += changes_of(&request.command);
         requests.push(request);
     }
@@ -234,17 +251,10 @@ fn changes_of(command: &Command) -> usize {
     }
 }
 
-/// Applies a batch; a caller that has gone away does not hear of it.
-fn answer(writer: &mut Writer, requests: Vec<Request>) {
-    let (commands, answers): (Vec<_>, Vec<_>) =
-        requests.into_iter().map(|request| (request.command, request.answer)).unzip();
-    for (answer, result) in answers.into_iter().zip(writer.run_batch(&commands)) {
-        let _ = answer.send(result);
-    }
-}
-
 fn drain(writer: &mut Writer, queue: &Queue) {
-    while let Ok(first) = queue.0.try_recv() {
-        answer(writer, gather(first, queue));
+    while let Ok(message) = queue.0.try_recv() {
+        if let Message::Command(first) = message {
+            writer.take(gather(first, queue, Duration::ZERO));
+        }
     }
 }

@@ -7,7 +7,8 @@
 //! **Who changes it.** One thread, the [`writer`]. Edges send a [`Command`] through a bounded queue
 //! ([`Registry::submit`]; full: `busy`). The writer takes what waits, validates and applies it to a working copy
 //! (`apply`, `draft`), has the publisher compile the names of what was touched, commits rows and history in one batch,
-//! then publishes, swaps the snapshot, updates the leases and answers: an answer means durable and published. Each
+//! then publishes, swaps the snapshot, updates the leases and answers: an answer means durable and published. While the
+//! store's thread has a batch, the next one is applied and compiled already (`writer::pipeline`). Each
 //! change has a revision of its own. Beats do not take this way (`lease`): they write a deadline and come to the
 //! writer only when they bring something back. Beats carry no principal, so an edge asks
 //! [`authorize()`](crate::security::authorize()) itself before it beats.
@@ -27,7 +28,8 @@
 //! **After a crash.** The store has exactly the acknowledged batches. Leases start full. Epochs of sessions are not
 //! kept, so agents send their full set again.
 //!
-//! **Limits.** 4096 commands wait at most; a batch has about 1000 changes; 4096 changes are kept for slow readers of live
+//! **Limits.** 4096 commands wait at most; a batch has about 1000 changes, one of lapses 250; one batch is with the store
+//! and one is made ready behind it; 4096 changes are kept for slow readers of live
 //! events, who then see that they have missed some.
 
 mod apply;
@@ -90,7 +92,8 @@ impl Observer for () {}
 
 /// Turns committed states into views; implemented by the composition root, so that the registry knows no view.
 ///
-/// `load`, `reload` and `prepare` compile aside; `publish` makes the result visible by one swap, `discard` drops it.
+/// `load`, `reload` and `prepare` compile aside; `publish` makes the result visible by one swap, `discard` drops it. While
+/// the store is busy with one batch the next one is compiled: `close` parts them.
 pub trait Publisher: Send + 'static {
     /// Compiles everything from a loaded store. Returns, for each zone that takes registrations, the hash of what it
     /// contains besides registrations (zone file, configured SOA, NS, naming): its basis.
@@ -102,14 +105,18 @@ pub trait Publisher: Send + 'static {
     /// Says that the compiled, unpublished state differs from the published one since these revisions.
     fn mark(&mut self, zones: &[(Name, Revision)]);
 
-    /// Compiles the names of the touched services. Returns for each zone whose content differs from what is published
-    /// the revision of the last change that made it differ, and marks it so.
+    /// Compiles the names of the touched services, on top of what was compiled last, published or not. Returns for each
+    /// zone whose content differs from that the revision of the last change that made it differ, and marks it so.
     fn prepare(&mut self, after: &Snapshot, touched: &[Touched]) -> Vec<(Name, Revision)>;
 
-    /// Makes the compiled state the published one. Only after the store took the batch.
+    /// What is compiled goes to the store now: `publish` makes just this visible, whatever is prepared until then.
+    fn close(&mut self);
+
+    /// Makes what was closed the published state, or everything compiled if nothing was closed. Only after the store
+    /// took the batch.
     fn publish(&mut self);
 
-    /// Throws the compiled state away: the store did not take the batch.
+    /// Throws everything compiled and not published away: the store did not take the batch.
     fn discard(&mut self);
 
     /// The store is gone (`true`) or back: answers go on and say so.

@@ -6,6 +6,7 @@
 //! the parent module.
 
 mod batch;
+mod pipeline;
 mod standing;
 mod time;
 
@@ -14,6 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+pub(super) use self::pipeline::Request;
+use self::pipeline::Pipeline;
 use self::standing::Standing;
 use super::apply::apply;
 use super::draft::{Author, Draft, Timer};
@@ -33,6 +36,8 @@ pub struct Writer {
     store: Option<Arc<dyn Store>>,
     standing: Standing,
     state: State,
+    /// What was applied and is not committed yet; `None` in a writer that commits on its own thread.
+    pipeline: Option<Pipeline>,
     zones: BTreeMap<Name, ZoneRow>,
     /// The store did not take the hashes of the static records that are published.
     statics_pending: bool,
@@ -60,6 +65,7 @@ impl Writer {
             store: None,
             standing: Standing::default(),
             state: State::default(),
+            pipeline: None,
             zones: BTreeMap::new(),
             statics_pending: false,
             out: VecDeque::new(),
@@ -70,6 +76,7 @@ impl Writer {
 
     /// Applies commands in their order and commits what they change as one batch. One answer for each.
     pub fn run_batch(&mut self, commands: &[Command]) -> Vec<Result<Outcome, Refusal>> {
+        self.settle();
         self.retry_for_command();
         if let Standing::NotLoaded(retry) = &self.standing {
             let detail =
@@ -77,7 +84,6 @@ impl Writer {
             return commands.iter().map(|_| Err(Refusal::new(Word::NotReady, detail.clone()))).collect();
         }
         let mut answers = Vec::with_capacity(commands.len());
-        let is_reload = |command: &Command| matches!(command.action, Action::ReloadStatics);
         for group in commands.chunk_by(|a, b| !is_reload(a) && !is_reload(b)) {
             match group {
                 [command] if is_reload(command) => answers.push(self.reload(command)),
@@ -151,4 +157,9 @@ impl Writer {
         let revision = self.state.snapshot.revision;
         Ok(Outcome::Applied { revision, changed: revision != before })
     }
+}
+
+/// Whether it is a batch of its own.
+fn is_reload(command: &Command) -> bool {
+    matches!(command.action, Action::ReloadStatics)
 }

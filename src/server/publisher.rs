@@ -1,6 +1,7 @@
 //! The registry's publisher: compiles views and swaps them in.
 //!
-//! It holds the snapshot that the published view shows, because a view is compiled from what differs. Zone files come
+//! It holds the snapshot that the published view shows, because a view is compiled from what differs, and up to two views
+//! that are not published yet: the one that the store has, and the one that is compiled on top of it. Zone files come
 //! from a slot that a reload fills: the next `reload` takes them, so they are never half applied.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,6 +37,9 @@ pub(super) struct ViewPublisher {
     clock: Arc<dyn Clock>,
     metrics: Metrics,
     shown: Snapshot,
+    /// What the store has now.
+    closed: Option<Prepared>,
+    /// What was compiled since.
     prepared: Option<Prepared>,
 }
 
@@ -54,7 +58,7 @@ impl ViewPublisher {
         clock: Arc<dyn Clock>,
         metrics: Metrics,
     ) -> Self {
-        Self { compiler, slot, freshness, clock, metrics, shown: Snapshot::default(), prepared: None }
+        Self { compiler, slot, freshness, clock, metrics, shown: Snapshot::default(), closed: None, prepared: None }
     }
 
     fn compiled(&self, started: Duration) {
@@ -98,15 +102,21 @@ impl Publisher for ViewPublisher {
 
     fn prepare(&mut self, after: &Snapshot, touched: &[Touched]) -> Vec<(Name, Revision)> {
         let started = self.clock.monotonic();
-        let current = self.freshness.published().load_full();
-        let (view, moved) = self.compiler.update(&current, &self.shown, after, touched);
+        let (view, moved) = match self.prepared.as_ref().or(self.closed.as_ref()) {
+            Some(last) => self.compiler.update(&last.view, &last.shows, after, touched),
+            None => self.compiler.update(&self.freshness.published().load_full(), &self.shown, after, touched),
+        };
         self.compiled(started);
         self.prepared = Some(Prepared { view, shows: after.clone(), compiler: None });
         moved
     }
 
+    fn close(&mut self) {
+        self.closed = self.prepared.take();
+    }
+
     fn publish(&mut self) {
-        let Some(prepared) = self.prepared.take() else { return };
+        let Some(prepared) = self.closed.take().or_else(|| self.prepared.take()) else { return };
         if let Some(compiler) = prepared.compiler {
             self.compiler = compiler;
         }
@@ -122,7 +132,7 @@ impl Publisher for ViewPublisher {
     }
 
     fn discard(&mut self) {
-        self.prepared = None;
+        (self.closed, self.prepared) = (None, None);
     }
 
     fn set_stale(&mut self, stale: bool) {
@@ -130,7 +140,7 @@ impl Publisher for ViewPublisher {
         if current.stale != stale {
             self.freshness.publish(Arc::new(View { stale, ..(*current).clone() }));
         }
-        if let Some(prepared) = &mut self.prepared {
+        for prepared in self.closed.iter_mut().chain(&mut self.prepared) {
             prepared.view.stale = stale;
         }
     }

@@ -81,6 +81,7 @@ impl Publisher for Silent {
     fn prepare(&mut self, _: &Snapshot, _: &[Touched]) -> Vec<(Name, Revision)> {
         Vec::new()
     }
+    fn close(&mut self) {}
     fn publish(&mut self) {}
     fn discard(&mut self) {}
     fn set_stale(&mut self, _: bool) {}

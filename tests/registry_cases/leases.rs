@@ -182,6 +182,25 @@ fn a_mass_of_lapses_goes_through_in_batches() {
 }
 
 #[test]
+fn commands_take_turns_with_a_mass_of_lapses() {
+    let mut world = World::new();
+    let commands: Vec<_> =
+        (0..2000).map(|n| command(&anonymous(), register("search", &format!("a{n}"), facts()))).collect();
+    assert!(world.writer.run_batch(&commands).iter().all(Result::is_ok));
+    world.wait(15.2);
+    let mut turns = 0;
+    while world.writer.is_behind() {
+        let before = world.registry.census().lapsed;
+        world.register("other", &format!("b{turns}"), facts());
+        world.writer.tick();
+        assert!(world.registry.census().lapsed - before <= 250, "a command waits for all of these");
+        turns += 1;
+    }
+    assert!(turns >= 5, "{turns}");
+    assert_eq!((world.registry.census().serving, world.registry.census().lapsed), (turns, 2000));
+}
+
+#[test]
 fn history_is_pruned_by_age() {
     let mut world = World::with(zonebeat::registry::Options { history: Duration::from_secs(7200), ..options() });
     world.register("search", "a1", Registration { lease_seconds: Some(86_400), ..facts() });

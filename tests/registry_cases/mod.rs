@@ -2,6 +2,7 @@
 
 mod instances;
 mod leases;
+mod pipeline;
 mod policy;
 mod running;
 mod services;

@@ -142,6 +142,7 @@ pub(crate) struct Stage {
     pub(crate) during_prepare: Option<Hook>,
     pub(crate) before_publish: Option<Hook>,
     compiled: Option<Snapshot>,
+    closed: Option<Snapshot>,
 }
 
 pub(crate) struct Recorder(pub(crate) Arc<Mutex<Stage>>);
@@ -169,7 +170,6 @@ impl Publisher for Recorder {
 
     fn prepare(&mut self, after: &Snapshot, touched: &[Touched]) -> Vec<(Name, Revision)> {
         let mut stage = self.0.lock().unwrap();
-        assert!(stage.compiled.is_none(), "prepare twice");
         stage.compiled = Some(after.clone());
         stage.calls.push("prepare".into());
         let hook = stage.during_prepare.take();
@@ -180,20 +180,28 @@ impl Publisher for Recorder {
         touched.last().map(|touched| (zone(), touched.revision)).into_iter().collect()
     }
 
+    fn close(&mut self) {
+        let mut stage = self.0.lock().unwrap();
+        assert!(stage.closed.is_none(), "closed twice");
+        stage.closed = Some(stage.compiled.take().expect("close needs something compiled"));
+        stage.calls.push("close".into());
+    }
+
     fn publish(&mut self) {
         let hook = self.0.lock().unwrap().before_publish.take();
         if let Some(mut hook) = hook {
             hook();
         }
         let mut stage = self.0.lock().unwrap();
-        let compiled = stage.compiled.take().expect("publish needs something compiled");
+        let compiled = stage.closed.take().or_else(|| stage.compiled.take()).expect("publish needs something compiled");
         stage.published = Some(compiled);
         stage.calls.push("publish".into());
     }
 
     fn discard(&mut self) {
         let mut stage = self.0.lock().unwrap();
-        stage.compiled.take().expect("discard needs something compiled");
+        let dropped = (stage.closed.take(), stage.compiled.take());
+        assert!(dropped.0.is_some() || dropped.1.is_some(), "discard needs something compiled");
         stage.calls.push("discard".into());
     }
 

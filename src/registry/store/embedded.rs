@@ -22,6 +22,10 @@
 //! A file that is removed or replaced while it is open would take commits that nobody finds again, so each commit looks
 //! whether the path still names it, and fails if not.
 //!
+//! **History** may have as many changes as [`EmbeddedStore::keeping`] says: each commit that goes beyond removes the oldest,
+//! at most twice as many as it adds, in its own transaction. A commit that failed may have removed some all the same; they
+//! were beyond the limit before it. The file keeps its size and uses the room again.
+//!
 //! **Disks that take no writes.** If the file can be read but not written (read-only disk, missing permission, full
 //! disk), it is opened for reading with the repair kept in memory (`overlay`): `load` and `history` work, writes fail,
 //! [`Store::trouble`] says why, and `reopen` tries to write again.
@@ -59,6 +63,8 @@ pub struct EmbeddedStore {
     /// Locked after `writer`, never before it. `None` only while no way of opening the file works.
     database: RwLock<Option<Database>>,
     writer: Mutex<Writer>,
+    /// Changes that history keeps.
+    most_changes: u64,
 }
 
 /// What the writing calls know.
@@ -80,7 +86,13 @@ impl EmbeddedStore {
         let opened = file::open(&path, None).map_err(|fault| fault.reading(&path))?;
         let revision = opened.meta.revision;
         let writer = Writer { revision, file: opened.identity, trouble: opened.trouble, failed: None };
-        Ok(Self { path, id: opened.meta.id, database: RwLock::new(Some(opened.database)), writer: Mutex::new(writer) })
+        let (database, writer) = (RwLock::new(Some(opened.database)), Mutex::new(writer));
+        Ok(Self { path, id: opened.meta.id, database, writer, most_changes: u64::MAX })
+    }
+
+    /// Lets history have at most about this many changes.
+    pub fn keeping(self, most_changes: u64) -> Self {
+        Self { most_changes, ..self }
     }
 
     /// The random id that the store got when it was created.
@@ -153,6 +165,8 @@ impl Store for EmbeddedStore {
             let mut tables = Tables::open(&transaction)?;
             let undo = undo::apply(&mut tables, batch)?;
             let revision = tables.revision()?;
+            let surplus = revision.0.saturating_sub(self.most_changes);
+            remove_changes(&mut tables, surplus, 2 * batch.changes.len())?;
             drop(tables);
             writer.failed = Some(undo);
             transaction.commit()?;
@@ -202,7 +216,14 @@ impl Store for EmbeddedStore {
         let Some(last) = self.reading(|transaction| read::last_older(transaction, before, limit))? else {
             return Ok(0);
         };
-        self.write(|database, _| remove_changes(database, last))
+        self.write(|database, _| {
+            let transaction = database.begin_write()?;
+            let mut tables = Tables::open(&transaction)?;
+            let removed = remove_changes(&mut tables, last, limit)?;
+            drop(tables);
+            transaction.commit()?;
+            Ok(removed)
+        })
     }
 
     fn trouble(&self) -> Option<String> {
@@ -210,16 +231,12 @@ impl Store for EmbeddedStore {
     }
 }
 
-/// Removes the changes up to `last`, oldest first; says how many.
-fn remove_changes(database: &Database, last: u64) -> Internal<usize> {
-    let transaction = database.begin_write()?;
-    let mut tables = Tables::open(&transaction)?;
+/// Removes the changes up to `last`, oldest first, at most `limit`; says how many.
+fn remove_changes(tables: &mut Tables<'_>, last: u64, limit: usize) -> Internal<usize> {
     let mut removed = 0;
-    while tables.changes.first()?.is_some_and(|(revision, _)| revision.value() <= last) {
+    while removed < limit && tables.changes.first()?.is_some_and(|(revision, _)| revision.value() <= last) {
         tables.changes.pop_first()?;
         removed += 1;
     }
-    drop(tables);
-    transaction.commit()?;
     Ok(removed)
 }

@@ -1,24 +1,37 @@
 //! Committing: store, then publish, then everything that hangs on it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::draft::{Author, Draft, Timer};
 use super::super::lease::{Effect, Key};
 use super::super::state::State;
 use super::super::store::{Batch, Write};
-use super::super::{StoreError, Touched, ZoneRow};
+use super::super::{Store, StoreError, Touched, ZoneRow};
 use super::Writer;
 use super::time::HOUR;
 use crate::model::{Change, Item, Name, Revision, Transition};
 
 /// A draft that is complete: what is committed, and what follows when it is.
+#[derive(Default)]
 pub(super) struct Commit {
-    state: State,
-    writes: Vec<Write>,
-    changes: Vec<Change>,
-    touched: Vec<Touched>,
-    effects: Vec<Effect>,
-    timers: Vec<Timer>,
+    pub(super) state: State,
+    pub(super) writes: Vec<Write>,
+    pub(super) changes: Vec<Change>,
+    pub(super) touched: Vec<Touched>,
+    pub(super) effects: Vec<Effect>,
+    pub(super) timers: Vec<Timer>,
+}
+
+impl Commit {
+    /// Adds what was applied on top of it.
+    pub(super) fn extend(&mut self, next: Self) {
+        self.state = next.state;
+        self.writes.extend(next.writes);
+        self.changes.extend(next.changes);
+        self.effects.extend(next.effects);
+        self.timers.extend(next.timers);
+    }
 }
 
 /// Why a batch was not committed. Nothing of it has happened.
@@ -99,26 +112,36 @@ impl Writer {
         Ok(())
     }
 
-    fn moved(&self, name: Name, changed: Revision) -> (Name, ZoneRow) {
+    pub(super) fn moved(&self, name: Name, changed: Revision) -> (Name, ZoneRow) {
         let static_hash = self.zones.get(&name).map(|row| row.static_hash.clone()).unwrap_or_default();
         (name, ZoneRow { changed, static_hash })
     }
 
     /// Calls the store; returns the changes, which are durable now.
     fn store_batch(&mut self, writes: Vec<Write>, changes: Vec<Change>) -> Result<Vec<Arc<Change>>, StoreError> {
-        let store = self.store.clone().expect("nothing is committed before the store is open");
+        let store = self.opened_store();
         let batch = Batch { expected: self.state.snapshot.revision, writes, changes };
         let started = self.shared.clock.monotonic();
         store.commit(&batch)?;
         let took = self.shared.clock.monotonic().saturating_sub(started);
-        let changes: Vec<_> = batch.changes.into_iter().map(Arc::new).collect();
+        Ok(self.stored(batch.changes, took))
+    }
+
+    /// The store, where something is to be committed.
+    pub(super) fn opened_store(&self) -> Arc<dyn Store> {
+        self.store.clone().expect("nothing is committed before the store is open")
+    }
+
+    /// The store took a batch.
+    pub(super) fn stored(&mut self, changes: Vec<Change>, took: Duration) -> Vec<Arc<Change>> {
+        let changes: Vec<_> = changes.into_iter().map(Arc::new).collect();
         self.shared.observer.committed(&changes, took);
         self.praise_store();
-        Ok(changes)
+        changes
     }
 
     /// Makes a committed state the current one, for readers, leases, timers and listeners.
-    fn adopt(&mut self, state: State, effects: Vec<Effect>, timers: Vec<Timer>, changes: Vec<Arc<Change>>) {
+    pub(super) fn adopt(&mut self, state: State, effects: Vec<Effect>, timers: Vec<Timer>, changes: Vec<Arc<Change>>) {
         self.state = state;
         let shared = &self.shared;
         shared.snapshot.store(Arc::new(self.state.snapshot.clone()));

@@ -16,8 +16,10 @@ use crate::model::Timestamp;
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
 /// When history is pruned after a start.
 pub(super) const FIRST_PRUNE: Duration = Duration::from_secs(60);
-/// Lapses, timers and pruned changes of one tick.
+/// Timers and pruned changes of one tick.
 const MOST: usize = 1000;
+/// Lapses of one tick: few enough that commands, which take turns with ticks, do not wait long in a mass of lapses.
+const MOST_LAPSES: usize = 250;
 
 impl Writer {
     /// Moves time ahead to what the clock says: opens or regains the store, turns the wheel, commits lapses and timers.
@@ -29,6 +31,13 @@ impl Writer {
             return;
         }
         self.out.extend(self.shared.leases.turn());
+        if !self.has_work() {
+            return;
+        }
+        self.settle();
+        if !self.is_writable() {
+            return;
+        }
         let busy = self.commit_lapses() || (self.is_writable() && self.commit_timers());
         if !busy {
             self.prune();
@@ -38,6 +47,13 @@ impl Writer {
     /// Whether a tick is wanted at once, because the last one could not do everything.
     pub fn is_behind(&self) -> bool {
         self.is_writable() && !self.out.is_empty()
+    }
+
+    /// Whether a lease ran out, a timer is due or history is to be pruned.
+    fn has_work(&self) -> bool {
+        let now = self.shared.clock.monotonic();
+        let timer = self.timers.front().is_some_and(|(at, _)| *at <= now);
+        timer || !self.out.is_empty() || now >= self.prune_at
     }
 
     fn is_writable(&self) -> bool {
@@ -53,7 +69,7 @@ impl Writer {
     /// Commits the lapses of leases that ran out; a lease that is renewed until the commit stays. Says whether there
     /// were any.
     fn commit_lapses(&mut self) -> bool {
-        let count = self.out.len().min(MOST);
+        let count = self.out.len().min(MOST_LAPSES);
         let keys: Vec<Key> = self.out.drain(..count).collect();
         let mut due = self.shared.leases.still_out(&keys);
         self.put_back_beyond_a_batch(&mut due);
@@ -72,7 +88,7 @@ impl Writer {
     fn put_back_beyond_a_batch(&mut self, due: &mut Vec<(Key, Subject)>) {
         let mut changes = 0;
         let fits = due.iter().take_while(|(_, subject)| {
-            let room = changes < MOST;
+            let room = changes < MOST_LAPSES;
             changes += subject.instances();
             room
         });

@@ -488,6 +488,12 @@ pub(crate) fn force_buffers(socket: &impl AsFd, receive: usize, send: usize) -> 
     set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, octets(send))
 }
 
+/// Gives the calling thread, and those that it starts from now on, less of a processor that others want too.
+pub fn be_nice(level: u8) {
+    // SAFETY: no memory is involved. On Linux 0 means the calling thread.
+    let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, c_int::from(level)) }; // more niceness is never refused
+}
+
 /// How full the receive queue of a socket is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Queue {

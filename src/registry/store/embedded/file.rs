@@ -23,7 +23,7 @@ const PROBE: &str = "registry.redb.room";
 /// Room that a store has to find before it takes writes again after a failed one.
 const ROOM: usize = 1 << 20;
 /// Memory for pages of the file. The registry lives in memory anyway, so this serves history and the paths to rows.
-const CACHE: usize = 64 << 20;
+const CACHE: usize = 24 << 20;
 
 /// An open file.
 pub(super) struct Opened {

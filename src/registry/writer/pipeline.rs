@@ -1,0 +1,268 @@
+//! One batch with the store, the next one made ready: committing does not keep the writer waiting.
+//!
+//! **What it holds.** A thread that calls the store, the group of commands that it has, and the group that waits behind
+//! it. Commands of the waiting group are applied to the state as it will be when the first group is committed, and
+//! compiled on top of the view that will be published then; more of them join it until the store is done. So the time
+//! of an fsync is used, and there is one fsync for everything that came while the last one ran.
+//!
+//! **Order.** A group is published, and its commands are answered, when its own commit is durable, never before; groups
+//! are committed in the order of their commands. Also commands that were refused, or that only beat, wait for the group
+//! that they were judged with: what they were judged by may still fail.
+//!
+//! **Failure.** If the store does not take a group, neither that nor the waiting one has happened: both views are dropped,
+//! and every command is run again on the committed state without the store (beats are taken, changes are refused).
+//!
+//! **Everything else** that commits (lapses, timers, zone files, pruning) calls [`Writer::settle`] first: it waits until
+//! nothing is under way. A crash is that of the store: it has the groups that it has committed, whole.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::super::apply::apply;
+use super::super::draft::Draft;
+use super::super::state::State;
+use super::super::store::{Batch, Write};
+use super::super::{Command, Outcome, Store, StoreError, ZoneRow};
+use super::batch::Commit;
+use super::standing::Standing;
+use super::{Writer, is_reload};
+use crate::model::{Clock, Name, Refusal, Revision};
+
+/// Changes after which a group takes no more commands.
+const FULL: usize = 1000;
+
+type Answer = Result<Outcome, Refusal>;
+
+/// A command and where its answer goes.
+pub(in super::super) struct Request {
+    pub(in super::super) command: Command,
+    pub(in super::super) answer: oneshot::Sender<Answer>,
+}
+
+/// Commands that commit together, applied and compiled.
+#[derive(Default)]
+struct Group {
+    commit: Commit,
+    moved: BTreeMap<Name, Revision>,
+    judged: Vec<(Request, Answer)>,
+}
+
+/// What is under way.
+pub(super) struct Pipeline {
+    jobs: SyncSender<Job>,
+    done: Receiver<Done>,
+    thread: JoinHandle<()>,
+    /// The store has it.
+    storing: Option<(Group, Vec<(Name, ZoneRow)>)>,
+    waiting: Option<Group>,
+}
+
+struct Job {
+    store: Arc<dyn Store>,
+    batch: Batch,
+}
+
+struct Done {
+    batch: Batch,
+    result: Result<(), StoreError>,
+    took: Duration,
+}
+
+impl Pipeline {
+    /// Starts the store's thread, which calls `wake` each time that it is done. It ends with the pipeline.
+    fn start(clock: Arc<dyn Clock>, wake: impl Fn() + Send + 'static) -> Self {
+        let (jobs, taken) = sync_channel::<Job>(1);
+        let (tell, done) = sync_channel(1);
+        let work = move || {
+            while let Ok(Job { store, batch }) = taken.recv() {
+                let started = clock.monotonic();
+                let result = store.commit(&batch);
+                let took = clock.monotonic().saturating_sub(started);
+                if tell.send(Done { batch, result, took }).is_err() {
+                    break;
+                }
+                wake();
+            }
+        };
+        let thread = std::thread::Builder::new().name("store".into());
+        let thread = thread.spawn(work).expect("the system starts a thread at our start");
+        Self { jobs, done, thread, storing: None, waiting: None }
+    }
+
+    /// The state after everything that is under way.
+    fn state(&self) -> Option<&State> {
+        let storing = self.storing.as_ref().map(|(group, _)| group);
+        self.waiting.as_ref().or(storing).map(|group| &group.commit.state)
+    }
+
+    fn is_full(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|group| group.commit.changes.len() >= FULL)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.storing.is_none() && self.waiting.is_none()
+    }
+
+    fn join(&mut self, next: Group) {
+        let group = self.waiting.get_or_insert_default();
+        group.commit.extend(next.commit);
+        group.moved.extend(next.moved);
+        group.judged.extend(next.judged);
+    }
+}
+
+impl Writer {
+    /// From now on a thread of its own calls the store for commands; `wake` is called there when a batch is done.
+    pub(in super::super) fn with_store_thread(mut self, wake: impl Fn() + Send + 'static) -> Self {
+        self.pipeline = Some(Pipeline::start(self.shared.clock.clone(), wake));
+        self
+    }
+
+    /// Whether the store has a batch.
+    pub(in super::super) fn is_storing(&self) -> bool {
+        self.pipeline.as_ref().is_some_and(|pipeline| pipeline.storing.is_some())
+    }
+
+    /// Applies and compiles commands behind what is under way; they are answered when they are committed.
+    pub(in super::super) fn take(&mut self, requests: Vec<Request>) {
+        let alone = requests.iter().any(|request| is_reload(&request.command));
+        if alone || self.pipeline.is_none() || !matches!(self.standing, Standing::Writable(_)) {
+            return self.run_alone(requests);
+        }
+        while self.pipeline.as_ref().is_some_and(Pipeline::is_full) {
+            self.await_store();
+        }
+        if !matches!(self.standing, Standing::Writable(_)) {
+            return self.run_alone(requests); // it failed a moment ago
+        }
+        let group = self.judge(requests);
+        if let Some(pipeline) = &mut self.pipeline {
+            pipeline.join(group);
+        }
+        if !self.is_storing() {
+            self.hand_over();
+        }
+    }
+
+    /// Publishes what the store has taken meanwhile, and gives it the next group.
+    pub(in super::super) fn advance(&mut self) {
+        let done = self.pipeline.as_ref().and_then(|pipeline| pipeline.done.try_recv().ok());
+        if let Some(done) = done {
+            self.finish(done);
+        }
+    }
+
+    /// Waits until nothing is under way.
+    pub(in super::super) fn settle(&mut self) {
+        while self.pipeline.as_ref().is_some_and(|pipeline| !pipeline.is_idle()) {
+            self.await_store();
+        }
+    }
+
+    /// Ends the store's thread when nothing is under way any more.
+    pub(in super::super) fn end(mut self) {
+        self.settle();
+        if let Some(Pipeline { jobs, thread, .. }) = self.pipeline.take() {
+            drop(jobs);
+            let _ = thread.join();
+        }
+    }
+
+    fn run_alone(&mut self, requests: Vec<Request>) {
+        let (commands, answers): (Vec<_>, Vec<_>) =
+            requests.into_iter().map(|request| (request.command, request.answer)).unzip();
+        for (answer, result) in answers.into_iter().zip(self.run_batch(&commands)) {
+            let _ = answer.send(result);
+        }
+    }
+
+    fn judge(&mut self, requests: Vec<Request>) -> Group {
+        let state = self.pipeline.as_ref().and_then(Pipeline::state).unwrap_or(&self.state).clone();
+        let mut draft = Draft::new(self.shared.clone(), self.statics.clone(), state);
+        let judged = requests.into_iter().map(|request| {
+            let answer = apply(&mut draft, &request.command);
+            (request, answer)
+        });
+        let judged: Vec<_> = judged.collect();
+        let commit = Commit::from(draft);
+        let moved = match commit.changes.is_empty() {
+            true => Vec::new(),
+            false => self.publisher.prepare(&commit.state.snapshot, &commit.touched),
+        };
+        Group { commit, moved: moved.into_iter().collect(), judged }
+    }
+
+    /// Gives the waiting group to the store, which has none. A group that changes nothing needs no store.
+    fn hand_over(&mut self) {
+        let Some(pipeline) = &mut self.pipeline else { return };
+        let Some(mut group) = pipeline.waiting.take() else { return };
+        if group.commit.changes.is_empty() {
+            self.adopt_beats(group.commit.state, group.commit.effects);
+            return answer_all(group.judged);
+        }
+        self.publisher.close();
+        let moved = std::mem::take(&mut group.moved);
+        let moved: Vec<(Name, ZoneRow)> = moved.into_iter().map(|(name, at)| self.moved(name, at)).collect();
+        let mut writes = std::mem::take(&mut group.commit.writes);
+        writes.extend(moved.iter().map(|(name, row)| Write::Zone(name.clone(), row.clone())));
+        let changes = std::mem::take(&mut group.commit.changes);
+        let batch = Batch { expected: self.state.snapshot.revision, writes, changes };
+        let store = self.opened_store();
+        if let Some(pipeline) = &mut self.pipeline {
+            pipeline.storing = Some((group, moved));
+            pipeline.jobs.send(Job { store, batch }).expect("the store's thread lives as long as the pipeline");
+        }
+    }
+
+    /// Waits for the store; only while something is under way.
+    fn await_store(&mut self) {
+        let Some(pipeline) = &self.pipeline else { return };
+        if pipeline.storing.is_some() {
+            let done = pipeline.done.recv().expect("the store's thread lives as long as the pipeline");
+            self.finish(done);
+        } else {
+            self.hand_over();
+        }
+    }
+
+    fn finish(&mut self, done: Done) {
+        let Some((group, moved)) = self.pipeline.as_mut().and_then(|pipeline| pipeline.storing.take()) else { return };
+        match done.result {
+            Ok(()) => {
+                let changes = self.stored(done.batch.changes, done.took);
+                self.publisher.publish();
+                self.zones.extend(moved);
+                let Commit { state, effects, timers, .. } = group.commit;
+                self.adopt(state, effects, timers, changes);
+                answer_all(group.judged);
+                self.hand_over();
+            }
+            Err(error) => self.fail(group, &error),
+        }
+    }
+
+    /// The store did not take a group: nothing of it, and of what waits behind it, has happened.
+    fn fail(&mut self, group: Group, error: &StoreError) {
+        self.publisher.discard();
+        self.lose_store(error);
+        let waiting = self.pipeline.as_mut().and_then(|pipeline| pipeline.waiting.take());
+        for group in std::iter::once(group).chain(waiting) {
+            for (request, _) in group.judged {
+                let answer = self.run_one_without_store(&request.command);
+                let _ = request.answer.send(answer);
+            }
+        }
+    }
+}
+
+/// A caller that has gone away does not hear of it.
+fn answer_all(judged: Vec<(Request, Answer)>) {
+    for (request, answer) in judged {
+        let _ = request.answer.send(answer);
+    }
+}
