@@ -158,9 +158,10 @@ fn show_updates(compiler: &Compiler, view: &View, before: &Snapshot, services: u
 fn change(snapshot: &mut Snapshot, service: usize, number: usize) -> Touched {
     let name: Arc<str> = label(service).into();
     let entry = Arc::make_mut(snapshot.services.get_mut(&name).expect("it is there"));
-    let instance = &mut entry.instances[number % PER_SERVICE];
-    Arc::make_mut(instance).port ^= 0x8000;
-    Touched { service: name, instance: Some(instance.id.clone()), revision: Revision(number as u64 + 2) }
+    let mut instance = entry.instances.iter().nth(number % PER_SERVICE).expect("it is there");
+    instance.port ^= 0x8000;
+    entry.instances.insert(&instance);
+    Touched { service: name, instance: Some(instance.id), revision: Revision(number as u64 + 2) }
 }
 
 fn compiler() -> Compiler {
@@ -177,7 +178,7 @@ fn compiler() -> Compiler {
 fn snapshot(services: usize) -> Snapshot {
     let mut snapshot = Snapshot { revision: Revision(1), ..Snapshot::default() };
     for number in 0..services {
-        let instances = (0..PER_SERVICE).map(|id| Arc::new(instance(id, number * PER_SERVICE + id))).collect();
+        let instances = (0..PER_SERVICE).map(|id| instance(id, number * PER_SERVICE + id)).collect();
         let service = Service { name: label(number).into(), row: ServiceRow::default(), instances };
         snapshot.services.insert_mut(service.name.clone(), Arc::new(service));
     }

@@ -10,14 +10,19 @@
 mod support;
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use zonebeat::model::Revision;
+use zonebeat::model::service::ServiceRow;
+use zonebeat::model::{Instance, Name, Revision, Token};
 use zonebeat::registry::store::embedded::EmbeddedStore;
-use zonebeat::registry::store::{Batch, Store, Write};
+use zonebeat::registry::store::{Batch, Load, Store, Write, ZoneRow};
 
 fn main() {
+    if let Some(directory) = std::env::args().map(PathBuf::from).find(|argument| argument.is_dir()) {
+        return start(&directory);
+    }
     let thousands: u64 = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(1000);
     let [whole, crashed] = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let [file, copy] = [&whole, &crashed].map(|directory| directory.path().join("registry.redb"));
@@ -34,6 +39,41 @@ fn main() {
     for (step, took) in steps.into_iter().chain([("open after a crash", repairing)]) {
         println!("{step:<20}{:>10.3} s", took.as_secs_f64());
     }
+}
+
+/// Opens and reads the store of a directory, which is written to; `registry.redb` there should be a copy.
+fn start(directory: &Path) {
+    let (store, opening) = timed(|| EmbeddedStore::open(directory).unwrap());
+    let mut counter = Counter::default();
+    let ((), reading) = timed(|| store.read(&mut counter).unwrap());
+    let ((), closing) = timed(|| drop(store));
+    println!("{} services, {} instances", counter.services, counter.instances);
+    for (step, took) in [("open", opening), ("read", reading), ("close", closing)] {
+        println!("{step:<20}{:>10.3} s", took.as_secs_f64());
+    }
+}
+
+/// What there is, and nothing of it.
+#[derive(Default)]
+struct Counter {
+    services: usize,
+    instances: usize,
+}
+
+impl Load for Counter {
+    fn revision(&mut self, _revision: Revision) {}
+
+    fn service(&mut self, _name: &str, _row: ServiceRow) {
+        self.services += 1;
+    }
+
+    fn instance(&mut self, _service: &str, _instance: Instance) {
+        self.instances += 1;
+    }
+
+    fn token(&mut self, _token: Token) {}
+
+    fn zone(&mut self, _name: Name, _row: ZoneRow) {}
 }
 
 fn thousand_instances(thousand: u64) -> Batch {

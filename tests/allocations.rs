@@ -16,7 +16,7 @@ use zonebeat::config::RateLimit;
 use zonebeat::metrics::dns::CookieOutcome;
 use zonebeat::model::naming::Naming;
 use zonebeat::model::service::ServiceRow;
-use zonebeat::model::{Declaration, Instance, Name, Revision, Rtype, Service};
+use zonebeat::model::{Instance, Name, Revision, Rtype, Service};
 use zonebeat::registry::Snapshot;
 use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
 use zonebeat::wire::Rules;
@@ -54,10 +54,10 @@ fn instance(number: u8) -> Arc<Instance> {
 }
 
 fn service(name: &str, instances: Vec<Arc<Instance>>) -> Arc<Service> {
-    let declaration = Some(Declaration::default());
+    let declaration = Some(Box::default());
     let row =
         ServiceRow { declaration, empty_reason: Some("nobody has registered yet".into()), ..ServiceRow::default() };
-    Arc::new(Service { name: name.into(), row, instances })
+    Arc::new(Service { name: name.into(), row, instances: instances.into_iter().collect() })
 }
 
 fn source(apex: &str, text: &str) -> ZoneSource {

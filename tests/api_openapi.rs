@@ -118,7 +118,7 @@ fn instance() -> Instance {
 
 fn row() -> ServiceRow {
     ServiceRow {
-        declaration: Some(declaration()),
+        declaration: Some(declaration().into()),
         owned_by: Some("0a1b2c3d".into()),
         remembered: BTreeMap::from([("tcp".into(), Timestamp(0))]),
         empty_reason: Some("a1 left".into()),
@@ -149,7 +149,7 @@ fn service_info() -> ServiceInfo {
         held: 0,
         out: 0,
         sites: texts(&["lon"]),
-        declaration: Some(declaration()),
+        declaration: Some(declaration().into()),
         owned_by: Some("squad-search".into()),
         revision: Revision(9),
         last_change: Some(LastChange { time: Timestamp(0), text: "a1 registered".into() }),

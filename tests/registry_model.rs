@@ -373,7 +373,7 @@ impl Play {
         let snapshot = self.world.registry.snapshot();
         let mut found = BTreeMap::new();
         for (service, name) in SERVICES.iter().enumerate() {
-            for instance in snapshot.service(name).into_iter().flat_map(|service| &service.instances) {
+            for instance in snapshot.service(name).into_iter().flat_map(|service| service.instances.iter()) {
                 let id = IDS.iter().position(|id| **id == *instance.id).unwrap();
                 let site = SITES.iter().position(|site| *site == instance.site.as_deref()).unwrap();
                 let session = instance.session.as_deref().map(|session| session == session_name(true));

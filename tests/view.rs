@@ -70,9 +70,7 @@ fn v6(last: u16) -> IpAddr {
 }
 
 fn service(label: &str, instances: Vec<Instance>) -> Service {
-    let mut instances: Vec<Arc<Instance>> = instances.into_iter().map(Arc::new).collect();
-    instances.sort_by(|a, b| a.id.cmp(&b.id));
-    Service { name: label.into(), row: ServiceRow::default(), instances }
+    Service { name: label.into(), row: ServiceRow::default(), instances: instances.into_iter().collect() }
 }
 
 fn snapshot(revision: u64, services: impl IntoIterator<Item = Service>) -> Snapshot {
@@ -247,7 +245,7 @@ fn a_known_service_that_nobody_serves_is_no_data() {
     gone.row.remembered.insert("tcp/lon".into(), Timestamp(1));
     gone.row.empty_reason = Some("nobody serves search: a1 left".into());
     let mut declared = service("billing", vec![]);
-    declared.row.declaration = Some(Declaration { owner: Some("squad".into()), ..Declaration::default() });
+    declared.row.declaration = Some(Declaration { owner: Some("squad".into()), ..Declaration::default() }.into());
     let view = compiler(&["plain"], vec![]).full(&snapshot(3, [gone, declared]), &[]);
     for owner in ["_search._tcp", "search", "_search._tcp.lon", "search.lon", "_billing._tcp", "billing"] {
         let message = ask(&view, &format!("{owner}.{ZONE}"), Rtype::SRV);
@@ -280,7 +278,7 @@ fn rotation_moves_every_pointer_with_its_target() {
 fn tiers_choose_the_best_site_and_all_has_everything() {
     let mut tiered = search();
     let tiers = vec![vec!["sto".to_owned()], vec!["lon".to_owned()]];
-    tiered.row.declaration = Some(Declaration { tiers, min: Some(2), ..Declaration::default() });
+    tiered.row.declaration = Some(Declaration { tiers, min: Some(2), ..Declaration::default() }.into());
     let view = compiler(&["plain"], vec![]).full(&snapshot(9, [tiered]), &[]);
     assert_eq!(answers(&ask(&view, "search.sd.example.org", Rtype::A)), ["A 192.0.2.1", "A 192.0.2.3"]);
     assert_eq!(answers(&ask(&view, "search.all.sd.example.org", Rtype::A)).len(), 3);
@@ -348,7 +346,7 @@ fn another_ttl_reaches_every_name_of_the_service() {
     let before = snapshot(5, [search()]);
     let view = compiler.full(&before, &[]);
     let mut slower = search();
-    slower.row.declaration = Some(Declaration { ttl: Some(77), ..Declaration::default() });
+    slower.row.declaration = Some(Declaration { ttl: Some(77), ..Declaration::default() }.into());
     let after = snapshot(6, [slower]);
     let touched = [Touched { service: "search".into(), instance: None, revision: Revision(6) }];
     let (view, moved) = compiler.update(&view, &before, &after, &touched);
@@ -382,13 +380,14 @@ fn serial_moves_with_the_content_and_only_then() {
     let before = snapshot(5, [search()]);
     let view = compiler.full(&before, &[(name(ZONE), Revision(5))]);
     let mut lease = search();
-    Arc::make_mut(&mut lease.instances[0]).lease_seconds = 60;
+    let first = lease.instances.iter().next().expect("a1");
+    lease.instances.insert(&Instance { lease_seconds: 60, ..first.clone() });
     let after = snapshot(6, [lease.clone()]);
     let touched = |revision| [Touched { service: "search".into(), instance: Some("a1".into()), revision }];
     let (view, moved) = compiler.update(&view, &before, &after, &touched(Revision(6)));
     assert!(moved.is_empty(), "a longer lease is not content");
     assert_eq!(view.zone(&name(ZONE)).expect("zone").serial.0, 5);
-    Arc::make_mut(&mut lease.instances[0]).port = 9;
+    lease.instances.insert(&Instance { lease_seconds: 60, port: 9, ..first });
     let (view, moved) = compiler.update(&view, &after, &snapshot(7, [lease]), &touched(Revision(7)));
     assert_eq!(moved, [(name(ZONE), Revision(7))]);
     assert_eq!(view.zone(&name(ZONE)).expect("zone").serial.0, 7);
@@ -439,18 +438,16 @@ fn apply(snapshot: &Snapshot, step: &Step) -> (Snapshot, Touched) {
     if step.action >= 5 {
         let ttl = (step.action == 5).then_some(u32::from(step.last));
         let (min, tiers) = (Some(2), vec![vec!["lon".to_owned()]]);
-        service.row.declaration = Some(Declaration { ttl, min, tiers, ..Declaration::default() });
+        service.row.declaration = Some(Declaration { ttl, min, tiers, ..Declaration::default() }.into());
         after.services.insert_mut(Arc::clone(&label), Arc::new(service));
         return (after.clone(), Touched { service: label, instance: None, revision: after.revision });
     }
-    match (service.position(&id), step.action) {
-        (Ok(at), 0) => drop(service.instances.remove(at)),
-        (Ok(at), 1) => Arc::make_mut(&mut service.instances[at]).state = State::Lapsed,
-        (Ok(at), 2) => Arc::make_mut(&mut service.instances[at]).state = State::Serving,
-        (Ok(at), _) => service.instances[at] = Arc::new(instance(&id, 80, site, &[v4(step.last)])),
-        (Err(at), _) => {
-            service.instances.insert(at, Arc::new(instance(&id, 80, site, &[v4(step.last), v6(step.last.into())])))
-        }
+    match (service.instances.get(&id), step.action) {
+        (Some(_), 0) => drop(service.instances.remove(&id)),
+        (Some(known), 1) => service.instances.insert(&Instance { state: State::Lapsed, ..known }),
+        (Some(known), 2) => service.instances.insert(&Instance { state: State::Serving, ..known }),
+        (Some(_), _) => service.instances.insert(&instance(&id, 80, site, &[v4(step.last)])),
+        (None, _) => service.instances.insert(&instance(&id, 80, site, &[v4(step.last), v6(step.last.into())])),
     }
     match service.instances.is_empty() && service.row.declaration.is_none() {
         true => drop(after.services.remove_mut(&label)),

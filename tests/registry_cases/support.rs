@@ -13,7 +13,7 @@ use zonebeat::model::{
     Change, Declaration, Instance, Name, Principal, Refusal, Revision, Scope, Service, Timestamp, Token, Word,
 };
 use zonebeat::registry::snapshot::{Snapshot, Touched};
-use zonebeat::registry::store::{Batch, Loaded, Page, Store, StoreError, Write, ZoneRow};
+use zonebeat::registry::store::{Batch, Load, Page, Store, StoreError, Write, ZoneRow};
 use zonebeat::registry::writer::Writer;
 use zonebeat::registry::{Action, Beaten, Command, Options, Outcome, Publisher, Registry, StaticNames};
 use zonebeat::security::Policy;
@@ -64,16 +64,15 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
-    fn load(&self) -> Result<Loaded, StoreError> {
+    fn read(&self, into: &mut dyn Load) -> Result<(), StoreError> {
         self.check()?;
         let rows = self.rows.lock().unwrap();
-        Ok(Loaded {
-            revision: rows.revision,
-            services: rows.services.clone().into_iter().collect(),
-            instances: rows.instances.iter().map(|((service, _), row)| (service.clone(), (**row).clone())).collect(),
-            tokens: rows.tokens.values().map(|token| (**token).clone()).collect(),
-            zones: rows.zones.clone().into_iter().collect(),
-        })
+        into.revision(rows.revision);
+        rows.services.iter().for_each(|(name, row)| into.service(name, row.clone()));
+        rows.instances.iter().for_each(|((service, _), row)| into.instance(service, (**row).clone()));
+        rows.tokens.values().for_each(|token| into.token((**token).clone()));
+        rows.zones.iter().for_each(|(name, row)| into.zone(name.clone(), row.clone()));
+        Ok(())
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
@@ -395,7 +394,7 @@ impl World {
     }
 
     pub(crate) fn instance(&self, service: &str, id: &str) -> Option<Arc<Instance>> {
-        self.service(service)?.instance(id).cloned()
+        self.service(service)?.instance(id)
     }
 
     pub(crate) fn is_serving(&self, service: &str, id: &str) -> bool {

@@ -39,7 +39,9 @@ pub fn instance(id: &str, revision: u64) -> Instance {
 
 pub fn service(revision: u64) -> ServiceRow {
     ServiceRow {
-        declaration: Some(Declaration { owner: Some("squad-search".into()), min: Some(2), ..Declaration::default() }),
+        declaration: Some(
+            Declaration { owner: Some("squad-search".into()), min: Some(2), ..Declaration::default() }.into(),
+        ),
         owned_by: Some("t1".into()),
         remembered: BTreeMap::from([("tcp/lon".into(), time(revision))]),
         empty_reason: Some("a1 left".into()),
