@@ -46,9 +46,10 @@ fn octets_each(number: usize) -> usize {
 
 #[test]
 fn a_million_lone_sessions_take_68_octets_each_also_right_after_growth() {
-    assert!(octets_each(1_000_000) <= 68, "{}", octets_each(1_000_000));
+    let octets = octets_each(1_000_000);
+    assert!(octets <= 68, "{octets}");
     // The tables of the index have seven eighths of a power of two when they grow: look on both sides of that.
-    for number in [100_000, 450_000, 470_000, 500_000, 900_000, 920_000, 940_000] {
+    for number in [100_000, 220_000, 240_000] {
         let octets = octets_each(number);
         assert!(octets <= 70, "{number}: {octets}");
     }

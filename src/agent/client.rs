@@ -8,8 +8,8 @@ use super::exchange::{Call, Exchange, not_understood};
 use super::outcome::{ClientError, Reply, Unreachable};
 use super::servers::Servers;
 use crate::model::api::{
-    Applied, Beat, Beaten, ChangeList, InstanceInfo, InstanceList, Registered, Registration, ServiceInfo, ServiceList,
-    SessionBeat, SessionSet, SessionStored, TokenCreated, TokenList, TokenRequest, ZoneList,
+    Applied, Beat, Beaten, ChangeList, InstanceInfo, InstanceList, ManyBeaten, ManyBeats, Registered, Registration,
+    ServiceInfo, ServiceList, SessionBeat, SessionSet, SessionStored, TokenCreated, TokenList, TokenRequest, ZoneList,
 };
 use crate::model::{Declaration, Revision};
 
@@ -70,6 +70,11 @@ impl Client {
     /// Beats for everything in a session.
     pub async fn beat_session(&self, session: &str, body: &SessionBeat) -> Result<Reply<Beaten>, ClientError> {
         self.exchange.call(&Call::new(Method::POST, &["v1", "sessions", session, "heartbeat"]).json(body)).await
+    }
+
+    /// Beats for many instances and sessions, at most 1,000. What came of each stands in the reply, in the same order.
+    pub async fn beat_many(&self, body: &ManyBeats) -> Result<Reply<ManyBeaten>, ClientError> {
+        self.exchange.call(&Call::new(Method::POST, &["v1", "heartbeats"]).json(body)).await
     }
 
     /// All services.

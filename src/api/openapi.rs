@@ -195,6 +195,7 @@ fn words(operation: &str) -> Vec<Word> {
         "set_session" => &[PATH, CALLER, BODY, COMMIT, REGISTRATION],
         "beat" => &[PATH, CALLER, BODY, COMMIT, &[Word::UnknownInstance, Word::OldIncarnation, Word::NameOwned]],
         "beat_session" => &[PATH, CALLER, BODY, COMMIT, &[Word::UnknownSession, Word::OutOfSync, Word::NameOwned]],
+        "beat_many" => &[CALLER, BODY],
         "deregister" => {
             &[PATH, CALLER, NUMBERS, COMMIT, &[Word::UnknownInstance, Word::OldIncarnation, Word::NameOwned]]
         }

@@ -35,6 +35,9 @@ use super::stall::Bounded;
 /// closing its connection at once would lose it.
 const LAST_CALLS: Duration = Duration::from_millis(250);
 
+/// Octets that are buffered for a connection in each direction, and so the longest head. Bodies pass through in parts.
+const MOST_BUFFERED: usize = 16 * 1024;
+
 /// How long the log is spared the next failure to accept: between two of them some often work.
 const QUIET_LOG: Duration = Duration::from_secs(60);
 
@@ -108,13 +111,16 @@ fn connect(
 ) -> impl GracefulConnection + use<> {
     // Replies are small and whole: they should not wait for the client's acknowledgement. If it fails, they do.
     let _ = stream.set_nodelay(true);
+    // Shared as a whole: a token that is cloned for each call takes the lock that all connections share.
+    let shared = Arc::new((router, shutdown));
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        let (mut router, shutdown) = (router.clone(), shutdown.clone());
+        let shared = shared.clone();
         let call = seat.call();
         async move {
             let _call = call;
-            let mut response = router.call(request).await?;
+            let (router, shutdown) = &*shared;
+            let mut response = router.clone().call(request).await?;
             if shutdown.is_cancelled() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
@@ -124,6 +130,7 @@ fn connect(
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_time)
+        .max_buf_size(MOST_BUFFERED)
         .serve_connection(TokioIo::new(Bounded::new(stream, limits.write_time)), service)
 }
 

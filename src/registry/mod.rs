@@ -9,7 +9,7 @@
 //! (`apply`, `draft`), has the publisher compile the names of what was touched, commits rows and history in one batch,
 //! then publishes, swaps the snapshot, updates the leases and answers: an answer means durable and published. While the
 //! store's thread has a batch, the next one is applied and compiled already (`writer::pipeline`). Each
-//! change has a revision of its own. Beats do not take this way (`lease`): they write a deadline and come to the
+//! change has a revision of its own. Beats do not take this way (`lease`): they move a deadline and come to the
 //! writer only when they bring something back. Beats carry no principal, so an edge asks
 //! [`authorize()`](crate::security::authorize()) itself before it beats.
 //!

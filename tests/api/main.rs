@@ -7,6 +7,7 @@ mod bad_input;
 mod connections;
 mod harness;
 mod health;
+mod heartbeats;
 mod history;
 mod instances;
 mod services;

@@ -3,19 +3,24 @@
 //! A real server has one core, the load has another one. Beats go over kept connections, one request at a time on each:
 //! first beats of lone instances, then beats of sessions with many instances. No beat may fail, and none may be written
 //! to the store: the revision afterwards is the revision before.
+//!
+//! `-- fleet [SESSIONS] [INSTANCES OF EACH] [BEATS PER SECOND] [SECONDS]` beats at a fixed rate (`fleet`), `-- idle` keeps
+//! connections and says nothing (`idle`).
 
 #![allow(missing_docs, clippy::print_stdout)] // a program that prints a table
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../../tests/support/mod.rs"]
 mod support;
 
+mod fleet;
+mod measure;
+
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use measure::{cpu_seconds, exchange, pin, request};
 use serde_json::json;
 use support::{Server, Setup};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
@@ -26,7 +31,17 @@ const PER_SESSION: usize = 100;
 const LEASE_SECONDS: u32 = 300;
 
 fn main() {
-    let seconds = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(5);
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let numbers: Vec<usize> = words.iter().filter_map(|word| word.parse().ok()).collect();
+    match words.first().map(String::as_str) {
+        Some("fleet") => fleet::run(&numbers),
+        Some("idle") => fleet::idle(),
+        _ => rates(numbers.first().map_or(5, |seconds| *seconds as u64)),
+    }
+}
+
+/// Beats as fast as they are answered.
+fn rates(seconds: u64) {
     let server = Setup::new().start();
     let pinned = pin(server.pid(), 0) && pin(std::process::id(), 1);
     let lone = register_instances(&server);
@@ -77,14 +92,6 @@ fn register_sessions(server: &Server) -> Vec<Vec<u8>> {
     (0..SESSIONS).map(beat).collect()
 }
 
-fn request(path: &str, body: &str) -> Vec<u8> {
-    let length = body.len();
-    format!(
-        "POST {path} HTTP/1.1\r\nhost: zonebeat\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-    )
-    .into_bytes()
-}
-
 fn revision(server: &Server) -> u64 {
     let (_, reply) = server.http_json("GET", "/v1/services", None);
     reply["revision"].as_u64().expect("the list names its revision")
@@ -117,41 +124,8 @@ async fn beat_until(server: SocketAddr, requests: Vec<Vec<u8>>, until: tokio::ti
         if tokio::time::Instant::now() >= until {
             break;
         }
-        stream.write_all(request).await?;
-        buffer.clear();
-        while !whole(&buffer) {
-            if stream.read_buf(&mut buffer).await? == 0 {
-                return Err(std::io::ErrorKind::UnexpectedEof.into());
-            }
-        }
-        assert!(buffer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&buffer));
+        exchange(&mut stream, request, &mut buffer).await?;
         beats += 1;
     }
     Ok(beats)
-}
-
-/// Whether the reply has its head and as much body as the head says.
-fn whole(reply: &[u8]) -> bool {
-    let Some(end) = reply.windows(4).position(|octets| octets == b"\r\n\r\n") else { return false };
-    let head = String::from_utf8_lossy(&reply[..end]);
-    let length = head.lines().filter_map(|line| line.split_once(':')).find_map(|(name, value)| {
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().expect("a number"))
-    });
-    reply.len() >= end + 4 + length.unwrap_or(0)
-}
-
-/// Moves every thread of a process to one core; false where that cannot be done.
-fn pin(pid: u32, core: usize) -> bool {
-    let mut command = Command::new("taskset");
-    command.args(["-apc", &core.to_string(), &pid.to_string()]).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
-}
-
-/// User and system time of a process, in seconds.
-fn cpu_seconds(pid: u32) -> f64 {
-    const TICKS_PER_SECOND: f64 = 100.0; // what Linux shows in /proc, whatever the kernel's own clock is
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the server runs");
-    let fields: Vec<&str> = stat.rsplit(')').next().expect("the name ends").split_whitespace().collect();
-    let ticks = |field: &str| field.parse::<f64>().expect("a number");
-    (ticks(fields[11]) + ticks(fields[12])) / TICKS_PER_SECOND
 }
