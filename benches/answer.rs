@@ -3,7 +3,8 @@
 //!
 //! The view has INSTANCES instances (20,000 if missing) in services of ten. Queries come in batches of 64, as from the
 //! network: all are decoded and prefetched, then answered. Run it under `valgrind --tool=callgrind` for counts that do
-//! not depend on the machine. Times of answers and changes are processor time. At the end stand lines for benches/scale.py: `name size value unit`.
+//! not depend on the machine. Times of answers and changes are processor time. At the end stand lines for
+//! `benches/scale.py`: name, size, value, unit.
 
 #![allow(missing_docs, clippy::print_stdout)] // a program that prints a table
 #![allow(clippy::disallowed_methods)] // because time is what it measures
@@ -150,7 +151,7 @@ fn show_updates(compiler: &Compiler, view: &View, before: &Snapshot, services: u
         let best = (0..20).map(|_| time()).min().expect("there are rounds");
         let each = best.as_nanos() as f64 / batch as f64;
         println!("{batch:<26}{:>12.1}", each / 1e3);
-        lines.push((format!("change/{batch}"), each));
+        lines.push((format!("transition/{batch}"), each));
     }
     lines
 }

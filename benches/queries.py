@@ -108,10 +108,11 @@ def start_all(options, directory, running):
     def add(server):
         running.append(server)
         if server.start_seconds is not None:
-            start[server.name] = {"seconds": server.start_seconds, "memory": server.memory()}
-            print(f"  {server.name:<14}{server.start_seconds:>8.2f} s{server.memory():>8.0f} MiB", flush=True)
+            row = {"seconds": server.start_seconds, "cpu": server.cpu_seconds(), "memory": server.memory()}
+            start[server.name] = row
+            print("  {:<14}{:>8.2f} s{:>8.2f} s{:>8.0f} MiB".format(server.name, *row.values()), flush=True)
 
-    print("start: to the first right answer, resident memory then", flush=True)
+    print("start: to the first right answer, of CPU until then, resident memory then", flush=True)
     add(start_registered(options, directory, question, options.workers, "zonebeat"))
     if options.workers > 1:
         add(start_registered(options, directory, question, 1, "zonebeat 1"))
@@ -165,6 +166,7 @@ def tables(result):
         yield median + load.table("", {"p99": result["latency"]}, "p99_us", "{:.0f}").split("\n", 4)[4]
     yield from burst_tables(result["bursts"]) if "bursts" in result else ()
     start = load.table("Start and memory (zonebeat / this):", {"start, s": result["start"]}, "seconds")
+    start += load.table("", {"CPU until then, s": result["start"]}, "cpu").split("\n", 4)[4]
     for label, found in (("memory after the start, MiB", result["start"]), ("memory after the load, MiB", result["memory"])):
         start += load.table("", {label: found}, "memory", "{:.0f}").split("\n", 4)[4]
     yield start

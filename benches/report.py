@@ -77,7 +77,7 @@ def main():
         if os.path.exists(f"{path}.txt"):
             with open(f"{path}.txt", encoding="utf-8") as file:
                 text = file.read().strip()
-            return f"{begin}{text}\n{end}" if text.startswith("|") else f"{begin}```text\n{text}\n```\n{end}"
+            return f"{begin}{text}\n{end}" if "| ---" in text else f"{begin}```text\n{text}\n```\n{end}"
         print(f"no result for {name}")
         return match.group(0)
 

@@ -4,10 +4,10 @@
 usage: scale.py [--sizes 1000,10000,100000,1000000] [--json docs/scale.json] [--svg docs/scale.svg]
        scale.py --from docs/scale.json   draws again, and measures nothing
 
-Runs those of the benches answer, compile and leases that Cargo.toml has, once per size, and reads their lines of the form
-`name size value unit`. The plot has the sizes on a logarithmic axis and the cost on a linear one, so what grows with the
-logarithm is a straight line, and what bends upwards is a defect. The same numbers give the same file. The table for
-docs/performance.md is printed.
+Runs those of the benches answer, compile and leases that Cargo.toml has, and reads their lines: `name size value unit`,
+and what compile and leases print else. The plot has the sizes on a logarithmic axis and the cost on a linear one: what
+grows with the logarithm is a straight line, what bends upwards is a defect. The same numbers give the same file. The
+table for docs/performance.md is printed.
 """
 
 import argparse
@@ -19,9 +19,14 @@ import subprocess
 import load
 import servers
 
-BENCHES = ("answer", "compile", "leases")
-LINE = re.compile(r"^([a-z][\w/.-]*) (\d+) ([\d.]+) (ns|us|ms|s|octets)$")
+# Benches, and whether one run has one size, its argument.
+BENCHES = {"answer": True, "compile": True, "leases": False}
 NANOSECONDS = {"octets": 1, "ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
+LINE = re.compile(r"^([a-z][\w/.-]*) (\d+) ([\d.]+) (ns|us|ms|s|octets)$")
+# What leases prints: sessions, ns of a beat, us of a tick, octets of a lease.
+LEASES = re.compile(r"^leases (\d+) ([\d.]+) ([\d.]+) ([\d.]+)$")
+# What compile prints: how many transitions are compiled at once, us of each.
+TRANSITIONS = re.compile(r"^(\d+) +([\d.]+)$")
 
 # Title, unit, and of each line its name and what the legend says.
 PANELS = [
@@ -40,22 +45,13 @@ PANELS = [
         "Transition: compile the change",
         "us",
         [
-            ("change/1", "one at a time"),
-            ("change/100", "100 together, each"),
-            ("change/1000", "1,000 together, each"),
-            ("transition/1", "one at a time, in a registry"),
-            ("transition/100", "100 together, in a registry"),
+            ("transition/1", "one at a time"),
+            ("transition/100", "100 at once, each"),
+            ("transition/1000", "1,000 at once, each"),
         ],
     ),
-    (
-        "Beat",
-        "ns",
-        [
-            ("beat/lone", "lone session"),
-            ("beat/session", "session"),
-            ("tick", "tick, nothing due"),
-        ],
-    ),
+    ("Beat of a lone session", "ns", [("beat", "a beat")]),
+    ("Tick, ten a second, nobody lapses", "us", [("tick", "a tick")]),
 ]
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 760, 250, 70, 44, 230, 46
@@ -70,23 +66,34 @@ text { font: 12px sans-serif; fill: #24292f; }
 """
 
 
+def read(bench, size, output):
+    """Name, size, value and unit of everything that a bench printed."""
+    for line in output.splitlines():
+        if match := LINE.match(line):
+            yield match.groups()
+        elif match := LEASES.match(line):
+            number, beat, tick, octets = match.groups()
+            yield from (("beat", number, beat, "ns"), ("tick", number, tick, "us"))
+            yield "octets/leases", number, octets, "octets"
+        elif bench == "compile" and (match := TRANSITIONS.match(line)):
+            yield f"transition/{match.group(1)}", size, match.group(2), "us"
+
+
 def measure(sizes):
     """Nanoseconds by name and size; octets for what is called octets/..."""
     with open(os.path.join(servers.ROOT, "Cargo.toml"), encoding="utf-8") as file:
         known = re.findall(r'^\[\[bench\]\]\nname = "(.*)"', file.read(), re.MULTILINE)
     values = {}
     for bench in (name for name in BENCHES if name in known):
-        found = 0
-        for size in sizes:
-            command = ["cargo", "bench", "--quiet", "--locked", "--bench", bench, "--", str(size)]
+        for size in sizes if BENCHES[bench] else [None]:
+            command = ["cargo", "bench", "--quiet", "--locked", "--bench", bench, "--"] + ([str(size)] if size else [])
             print(" ".join(command), flush=True)
             output = subprocess.run(command, cwd=servers.ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
-            for match in filter(None, map(LINE.match, output.splitlines())):
-                name, number, value, unit = match.groups()
+            found = list(read(bench, str(size), output))
+            if not found:
+                raise SystemExit(f"the bench {bench} printed nothing that scale.py knows:\n{output}")
+            for name, number, value, unit in found:
                 values.setdefault(name, {})[number] = float(value) * NANOSECONDS[unit]
-                found += 1
-        if not found:
-            raise SystemExit(f"the bench {bench} printed no line of the form `name size value unit`")
     return values
 
 

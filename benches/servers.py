@@ -5,15 +5,20 @@ import http.client
 import json
 import os
 import re
+import signal
 import socket
 import struct
 import subprocess
+import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ZONEBEAT = os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")), "release/zonebeat")
-PATIENCE = 60
+PATIENCE = 300  # of starts and requests, in seconds; a busy machine takes long
 PROBE = 0.005  # how often a server that starts is asked, in seconds
+
+# Whoever ends a measurement ends its servers, and their directory goes away.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 class Server:
