@@ -23,7 +23,7 @@ use zonebeat::model::service::ServiceRow;
 use zonebeat::model::{Instance, Name, Record, Revision, Rtype, Service};
 use zonebeat::registry::Snapshot;
 use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
-use zonebeat::wire::decode::{Decoded, Origin};
+use zonebeat::wire::decode::{Decoded, DropReason, Origin};
 use zonebeat::wire::rate::{Rates, Verdict};
 use zonebeat::wire::respond::{Datagram, respond, respond_limited};
 use zonebeat::wire::{CookieOptions, Cookies, Rules};
@@ -103,22 +103,21 @@ impl Load {
         let mut octets = 0;
         let now = rules.rates.as_ref().map(|rates| rates.moment(Instant::now()));
         for packets in packets.chunks(BATCH) {
-            let mut decoded = [const { None }; BATCH];
-            for (index, (packet, slot)) in packets.iter().zip(&mut decoded).enumerate() {
-                let (mut query, _) = rules.decode(packet, Origin { transport: Transport::Udp, client: CLIENT });
-                if let Decoded::Query(query) = &mut query {
+            let mut decoded = [const { Decoded::Drop(DropReason::Short) }; BATCH];
+            for (index, (packet, decoded)) in packets.iter().zip(&mut decoded).enumerate() {
+                rules.decode_into(packet, Origin { transport: Transport::Udp, client: CLIENT }, decoded);
+                if let Decoded::Query(query) = decoded {
                     query.rotation = index as u32;
                 }
                 if let Some((rates, now)) = rules.rates.as_ref().zip(now) {
                     assert_eq!(rates.charge_prefix(CLIENT, now), Verdict::Pass);
                 }
-                *slot = Some(query);
             }
-            view.prefetch(decoded.iter().filter_map(|slot| match slot {
-                Some(Decoded::Query(query)) => Some(query.name.as_wire()),
+            view.prefetch(decoded.iter().filter_map(|decoded| match decoded {
+                Decoded::Query(query) => Some(query.name.as_wire()),
                 _ => None,
             }));
-            for decoded in decoded.iter().flatten() {
+            for decoded in &decoded[..packets.len()] {
                 let datagram = now.map(|now| Datagram { now, len: 64, client: CLIENT, prefix: Verdict::Pass });
                 octets += respond_limited(view, decoded, rules, datagram, out).expect("every query is answered").len;
             }
