@@ -306,14 +306,14 @@ async fn change_hot(plan: &Plan<'_>, number: usize, http: SocketAddr) {
 }
 
 /// Registers everything that is there before, by sessions.
-pub(crate) fn preload(http: SocketAddr, instances: usize) {
+pub(crate) fn preload(http: SocketAddr, instances: usize, lease: u32) {
     let body = |session: usize| {
         let members = (session * PER_SESSION..instances.min((session + 1) * PER_SESSION)).map(|number| {
             let address = Ipv4Addr::from(0x0a00_0001 + number as u32);
             member(&service(number / 10, instances), &format!("i{}", number % 10), address)
         });
         let members: Vec<String> = members.collect();
-        let body = format!(r#"{{"epoch":"1","lease_seconds":3600,"instances":[{}]}}"#, members.join(","));
+        let body = format!(r#"{{"epoch":"1","lease_seconds":{lease},"instances":[{}]}}"#, members.join(","));
         request("PUT", &format!("/v1/sessions/load-{session}"), &body)
     };
     send_all(http, instances.div_ceil(PER_SESSION), body);
