@@ -198,7 +198,8 @@ impl<'p, 'l> Client<'p, 'l> {
         let short = (0..shorts.ceil() as usize).map(|at| (Instant::now(), slot("l", at))).collect();
         let sizes = [10, 50, 200];
         let size = sizes[number / 8 % sizes.len()];
-        let members = (0..size).map(|at| (service(chance.below(all), all), format!("s{number}-{at}"), chance.address()));
+        let members =
+            (0..size).map(|at| (service(chance.below(all), all), format!("s{number}-{at}"), chance.address()));
         let agent = (number % 8 == 0).then(|| Agent { name: format!("churn-{number}"), members: members.collect() });
         Self { plan, stream, buffer: Vec::with_capacity(4096), chance, slots, short, agent }
     }
