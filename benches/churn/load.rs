@@ -38,11 +38,14 @@ pub(crate) struct Mix {
     pub(crate) hot: bool,
 }
 
+/// Names with the address that was acknowledged last.
+type Expected = Vec<(String, Option<Ipv4Addr>)>;
+
 /// A load that runs until it is stopped.
 pub(crate) struct Load {
     ledger: Arc<Mutex<Ledger>>,
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Vec<(String, Option<Ipv4Addr>)>>,
+    thread: JoinHandle<Expected>,
 }
 
 impl Load {
@@ -108,13 +111,7 @@ impl Plan<'_> {
     }
 }
 
-async fn run(
-    mix: Mix,
-    http: SocketAddr,
-    dns: SocketAddr,
-    ledger: &Mutex<Ledger>,
-    stop: &AtomicBool,
-) -> Vec<(String, Option<Ipv4Addr>)> {
+async fn run(mix: Mix, http: SocketAddr, dns: SocketAddr, ledger: &Mutex<Ledger>, stop: &AtomicBool) -> Expected {
     let requests = mix.rate as f64 * (1.0 - LAPSES);
     let (started, next) = (Instant::now(), Cell::new(0));
     let plan = Plan { mix, dns, started, interval: Duration::from_secs_f64(1.0 / requests), next, ledger, stop };
@@ -169,12 +166,7 @@ struct Client<'p, 'l> {
     agent: Option<Agent>,
 }
 
-async fn client(
-    plan: &Plan<'_>,
-    number: usize,
-    http: SocketAddr,
-    expected: Rc<RefCell<Vec<(String, Option<Ipv4Addr>)>>>,
-) {
+async fn client(plan: &Plan<'_>, number: usize, http: SocketAddr, expected: Rc<RefCell<Expected>>) {
     let mut client = Client::new(plan, number, http).await;
     while plan.turn().await {
         client.change().await;
@@ -200,7 +192,8 @@ impl<'p, 'l> Client<'p, 'l> {
         let size = sizes[number / 8 % sizes.len()];
         let members =
             (0..size).map(|at| (service(chance.below(all), all), format!("s{number}-{at}"), chance.address()));
-        let agent = (number % 8 == 0).then(|| Agent { name: format!("churn-{number}"), members: members.collect() });
+        let agent =
+            number.is_multiple_of(8).then(|| Agent { name: format!("churn-{number}"), members: members.collect() });
         Self { plan, stream, buffer: Vec::with_capacity(4096), chance, slots, short, agent }
     }
 
