@@ -52,9 +52,9 @@ use zones::SharedZones;
 /// How long the first look at the store may take before the server says that it is ready all the same.
 const FIRST_LOAD: Duration = Duration::from_secs(60);
 
-/// How nice everything is to the threads that answer plain UDP, which have 0: about a third of their share of a core
-/// that all of them want.
-const BEHIND_QUERIES: u8 = 5;
+/// How much nicer everything is than the threads that answer plain UDP: about a third of their share of a core that all
+/// of them want.
+const BEHIND_QUERIES: i32 = 5;
 
 /// What `zonebeat serve` was given.
 #[derive(Debug, Clone, Default)]
@@ -98,9 +98,10 @@ pub fn run(options: ServeOptions) -> Result<(), ServeError> {
     let config = read_config(options)?;
     log::start(config.log.level.as_str(), config.log.format);
     config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
-    let nice = || wire::be_nice(BEHIND_QUERIES);
+    let level = wire::niceness() + BEHIND_QUERIES;
+    let nice = move || wire::be_nice(level);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().on_thread_start(nice).build()?;
-    runtime.block_on(serve(config))
+    runtime.block_on(serve(config, nice))
 }
 
 fn read_config(options: ServeOptions) -> Result<Config, ServeError> {
@@ -111,7 +112,7 @@ fn read_config(options: ServeOptions) -> Result<Config, ServeError> {
 }
 
 /// Builds the parts upstream first, runs them, and stops them downstream last.
-async fn serve(config: Config) -> Result<(), ServeError> {
+async fn serve(config: Config, be_nice: impl Fn()) -> Result<(), ServeError> {
     let plan = Arc::new(Plan::read(&config)?);
     let certificates = plan::certificates(&config)?;
     let options = plan::wire_options(&config, certificates.clone());
@@ -123,7 +124,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let parts = Parts::new(&config, &plan);
     let dns_stop = CancellationToken::new();
     let dns = wire.serve(parts.freshness.published().clone(), Arc::clone(&parts.counters), dns_stop.clone())?;
-    wire::be_nice(BEHIND_QUERIES); // the registry's threads inherit it
+    be_nice(); // the threads of UDP have started, those of the registry inherit it
     let (registry, writer) = parts.start_registry(&config, &plan, &http.addresses);
 
     let (edges, edges_stop) = (TaskTracker::new(), CancellationToken::new());

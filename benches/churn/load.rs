@@ -38,11 +38,14 @@ pub(crate) struct Mix {
     pub(crate) hot: bool,
 }
 
+/// Names with the address that was acknowledged last.
+type Expected = Vec<(String, Option<Ipv4Addr>)>;
+
 /// A load that runs until it is stopped.
 pub(crate) struct Load {
     ledger: Arc<Mutex<Ledger>>,
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Vec<(String, Option<Ipv4Addr>)>>,
+    thread: JoinHandle<Expected>,
 }
 
 impl Load {
@@ -108,13 +111,7 @@ impl Plan<'_> {
     }
 }
 
-async fn run(
-    mix: Mix,
-    http: SocketAddr,
-    dns: SocketAddr,
-    ledger: &Mutex<Ledger>,
-    stop: &AtomicBool,
-) -> Vec<(String, Option<Ipv4Addr>)> {
+async fn run(mix: Mix, http: SocketAddr, dns: SocketAddr, ledger: &Mutex<Ledger>, stop: &AtomicBool) -> Expected {
     let requests = mix.rate as f64 * (1.0 - LAPSES);
     let (started, next) = (Instant::now(), Cell::new(0));
     let plan = Plan { mix, dns, started, interval: Duration::from_secs_f64(1.0 / requests), next, ledger, stop };
@@ -169,12 +166,7 @@ struct Client<'p, 'l> {
     agent: Option<Agent>,
 }
 
-async fn client(
-    plan: &Plan<'_>,
-    number: usize,
-    http: SocketAddr,
-    expected: Rc<RefCell<Vec<(String, Option<Ipv4Addr>)>>>,
-) {
+async fn client(plan: &Plan<'_>, number: usize, http: SocketAddr, expected: Rc<RefCell<Expected>>) {
     let mut client = Client::new(plan, number, http).await;
     while plan.turn().await {
         client.change().await;
@@ -198,8 +190,10 @@ impl<'p, 'l> Client<'p, 'l> {
         let short = (0..shorts.ceil() as usize).map(|at| (Instant::now(), slot("l", at))).collect();
         let sizes = [10, 50, 200];
         let size = sizes[number / 8 % sizes.len()];
-        let members = (0..size).map(|at| (service(chance.below(all), all), format!("s{number}-{at}"), chance.address()));
-        let agent = (number % 8 == 0).then(|| Agent { name: format!("churn-{number}"), members: members.collect() });
+        let members =
+            (0..size).map(|at| (service(chance.below(all), all), format!("s{number}-{at}"), chance.address()));
+        let agent =
+            number.is_multiple_of(8).then(|| Agent { name: format!("churn-{number}"), members: members.collect() });
         Self { plan, stream, buffer: Vec::with_capacity(4096), chance, slots, short, agent }
     }
 
@@ -306,14 +300,14 @@ async fn change_hot(plan: &Plan<'_>, number: usize, http: SocketAddr) {
 }
 
 /// Registers everything that is there before, by sessions.
-pub(crate) fn preload(http: SocketAddr, instances: usize) {
+pub(crate) fn preload(http: SocketAddr, instances: usize, lease: u32) {
     let body = |session: usize| {
         let members = (session * PER_SESSION..instances.min((session + 1) * PER_SESSION)).map(|number| {
             let address = Ipv4Addr::from(0x0a00_0001 + number as u32);
             member(&service(number / 10, instances), &format!("i{}", number % 10), address)
         });
         let members: Vec<String> = members.collect();
-        let body = format!(r#"{{"epoch":"1","lease_seconds":3600,"instances":[{}]}}"#, members.join(","));
+        let body = format!(r#"{{"epoch":"1","lease_seconds":{lease},"instances":[{}]}}"#, members.join(","));
         request("PUT", &format!("/v1/sessions/load-{session}"), &body)
     };
     send_all(http, instances.div_ceil(PER_SESSION), body);

@@ -43,6 +43,9 @@ pub(crate) struct Options {
     /// A prepared data directory with those instances; copied.
     #[arg(long)]
     data: Option<PathBuf>,
+    /// Lease of those instances, in seconds, which nobody beats for: 20 makes them all lapse during the churn.
+    #[arg(long, default_value_t = 3600)]
+    lease: u32,
     /// Transitions per second.
     #[arg(long, default_value_t = 10_000)]
     rate: usize,
@@ -108,7 +111,7 @@ fn preload(options: &Options, server: &Server) -> Value {
     let started = Instant::now();
     let used = server.usage();
     if options.data.is_none() {
-        load::preload(server.http(), options.instances);
+        load::preload(server.http(), options.instances, options.lease);
     }
     if options.hot {
         load::preload_hot(server.http());

@@ -106,7 +106,18 @@ impl Server {
 
     pub(crate) fn perf(&self, seconds: u64) -> Child {
         let mut command = Command::new("perf");
-        command.args(["record", "-q", "--call-graph", "dwarf,16384", "-F", "299", "-o", "perf.data", "-p", &self.child.id().to_string()]);
+        command.args([
+            "record",
+            "-q",
+            "--call-graph",
+            "dwarf,16384",
+            "-F",
+            "299",
+            "-o",
+            "perf.data",
+            "-p",
+            &self.child.id().to_string(),
+        ]);
         command.args(["--", "sleep", &seconds.to_string()]).spawn().expect("perf starts")
     }
 }

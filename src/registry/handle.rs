@@ -30,7 +30,7 @@ pub struct Registry {
 
 /// What wakes the writer.
 enum Message {
-    Command(Request),
+    Command(Box<Request>),
     /// The store is done with a batch.
     Stored,
 }
@@ -54,7 +54,11 @@ impl Registry {
         let thread = std::thread::Builder::new().name("registry".into());
         let waker = Arc::downgrade(&registry.queue);
         // Without room or handles the writer is awake anyway.
-        let wake = move || drop(waker.upgrade().map(|queue| queue.try_send(Message::Stored)));
+        let wake = move || {
+            if let Some(queue) = waker.upgrade() {
+                let _ = queue.try_send(Message::Stored);
+            }
+        };
         let handle = thread.spawn(move || run(writer, &queue, wake)).expect("the system starts a thread at our start");
         (registry, handle)
     }
@@ -80,7 +84,7 @@ impl Registry {
             return Err(self.gone());
         }
         let (answer, answered) = oneshot::channel();
-        match self.queue.try_send(Message::Command(Request { command, answer })) {
+        match self.queue.try_send(Message::Command(Box::new(Request { command, answer }))) {
             Ok(()) => answered.await.unwrap_or_else(|_| Err(self.gone())),
             Err(TrySendError::Full(_)) => {
                 Err(Refusal::new(Word::Busy, format!("{QUEUE} requests are waiting already; try again in a second")))
@@ -206,7 +210,7 @@ fn run(writer: Writer, queue: &Queue, wake: impl Fn() + Send + 'static) {
         let gone = match queue.0.recv_timeout(wait) {
             Ok(Message::Command(first)) => {
                 let window = if writer.is_storing() { COLLECT } else { Duration::ZERO };
-                let requests = gather(first, queue, window);
+                let requests = gather(*first, queue, window);
                 writer.advance();
                 writer.take(requests);
                 false
@@ -238,7 +242,7 @@ fn gather(first: Request, queue: &Queue, window: Duration) -> Vec<Request> {
         };
         let Some(Message::Command(request)) = next else { break };
         changes += changes_of(&request.command);
-        requests.push(request);
+        requests.push(*request);
     }
     requests
 }
@@ -254,7 +258,7 @@ fn changes_of(command: &Command) -> usize {
 fn drain(writer: &mut Writer, queue: &Queue) {
     while let Ok(message) = queue.0.try_recv() {
         if let Message::Command(first) = message {
-            writer.take(gather(first, queue, Duration::ZERO));
+            writer.take(gather(*first, queue, Duration::ZERO));
         }
     }
 }

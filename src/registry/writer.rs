@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-pub(super) use self::pipeline::Request;
 use self::pipeline::Pipeline;
+pub(super) use self::pipeline::Request;
 use self::standing::Standing;
 use super::apply::apply;
 use super::draft::{Author, Draft, Timer};

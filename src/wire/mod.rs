@@ -37,4 +37,4 @@ pub use rules::Rules;
 pub use server::{BindError, Bound, Serving, WireOptions, bind};
 #[cfg(feature = "fuzzing")]
 pub use tcp::messages;
-pub use udp::be_nice;
+pub use udp::{be_nice, niceness};

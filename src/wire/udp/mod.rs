@@ -30,7 +30,7 @@ mod socket;
 pub(super) mod worker;
 
 pub(super) use answer::Answerer;
-pub use batch::be_nice;
 pub(super) use batch::queue;
+pub use batch::{be_nice, niceness};
 pub(super) use own::OwnAddresses;
 pub(super) use socket::{bind, probe};
