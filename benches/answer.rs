@@ -40,7 +40,7 @@ fn main() {
     let start = Instant::now();
     let view = compiler.full(&snapshot, &[]);
     let took = start.elapsed();
-    let (names, octets) = (view.table.names(), view.table.size());
+    let (names, octets) = (view.table.names(), view.table.size().total());
     println!("{} instances, {names} names, {octets} octets, compiled in {took:.2?}\n", services * PER_SERVICE);
     show_answers(&view, services);
     show_updates(&compiler, &view, &snapshot, services);

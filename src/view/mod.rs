@@ -8,9 +8,12 @@ mod aside;
 pub mod compile;
 pub mod denial;
 mod edit;
+mod entry;
+mod pack;
 pub mod publish;
 pub mod rrset;
 pub(crate) mod shard;
+pub mod size;
 pub mod table;
 pub mod zone;
 
