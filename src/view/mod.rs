@@ -24,6 +24,7 @@ pub use compile::Compiler;
 pub use publish::Published;
 pub use rrset::RrSet;
 pub use shard::Entry;
+pub use size::Size;
 pub use table::Table;
 pub use zone::{Zone, ZoneSource};
 

@@ -8,6 +8,9 @@
 //! additional  (owner, type, class, TTL, RDLENGTH, RDATA) x additional count
 //! ```
 //!
+//! A set of one record is stored without heads ([`Body::One`]): the record's is made when it is sent, and its additional
+//! section is the addresses of its target.
+//!
 //! An additional owner is a pointer to the SRV target inside the answer above it, computed for the answer in its stored
 //! order; whoever rotates the answer moves the pointers (see `wire::encode`). When the answer is so long that pointers
 //! would not reach (14 bits), owners are written out and nothing has to be moved. PTR data may end in a pointer into

@@ -21,7 +21,7 @@ pub(crate) use super::pack::Facts;
 
 use super::pack::Packer;
 use super::rrset::RrSet;
-use super::size::Size;
+use super::size::{Size, overhead};
 
 /// Octets of a slot when offsets are short.
 const NARROW: usize = 4;
@@ -51,12 +51,10 @@ impl Shard {
 
     /// Where the entry of that name stands.
     pub(crate) fn find_offset(&self, tag: u16, name: &[u8]) -> Option<u32> {
-        if self.slots == 0 {
-            return None;
-        }
+        let slots = self.slots();
         let mut slot = self.first_slot(tag);
         loop {
-            let (found, offset) = self.slot(slot);
+            let (found, offset) = slots.get(slot)?;
             if offset == 0 {
                 return None;
             }
@@ -74,23 +72,19 @@ impl Shard {
 
     /// Reads the slot that a lookup of the tag tries first.
     pub(crate) fn touch_slot(&self, tag: u16) {
-        if self.slots > 0 {
-            black_box(self.slot(self.first_slot(tag)));
-        }
+        black_box(self.slots().get(self.first_slot(tag)));
     }
 
     /// Reads the entry that a lookup of the tag finds first.
     pub(crate) fn touch_entry(&self, tag: u16) {
-        if self.slots > 0 {
-            let (_, offset) = self.slot(self.first_slot(tag));
+        if let Some((_, offset)) = self.slots().get(self.first_slot(tag)) {
             black_box(self.octets[offset as usize]);
         }
     }
 
     /// Every entry with its offset, in no order.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (u32, Entry<'_>)> {
-        let slots = (0..self.slots).map(|slot| self.slot(slot));
-        slots.filter(|(_, offset)| *offset != 0).map(|(_, offset)| (offset, self.entry_at(offset as usize)))
+        self.slots().taken().map(|(_, offset)| (offset, self.entry_at(offset as usize)))
     }
 
     /// The entry at an offset that [`Self::entries`] gave.
@@ -103,6 +97,7 @@ impl Shard {
     pub(crate) fn size(&self) -> Size {
         let slots = self.slots as usize * self.slot_size();
         let mut size = Size { slots, names: self.octets.len() - slots, ..Size::default() };
+        size.shards = if self.octets.is_empty() { 0 } else { overhead(self.octets.len()) };
         for (_, entry) in self.entries() {
             let (_, bodies) = entry.bodies();
             size.names -= bodies;
@@ -121,18 +116,37 @@ impl Shard {
         first_slot(tag, self.slots)
     }
 
-    /// Tag and offset in a slot.
-    fn slot(&self, slot: u32) -> (u16, u32) {
-        let behind = (self.slots - slot) as usize * self.slot_size();
-        let at = self.octets.len() - behind;
-        let word = |at: usize| u16::from_le_bytes([self.octets[at], self.octets[at + 1]]);
-        let high = if self.wide { u32::from(word(at + 4)) << 16 } else { 0 };
-        (word(at), u32::from(word(at + 2)) | high)
+    fn slots(&self) -> Slots<'_> {
+        Slots { octets: &self.octets[self.entries_len()..], wide: self.wide }
     }
 
     /// Octets of the entries, with the one before them.
     fn entries_len(&self) -> usize {
         self.octets.len() - self.slots as usize * self.slot_size()
+    }
+}
+
+/// The slots of a shard.
+#[derive(Clone, Copy)]
+struct Slots<'v> {
+    octets: &'v [u8],
+    wide: bool,
+}
+
+impl<'v> Slots<'v> {
+    /// Tag and offset in a slot; `None` behind the last one.
+    fn get(self, slot: u32) -> Option<(u16, u32)> {
+        if self.wide {
+            let [a, b, offset @ ..] = self.octets.get(slot as usize * WIDE..)?.first_chunk::<WIDE>()?;
+            return Some((u16::from_le_bytes([*a, *b]), u32::from_le_bytes(*offset)));
+        }
+        let [a, b, c, d] = *self.octets.get(slot as usize * NARROW..)?.first_chunk::<NARROW>()?;
+        Some((u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]).into()))
+    }
+
+    /// Those that are not free.
+    fn taken(self) -> impl Iterator<Item = (u16, u32)> + use<'v> {
+        (0..).map_while(move |slot| self.get(slot)).filter(|(_, offset)| *offset != 0)
     }
 }
 
@@ -169,8 +183,7 @@ impl ShardBuilder {
             gaps.push((*offset, gone));
         }
         self.octets.extend_from_slice(&base.octets[from..base.entries_len()]);
-        let kept = (0..base.slots).map(|slot| base.slot(slot)).filter(|(_, offset)| *offset != 0);
-        for (tag, offset) in kept {
+        for (tag, offset) in base.slots().taken() {
             match gaps.partition_point(|(gap, _)| *gap <= offset).checked_sub(1).map(|gap| gaps[gap]) {
                 None => self.entries.push((tag, offset)),
                 Some((gap, _)) if gap == offset => {}

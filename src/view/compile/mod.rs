@@ -262,7 +262,7 @@ impl Compiler {
         for (name, published) in come.names.into_iter().filter(|(name, _)| self.publishes_at(zone, name)) {
             editor.publish(zone, &name, published, revision);
         }
-        for member in come.members {
+        for member in come.members.into_iter().filter(|member| !gone.members.contains(member)) {
             if self.publishes_at(member.zone, &member.owner) {
                 editor.member(member.zone, &member.owner, member.rdata, Some(member.ttl), revision);
             }
