@@ -46,7 +46,7 @@ fn main() {
     let start = Instant::now();
     let view = compiler.full(&snapshot, &[]);
     let took = start.elapsed();
-    let (names, octets) = (view.table.names(), view.table.size());
+    let (names, octets) = (view.table.names(), view.table.size().total());
     println!("{} instances, {names} names, {octets} octets, compiled in {took:.2?}", services * PER_SERVICE);
     let each = |octets: f64| octets / (services * PER_SERVICE) as f64;
     println!("octets per instance: view {:.1}, registry {:.1}\n", each(octets as f64), each(registry as f64));

@@ -1,6 +1,7 @@
 //! The next table, built aside: names are edited one by one, then every touched shard is rebuilt once.
 //!
-//! An editor starts from a table and copies an entry out the first time it is edited. `finish` settles which names
+//! An editor starts from a table and remembers of an edited entry what replaces its parts; what is not replaced is read in
+//! the base. `finish` settles which names
 //! exist: a name without records stays while something exists below it (RFC 8020), so a name that comes or goes
 //! changes the count of children of its parent, up to the apex of the zone. What came out different is known then, and
 //! by which change: that is what a zone's serial is made of.
@@ -10,8 +11,8 @@ use std::collections::{BTreeMap, HashMap};
 use foldhash::fast::FixedState;
 
 use super::aside::Sets;
-use super::rrset::RrSetBuf;
-use super::shard::{APEX, Content, Entry, KNOWN, OCCLUDED, STATIC, Shard, ShardBuilder, WILDCARD};
+use super::rrset::{RrSet, RrSetBuf};
+use super::shard::{APEX, Entry, Facts, KNOWN, OCCLUDED, STATIC, Shard, ShardBuilder, WILDCARD};
 use super::table::{Slot, Table};
 use crate::model::name::parent;
 use crate::model::{Name, Revision, Rtype};
@@ -27,9 +28,15 @@ type Edit<'t> = (Box<[u8]>, Pending<'t>);
 
 struct Pending<'t> {
     slot: Slot,
-    /// As it is in the base.
-    before: Option<Entry<'t>>,
-    content: Content,
+    /// As it is in the base, and where.
+    before: Option<(u32, Entry<'t>)>,
+    zone: u16,
+    flags: u8,
+    children: u32,
+    /// What replaces that of the base.
+    note: Option<String>,
+    sets: Option<Vec<RrSetBuf>>,
+    signatures: Option<Vec<RrSetBuf>>,
     /// Its parent knows that it came or went.
     told: bool,
     /// The last change that altered its sets.
@@ -60,14 +67,14 @@ impl<'t> Editor<'t> {
     /// Replaces what registrations publish at a name. Where static records stand nothing happens: they win.
     pub(crate) fn publish(&mut self, zone: u16, name: &[u8], published: Published, revision: Revision) {
         let pending = self.pending(zone, name);
-        if pending.content.flags & STATIC != 0 {
+        if pending.flags & STATIC != 0 {
             return;
         }
         let known = if published.known { KNOWN } else { 0 };
-        pending.content.flags = pending.content.flags & !KNOWN | known;
-        pending.content.note = published.note;
-        if pending.content.sets != published.sets {
-            pending.content.sets = published.sets;
+        pending.flags = pending.flags & !KNOWN | known;
+        pending.note = Some(published.note);
+        if !pending.has_sets(&published.sets) {
+            pending.sets = Some(published.sets);
             pending.revision = pending.revision.max(revision);
         }
     }
@@ -75,7 +82,7 @@ impl<'t> Editor<'t> {
     /// Adds (with a TTL) or removes (`None`) one PTR record of a set to which many services contribute.
     pub(crate) fn member(&mut self, zone: u16, name: &[u8], rdata: &[u8], ttl: Option<u32>, revision: Revision) {
         let pending = self.pending(zone, name);
-        if pending.content.flags & STATIC == 0 {
+        if pending.flags & STATIC == 0 {
             pending.members.insert(rdata.into(), ttl);
             pending.members_revision = pending.members_revision.max(revision);
         }
@@ -83,25 +90,25 @@ impl<'t> Editor<'t> {
 
     /// Notes that another zone of ours begins right below a name, which therefore exists (RFC 8020).
     pub(crate) fn nest(&mut self, zone: u16, name: &Name) {
-        self.pending(zone, name.as_wire()).content.children += 1;
+        self.pending(zone, name.as_wire()).children += 1;
     }
 
     /// Notes that so many names exist right below a name, besides those that the table knows.
     pub(crate) fn adopt(&mut self, zone: u16, name: &[u8], children: u32) {
-        self.pending(zone, name).content.children += children;
+        self.pending(zone, name).children += children;
     }
 
     /// Puts static records at a name.
     pub(crate) fn put_static(&mut self, zone: u16, name: &Name, sets: Sets, flags: u8) {
         let pending = self.pending(zone, name.as_wire());
-        pending.content.flags |= flags | STATIC;
-        pending.content.sets = sets.plain;
-        pending.content.signatures = sets.signatures;
+        pending.flags |= flags | STATIC;
+        pending.sets = Some(sets.plain);
+        pending.signatures = Some(sets.signatures);
     }
 
     /// Marks a name that a delegation or DNAME above it hides; it may have no record of its own.
     pub(crate) fn occlude(&mut self, zone: u16, name: &[u8]) {
-        self.pending(zone, name).content.flags |= OCCLUDED;
+        self.pending(zone, name).flags |= OCCLUDED;
     }
 
     /// Settles which names exist and rebuilds the touched shards.
@@ -112,33 +119,29 @@ impl<'t> Editor<'t> {
         let mut shards: HashMap<u16, Vec<Edit<'t>>> = HashMap::new();
         let mut grown = 0isize;
         for (name, pending) in std::mem::take(&mut self.pending) {
-            let before = pending.before.as_ref().map(Content::of).unwrap_or_default();
-            if before == pending.content {
+            let moved = !pending.keeps_sets();
+            if !moved && pending.keeps_facts() {
                 continue;
             }
-            if before.sets != pending.content.sets {
-                let revision = zones.entry(pending.content.zone).or_insert(Revision::default());
+            if moved {
+                let revision = zones.entry(pending.zone).or_insert(Revision::default());
                 *revision = (*revision).max(pending.revision);
             }
-            grown += isize::from(pending.content.exists()) - isize::from(pending.before.is_some());
+            grown += isize::from(pending.exists()) - isize::from(pending.before.is_some());
             shards.entry(pending.slot.shard).or_default().push((name, pending));
         }
-        let rebuilt = shards.into_iter().map(|(number, edits)| (number, self.rebuild(edits)));
+        let mut builder = ShardBuilder::default();
+        let rebuilt = shards.into_iter().map(|(number, edits)| (number, self.rebuild(&mut builder, &edits)));
         Edited { table: self.base.with_shards(rebuilt, grown), zones }
     }
 
-    fn rebuild(&self, edits: Vec<Edit<'t>>) -> Shard {
+    fn rebuild(&self, builder: &mut ShardBuilder, edits: &[Edit<'t>]) -> Shard {
         let Some((_, first)) = edits.first() else { return Shard::empty() };
-        let base = self.base.shard(first.slot);
-        let mut builder = ShardBuilder::with_room_of(base);
-        for (tag, _, entry) in base.entries() {
-            let edited = edits.iter().any(|(name, edit)| edit.slot.tag == tag && **name == *entry.name());
-            if !edited {
-                builder.copy(tag, &entry);
-            }
-        }
-        for (name, edit) in edits.iter().filter(|(_, edit)| edit.content.exists()) {
-            builder.push(edit.slot.tag, name, &edit.content);
+        let mut removed: Vec<u32> = edits.iter().filter_map(|(_, edit)| Some(edit.before.as_ref()?.0)).collect();
+        removed.sort_unstable();
+        builder.copy_but(self.base.shard(first.slot), &removed);
+        for (name, edit) in edits.iter().filter(|(_, edit)| edit.exists()) {
+            builder.push(edit.slot.tag, name, edit.facts(), (&edit.sets(name), &edit.signatures(name)));
         }
         builder.build()
     }
@@ -160,16 +163,16 @@ impl<'t> Editor<'t> {
     /// Corrects the parent of a name that came or went; returns the parent, which may have come or gone by that.
     fn tell_parent(&mut self, name: &[u8]) -> Option<Box<[u8]>> {
         let pending = self.pending.get_mut(name)?;
-        if pending.told || !pending.comes_or_goes() || pending.content.flags & APEX != 0 {
+        if pending.told || !pending.comes_or_goes() || pending.flags & APEX != 0 {
             return None;
         }
         pending.told = true;
-        let (zone, exists) = (pending.content.zone, pending.content.exists());
+        let (zone, exists) = (pending.zone, pending.exists());
         let above: Box<[u8]> = parent(name)?.into();
         let parent = self.pending(zone, &above);
-        parent.content.children = if exists { parent.content.children + 1 } else { parent.content.children - 1 };
+        parent.children = if exists { parent.children + 1 } else { parent.children - 1 };
         if name.starts_with(b"\x01*") {
-            parent.content.flags = parent.content.flags & !WILDCARD | if exists { WILDCARD } else { 0 };
+            parent.flags = parent.flags & !WILDCARD | if exists { WILDCARD } else { 0 };
         }
         Some(above)
     }
@@ -178,24 +181,89 @@ impl<'t> Editor<'t> {
         let base = self.base;
         self.pending.entry(name.into()).or_insert_with(|| {
             let slot = base.slot(name);
-            let before = base.shard(slot).find(slot.tag, name);
-            let content = before.as_ref().map(Content::of).unwrap_or(Content { zone, ..Content::default() });
-            Pending {
-                slot,
-                before,
-                content,
-                told: false,
-                revision: Revision::default(),
-                members: BTreeMap::new(),
-                members_revision: Revision::default(),
-            }
+            let shard = base.shard(slot);
+            let before = shard.find_offset(slot.tag, name).map(|offset| (offset, shard.entry_at(offset as usize)));
+            Pending::new(zone, slot, before)
         })
     }
 }
 
-impl Pending<'_> {
+impl<'t> Pending<'t> {
+    /// As it is in the base; a name that is not there is of `zone`.
+    fn new(zone: u16, slot: Slot, before: Option<(u32, Entry<'t>)>) -> Self {
+        let missing = Facts { zone, ..Facts::default() };
+        let Facts { zone, flags, children, .. } = before.as_ref().map_or(missing, |(_, entry)| entry.facts());
+        Self {
+            slot,
+            before,
+            zone,
+            flags,
+            children,
+            note: None,
+            sets: None,
+            signatures: None,
+            told: false,
+            revision: Revision::default(),
+            members: BTreeMap::new(),
+            members_revision: Revision::default(),
+        }
+    }
+
+    fn entry(&self) -> Option<&Entry<'t>> {
+        self.before.as_ref().map(|(_, entry)| entry)
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        let note = match &self.note {
+            Some(note) => note,
+            None => self.entry().map_or("", Entry::note),
+        };
+        Facts { zone: self.zone, flags: self.flags, children: self.children, note }
+    }
+
+    fn sets<'p>(&'p self, name: &'p [u8]) -> Vec<RrSet<'p>> {
+        match &self.sets {
+            Some(sets) => sets.iter().map(|set| set.as_set(name)).collect(),
+            None => self.entry().into_iter().flat_map(Entry::sets).collect(),
+        }
+    }
+
+    fn signatures<'p>(&'p self, name: &'p [u8]) -> Vec<RrSet<'p>> {
+        match &self.signatures {
+            Some(sets) => sets.iter().map(|set| set.as_set(name)).collect(),
+            None => self.entry().into_iter().flat_map(Entry::all_signatures).collect(),
+        }
+    }
+
+    fn has_sets(&self, sets: &[RrSetBuf]) -> bool {
+        match &self.sets {
+            Some(own) => own == sets,
+            None => self.entry().map_or(sets.is_empty(), |entry| entry.has_sets(sets)),
+        }
+    }
+
+    /// Whether its sets are those of the base.
+    fn keeps_sets(&self) -> bool {
+        let is_same = |sets: &Vec<RrSetBuf>| self.entry().map_or(sets.is_empty(), |entry| entry.has_sets(sets));
+        self.sets.as_ref().is_none_or(is_same)
+    }
+
+    /// Whether all else is as in the base.
+    fn keeps_facts(&self) -> bool {
+        let Some(entry) = self.entry() else { return !self.exists() };
+        self.facts() == entry.facts() && self.signatures.as_ref().is_none_or(|sets| entry.has_signatures(sets))
+    }
+
+    /// Whether the name exists (RFC 8020 counts empty non-terminals).
+    fn exists(&self) -> bool {
+        let sets = self.sets.as_ref().map(Vec::is_empty).or(self.entry().map(Entry::is_empty));
+        let signatures = self.signatures.as_ref().map(Vec::is_empty).or(self.entry().map(|entry| !entry.is_signed()));
+        let is_bare = sets.unwrap_or(true) && signatures.unwrap_or(true);
+        !is_bare || self.children > 0 || self.flags & (KNOWN | APEX) != 0
+    }
+
     fn comes_or_goes(&self) -> bool {
-        self.before.is_some() != self.content.exists()
+        self.before.is_some() != self.exists()
     }
 
     fn merge_members(&mut self) {
@@ -203,7 +271,9 @@ impl Pending<'_> {
         if members.is_empty() {
             return;
         }
-        let sets = &mut self.content.sets;
+        let before = self.before.as_ref().map(|(_, entry)| *entry);
+        let copy = || before.iter().flat_map(Entry::sets).map(RrSetBuf::from).collect();
+        let sets = self.sets.get_or_insert_with(copy);
         let at = sets.iter().position(|set| set.rtype == Rtype::PTR.0).unwrap_or_else(|| {
             sets.push(RrSetBuf::new(Rtype::PTR));
             sets.len() - 1

@@ -8,10 +8,13 @@ mod aside;
 pub mod compile;
 pub mod denial;
 mod edit;
+mod entry;
 pub mod large;
+mod pack;
 pub mod publish;
 pub mod rrset;
 pub(crate) mod shard;
+pub mod size;
 pub mod table;
 pub mod zone;
 
@@ -22,6 +25,7 @@ pub use compile::Compiler;
 pub use publish::Published;
 pub use rrset::RrSet;
 pub use shard::Entry;
+pub use size::Size;
 pub use table::Table;
 pub use zone::{Zone, ZoneSource};
 

@@ -8,6 +8,9 @@
 //! additional  (owner, type, class, TTL, RDLENGTH, RDATA) x additional count
 //! ```
 //!
+//! A set of one record is stored without heads ([`Body::One`]): the record's is made when it is sent, and its additional
+//! section is the addresses of its target.
+//!
 //! An additional owner is a pointer to the SRV target inside the answer above it, computed for the answer in its stored
 //! order; whoever rotates the answer moves the pointers (see `wire::encode`). When the answer is so long that pointers
 //! would not reach (14 bits), owners are written out and nothing has to be moved. PTR data may end in a pointer into
@@ -31,9 +34,9 @@ const SRV_TARGET: usize = 6;
 pub const MAX_POINTER: usize = 0x3FFF;
 
 /// How [`Body::One`] marks an IPv4 address.
-const IPV4: u8 = 4;
+pub(super) const IPV4: u8 = 4;
 /// How [`Body::One`] marks an IPv6 address.
-const IPV6: u8 = 6;
+pub(super) const IPV6: u8 = 6;
 
 /// Targets in the RDATA are looked up for the additional section when the query is answered.
 pub(crate) const FOLLOW: u16 = 1;
@@ -103,7 +106,7 @@ pub struct Records<'v>(Walk<'v>);
 
 #[derive(Debug, Clone)]
 enum Walk<'v> {
-    Ready(&'v [u8]),
+    Ready(Heads<'v>),
     One(Option<RecordRef<'v>>),
 }
 
@@ -112,14 +115,32 @@ impl<'v> Iterator for Records<'v> {
 
     fn next(&mut self) -> Option<Self::Item> {
         match &mut self.0 {
-            Walk::Ready(rest) => {
-                let (head, tail) = rest.split_at_checked(RECORD_HEAD)?;
-                let (rdata, tail) = tail.split_at_checked(u16_at(head, 10) as usize)?;
-                *rest = tail;
-                Some(RecordRef { ttl: u32_at(head, 6), rdata })
-            }
+            Walk::Ready(rest) => rest.next().map(|(head, rdata)| RecordRef { ttl: u32_at(head, 6), rdata }),
             Walk::One(record) => record.take(),
         }
+    }
+}
+
+/// Records whose owners are pointers: each one's head and data.
+#[derive(Debug, Clone)]
+struct Heads<'v>(&'v [u8]);
+
+impl<'v> Iterator for Heads<'v> {
+    type Item = (&'v [u8], &'v [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (head, rest) = self.0.split_at_checked(RECORD_HEAD)?;
+        let (rdata, rest) = rest.split_at_checked(u16_at(head, 10) as usize)?;
+        self.0 = rest;
+        Some((head, rdata))
+    }
+}
+
+/// The type of an address record.
+fn kind((head, rdata): (&[u8], &[u8])) -> Option<Rtype> {
+    match (Rtype(u16_at(head, 2)), rdata.len()) {
+        (rtype @ Rtype::A, 4) | (rtype @ Rtype::AAAA, 16) => Some(rtype),
+        _ => None,
     }
 }
 
@@ -150,7 +171,7 @@ impl<'v> RrSet<'v> {
     /// The records, in stored order.
     pub fn records(&self) -> Records<'v> {
         Records(match self.body {
-            Body::Ready { answer, .. } => Walk::Ready(answer),
+            Body::Ready { answer, .. } => Walk::Ready(Heads(answer)),
             Body::One { ttl, rdata, .. } => Walk::One(Some(RecordRef { ttl, rdata })),
         })
     }
@@ -167,6 +188,48 @@ impl<'v> RrSet<'v> {
     /// keeps (a zone may keep one aside that another has in the table) stands at a place of its own.
     pub fn is_same(&self, other: &RrSet<'_>) -> bool {
         std::ptr::eq(self.owner, other.owner) && self.rtype == other.rtype && self.covered() == other.covered()
+    }
+
+    /// Whether another set at the same name has the same type, records and additional section.
+    pub(crate) fn equals(&self, other: &RrSet<'_>) -> bool {
+        let numbers = |set: &RrSet<'_>| (set.rtype, set.flags, set.count, set.additional_count);
+        let is_same = match (self.body, other.body) {
+            (Body::Ready { answer: a, additional: b }, Body::Ready { answer: c, additional: d }) => (a, b) == (c, d),
+            _ => self.only().zip(other.only()).is_some_and(|(one, two)| {
+                (one.ttl, one.rdata) == (two.ttl, two.rdata) && self.addresses().eq(other.addresses())
+            }),
+        };
+        is_same && numbers(self) == numbers(other)
+    }
+
+    /// The only record of a set that can be stored as [`Body::One`]: its additional section, if it has one, is
+    /// addresses of its only target with the same TTL.
+    pub(crate) fn only(&self) -> Option<RecordRef<'v>> {
+        let record = self.records().next().filter(|_| self.count == 1)?;
+        let target = only_target(self.owner);
+        let fits =
+            |extra: (&[u8], &[u8])| extra.0[..2] == target && u32_at(extra.0, 6) == record.ttl && kind(extra).is_some();
+        match self.body {
+            Body::Ready { additional, .. } => Heads(additional).all(fits).then_some(record),
+            Body::One { .. } => Some(record),
+        }
+    }
+
+    /// Both sections of a set that has not [`Self::only`] one record.
+    pub(crate) fn ready(&self) -> (&'v [u8], &'v [u8]) {
+        match self.body {
+            Body::Ready { answer, additional } => (answer, additional),
+            Body::One { rdata, addresses, .. } => (rdata, addresses),
+        }
+    }
+
+    /// The additional section of a set that has [`Self::only`] one record.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (Rtype, &'v [u8])> + use<'v> {
+        let (packed, ready) = match self.body {
+            Body::Ready { additional, .. } => (&[][..], additional),
+            Body::One { addresses, .. } => (addresses, &[][..]),
+        };
+        Addresses(packed).chain(Heads(ready).filter_map(|extra| kind(extra).zip(Some(extra.1))))
     }
 
     /// The type that signatures cover; `None` for a set of another type.
@@ -298,31 +361,6 @@ impl RrSetBuf {
             body: Body::Ready { answer: &self.answer, additional: &self.additional },
             flags: self.flags,
         }
-    }
-
-    #[cfg(test)]
-    /// The set as [`Body::One`], its addresses written into `room`; `None` when it cannot be stored so.
-    pub(crate) fn as_one<'v>(&'v self, owner: &'v [u8], room: &'v mut Vec<u8>) -> Option<Body<'v>> {
-        let record = self.as_set(owner).records().next().filter(|_| self.count == 1)?;
-        room.clear();
-        let target = only_target(owner);
-        let mut rest = self.additional.as_slice();
-        while !rest.is_empty() {
-            let (head, tail) = rest.split_at_checked(RECORD_HEAD)?;
-            let (octets, tail) = tail.split_at_checked(u16_at(head, 10) as usize)?;
-            let kind = match (Rtype(u16_at(head, 2)), octets.len()) {
-                (Rtype::A, 4) => IPV4,
-                (Rtype::AAAA, 16) => IPV6,
-                _ => return None,
-            };
-            if head[..2] != target || u32_at(head, 6) != record.ttl {
-                return None;
-            }
-            room.push(kind);
-            room.extend_from_slice(octets);
-            rest = tail;
-        }
-        Some(Body::One { ttl: record.ttl, rdata: record.rdata, addresses: room })
     }
 
     /// The type that signatures cover; `None` for a set of another type.
@@ -564,16 +602,18 @@ mod tests {
         let addresses: Vec<IpAddr> = ["192.0.2.1", "2001:db8::1"].map(|text| text.parse().expect("address")).into();
         let srv = Srv { priority: 1, weight: 2, port: 80, target, addresses: Some(&addresses) };
         let set = RrSetBuf::srv(&owner, 30, std::slice::from_ref(&srv));
-        let mut room = Vec::new();
-        let body = set.as_one(owner.as_wire(), &mut room).expect("it has one record");
-        let read = RrSet { body, ..set.as_set(owner.as_wire()) };
+        let packed = [&[IPV4, 192, 0, 2, 1, IPV6][..], &set.additional[set.additional.len() - 16..]].concat();
+        let whole = set.as_set(owner.as_wire());
+        let RecordRef { ttl, rdata } = whole.only().expect("it has one record");
+        let read = RrSet { body: Body::One { ttl, rdata, addresses: &packed }, ..whole };
+        assert!(read.equals(&whole) && whole.equals(&read) && read.is_same(&whole));
         assert_eq!(RrSetBuf::from(read), set);
         assert_eq!(read.answer_len(), set.answer.len());
         assert!(RrSetBuf::from(read.without_additional()).additional.is_empty());
         let record = read.records().next().expect("it has one record");
         assert_eq!((record.ttl, read.target(record.rdata)), (30, Some(srv.target.as_wire())));
         let two = RrSetBuf::srv(&owner, 30, &[srv.clone(), srv]);
-        assert!(two.as_one(owner.as_wire(), &mut Vec::new()).is_none());
+        assert!(two.as_set(owner.as_wire()).only().is_none());
     }
 
     #[test]

@@ -1,475 +1,324 @@
 //! One shard of the table: a packed, immutable run of octets.
 //!
 //! ```text
-//! shard   slot count u32 | entry count u32 | slots | entries
-//! slot    hash tag u32 | offset of the entry u32 (0: free)
-//! entry   length u32 | children u32 | zone u16 | flags u8 | name length u8 | sets u16 | note length u16
-//!         name | note | directory | signature count u16, directory of signatures (if there are any) | bodies
-//! set     type u16 | flags u16 | count u32 | additional count u32 | answer length u32 | additional length u32 | at u32
+//! shard   0 | entries | slots
+//! slot    tag u16 | offset of the entry u16, or u32 when the entries are longer than 64 KiB (0: free)
 //! ```
 //!
-//! A set of signatures stands in the directory under the type that it covers. All numbers are little-endian. A body is
-//! the answer section followed by the additional section of the set; `at` is its offset in the entry. A body of more
-//! than [`LARGE`] octets lives outside, in the shard's list of large bodies, and `at` is its place there, so that a
-//! change beside it does not copy it. An entry knows no offset outside itself, so an unchanged entry is copied whole
-//! when its shard is rebuilt. A shard has at most half a million octets of entries in practice: a table has 16,384 of
-//! them.
+//! All numbers are little-endian; [`super::entry`] has the layout of entries. The tag of a name says which slot a lookup
+//! tries first (the tag's part of all tags is the slot's part of all slots), so slots are laid out anew without a look
+//! at the names, and a shard has as many as it needs and not a power of two. A body that is too large to stand among
+//! the entries lives in the shard's list of large bodies, whose places stay when the shard is rebuilt. Nothing in an
+//! entry depends on where it stands, so rebuilding a shard copies the runs between the entries that changed. A shard has
+//! some tens of thousands of octets in practice: a table has 16,384 of them.
 
 use std::hint::black_box;
 use std::sync::Arc;
 
-use super::rrset::{Body, RrSet, RrSetBuf};
-use crate::model::Rtype;
+pub use super::entry::Entry;
+pub(crate) use super::entry::{APEX, CUT, KNOWN, OCCLUDED, STATIC, WILDCARD};
+pub(crate) use super::pack::Facts;
 
-/// Bodies longer than this live outside their shard.
-pub(crate) const LARGE: usize = 4096;
+use super::pack::Packer;
+use super::rrset::RrSet;
+use super::size::{Size, overhead};
 
-const SHARD_HEAD: usize = 8;
-const SLOT: usize = 8;
-const ENTRY_HEAD: usize = 16;
-const SET_HEAD: usize = 24;
-
-/// Static records stand at this name: registrations do not publish here.
-pub(crate) const STATIC: u8 = 1;
-/// A known service nobody serves: the name exists although it may have no record.
-pub(crate) const KNOWN: u8 = 2;
-/// A delegation away from us (RFC 1034 section 4.2.1).
-pub(crate) const CUT: u8 = 4;
-/// Below a delegation or DNAME: not ours to answer.
-pub(crate) const OCCLUDED: u8 = 8;
-/// A wildcard stands right below (RFC 4592).
-pub(crate) const WILDCARD: u8 = 16;
-/// One of the bodies lives outside.
-const HAS_LARGE: u8 = 32;
-/// The apex of its zone.
-pub(crate) const APEX: u8 = 64;
-
-/// Signatures stand at this name.
-const SIGNED: u8 = 128;
-
-const SET_LARGE: u16 = 0x8000;
-/// The set is signatures; its type in the directory is the type that they cover.
-const SIGNATURES: u16 = 0x4000;
+/// Octets of a slot when offsets are short.
+const NARROW: usize = 4;
+/// Octets of a slot when they are long.
+const WIDE: usize = 6;
 
 /// A shard: one allocation, and large bodies if there are any.
 #[derive(Debug, Clone)]
 pub(crate) struct Shard {
     octets: Arc<[u8]>,
-    large: Option<Arc<Vec<Arc<[u8]>>>>,
-}
-
-/// A name in the table and everything it owns.
-#[derive(Clone, Copy)]
-pub struct Entry<'v> {
-    octets: &'v [u8],
-    large: &'v [Arc<[u8]>],
+    large: Option<Arc<Vec<Option<Arc<[u8]>>>>>,
+    /// How many slots there are.
+    slots: u32,
+    wide: bool,
 }
 
 impl Shard {
     /// A shard without entries.
     pub(crate) fn empty() -> Self {
-        Self { octets: Arc::from([0u8; SHARD_HEAD].as_slice()), large: None }
+        Self { octets: Arc::default(), large: None, slots: 0, wide: false }
     }
 
     /// The entry of that whole, lower-case name.
-    pub(crate) fn find(&self, tag: u32, name: &[u8]) -> Option<Entry<'_>> {
-        let mask = u32_le(&self.octets, 0).wrapping_sub(1);
-        if mask == u32::MAX {
-            return None;
-        }
-        let mut slot = tag & mask;
+    pub(crate) fn find(&self, tag: u16, name: &[u8]) -> Option<Entry<'_>> {
+        self.find_offset(tag, name).map(|offset| self.entry_at(offset as usize))
+    }
+
+    /// Where the entry of that name stands.
+    pub(crate) fn find_offset(&self, tag: u16, name: &[u8]) -> Option<u32> {
+        let slots = self.slots();
+        let mut slot = self.first_slot(tag);
         loop {
-            let at = SHARD_HEAD + slot as usize * SLOT;
-            let offset = u32_le(&self.octets, at + 4) as usize;
+            let (found, offset) = slots.get(slot)?;
             if offset == 0 {
                 return None;
             }
-            if u32_le(&self.octets, at) == tag {
-                let entry = self.entry_at(offset);
-                if entry.name() == name {
-                    return Some(entry);
-                }
+            if found == tag && self.entry_at(offset as usize).name() == name {
+                return Some(offset);
             }
-            slot = (slot + 1) & mask;
+            slot = if slot + 1 == self.slots { 0 } else { slot + 1 };
         }
     }
 
-    /// Reads what a lookup reads first: how many slots there are.
-    pub(crate) fn touch_head(&self, _tag: u32) {
-        black_box(self.octets[0]);
+    /// Reads where the slots are.
+    pub(crate) fn touch_shard(&self, _tag: u16) {
+        black_box(self.slots);
     }
 
     /// Reads the slot that a lookup of the tag tries first.
-    pub(crate) fn touch_slot(&self, tag: u32) {
-        black_box(self.first_offset(tag));
+    pub(crate) fn touch_slot(&self, tag: u16) {
+        black_box(self.slots().get(self.first_slot(tag)));
     }
 
     /// Reads the entry that a lookup of the tag finds first.
-    pub(crate) fn touch_entry(&self, tag: u32) {
-        if let Some(offset) = self.first_offset(tag) {
-            black_box(self.octets[offset]);
+    pub(crate) fn touch_entry(&self, tag: u16) {
+        if let Some((_, offset)) = self.slots().get(self.first_slot(tag)) {
+            black_box(self.octets[offset as usize]);
         }
     }
 
-    /// What stands in the slot that a lookup of the tag tries first.
-    fn first_offset(&self, tag: u32) -> Option<usize> {
-        let mask = u32_le(&self.octets, 0).checked_sub(1)?;
-        Some(u32_le(&self.octets, SHARD_HEAD + (tag & mask) as usize * SLOT + 4) as usize)
-    }
-
-    /// Every entry with its tag and offset, in no order.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = (u32, u32, Entry<'_>)> {
-        let slots = u32_le(&self.octets, 0) as usize;
-        (0..slots).filter_map(move |slot| {
-            let at = SHARD_HEAD + slot * SLOT;
-            let offset = u32_le(&self.octets, at + 4);
-            (offset != 0).then(|| (u32_le(&self.octets, at), offset, self.entry_at(offset as usize)))
-        })
-    }
-
-    /// Octets held by this shard itself.
-    pub(crate) fn size(&self) -> usize {
-        self.octets.len() + self.large.iter().flat_map(|large| large.iter()).map(|body| body.len()).sum::<usize>()
+    /// Every entry with its offset, in no order.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (u32, Entry<'_>)> {
+        self.slots().taken().map(|(_, offset)| (offset, self.entry_at(offset as usize)))
     }
 
     /// The entry at an offset that [`Self::entries`] gave.
     pub(crate) fn entry_at(&self, offset: usize) -> Entry<'_> {
-        let length = u32_le(&self.octets, offset) as usize;
-        Entry {
-            octets: &self.octets[offset..offset + length],
-            large: self.large.as_ref().map_or(&[], |large| large.as_slice()),
+        let large = self.large.as_ref().map_or(&[][..], |large| large.as_slice());
+        Entry::new(&self.octets[offset..], large)
+    }
+
+    /// What it holds.
+    pub(crate) fn size(&self) -> Size {
+        let slots = self.slots as usize * self.slot_size();
+        let mut size = Size { slots, names: self.octets.len() - slots, ..Size::default() };
+        size.shards = if self.octets.is_empty() { 0 } else { overhead(self.octets.len()) };
+        for (_, entry) in self.entries() {
+            let (_, bodies) = entry.bodies();
+            size.names -= bodies;
+            size.bodies += bodies;
         }
+        let large = self.large.iter().flat_map(|large| large.iter().flatten());
+        size.large = large.map(|body| body.len()).sum();
+        size
+    }
+
+    fn slot_size(&self) -> usize {
+        if self.wide { WIDE } else { NARROW }
+    }
+
+    fn first_slot(&self, tag: u16) -> u32 {
+        first_slot(tag, self.slots)
+    }
+
+    fn slots(&self) -> Slots<'_> {
+        Slots { octets: &self.octets[self.entries_len()..], wide: self.wide }
+    }
+
+    /// Octets of the entries, with the one before them.
+    fn entries_len(&self) -> usize {
+        self.octets.len() - self.slots as usize * self.slot_size()
     }
 }
 
-impl<'v> Entry<'v> {
-    /// The whole, lower-case owner name.
-    pub fn name(&self) -> &'v [u8] {
-        &self.octets[ENTRY_HEAD..ENTRY_HEAD + self.octets[11] as usize]
-    }
+/// The slots of a shard.
+#[derive(Clone, Copy)]
+struct Slots<'v> {
+    octets: &'v [u8],
+    wide: bool,
+}
 
-    /// Number of its zone in the view.
-    pub fn zone(&self) -> usize {
-        u16::from_le_bytes([self.octets[8], self.octets[9]]) as usize
-    }
-
-    /// Names right below it that exist.
-    pub fn children(&self) -> u32 {
-        u32_le(self.octets, 4)
-    }
-
-    pub(crate) fn flags(&self) -> u8 {
-        self.octets[10]
-    }
-
-    /// Whether all of these flags are set.
-    pub(crate) fn is(&self, flags: u8) -> bool {
-        self.flags() & flags == flags
-    }
-
-    /// Why nobody serves, in words; empty if there is nothing to say.
-    pub fn note(&self) -> &'v str {
-        let start = ENTRY_HEAD + self.octets[11] as usize;
-        let len = u16::from_le_bytes([self.octets[14], self.octets[15]]) as usize;
-        std::str::from_utf8(&self.octets[start..start + len]).unwrap_or_default()
-    }
-
-    /// Whether it has no record of any type.
-    pub fn is_empty(&self) -> bool {
-        self.set_count() == 0
-    }
-
-    /// Whether it has neither records nor signatures.
-    pub fn is_bare(&self) -> bool {
-        self.is_empty() && !self.is_signed()
-    }
-
-    /// All its sets.
-    pub fn sets(&self) -> impl Iterator<Item = RrSet<'v>> + use<'v> {
-        let entry = *self;
-        (0..entry.set_count()).map(move |index| entry.set_at(index))
-    }
-
-    /// The set of a type.
-    pub fn set(&self, rtype: Rtype) -> Option<RrSet<'v>> {
-        let directory = self.directory();
-        (0..self.set_count())
-            .find(|index| u16::from_le_bytes([directory[index * SET_HEAD], directory[index * SET_HEAD + 1]]) == rtype.0)
-            .map(|index| self.set_at(index))
-    }
-
-    /// The signatures that cover its set of a type, or that would if the set did not stand elsewhere (SOA).
-    pub fn signatures(&self, covered: Rtype) -> Option<RrSet<'v>> {
-        let directory = self.signature_directory();
-        let mut heads = directory.chunks_exact(SET_HEAD);
-        heads.find(|head| u16::from_le_bytes([head[0], head[1]]) == covered.0).map(|head| self.set_of(head))
-    }
-
-    /// All its sets of signatures.
-    pub fn all_signatures(&self) -> impl Iterator<Item = RrSet<'v>> + use<'v> {
-        let entry = *self;
-        entry.signature_directory().chunks_exact(SET_HEAD).map(move |head| entry.set_of(head))
-    }
-
-    /// Whether it has signatures.
-    pub fn is_signed(&self) -> bool {
-        self.is(SIGNED)
-    }
-
-    fn signature_directory(&self) -> &'v [u8] {
-        if !self.is_signed() {
-            return &[];
+impl<'v> Slots<'v> {
+    /// Tag and offset in a slot; `None` behind the last one.
+    fn get(self, slot: u32) -> Option<(u16, u32)> {
+        if self.wide {
+            let [a, b, offset @ ..] = self.octets.get(slot as usize * WIDE..)?.first_chunk::<WIDE>()?;
+            return Some((u16::from_le_bytes([*a, *b]), u32::from_le_bytes(*offset)));
         }
-        let behind = &self.directory()[self.set_count() * SET_HEAD..];
-        let count = u16::from_le_bytes([behind[0], behind[1]]) as usize;
-        &behind[2..2 + count * SET_HEAD]
+        let [a, b, c, d] = *self.octets.get(slot as usize * NARROW..)?.first_chunk::<NARROW>()?;
+        Some((u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]).into()))
     }
 
-    fn set_count(&self) -> usize {
-        u16::from_le_bytes([self.octets[12], self.octets[13]]) as usize
-    }
-
-    fn directory(&self) -> &'v [u8] {
-        let note = u16::from_le_bytes([self.octets[14], self.octets[15]]) as usize;
-        &self.octets[ENTRY_HEAD + self.octets[11] as usize + note..]
-    }
-
-    fn set_at(&self, index: usize) -> RrSet<'v> {
-        self.set_of(&self.directory()[index * SET_HEAD..][..SET_HEAD])
-    }
-
-    fn set_of(&self, head: &[u8]) -> RrSet<'v> {
-        let flags = u16::from_le_bytes([head[2], head[3]]);
-        let (answer, additional) = (u32_le(head, 12) as usize, u32_le(head, 16) as usize);
-        let at = u32_le(head, 20) as usize;
-        let body: &'v [u8] = match flags & SET_LARGE {
-            0 => &self.octets[at..at + answer + additional],
-            _ => &self.large[at],
-        };
-        let (answer, additional) = body.split_at(answer);
-        let rtype = match flags & SIGNATURES {
-            0 => Rtype(u16::from_le_bytes([head[0], head[1]])),
-            _ => Rtype::RRSIG,
-        };
-        RrSet {
-            owner: self.name(),
-            rtype,
-            count: u32_le(head, 4),
-            additional_count: u32_le(head, 8),
-            body: Body::Ready { answer, additional },
-            flags: flags & !(SET_LARGE | SIGNATURES),
-        }
+    /// Those that are not free.
+    fn taken(self) -> impl Iterator<Item = (u16, u32)> + use<'v> {
+        (0..).map_while(move |slot| self.get(slot)).filter(|(_, offset)| *offset != 0)
     }
 }
 
-/// What an entry is made of.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Content {
-    pub(crate) zone: u16,
-    pub(crate) flags: u8,
-    pub(crate) children: u32,
-    pub(crate) note: String,
-    pub(crate) sets: Vec<RrSetBuf>,
-    /// RRSIG sets, one for each type that is covered.
-    pub(crate) signatures: Vec<RrSetBuf>,
+/// The slot that a lookup of the tag tries first.
+fn first_slot(tag: u16, slots: u32) -> u32 {
+    ((u64::from(tag) * u64::from(slots)) >> 16) as u32
 }
 
-impl Content {
-    /// Copies an entry out of its shard.
-    pub(crate) fn of(entry: &Entry<'_>) -> Self {
-        Self {
-            zone: entry.zone() as u16,
-            flags: entry.flags() & !(HAS_LARGE | SIGNED),
-            children: entry.children(),
-            note: entry.note().to_owned(),
-            sets: entry.sets().map(RrSetBuf::from).collect(),
-            signatures: entry.all_signatures().map(RrSetBuf::from).collect(),
-        }
-    }
-
-    /// Whether a name with this content exists (RFC 8020 counts empty non-terminals).
-    pub(crate) fn exists(&self) -> bool {
-        !self.sets.is_empty() || !self.signatures.is_empty() || self.children > 0 || self.flags & (KNOWN | APEX) != 0
-    }
-}
-
-/// Builds one shard from copied and new entries.
+/// Builds one shard after the other, from copied and new entries.
+#[derive(Default)]
 pub(crate) struct ShardBuilder {
-    entries: Vec<u8>,
-    slots: Vec<(u32, u32)>,
-    large: Vec<Arc<[u8]>>,
+    /// One octet, and the entries.
+    octets: Vec<u8>,
+    entries: Vec<(u16, u32)>,
+    large: Vec<Option<Arc<[u8]>>>,
+    /// Slots being laid out.
+    slots: Vec<(u16, u32)>,
 }
 
 impl ShardBuilder {
-    /// A builder for a shard that is about as large as `like`.
-    pub(crate) fn with_room_of(like: &Shard) -> Self {
-        let entries = u32_le(&like.octets, 4) as usize;
-        Self {
-            entries: Vec::with_capacity(like.octets.len() + 1024),
-            slots: Vec::with_capacity(entries + 4),
-            large: Vec::new(),
-        }
-    }
-
     /// A builder with the entries of a shard and room for so many more, of so many octets together.
     pub(crate) fn on_top_of(base: &Shard, octets: usize, entries: usize) -> Self {
-        let known = u32_le(&base.octets, 4) as usize;
-        let room = if known == 0 { 0 } else { base.octets.len() };
-        let (slots, large) = (Vec::with_capacity(known + entries), Vec::new());
-        let mut builder = Self { entries: Vec::with_capacity(room + octets), slots, large };
-        base.entries().for_each(|(tag, _, entry)| builder.copy(tag, &entry));
+        let known = base.slots as usize;
+        let mut builder = Self::default();
+        builder.octets.reserve_exact(base.octets.len() + 512 + octets);
+        builder.entries.reserve_exact(known + entries);
+        builder.copy_but(base, &[]);
         builder
     }
 
     /// Forgets every entry and keeps the room.
     pub(crate) fn clear(&mut self) {
+        self.octets.clear();
         self.entries.clear();
-        self.slots.clear();
         self.large.clear();
     }
 
     /// Octets of the entries so far, large bodies not counted.
     pub(crate) fn octets(&self) -> usize {
-        self.entries.len()
+        self.octets.len().saturating_sub(1)
     }
 
     /// Names that were added more than once: the shard must not be built.
     pub(crate) fn twins(&self) -> Vec<Box<[u8]>> {
-        let mut slots = self.slots.clone();
-        slots.sort_unstable();
-        let name = |(_, start): (u32, u32)| &self.entries[start as usize..];
-        let name = |slot| &name(slot)[ENTRY_HEAD..ENTRY_HEAD + name(slot)[11] as usize];
+        let mut entries = self.entries.clone();
+        entries.sort_unstable();
+        let name = |(_, start): &(u16, u32)| Entry::new(&self.octets[*start as usize..], &[]).name();
         let mut twins = Vec::new();
-        for alike in slots.chunk_by(|a, b| a.0 == b.0).filter(|alike| alike.len() > 1) {
-            let mut names: Vec<&[u8]> = alike.iter().map(|slot| name(*slot)).collect();
+        for alike in entries.chunk_by(|a, b| a.0 == b.0).filter(|alike| alike.len() > 1) {
+            let mut names: Vec<&[u8]> = alike.iter().map(name).collect();
             names.sort_unstable();
             twins.extend(names.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0].into()));
         }
         twins
     }
 
-    /// Takes over an unchanged entry.
-    pub(crate) fn copy(&mut self, tag: u32, entry: &Entry<'_>) {
-        let start = self.entries.len();
-        self.slots.push((tag, start as u32));
-        self.entries.extend_from_slice(entry.octets);
-        if !entry.is(HAS_LARGE) {
-            return;
+    /// Takes over all entries of a shard but those at these offsets, which are in order.
+    pub(crate) fn copy_but(&mut self, base: &Shard, removed: &[u32]) {
+        debug_assert!(self.octets.is_empty() && removed.is_sorted());
+        self.large.extend(base.large.iter().flat_map(|large| large.iter().cloned()));
+        let mut gaps: Vec<(u32, u32)> = Vec::with_capacity(removed.len());
+        let (mut from, mut gone) = (0, 0);
+        self.octets.reserve(base.octets.len() + 512);
+        for offset in removed {
+            let entry = base.entry_at(*offset as usize);
+            entry.large_places().for_each(|place| self.large[place] = None);
+            self.octets.extend_from_slice(&base.octets[from..*offset as usize]);
+            from = *offset as usize + entry.size();
+            gone += entry.size() as u32;
+            gaps.push((*offset, gone));
         }
-        let directory = start + entry.octets.len() - entry.directory().len();
-        let signatures = directory + entry.set_count() * SET_HEAD + 2;
-        let heads = (0..entry.set_count()).map(|index| directory + index * SET_HEAD);
-        let signature_count = entry.signature_directory().len() / SET_HEAD;
-        for head in heads.chain((0..signature_count).map(|index| signatures + index * SET_HEAD)) {
-            if u16::from_le_bytes([self.entries[head + 2], self.entries[head + 3]]) & SET_LARGE != 0 {
-                let body = Arc::clone(&entry.large[u32_le(&self.entries, head + 20) as usize]);
-                self.entries[head + 20..head + 24].copy_from_slice(&(self.large.len() as u32).to_le_bytes());
-                self.large.push(body);
+        self.octets.extend_from_slice(&base.octets[from..base.entries_len()]);
+        for (tag, offset) in base.slots().taken() {
+            match gaps.partition_point(|(gap, _)| *gap <= offset).checked_sub(1).map(|gap| gaps[gap]) {
+                None => self.entries.push((tag, offset)),
+                Some((gap, _)) if gap == offset => {}
+                Some((_, gone)) => self.entries.push((tag, offset - gone)),
             }
         }
     }
 
-    /// Adds a new entry.
-    pub(crate) fn push(&mut self, tag: u32, name: &[u8], content: &Content) {
-        let start = self.entries.len();
-        self.slots.push((tag, start as u32));
-        let bodies = || content.sets.iter().chain(&content.signatures);
-        let mut flags = content.flags & !(HAS_LARGE | SIGNED);
-        let mut directory = content.sets.len() * SET_HEAD;
-        if bodies().any(is_large) {
-            flags |= HAS_LARGE;
+    /// Adds an entry with these sets, and these of signatures. A set of one record is stored as
+    /// [`super::rrset::Body::One`], whichever way it is given.
+    pub(crate) fn push(
+        &mut self,
+        tag: u16,
+        name: &[u8],
+        facts: Facts<'_>,
+        (sets, signatures): (&[RrSet<'_>], &[RrSet<'_>]),
+    ) {
+        if self.octets.is_empty() {
+            self.octets.push(0);
         }
-        if !content.signatures.is_empty() {
-            flags |= SIGNED;
-            directory += 2 + content.signatures.len() * SET_HEAD;
-        }
-        let note = &content.note.as_bytes()[..content.note.floor_char_boundary(512)];
-        self.entries.extend_from_slice(&[0; 4]);
-        self.entries.extend_from_slice(&content.children.to_le_bytes());
-        self.entries.extend_from_slice(&content.zone.to_le_bytes());
-        self.entries.push(flags);
-        self.entries.push(name.len() as u8);
-        self.entries.extend_from_slice(&(content.sets.len() as u16).to_le_bytes());
-        self.entries.extend_from_slice(&(note.len() as u16).to_le_bytes());
-        self.entries.extend_from_slice(name);
-        self.entries.extend_from_slice(note);
-        let mut at = self.entries.len() - start + directory;
-        self.push_directory(&content.sets, &mut at);
-        if !content.signatures.is_empty() {
-            self.entries.extend_from_slice(&(content.signatures.len() as u16).to_le_bytes());
-            self.push_directory(&content.signatures, &mut at);
-        }
-        for set in bodies().filter(|set| !is_large(set)) {
-            self.entries.extend_from_slice(&set.answer);
-            self.entries.extend_from_slice(&set.additional);
-        }
-        let length = (self.entries.len() - start) as u32;
-        self.entries[start..start + 4].copy_from_slice(&length.to_le_bytes());
+        self.entries.push((tag, self.octets.len() as u32));
+        Packer { out: &mut self.octets, large: &mut self.large }.entry(name, facts, sets, signatures);
     }
 
-    fn push_directory(&mut self, sets: &[RrSetBuf], at: &mut usize) {
-        for set in sets {
-            let (mut flags, place) = match is_large(set) {
-                true => {
-                    self.large.push([set.answer.as_slice(), &set.additional].concat().into());
-                    (set.flags | SET_LARGE, self.large.len() - 1)
-                }
-                false => (set.flags, *at),
-            };
-            let mut rtype = set.rtype;
-            if let Some(covered) = set.covered() {
-                (rtype, flags) = (covered.0, flags | SIGNATURES);
-            }
-            self.entries.extend_from_slice(&rtype.to_le_bytes());
-            self.entries.extend_from_slice(&flags.to_le_bytes());
-            let numbers = [set.count, set.additional_count, set.answer.len() as u32, set.additional.len() as u32];
-            for number in numbers.into_iter().chain([place as u32]) {
-                self.entries.extend_from_slice(&number.to_le_bytes());
-            }
-            if !is_large(set) {
-                *at += set.answer.len() + set.additional.len();
-            }
+    /// Lays out the slots and makes the shard; the builder is empty then.
+    pub(crate) fn build(&mut self) -> Shard {
+        let mut built = Shard::empty();
+        if !self.entries.is_empty() {
+            (built.slots, built.wide) = (slots_for(self.entries.len()), self.octets.len() > usize::from(u16::MAX));
+            self.write_slots(&built);
+            built.octets = Arc::from(self.octets.as_slice());
+            let large = self.large.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+            built.large = (large > 0).then(|| Arc::new(self.large.drain(..large).collect()));
         }
+        self.clear();
+        built
     }
 
-    /// Lays out slots and entries in one allocation.
-    pub(crate) fn build(self) -> Shard {
-        if self.slots.is_empty() {
-            return Shard::empty();
-        }
-        let count = (self.slots.len() * 4 / 3 + 1).next_power_of_two();
-        let base = SHARD_HEAD + count * SLOT;
-        let mut octets = Vec::with_capacity(base + self.entries.len());
-        octets.resize(base, 0);
-        octets[..4].copy_from_slice(&(count as u32).to_le_bytes());
-        octets[4..8].copy_from_slice(&(self.slots.len() as u32).to_le_bytes());
-        for (tag, offset) in self.slots {
-            let mut slot = tag as usize & (count - 1);
-            while u32_le(&octets, SHARD_HEAD + slot * SLOT + 4) != 0 {
-                slot = (slot + 1) & (count - 1);
+    fn write_slots(&mut self, shard: &Shard) {
+        self.slots.clear();
+        self.slots.resize(shard.slots as usize, (0, 0));
+        for entry in &self.entries {
+            let mut slot = first_slot(entry.0, shard.slots) as usize;
+            while self.slots[slot].1 != 0 {
+                slot = if slot + 1 == self.slots.len() { 0 } else { slot + 1 };
             }
-            let at = SHARD_HEAD + slot * SLOT;
-            octets[at..at + 4].copy_from_slice(&tag.to_le_bytes());
-            octets[at + 4..at + 8].copy_from_slice(&(base as u32 + offset).to_le_bytes());
+            self.slots[slot] = *entry;
         }
-        octets.extend_from_slice(&self.entries);
-        Shard { octets: octets.into(), large: (!self.large.is_empty()).then(|| Arc::new(self.large)) }
+        self.octets.reserve(self.slots.len() * shard.slot_size());
+        for (tag, offset) in &self.slots {
+            let offset = offset.to_le_bytes();
+            self.octets.extend_from_slice(&tag.to_le_bytes());
+            self.octets.extend_from_slice(if shard.wide { &offset } else { &offset[..2] });
+        }
     }
 }
 
-fn is_large(set: &RrSetBuf) -> bool {
-    set.answer.len() + set.additional.len() > LARGE
-}
-
-fn u32_le(octets: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes([octets[at], octets[at + 1], octets[at + 2], octets[at + 3]])
+/// Slots of a shard with so many entries: seven of ten are taken at most, and one is free.
+fn slots_for(entries: usize) -> u32 {
+    entries as u32 * 10 / 7 + 1
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Rtype;
+    use crate::view::pack::LARGE;
+    use crate::view::rrset::{Body, RrSetBuf};
 
     const NAME: &[u8] = b"\x01a\x07example\x00";
+    const OTHER: &[u8] = b"\x01b\x00";
+
+    /// What an entry is made of.
+    #[derive(Debug, Clone, Default, PartialEq, Eq)]
+    struct Content {
+        zone: u16,
+        flags: u8,
+        children: u32,
+        note: String,
+        sets: Vec<RrSetBuf>,
+        signatures: Vec<RrSetBuf>,
+    }
+
+    impl Content {
+        fn of(entry: &Entry<'_>) -> Self {
+            let Facts { zone, flags, children, note } = entry.facts();
+            let sets = entry.sets().map(RrSetBuf::from).collect();
+            let signatures = entry.all_signatures().map(RrSetBuf::from).collect();
+            Self { zone, flags, children, note: note.into(), sets, signatures }
+        }
+    }
+
+    fn push(builder: &mut ShardBuilder, tag: u16, name: &[u8], content: &Content) {
+        let Content { zone, flags, children, .. } = *content;
+        let facts = Facts { zone, flags, children, note: &content.note };
+        let sets: Vec<_> = content.sets.iter().map(|set| set.as_set(name)).collect();
+        let signatures: Vec<_> = content.signatures.iter().map(|set| set.as_set(name)).collect();
+        builder.push(tag, name, facts, (&sets, &signatures));
+    }
 
     /// A set of one record with as much data; a signature over TXT if the type is RRSIG.
     fn set(rtype: Rtype, length: usize) -> RrSetBuf {
@@ -482,26 +331,110 @@ mod tests {
 
     #[test]
     fn signatures_stand_beside_their_set_and_survive_a_copy_wherever_they_are() {
-        for (text, signature) in [(10, 20), (LARGE, 20), (10, LARGE), (LARGE, LARGE)] {
+        let large = LARGE + 1;
+        for (text, signature) in [(10, 20), (large, 20), (10, large), (large, large)] {
             let (sets, signatures) = (vec![set(Rtype::TXT, text)], vec![set(Rtype::RRSIG, signature)]);
             let content = Content { sets, signatures, note: "a note".into(), ..Content::default() };
-            let mut builder = ShardBuilder::with_room_of(&Shard::empty());
-            builder.push(6, b"\x01b\x00", &Content { sets: vec![set(Rtype::A, LARGE)], ..Content::default() });
-            builder.push(7, NAME, &content);
+            let other = Content { sets: vec![set(Rtype::A, large)], ..Content::default() };
+            let mut builder = ShardBuilder::default();
+            push(&mut builder, 6, OTHER, &other);
+            push(&mut builder, 7, NAME, &content);
             let built = builder.build();
-            let mut builder = ShardBuilder::with_room_of(&built);
-            built.entries().for_each(|(tag, _, entry)| builder.copy(tag, &entry));
-            for shard in [built, builder.build()] {
+            builder.copy_but(&built, &[]);
+            let copied = builder.build();
+            builder.copy_but(&built, &[built.find_offset(6, OTHER).expect("it was added")]);
+            push(&mut builder, 6, OTHER, &other);
+            for shard in [built, copied, builder.build()] {
                 let entry = shard.find(7, NAME).expect("it was added");
                 assert_eq!(Content::of(&entry), content);
                 assert_eq!(entry.sets().count(), 1);
                 assert!(entry.set(Rtype::RRSIG).is_none() && entry.signatures(Rtype::A).is_none());
                 let signatures = entry.signatures(Rtype::TXT).expect("it was added");
-                assert_eq!((signatures.rtype, signatures.answer_len()), (Rtype::RRSIG, RECORD + signature));
-                assert!(!shard.find(6, b"\x01b\x00").expect("it was added").is_signed());
+                assert_eq!((signatures.rtype, signatures.records().count()), (Rtype::RRSIG, 1));
+                let entry = shard.find(6, OTHER).expect("it was added");
+                assert!(!entry.is_signed());
+                assert_eq!(Content::of(&entry), other);
+                let places = shard.large.iter().map(|large| large.len()).sum::<usize>();
+                assert_eq!(
+                    places,
+                    1 + usize::from(text == large) + usize::from(signature == large),
+                    "places are used again"
+                );
             }
         }
     }
 
-    const RECORD: usize = crate::view::rrset::RECORD_HEAD;
+    #[test]
+    fn every_number_of_an_entry_comes_back_whatever_its_width() {
+        for zone in [0, 2, 3, 700] {
+            for children in [0, 1, 255, 256, 65_536] {
+                for count in [0, 6, 7, 200] {
+                    let sets = (0..count).map(|number| set(Rtype(1000 + number), 2)).collect();
+                    let content = Content { zone, children, flags: STATIC | APEX, sets, ..Content::default() };
+                    let mut builder = ShardBuilder::default();
+                    push(&mut builder, 9, NAME, &content);
+                    let shard = builder.build();
+                    let entry = shard.find(9, NAME).expect("it was added");
+                    assert_eq!(Content::of(&entry), content);
+                    assert_eq!(1 + entry.size(), shard.entries_len());
+                    assert_eq!(entry.is_empty(), count == 0);
+                    assert!((0..count).all(|number| entry.set(Rtype(1000 + number)).is_some()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_set_of_one_record_has_no_head() {
+        let mut builder = ShardBuilder::default();
+        let sets = vec![set(Rtype::A, 4), set(Rtype::TXT, 9)];
+        push(&mut builder, 1, NAME, &Content { sets, ..Content::default() });
+        let shard = builder.build();
+        let entry = shard.find(1, NAME).expect("it was added");
+        assert!(entry.sets().all(|set| matches!(set.body, Body::One { ttl: 300, .. })));
+        assert_eq!(entry.size(), 3 + NAME.len() + 2 * 4 + 4 + 9);
+    }
+
+    /// Entries come and go at random; names share tags, and the shard becomes too long for short offsets and short again.
+    #[test]
+    fn copies_without_some_entries_are_what_building_anew_gives() {
+        let mut random = 7u32;
+        let mut next = move |below: u32| {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (random >> 16) % below
+        };
+        let name = |number: u32| [b"\x04".as_slice(), &number.to_be_bytes(), b"\0"].concat();
+        let tag = |number: u32| (number / 3 * 977) as u16;
+        let mut known = std::collections::BTreeMap::new();
+        let (mut builder, mut shard) = (ShardBuilder::default(), Shard::empty());
+        let mut was_wide = false;
+        for round in 0..300 {
+            let most = if round < 150 { 400 } else { 60 };
+            let edits: std::collections::BTreeSet<u32> = (0..8).map(|_| next(most)).collect();
+            let gone = (most..400).filter(|number| *number % 100 == round % 100);
+            let edits: std::collections::BTreeSet<u32> = edits.into_iter().chain(gone).collect();
+            let mut removed: Vec<u32> =
+                edits.iter().filter_map(|number| shard.find_offset(tag(*number), &name(*number))).collect();
+            removed.sort_unstable();
+            builder.copy_but(&shard, &removed);
+            for number in edits {
+                if number >= most || next(3) == 0 {
+                    known.remove(&number);
+                    continue;
+                }
+                let sets = vec![set(Rtype::TXT, 2 + next(600) as usize)];
+                let content = Content { sets, children: next(300), ..Content::default() };
+                push(&mut builder, tag(number), &name(number), &content);
+                known.insert(number, content);
+            }
+            shard = builder.build();
+            was_wide |= shard.wide;
+            assert_eq!(shard.entries().count(), known.len());
+            for number in 0..400 {
+                let found = shard.find(tag(number), &name(number)).map(|entry| Content::of(&entry));
+                assert_eq!(found.as_ref(), known.get(&number), "round {round}");
+            }
+        }
+        assert!(was_wide && !shard.wide);
+    }
 }

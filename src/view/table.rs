@@ -11,6 +11,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 
 use super::shard::{Entry, Shard};
+use super::size::{self, Size};
 
 const CHUNKS: usize = 512;
 const SHARDS: usize = 32;
@@ -31,7 +32,7 @@ pub struct Table {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Slot {
     pub(crate) shard: u16,
-    pub(crate) tag: u32,
+    pub(crate) tag: u16,
 }
 
 /// Where an entry stands in one table.
@@ -56,7 +57,7 @@ impl Table {
 
     /// Brings the memory that lookups of these names will read nearer; looks at `PREFETCHED` of them at most.
     ///
-    /// A lookup reads the head of a shard, a slot and an entry, and each of them says where the next one is. Every
+    /// A lookup reads a shard, a slot and an entry, and each of them says where the next one is. Every
     /// loop reads one of them for all names: its turns do not depend on each other, so the processor waits for many at
     /// the same time.
     pub fn prefetch<'n>(&self, names: impl Iterator<Item = &'n [u8]>) {
@@ -67,7 +68,7 @@ impl Table {
             count += 1;
         }
         let slots = &slots[..count];
-        for step in [Shard::touch_head, Shard::touch_slot, Shard::touch_entry] {
+        for step in [Shard::touch_shard, Shard::touch_slot, Shard::touch_entry] {
             slots.iter().for_each(|slot| step(self.shard(*slot), slot.tag));
         }
     }
@@ -82,7 +83,7 @@ impl Table {
         let shards = self.chunks.iter().flat_map(|chunk| chunk.iter()).enumerate();
         shards.flat_map(|(number, shard)| {
             let position = move |offset| Position { shard: number as u16, offset };
-            shard.entries().map(move |(_, offset, entry)| (position(offset), entry))
+            shard.entries().map(move |(offset, entry)| (position(offset), entry))
         })
     }
 
@@ -92,16 +93,40 @@ impl Table {
         self.chunks[shard / SHARDS][shard % SHARDS].entry_at(position.offset as usize)
     }
 
-    /// Octets of all shards.
-    pub fn size(&self) -> usize {
-        self.chunks.iter().flat_map(|chunk| chunk.iter()).map(Shard::size).sum()
+    /// Octets of the table, by part. It looks at every entry.
+    pub fn size(&self) -> Size {
+        let mut distinct: Vec<&Arc<[Shard]>> = self.chunks.iter().collect();
+        distinct.sort_unstable_by_key(|chunk| chunk.as_ptr());
+        distinct.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        let octets = |chunk: &Arc<[Shard]>| size_of_val::<[Shard]>(chunk);
+        let chunks = distinct.iter().map(|chunk| octets(chunk) + size::overhead(octets(chunk)));
+        let list = self.chunks.len() * size_of::<Arc<[Shard]>>();
+        let shards = chunks.sum::<usize>() + list + size::overhead(list);
+        let all = distinct.iter().flat_map(|chunk| chunk.iter()).map(Shard::size).sum::<Size>();
+        all + Size { shards, ..Size::default() }
     }
 
+    /// Where a name lives.
     pub(crate) fn slot(&self, name: &[u8]) -> Slot {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(name);
         let hash = hasher.finish();
-        Slot { shard: (hash >> 50) as u16, tag: hash as u32 }
+        Slot { shard: (hash >> (64 - (CHUNKS * SHARDS).ilog2())) as u16, tag: hash as u16 }
+    }
+
+    /// How many shards there are: numbers of slots are below.
+    #[cfg_attr(not(test), allow(dead_code))] // until everything is compiled in bulk
+    pub(crate) const fn shards() -> usize {
+        CHUNKS * SHARDS
+    }
+
+    /// A whole table from all its shards, in order of their numbers, with so many names; [`Self::slot`] of an empty
+    /// table with the same seed says which shard has a name.
+    #[cfg_attr(not(test), allow(dead_code))] // until everything is compiled in bulk
+    pub(crate) fn from_shards(seed: u64, shards: impl Iterator<Item = Shard>, names: usize) -> Self {
+        let mut shards = shards.chain(std::iter::repeat_with(Shard::empty));
+        let chunks = (0..CHUNKS).map(|_| shards.by_ref().take(SHARDS).collect()).collect();
+        Self { chunks, hasher: FixedState::with_seed(seed), names }
     }
 
     /// The seeded hash, for tables of names beside this one.

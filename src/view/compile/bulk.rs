@@ -38,7 +38,8 @@ use super::roster::{Roster, read};
 use crate::model::name::parent;
 use crate::model::{Instance, Revision, Service};
 use crate::view::edit::{Editor, Published};
-use crate::view::shard::{Content, KNOWN, ShardBuilder};
+use crate::view::rrset::{RrSet, RrSetBuf};
+use crate::view::shard::{Facts, KNOWN, ShardBuilder};
 use crate::view::table::{ALL_SHARDS, Slot, Table};
 
 /// More threads gain little, because each of them lists all names to fill its shards.
@@ -138,7 +139,7 @@ impl<'b> Bulk<'b> {
             return Err(twins);
         }
         let built = builders.into_iter().enumerate().filter(|(number, _)| survey.room(*number).1 > 0);
-        let built = built.map(|(number, builder)| (number as u16, builder.build()));
+        let built = built.map(|(number, mut builder)| (number as u16, builder.build()));
         Ok(self.base.with_shards(built, survey.entries() as isize))
     }
 
@@ -155,7 +156,7 @@ impl<'b> Bulk<'b> {
                 |owners, roster, names| {
                     for (named, name) in names.iter().filter(|(named, _)| !named.taken) {
                         if let Some(builder) = shards.builder(named.slot) {
-                            builder.push(named.slot.tag, name, &content(owners, roster, named, name));
+                            content(owners, roster, named, name).push(builder, named.slot.tag, name);
                         }
                     }
                 },
@@ -163,7 +164,7 @@ impl<'b> Bulk<'b> {
         }
         survey.reverses.walk(self.base, &self.compiler.sources, |slot, step| {
             if let Some((builder, (name, content))) = shards.builder(slot).zip(step.content(&survey.reverses)) {
-                builder.push(slot.tag, name, &content);
+                content.push(builder, slot.tag, name);
             }
         });
     }
@@ -227,10 +228,28 @@ fn count_children(names: &mut Names<'_>, mut above: impl FnMut(&[u8])) {
     }
 }
 
+/// What an entry is made of.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Content {
+    zone: u16,
+    flags: u8,
+    children: u32,
+    note: String,
+    sets: Vec<RrSetBuf>,
+}
+
+impl Content {
+    fn push(&self, builder: &mut ShardBuilder, tag: u16, name: &[u8]) {
+        let Self { zone, flags, children, .. } = *self;
+        let sets: Vec<RrSet<'_>> = self.sets.iter().map(|set| set.as_set(name)).collect();
+        builder.push(tag, name, Facts { zone, flags, children, note: &self.note }, (&sets, &[]));
+    }
+}
+
 fn content(owners: Owners<'_>, roster: &Roster<'_>, named: &Named, name: &[u8]) -> Content {
     let Published { sets, known, note } = owners.content(roster, name, named.what);
     let flags = if known { KNOWN } else { 0 };
-    Content { zone: owners.zone, flags, children: named.children, note, sets, signatures: Vec::new() }
+    Content { zone: owners.zone, flags, children: named.children, note, sets }
 }
 
 /// Does the work for each part, on a thread of its own for each but the first, and gives the results in their order.

@@ -6,12 +6,12 @@
 
 use std::net::IpAddr;
 
+use super::Content;
 use crate::model::Rtype;
 use crate::model::name::parent;
 use crate::model::naming::NameBuf;
 use crate::view::ZoneSource;
 use crate::view::rrset::RrSetBuf;
-use crate::view::shard::Content;
 use crate::view::table::{Slot, Table};
 
 /// The records, with all their data in one buffer.

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use foldhash::fast::FixedState;
 
 use super::reverse::{Reverses, Step};
-use super::{Bulk, content};
+use super::{Bulk, Content, content};
 use crate::model::Revision;
 use crate::view::compile::names::Names;
 use crate::view::compile::owners::Owners;
 use crate::view::compile::roster::Roster;
 use crate::view::edit::{Editor, Published};
 use crate::view::rrset::compress;
-use crate::view::shard::{Content, STATIC, Shard, ShardBuilder};
+use crate::view::shard::{STATIC, Shard, ShardBuilder};
 use crate::view::table::{ALL_SHARDS, Slot};
 
 /// What the services come to.
@@ -173,7 +173,7 @@ impl Members {
 
 fn add_size(room: &mut (u32, u32), scratch: &mut ShardBuilder, name: &[u8], content: &Content) {
     scratch.clear();
-    scratch.push(0, name, content);
+    content.push(scratch, 0, name);
     *room = (room.0 + scratch.octets() as u32, room.1 + 1);
 }
 

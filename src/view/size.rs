@@ -1,0 +1,142 @@
+//! What a table takes, by part.
+
+use std::ops::Add;
+
+/// Octets of a table, by what they hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Slots, which lead from a hash to an entry.
+    pub slots: usize,
+    /// Names, with what an entry says besides its records: zone, children, types and lengths of sets.
+    pub names: usize,
+    /// Records.
+    pub bodies: usize,
+    /// Records of sets that are too large to stand in their shard.
+    pub large: usize,
+    /// Shards themselves: pointers, counters and what the allocator adds.
+    pub shards: usize,
+}
+
+impl Size {
+    /// All parts.
+    pub fn total(&self) -> usize {
+        self.slots + self.names + self.bodies + self.large + self.shards
+    }
+}
+
+impl Add for Size {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            slots: self.slots + other.slots,
+            names: self.names + other.names,
+            bodies: self.bodies + other.bodies,
+            large: self.large + other.large,
+            shards: self.shards + other.shards,
+        }
+    }
+}
+
+impl std::iter::Sum for Size {
+    fn sum<I: Iterator<Item = Self>>(sizes: I) -> Self {
+        sizes.fold(Self::default(), Add::add)
+    }
+}
+
+/// What the allocator takes for so many octets behind an [`std::sync::Arc`], besides them: two counters, the head of the
+/// block, and what is missing to a multiple of 16.
+pub(super) fn overhead(octets: usize) -> usize {
+    let whole = 16 + octets;
+    (whole + 8).next_multiple_of(16).max(32) - octets
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::model::Name;
+    use crate::view::rrset::{RrSetBuf, Srv};
+    use crate::view::shard::{Facts, Shard, ShardBuilder};
+    use crate::view::table::{Slot, Table};
+
+    const SERVICES: usize = 10_000;
+    const PER_SERVICE: usize = 10;
+    const SEED: u64 = 7;
+
+    struct Made {
+        name: Name,
+        children: u32,
+        sets: Vec<RrSetBuf>,
+    }
+
+    /// What a service of ten publishes under the preset `plain`.
+    fn service(number: usize) -> Vec<Made> {
+        let name = |text: String| Name::parse_absolute(&format!("{text}.sd.test")).expect("a name");
+        let label = format!("svc{number:05}");
+        let address = |id: usize| IpAddr::V4(Ipv4Addr::from(0x0A00_0000 + (number * PER_SERVICE + id) as u32));
+        let addresses: Vec<IpAddr> = (0..PER_SERVICE).map(address).collect();
+        let hosts: Vec<Name> = (0..PER_SERVICE).map(|id| name(format!("i{id}.{label}"))).collect();
+        let instances: Vec<Name> = (0..PER_SERVICE).map(|id| name(format!("i{id}._{label}._tcp"))).collect();
+        let srv = |id: usize| {
+            let (target, addresses) = (hosts[id].clone(), Some(&addresses[id..=id]));
+            Srv { priority: 0, weight: 1, port: 20_000, target, addresses }
+        };
+        let all: Vec<_> = (0..PER_SERVICE).map(srv).collect();
+        let mut made = Vec::new();
+        let mut make = |name: &Name, children, sets| made.push(Made { name: name.clone(), children, sets });
+        for id in 0..PER_SERVICE {
+            make(&hosts[id], 0, RrSetBuf::addresses(30, std::iter::once(&addresses[id])));
+            let set = RrSetBuf::srv(&instances[id], 30, &all[id..=id]);
+            make(&instances[id], 0, vec![set, RrSetBuf::txt(30, std::iter::empty())]);
+        }
+        let owner = name(format!("_{label}._tcp"));
+        make(&owner, 10, vec![RrSetBuf::srv(&owner, 30, &all), RrSetBuf::ptr(&owner, 30, instances.iter())]);
+        make(&name(label.clone()), 10, RrSetBuf::addresses(30, addresses.iter()));
+        made
+    }
+
+    fn table() -> Table {
+        let empty = Table::empty(SEED);
+        let mut shards: Vec<Vec<(Slot, Made)>> = (0..Table::shards()).map(|_| Vec::new()).collect();
+        let mut names = 0;
+        for made in (0..SERVICES).flat_map(service) {
+            let slot = empty.slot(made.name.as_wire());
+            shards[slot.shard as usize].push((slot, made));
+            names += 1;
+        }
+        let mut builder = ShardBuilder::default();
+        let build = |entries: Vec<(Slot, Made)>| -> Shard {
+            for (slot, Made { name, children, sets }) in entries {
+                let sets: Vec<_> = sets.iter().map(|set| set.as_set(name.as_wire())).collect();
+                builder.push(slot.tag, name.as_wire(), Facts { children, ..Facts::default() }, (&sets, &[]));
+            }
+            builder.build()
+        };
+        Table::from_shards(SEED, shards.into_iter().map(build), names)
+    }
+
+    /// Names as those of the measurements in docs/performance.md. A tenth of their number: shards themselves weigh more.
+    #[test]
+    fn an_instance_takes_less_than_a_recorded_number_of_octets() {
+        let table = table();
+        let per_instance = |octets: usize| octets as f64 / (SERVICES * PER_SERVICE) as f64;
+        let size = table.size();
+        let (names, bodies) = (per_instance(size.names), per_instance(size.bodies));
+        assert!(names < 72.0, "{names} octets of names and heads");
+        assert!(bodies < 130.0, "{bodies} octets of records");
+        assert!(per_instance(size.slots) < 16.0, "{} octets of slots", per_instance(size.slots));
+        assert!(per_instance(size.total()) < 225.0, "{} octets in all", per_instance(size.total()));
+        assert_eq!((size.large, table.names()), (0, SERVICES * (2 * PER_SERVICE + 2)));
+        for made in (0..SERVICES).step_by(997).flat_map(service) {
+            let entry = table.find(made.name.as_wire()).expect("it was added");
+            assert_eq!(entry.sets().map(RrSetBuf::from).collect::<Vec<_>>(), made.sets);
+        }
+    }
+
+    #[test]
+    fn a_table_without_names_is_small() {
+        assert!(Table::empty(SEED).size().total() < 16 * 1024);
+    }
+}
