@@ -84,7 +84,6 @@ fn replace_members(
     ids: Option<&BTreeSet<&str>>,
     revision: Revision,
 ) {
-    let protos = |roster: Option<&Roster<'_>>| roster.map(Roster::protos).unwrap_or_default();
     let (old_protos, new_protos) = (protos(gone), protos(come));
     let moved = old_protos != new_protos;
     let gone =
@@ -97,6 +96,10 @@ fn replace_members(
     for Member { zone, owner, rdata, ttl } in come.difference(&gone) {
         editor.member(*zone, owner, rdata, Some(*ttl), revision);
     }
+}
+
+fn protos<'s>(roster: Option<&Roster<'s>>) -> Vec<&'s str> {
+    roster.map(Roster::protos).unwrap_or_default()
 }
 
 /// The PTR records of a service that serves with these protocols, and of its instances `ids`.
