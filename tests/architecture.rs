@@ -65,7 +65,7 @@ const IMPURE: &[(&str, Option<&str>)] = &[
     ("std::fs", None),
     ("std::env", None),
     ("std::process", None),
-    ("std::thread", None),
+    ("std::thread", Some("view::compile::bulk")), // scoped threads that share nothing anybody changes
     ("std::net::TcpStream", None),
     ("std::net::TcpListener", None),
     ("std::net::UdpSocket", None),

@@ -375,6 +375,7 @@ impl RrSetBuf {
 
     /// Adds a record whose RDATA is given whole.
     pub fn push(&mut self, ttl: u32, rdata: &[u8]) {
+        self.answer.reserve(RECORD_HEAD + rdata.len());
         push_record(&mut self.answer, &[0xC0, QNAME_AT as u8], Rtype(self.rtype), ttl, rdata);
         self.count += 1;
     }
@@ -474,6 +475,7 @@ impl RrSetBuf {
     }
 
     fn push_addresses(&mut self, owner: &[u8], ttl: u32, addresses: &[IpAddr]) {
+        self.additional.reserve(addresses.len() * (owner.len() + RECORD_HEAD + 2));
         for address in addresses {
             match address {
                 IpAddr::V4(v4) => push_record(&mut self.additional, owner, Rtype::A, ttl, &v4.octets()),

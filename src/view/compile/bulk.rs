@@ -25,6 +25,8 @@
 
 mod reverse;
 mod survey;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -121,15 +123,19 @@ impl<'b> Bulk<'b> {
 
     /// The table with every entry that was surveyed; the names that would be there twice if there are any.
     fn fill(&self, survey: &Survey, apart: &BTreeSet<usize>) -> Result<Table, Vec<Box<[u8]>>> {
-        let builder = |number| {
-            let slot = Slot { shard: number as u16, tag: 0 };
-            let (octets, entries) = survey.room(number);
+        let filled: Vec<usize> = (0..ALL_SHARDS).filter(|shard| survey.room(*shard).1 > 0).collect();
+        let mut places = vec![usize::MAX; ALL_SHARDS];
+        filled.iter().enumerate().for_each(|(place, shard)| places[*shard] = place);
+        let builder = |shard: &usize| {
+            let slot = Slot { shard: *shard as u16, tag: 0 };
+            let (octets, entries) = survey.room(*shard);
             ShardBuilder::on_top_of(self.base.shard(slot), octets, entries)
         };
-        let mut builders: Vec<ShardBuilder> = (0..ALL_SHARDS).map(builder).collect();
-        let part = ALL_SHARDS.div_ceil(self.threads);
+        let mut builders: Vec<ShardBuilder> = filled.iter().map(builder).collect();
+        let part = builders.len().div_ceil(self.threads).max(1);
         let parts = builders.chunks_mut(part).enumerate();
-        let parts = parts.map(|(number, builders)| Shards { first: number * part, builders }).collect();
+        let parts =
+            parts.map(|(number, builders)| Shards { places: &places, first: number * part, builders }).collect();
         let twins = in_parallel(parts, |mut shards: Shards<'_>| {
             self.fill_shards(survey, apart, &mut shards);
             shards.builders.iter().flat_map(ShardBuilder::twins).collect::<Vec<_>>()
@@ -138,8 +144,7 @@ impl<'b> Bulk<'b> {
         if !twins.is_empty() {
             return Err(twins);
         }
-        let built = builders.into_iter().enumerate().filter(|(number, _)| survey.room(*number).1 > 0);
-        let built = built.map(|(number, mut builder)| (number as u16, builder.build()));
+        let built = filled.into_iter().zip(builders).map(|(shard, mut builder)| (shard as u16, builder.build()));
         Ok(self.base.with_shards(built, survey.entries() as isize))
     }
 
@@ -199,13 +204,16 @@ impl<'b> Bulk<'b> {
 
 /// Shards that one thread fills.
 struct Shards<'f> {
+    /// The place of each shard among those that are filled.
+    places: &'f [usize],
+    /// The place of the first of these.
     first: usize,
     builders: &'f mut [ShardBuilder],
 }
 
 impl Shards<'_> {
     fn builder(&mut self, slot: Slot) -> Option<&mut ShardBuilder> {
-        self.builders.get_mut(usize::from(slot.shard).wrapping_sub(self.first))
+        self.builders.get_mut(self.places[usize::from(slot.shard)].wrapping_sub(self.first))
     }
 }
 

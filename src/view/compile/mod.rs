@@ -76,15 +76,26 @@ impl Compiler {
         let apexes = Apexes(numbered().map(|(number, source)| (source.apex.as_wire().into(), number)).collect());
         let cuts: Arc<[statics::Cuts]> = sources.iter().map(statics::cuts).collect();
         // In the order of names, those within a zone follow it.
-        let is_divided = |number: usize| {
-            sources.get(number + 1).is_some_and(|next| next.apex.is_within(&sources[number].apex))
-        };
+        let is_divided =
+            |number: usize| sources.get(number + 1).is_some_and(|next| next.apex.is_within(&sources[number].apex));
         let undivided = cuts.iter().enumerate().map(|(number, cuts)| cuts.is_empty() && !is_divided(number)).collect();
         let has_reverse = sources.iter().any(|source| source.reverse);
         let extras = numbered().map(|(number, source)| statics::extras(number, source, &apexes)).collect();
         let (server, apexes) = (Arc::new(server), Arc::new(apexes));
         let (sources, allow_query) = (sources.into(), Arc::default());
-        Self { sources, naming, server, seed, minimal: false, allow_query, apexes, cuts, undivided, has_reverse, extras }
+        Self {
+            sources,
+            naming,
+            server,
+            seed,
+            minimal: false,
+            allow_query,
+            apexes,
+            cuts,
+            undivided,
+            has_reverse,
+            extras,
+        }
     }
 
     /// Lets only clients of these prefixes ask about these zones.

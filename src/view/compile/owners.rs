@@ -14,7 +14,7 @@ use super::roster::Roster;
 use crate::model::naming::{NameBuf, Pattern, Placeholder, Publishes, Values};
 use crate::model::{Declaration, Endpoint, Instance, Name, Rtype, Service};
 use crate::view::edit::Published;
-use crate::view::rrset::RrSetBuf;
+use crate::view::rrset::{RECORD_HEAD, RrSetBuf};
 use crate::view::zone::ZoneSource;
 
 /// Owner names of one zone.
@@ -99,9 +99,7 @@ impl<'c> Owners<'c> {
     pub(super) fn content(&self, roster: &Roster<'_>, name: &[u8], what: What) -> Published {
         match what {
             What::Above => Published::default(),
-            What::Group { publishes, number, whole } => {
-                self.of_group(roster, name, publishes, number as usize, whole)
-            }
+            What::Group { publishes, number, whole } => self.of_group(roster, name, publishes, number as usize, whole),
             What::Instance { publishes, number } => {
                 let instance = roster.serving()[number as usize];
                 let sets = match (publishes, &instance.endpoint) {
@@ -146,6 +144,7 @@ impl<'c> Owners<'c> {
     /// SRV of the instances, each with a target of its own; `None` when the naming gives none of them a target.
     fn srv(&self, service: &Service, instances: &[&Instance], owner: &[u8]) -> Option<RrSetBuf> {
         let (ttl, mut set) = (self.ttl(service), RrSetBuf::new(Rtype::SRV));
+        set.answer.reserve(instances.len() * (RECORD_HEAD + 6 + owner.len() + 8));
         let mut host = NameBuf::default();
         let mut glue: Vec<Option<&[IpAddr]>> = Vec::with_capacity(instances.len());
         for instance in instances {
@@ -188,6 +187,7 @@ impl<'c> Owners<'c> {
     fn instance_pointers(&self, service: &Service, instances: &[&Instance], owner: &[u8]) -> Option<RrSetBuf> {
         let pattern = self.patterns(Publishes::Instance).next()?;
         let (ttl, mut set) = (self.ttl(service), RrSetBuf::new(Rtype::PTR));
+        set.answer.reserve(instances.len() * (RECORD_HEAD + 8));
         let mut name = NameBuf::default();
         for instance in instances {
             if let Some(Ok(())) = pattern.write(&self.values(service, instance), &mut name) {
@@ -200,8 +200,10 @@ impl<'c> Owners<'c> {
     /// SRV and TXT of one instance's DNS-SD name; the TXT record is there even if empty (RFC 6763 section 6.1).
     fn instance_sets(&self, service: &Service, instance: &Instance, owner: &[u8]) -> Vec<RrSetBuf> {
         let pairs: Vec<String> = instance.metadata.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        let txt = RrSetBuf::txt(self.ttl(service), pairs.iter().map(String::as_bytes));
-        self.srv(service, &[instance], owner).into_iter().chain([txt]).collect()
+        let mut sets = Vec::with_capacity(2);
+        sets.extend(self.srv(service, &[instance], owner));
+        sets.push(RrSetBuf::txt(self.ttl(service), pairs.iter().map(String::as_bytes)));
+        sets
     }
 
     /// The names that list every type of service, and the name of this service's type that they point to.

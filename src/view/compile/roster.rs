@@ -161,10 +161,8 @@ mod tests {
         let naming = Naming::plain();
         let service = Service::new("search".into());
         let lapsed = instance("a3", Some("ash"), &["x"], State::Lapsed);
-        let serving = [
-            instance("a1", Some("lon"), &["x", "y"], State::Serving),
-            instance("a2", None, &["y"], State::Serving),
-        ];
+        let serving =
+            [instance("a1", Some("lon"), &["x", "y"], State::Serving), instance("a2", None, &["y"], State::Serving)];
         let mut roster = Roster::new(&service, serving.iter().chain([&lapsed]));
         let mut groups = |pattern: &str| {
             let pattern = naming.patterns().iter().find(|known| known.text() == pattern).expect("of the preset");

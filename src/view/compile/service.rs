@@ -30,8 +30,10 @@ impl Compiler {
         revision: Revision,
     ) {
         let (old_read, new_read) = (old.map(read).unwrap_or_default(), new.map(read).unwrap_or_default());
-        let mut gone = old.map(|service| Roster::new(service, old_read.iter().map(|instance| -> &Instance { instance })));
-        let mut come = new.map(|service| Roster::new(service, new_read.iter().map(|instance| -> &Instance { instance })));
+        let mut gone =
+            old.map(|service| Roster::new(service, old_read.iter().map(|instance| -> &Instance { instance })));
+        let mut come =
+            new.map(|service| Roster::new(service, new_read.iter().map(|instance| -> &Instance { instance })));
         for owners in self.owners() {
             replace_names(editor, owners, gone.as_mut(), come.as_mut(), ids, revision);
             replace_members(editor, owners, gone.as_ref(), come.as_ref(), ids, revision);
@@ -82,8 +84,12 @@ fn replace_members(
     ids: Option<&BTreeSet<&str>>,
     revision: Revision,
 ) {
-    let gone = gone.map(|roster| members(owners, roster, ids)).unwrap_or_default();
-    let come = come.map(|roster| members(owners, roster, ids)).unwrap_or_default();
+    let (old_protos, new_protos) = (protos(gone), protos(come));
+    let moved = old_protos != new_protos;
+    let gone =
+        gone.map(|roster| members(owners, roster, if moved { &old_protos } else { &[] }, ids)).unwrap_or_default();
+    let come =
+        come.map(|roster| members(owners, roster, if moved { &new_protos } else { &[] }, ids)).unwrap_or_default();
     for Member { zone, owner, rdata, .. } in gone.difference(&come) {
         editor.member(*zone, owner, rdata, None, revision);
     }
@@ -92,9 +98,14 @@ fn replace_members(
     }
 }
 
-fn members(owners: Owners<'_>, roster: &Roster<'_>, ids: Option<&BTreeSet<&str>>) -> BTreeSet<Member> {
+fn protos<'s>(roster: Option<&Roster<'s>>) -> Vec<&'s str> {
+    roster.map(Roster::protos).unwrap_or_default()
+}
+
+/// The PTR records of a service that serves with these protocols, and of its instances `ids`.
+fn members(owners: Owners<'_>, roster: &Roster<'_>, protos: &[&str], ids: Option<&BTreeSet<&str>>) -> BTreeSet<Member> {
     let mut members = BTreeSet::new();
-    for proto in roster.protos() {
+    for proto in protos {
         owners.types(roster.service, proto, |owner, kind, ttl| {
             let rdata = compress(owner, kind);
             members.insert(Member { zone: owners.zone, owner: owner.into(), rdata, ttl });

@@ -77,7 +77,8 @@ impl Reverses {
         for zone in self.list.chunk_by(|a, b| a.zone == b.zone) {
             let number = zone[0].zone;
             let apex = sources[usize::from(number)].apex.as_wire();
-            let mut path = Path { zone: number, table, name: NameBuf::default(), starts: Vec::new(), children: vec![0] };
+            let mut path =
+                Path { zone: number, table, name: NameBuf::default(), starts: Vec::new(), children: vec![0] };
             for records in zone.chunk_by(|a, b| a.address == b.address) {
                 path.go_to(NameBuf::reverse(records[0].address), apex.len(), &mut visit);
                 path.visit_owner(records, &mut visit);
