@@ -158,7 +158,8 @@ fn options_and_cookies_allocate_nothing() {
     let (view, rules) = (view(), Rules::default());
     let origin = Origin { transport: Transport::Udp, client: Ipv4Addr::new(198, 51, 100, 1).into() };
     let mut out = vec![0; 4096];
-    let names = ["_search._tcp.sd.example.org", "search.sd.example.org", "a1.search.sd.example.org", "no.example.org"];
+    let names =
+        ["_search._tcp.sd.example.org", "search.sd.example.org", "a1.search.sd.example.org", "no.sd.example.org"];
     for (name, rtype) in names.into_iter().zip([Rtype::SRV, Rtype::A, Rtype::AAAA, Rtype::A]) {
         let full = query(name, rtype, 1);
         let question = &full[..full.len() - OPT.len()];
