@@ -55,7 +55,6 @@ pub(super) fn overhead(octets: usize) -> usize {
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
 
-    use super::*;
     use crate::model::Name;
     use crate::view::rrset::{RrSetBuf, Srv};
     use crate::view::shard::{Facts, Shard, ShardBuilder};

@@ -230,13 +230,14 @@ impl Compiler {
     ) {
         let instances: Vec<_> = instances.collect();
         let Some(service) = new.or(old) else { return };
+        let before = old.unwrap_or(service);
         for (number, source) in self.registration_zones() {
             let owners = Owners::new(self, number, source);
             let names = Owners::new(self, number, source).names_only();
             let mut gone = old.map(|old| names.of_service(old)).unwrap_or_default();
             let mut come = new.map(|new| owners.of_service(new)).unwrap_or_default();
             for (old, new) in &instances {
-                gone.extend(old.map(|old| names.of_instance(service, old)).unwrap_or_default());
+                gone.extend(old.map(|old| names.of_instance(before, old)).unwrap_or_default());
                 come.extend(new.map(|new| owners.of_instance(service, new)).unwrap_or_default());
             }
             self.replace(editor, number, gone, come, revision);
