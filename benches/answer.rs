@@ -1,5 +1,5 @@
-//! Nanoseconds per query of decode, answer and encode, and microseconds per change of the compiler, without any
-//! network or disk: `cargo bench --bench answer -- [INSTANCES]`.
+//! Octets per instance of the view, nanoseconds per query of decode, answer and encode, and microseconds per change of
+//! the compiler, without any network or disk: `cargo bench --bench answer -- [INSTANCES]`.
 //!
 //! The view has INSTANCES instances (20,000 if missing) in services of ten. Queries come in batches of 64, as from the
 //! network: all are decoded and prefetched, then answered. Run it under `valgrind --tool=callgrind` for counts that do
@@ -25,7 +25,7 @@ use zonebeat::model::naming::Naming;
 use zonebeat::model::service::ServiceRow;
 use zonebeat::model::{Instance, Name, Record, Revision, Rtype, Service};
 use zonebeat::registry::{Snapshot, Touched};
-use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
+use zonebeat::view::{Compiler, ServerFacts, Size, View, ZoneSource};
 use zonebeat::wire::Rules;
 use zonebeat::wire::decode::{Decoded, Origin, decode};
 use zonebeat::wire::rate::{Rates, Verdict};
@@ -46,10 +46,11 @@ fn main() {
     let start = Instant::now();
     let view = compiler.full(&snapshot, &[]);
     let took = start.elapsed();
-    let (names, octets) = (view.table.names(), view.table.size().total());
-    println!("{} instances, {names} names, {octets} octets, compiled in {took:.2?}", services * PER_SERVICE);
+    let octets = view.table.size().total();
+    println!("{} instances, {} names, compiled in {took:.2?}", services * PER_SERVICE, view.table.names());
+    show_size(view.table.size(), services * PER_SERVICE);
     let each = |octets: f64| octets / (services * PER_SERVICE) as f64;
-    println!("octets per instance: view {:.1}, registry {:.1}\n", each(octets as f64), each(registry as f64));
+    println!("octets per instance of the registry: {:.1}\n", each(registry as f64));
     let mut lines = show_answers(&view, services);
     lines.extend(show_updates(&compiler, &view, &snapshot, services));
     println!();
@@ -57,6 +58,16 @@ fn main() {
     for (name, octets) in [("view", octets as f64), ("registry", registry as f64)] {
         println!("octets/{name} {} {:.1} octets", services * PER_SERVICE, each(octets));
     }
+}
+
+fn show_size(size: Size, instances: usize) {
+    let Size { slots, names, bodies, large, shards } = size;
+    println!("\n{:<26}{:>12}", "octets per instance", "");
+    let parts = [("slots", slots), ("names", names), ("records", bodies), ("records of large sets", large)];
+    for (label, octets) in parts.into_iter().chain([("shards", shards), ("all", size.total())]) {
+        println!("{label:<26}{:>12.1}", octets as f64 / instances as f64);
+    }
+    println!();
 }
 
 /// What is measured, and its nanoseconds.
