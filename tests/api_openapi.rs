@@ -323,6 +323,7 @@ fn the_calls_of_version_1_are_there() {
         "put /v1/sessions/{session}",
         "post /v1/sessions/{session}/heartbeat",
         "delete /v1/sessions/{session}",
+        "post /v1/heartbeats",
         "get /v1/services",
         "get /v1/services/{service}",
         "get /v1/services/{service}/instances",
