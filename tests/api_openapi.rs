@@ -246,6 +246,12 @@ fn lists() -> Vec<(&'static str, Body)> {
     ]
 }
 
+fn many_beat() -> ManyBeat {
+    let text = |text: &str| Some(text.to_owned());
+    let (service, id, session) = (text("search"), text("a1"), text("host-17"));
+    ManyBeat { service, id, incarnation: Some(7), session, epoch: text("7c2f"), hash: text("0f34") }
+}
+
 /// Every object that the document describes.
 fn bodies() -> BTreeMap<&'static str, Body> {
     let secret = "zb_0a1b2c3d_".to_owned();
@@ -260,6 +266,9 @@ fn bodies() -> BTreeMap<&'static str, Body> {
         ("SessionInstance", body(session_set().instances.remove(0))),
         ("SessionStored", body(session_stored())),
         ("SessionBeat", body(SessionBeat { epoch: "7c2f".into(), hash: Some("0f34".into()) })),
+        ("ManyBeats", body(ManyBeats { beats: vec![many_beat()] })),
+        ("ManyBeat", body(many_beat())),
+        ("ManyBeaten", body(ManyBeaten { beats: Vec::new(), servers: vec!["http://192.0.2.53:8053".into()] })),
         ("ServiceInfo", body(service_info())),
         ("LastChange", body(LastChange { time: Timestamp(0), text: "a4 lapsed".into() })),
         ("InstanceInfo", body(instance_info())),
@@ -323,6 +332,7 @@ fn the_calls_of_version_1_are_there() {
         "put /v1/sessions/{session}",
         "post /v1/sessions/{session}/heartbeat",
         "delete /v1/sessions/{session}",
+        "post /v1/heartbeats",
         "get /v1/services",
         "get /v1/services/{service}",
         "get /v1/services/{service}/instances",

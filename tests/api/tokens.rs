@@ -42,6 +42,7 @@ async fn with_the_first_token_every_write_needs_one() {
         ("PUT", "/v1/sessions/host-17", r#"{"epoch":"e","instances":[]}"#),
         ("POST", "/v1/sessions/host-17/heartbeat", r#"{"epoch":"e"}"#),
         ("DELETE", "/v1/sessions/host-17", ""),
+        ("POST", "/v1/heartbeats", r#"{"beats":[]}"#),
         ("PUT", "/v1/services/search", "{}"),
         ("DELETE", "/v1/services/search", ""),
         ("POST", "/v1/tokens", r#"{"name":"x"}"#),
