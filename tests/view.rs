@@ -14,6 +14,7 @@ use zonebeat::model::naming::Naming;
 use zonebeat::model::service::ServiceRow;
 use zonebeat::model::{Declaration, Endpoint, Instance, Name, Record, Revision, Rtype, Service, State, Timestamp};
 use zonebeat::registry::{Snapshot, Touched};
+use zonebeat::view::rrset::RrSetBuf;
 use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
 use zonebeat::wire::encode::encode;
 
@@ -401,7 +402,8 @@ fn dump(view: &View) -> Vec<String> {
         let owner = Name::from_wire(entry.name()).expect("stored names are names");
         lines.push(format!("{owner} zone {} children {} note {:?}", entry.zone(), entry.children(), entry.note()));
         for set in entry.sets() {
-            lines.push(format!("{owner} {} {} {:02x?} {:02x?}", set.rtype, set.count, set.answer, set.additional));
+            let (rtype, set) = (set.rtype, RrSetBuf::from(set));
+            lines.push(format!("{owner} {rtype} {} {:02x?} {:02x?}", set.count, set.answer, set.additional));
         }
     }
     lines.sort();

@@ -79,7 +79,7 @@ pub struct Extra<'v> {
 impl Part<'_> {
     /// Whether it is this very set.
     pub(super) fn is(&self, other: &RrSet<'_>) -> bool {
-        matches!(self, Self::Set { set, .. } if std::ptr::eq(set.answer, other.answer))
+        matches!(self, Self::Set { set, .. } if set.is_same(other))
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn add_targets<'v>(
     dnssec: bool,
     additional: &mut Vec<Extra<'v>>,
 ) {
-    if query.transport.is_datagram() && set.answer.len() > MOST_OVER_UDP {
+    if query.transport.is_datagram() && set.answer_len() > MOST_OVER_UDP {
         return;
     }
     additional.reserve(2 * MAX_TARGETS.min(set.count as usize));
@@ -81,8 +81,7 @@ fn add<'v>(
 ) {
     let zone = view.zone_of(entry);
     for set in types.iter().filter_map(|rtype| entry.set(*rtype)) {
-        let is_same =
-            |extra: &Extra<'_>| std::ptr::eq(extra.set.answer, set.answer) && extra.owner.eq_ignore_ascii_case(owner);
+        let is_same = |extra: &Extra<'_>| extra.set.is_same(&set) && extra.owner.eq_ignore_ascii_case(owner);
         if !additional.iter().rev().take(RECENT).any(is_same) {
             let signed = dnssec && zone.is_signed();
             let signatures = signed.then(|| signatures_of(view, zone, set.owner, set.rtype)).flatten();

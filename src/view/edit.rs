@@ -6,10 +6,12 @@
 //! by which change: that is what a zone's serial is made of.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
 use super::aside::Sets;
+use super::large::{self, LargeSet};
 use super::rrset::RrSetBuf;
 use super::shard::{APEX, Content, Entry, KNOWN, OCCLUDED, STATIC, Shard, ShardBuilder, WILDCARD};
 use super::table::{Slot, Table};
@@ -64,6 +66,27 @@ impl<'t> Editor<'t> {
         if pending.content.sets != published.sets {
             pending.content.sets = published.sets;
             pending.revision = pending.revision.max(revision);
+        }
+    }
+
+    /// Edits the large sets of a name; `beside` says from them what else stands there. Clients get at most `limit`
+    /// records of a set that comes to exist. Where static records stand nothing happens: they win.
+    pub(crate) fn alter(
+        &mut self,
+        zone: u16,
+        name: &Name,
+        edits: &[(Rtype, large::Edit)],
+        limit: Option<u32>,
+        beside: impl FnOnce(&[Arc<LargeSet>]) -> Published,
+        revision: Revision,
+    ) {
+        let content = &self.pending(zone, name.as_wire()).content;
+        if content.flags & STATIC == 0 {
+            let mut large = content.sets.iter().filter_map(|set| set.large.clone()).collect();
+            large::apply(&mut large, edits, limit);
+            let Published { sets, known, note } = beside(&large);
+            let sets = large.into_iter().map(RrSetBuf::from).chain(sets).collect();
+            self.publish(zone, name, Published { sets, known, note }, revision);
         }
     }
 
@@ -198,7 +221,7 @@ impl Pending<'_> {
             sets.push(RrSetBuf::new(Rtype::PTR));
             sets.len() - 1
         });
-        if sets[at].merge_members(&members) {
+        if large::merge_members(&mut sets[at], &members) {
             self.revision = self.revision.max(self.members_revision);
         }
         sets.retain(|set| set.count > 0);

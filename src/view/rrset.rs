@@ -15,7 +15,9 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use super::large::{self, LargeSet};
 use crate::model::name::MAX_NAME;
 use crate::model::{Name, Rtype};
 
@@ -25,13 +27,22 @@ pub const RECORD_HEAD: usize = 12;
 pub const QNAME_AT: usize = 12;
 /// Octets of QTYPE and QCLASS.
 pub const QUESTION_TAIL: usize = 4;
+/// Octets of SRV data before the target.
+const SRV_TARGET: usize = 6;
 /// The largest offset a compression pointer can name.
 pub const MAX_POINTER: usize = 0x3FFF;
+
+/// How [`Body::One`] marks an IPv4 address.
+const IPV4: u8 = 4;
+/// How [`Body::One`] marks an IPv6 address.
+const IPV6: u8 = 6;
 
 /// Targets in the RDATA are looked up for the additional section when the query is answered.
 pub(crate) const FOLLOW: u16 = 1;
 
 /// A set as it is read from a view.
+///
+/// How its records are stored is its [`Body`]; who does not copy octets asks [`Self::records`] and does not see it.
 #[derive(Debug, Clone, Copy)]
 pub struct RrSet<'v> {
     /// The name it belongs to, as the view stores it.
@@ -42,11 +53,80 @@ pub struct RrSet<'v> {
     pub count: u32,
     /// Records in the additional section.
     pub additional_count: u32,
-    /// Answer section.
-    pub answer: &'v [u8],
-    /// Additional section.
-    pub additional: &'v [u8],
+    /// Its records and those of the additional section, as they are stored.
+    pub body: Body<'v>,
     pub(crate) flags: u16,
+}
+
+/// How the records of a set are stored.
+#[derive(Debug, Clone, Copy)]
+pub enum Body<'v> {
+    /// Both sections as they go into a message.
+    Ready {
+        /// Answer section.
+        answer: &'v [u8],
+        /// Additional section.
+        additional: &'v [u8],
+    },
+    /// One record without its head: most sets are such, and the head would be half of them.
+    One {
+        /// Seconds, those of the addresses too.
+        ttl: u32,
+        /// As stored: may end in a pointer into the owner name.
+        rdata: &'v [u8],
+        /// Addresses of the target in the RDATA, one after the other (see [`Addresses`]).
+        addresses: &'v [u8],
+    },
+    /// Very many records, or a set of which clients get a part.
+    Large(&'v Arc<LargeSet>),
+}
+
+/// Addresses as [`Body::One`] stores them: 4 and the octets of an IPv4 address, or 6 and those of an IPv6 address.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses<'v>(pub &'v [u8]);
+
+impl<'v> Iterator for Addresses<'v> {
+    type Item = (Rtype, &'v [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (kind, rest) = self.0.split_first()?;
+        let (rtype, length) = match *kind {
+            IPV4 => (Rtype::A, 4),
+            IPV6 => (Rtype::AAAA, 16),
+            _ => return None,
+        };
+        let (octets, rest) = rest.split_at_checked(length)?;
+        self.0 = rest;
+        Some((rtype, octets))
+    }
+}
+
+/// The records of a set, in stored order.
+#[derive(Debug, Clone)]
+pub struct Records<'v>(Walk<'v>);
+
+#[derive(Debug, Clone)]
+enum Walk<'v> {
+    Ready(&'v [u8]),
+    One(Option<RecordRef<'v>>),
+    Large(large::Records<'v>),
+}
+
+impl<'v> Iterator for Records<'v> {
+    type Item = RecordRef<'v>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match &mut self.0 {
+            Walk::Ready(rest) => {
+                let (head, tail) = rest.split_at_checked(RECORD_HEAD)?;
+                let (rdata, tail) = tail.split_at_checked(u16_at(head, 10) as usize)?;
+                *rest = tail;
+                Some(RecordRef { ttl: u32_at(head, 6), rdata })
+            }
+            Walk::One(record) => record.take(),
+            Walk::Large(records) => records.next().map(|record| record.as_stored()),
+        }
+    }
 }
 
 /// One record of a set, as stored.
@@ -66,18 +146,42 @@ impl<'v> RrSet<'v> {
 
     /// The same set without its additional section.
     pub fn without_additional(self) -> Self {
-        Self { additional: &[], additional_count: 0, ..self }
+        let body = match self.body {
+            Body::Ready { answer, .. } => Body::Ready { answer, additional: &[] },
+            Body::One { ttl, rdata, .. } => Body::One { ttl, rdata, addresses: &[] },
+            Body::Large(set) => Body::Large(set), // its count says it
+        };
+        Self { body, additional_count: 0, ..self }
     }
 
     /// The records, in stored order.
-    pub fn records(&self) -> impl Iterator<Item = RecordRef<'v>> + use<'v> {
-        let mut rest = self.answer;
-        std::iter::from_fn(move || {
-            let (head, tail) = rest.split_at_checked(RECORD_HEAD)?;
-            let (rdata, tail) = tail.split_at_checked(u16_at(head, 10) as usize)?;
-            rest = tail;
-            Some(RecordRef { ttl: u32_at(head, 6), rdata })
+    pub fn records(&self) -> Records<'v> {
+        Records(match self.body {
+            Body::Ready { answer, .. } => Walk::Ready(answer),
+            Body::One { ttl, rdata, .. } => Walk::One(Some(RecordRef { ttl, rdata })),
+            Body::Large(set) => Walk::Large(set.records()),
         })
+    }
+
+    /// Octets of the answer section as they go into a message.
+    pub fn answer_len(&self) -> usize {
+        match self.body {
+            Body::Ready { answer, .. } => answer.len(),
+            Body::One { rdata, .. } => RECORD_HEAD + rdata.len(),
+            Body::Large(set) => set.octets(),
+        }
+    }
+
+    /// Whether it is the same set of the same view: no name has two sets of one type, and every name that the view
+    /// keeps (a zone may keep one aside that another has in the table) stands at a place of its own.
+    pub fn is_same(&self, other: &RrSet<'_>) -> bool {
+        std::ptr::eq(self.owner, other.owner) && self.rtype == other.rtype && self.covered() == other.covered()
+    }
+
+    /// The type that signatures cover; `None` for a set of another type.
+    pub fn covered(&self) -> Option<Rtype> {
+        let first = self.records().next().filter(|_| self.rtype == Rtype::RRSIG)?;
+        (first.rdata.len() >= 2).then(|| Rtype(u16_at(first.rdata, 0)))
     }
 
     /// RDATA without pointers into the owner name, written into `room` if there was one. Only types whose data is one
@@ -122,7 +226,7 @@ pub(crate) fn target_at(rtype: Rtype) -> Option<usize> {
     match rtype {
         Rtype::NS | Rtype::MB => Some(0),
         Rtype::MX | Rtype::RT | Rtype::KX | Rtype::SVCB | Rtype::HTTPS => Some(2),
-        Rtype::SRV => Some(6),
+        Rtype::SRV => Some(SRV_TARGET),
         _ => None,
     }
 }
@@ -153,6 +257,8 @@ pub struct RrSetBuf {
     pub answer: Vec<u8>,
     /// Additional section.
     pub additional: Vec<u8>,
+    /// The whole set, instead of both sections, if it is a large one.
+    pub(crate) large: Option<Arc<LargeSet>>,
     pub(crate) flags: u16,
 }
 
@@ -173,14 +279,30 @@ pub struct Srv<'a> {
 
 impl From<RrSet<'_>> for RrSetBuf {
     fn from(set: RrSet<'_>) -> Self {
-        Self {
-            rtype: set.rtype.0,
-            count: set.count,
-            additional_count: set.additional_count,
-            answer: set.answer.to_vec(),
-            additional: set.additional.to_vec(),
-            flags: set.flags,
+        let mut built = Self { flags: set.flags, ..Self::new(set.rtype) };
+        match set.body {
+            Body::Ready { answer, additional } => {
+                (built.count, built.additional_count) = (set.count, set.additional_count);
+                (built.answer, built.additional) = (answer.to_vec(), additional.to_vec());
+            }
+            Body::One { ttl, rdata, addresses } => {
+                built.push(ttl, rdata);
+                let owner = only_target(set.owner);
+                for (rtype, octets) in Addresses(addresses) {
+                    push_record(&mut built.additional, &owner, rtype, ttl, octets);
+                    built.additional_count += 1;
+                }
+            }
+            Body::Large(set) => return Arc::clone(set).into(),
         }
+        built
+    }
+}
+
+impl From<Arc<LargeSet>> for RrSetBuf {
+    fn from(large: Arc<LargeSet>) -> Self {
+        let (count, additional_count) = (large.len() as u32, large.additional_len() as u32);
+        Self { count, additional_count, large: Some(large.clone()), ..Self::new(large.rtype()) }
     }
 }
 
@@ -192,16 +314,42 @@ impl RrSetBuf {
             rtype: Rtype(self.rtype),
             count: self.count,
             additional_count: self.additional_count,
-            answer: &self.answer,
-            additional: &self.additional,
+            body: match &self.large {
+                Some(large) => Body::Large(large),
+                None => Body::Ready { answer: &self.answer, additional: &self.additional },
+            },
             flags: self.flags,
         }
     }
 
+    #[cfg(test)]
+    /// The set as [`Body::One`], its addresses written into `room`; `None` when it cannot be stored so.
+    pub(crate) fn as_one<'v>(&'v self, owner: &'v [u8], room: &'v mut Vec<u8>) -> Option<Body<'v>> {
+        let record = self.as_set(owner).records().next().filter(|_| self.count == 1)?;
+        room.clear();
+        let target = only_target(owner);
+        let mut rest = self.additional.as_slice();
+        while !rest.is_empty() {
+            let (head, tail) = rest.split_at_checked(RECORD_HEAD)?;
+            let (octets, tail) = tail.split_at_checked(u16_at(head, 10) as usize)?;
+            let kind = match (Rtype(u16_at(head, 2)), octets.len()) {
+                (Rtype::A, 4) => IPV4,
+                (Rtype::AAAA, 16) => IPV6,
+                _ => return None,
+            };
+            if head[..2] != target || u32_at(head, 6) != record.ttl {
+                return None;
+            }
+            room.push(kind);
+            room.extend_from_slice(octets);
+            rest = tail;
+        }
+        Some(Body::One { ttl: record.ttl, rdata: record.rdata, addresses: room })
+    }
+
     /// The type that signatures cover; `None` for a set of another type.
     pub fn covered(&self) -> Option<Rtype> {
-        let is_signature = self.rtype == Rtype::RRSIG.0 && self.answer.len() >= RECORD_HEAD + 2;
-        is_signature.then(|| Rtype(u16_at(&self.answer, RECORD_HEAD)))
+        self.as_set(&[]).covered()
     }
 
     /// An empty set.
@@ -356,6 +504,12 @@ fn suffix_at(name: &[u8], suffix: &[u8]) -> Option<usize> {
     (at == start && name[at..] == *suffix).then_some(at)
 }
 
+/// The owner of additional records of a set at `owner` that has one SRV record: a pointer to the target in its data.
+pub fn only_target(owner: &[u8]) -> [u8; 2] {
+    let at = QNAME_AT + owner.len() + QUESTION_TAIL + RECORD_HEAD + SRV_TARGET;
+    (0xC000 | at as u16).to_be_bytes()
+}
+
 fn push_record(out: &mut Vec<u8>, owner: &[u8], rtype: Rtype, ttl: u32, rdata: &[u8]) {
     out.extend_from_slice(owner);
     out.extend_from_slice(&rtype.0.to_be_bytes());
@@ -388,21 +542,31 @@ mod tests {
         let owner = name("_search._tcp.sd.example");
         let targets = [name("a1._search._tcp.sd.example"), name("x.other.example"), name("elsewhere.test")];
         let set = RrSetBuf::ptr(&owner, 30, targets.iter());
-        let read = RrSet {
-            owner: owner.as_wire(),
-            rtype: Rtype::PTR,
-            count: set.count,
-            additional_count: 0,
-            answer: &set.answer,
-            additional: &[],
-            flags: 0,
-        };
+        let read = set.as_set(owner.as_wire());
         let stored: Vec<_> = read.records().map(|record| record.rdata.len()).collect();
         assert_eq!(stored, [5, 10, targets[2].as_wire().len()]);
         let expand =
             |record: RecordRef<'_>| Name::from_wire(read.expand(record.rdata, &mut [0; MAX_NAME])).expect("name");
         let expanded: Vec<_> = read.records().map(expand).collect();
         assert_eq!(expanded, targets);
+    }
+
+    #[test]
+    fn a_set_of_one_record_reads_the_same_without_its_head() {
+        let (owner, target) = (name("a1._search._tcp.sd.example"), name("a1.search.sd.example"));
+        let addresses: Vec<IpAddr> = ["192.0.2.1", "2001:db8::1"].map(|text| text.parse().expect("address")).into();
+        let srv = Srv { priority: 1, weight: 2, port: 80, target, addresses: Some(&addresses) };
+        let set = RrSetBuf::srv(&owner, 30, std::slice::from_ref(&srv));
+        let mut room = Vec::new();
+        let body = set.as_one(owner.as_wire(), &mut room).expect("it has one record");
+        let read = RrSet { body, ..set.as_set(owner.as_wire()) };
+        assert_eq!(RrSetBuf::from(read), set);
+        assert_eq!(read.answer_len(), set.answer.len());
+        assert!(RrSetBuf::from(read.without_additional()).additional.is_empty());
+        let record = read.records().next().expect("it has one record");
+        assert_eq!((record.ttl, read.target(record.rdata)), (30, Some(srv.target.as_wire())));
+        let two = RrSetBuf::srv(&owner, 30, &[srv.clone(), srv]);
+        assert!(two.as_one(owner.as_wire(), &mut Vec::new()).is_none());
     }
 
     #[test]

@@ -18,7 +18,8 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use super::rrset::{RrSet, RrSetBuf};
+use super::large::Outside;
+use super::rrset::{Body, RrSet, RrSetBuf};
 use crate::model::Rtype;
 
 /// Bodies longer than this live outside their shard.
@@ -55,14 +56,14 @@ const SIGNATURES: u16 = 0x4000;
 #[derive(Debug, Clone)]
 pub(crate) struct Shard {
     octets: Arc<[u8]>,
-    large: Option<Arc<Vec<Arc<[u8]>>>>,
+    large: Option<Arc<Vec<Outside>>>,
 }
 
 /// A name in the table and everything it owns.
 #[derive(Clone, Copy)]
 pub struct Entry<'v> {
     octets: &'v [u8],
-    large: &'v [Arc<[u8]>],
+    large: &'v [Outside],
 }
 
 impl Shard {
@@ -129,7 +130,7 @@ impl Shard {
 
     /// Octets held by this shard itself.
     pub(crate) fn size(&self) -> usize {
-        self.octets.len() + self.large.iter().flat_map(|large| large.iter()).map(|body| body.len()).sum::<usize>()
+        self.octets.len() + self.large.iter().flat_map(|large| large.iter()).map(Outside::size).sum::<usize>()
     }
 
     /// The entry at an offset that [`Self::entries`] gave.
@@ -242,11 +243,17 @@ impl<'v> Entry<'v> {
         let flags = u16::from_le_bytes([head[2], head[3]]);
         let (answer, additional) = (u32_le(head, 12) as usize, u32_le(head, 16) as usize);
         let at = u32_le(head, 20) as usize;
-        let body: &'v [u8] = match flags & SET_LARGE {
-            0 => &self.octets[at..at + answer + additional],
-            _ => &self.large[at],
+        let ready = |octets: &'v [u8]| {
+            let (answer, additional) = octets.split_at(answer);
+            Body::Ready { answer, additional }
         };
-        let (answer, additional) = body.split_at(answer);
+        let body = match flags & SET_LARGE {
+            0 => ready(&self.octets[at..at + answer + additional]),
+            _ => match &self.large[at] {
+                Outside::Octets(octets) => ready(octets),
+                Outside::Set(set) => Body::Large(set),
+            },
+        };
         let rtype = match flags & SIGNATURES {
             0 => Rtype(u16::from_le_bytes([head[0], head[1]])),
             _ => Rtype::RRSIG,
@@ -256,8 +263,7 @@ impl<'v> Entry<'v> {
             rtype,
             count: u32_le(head, 4),
             additional_count: u32_le(head, 8),
-            answer,
-            additional,
+            body,
             flags: flags & !(SET_LARGE | SIGNATURES),
         }
     }
@@ -298,7 +304,7 @@ impl Content {
 pub(crate) struct ShardBuilder {
     entries: Vec<u8>,
     slots: Vec<(u32, u32)>,
-    large: Vec<Arc<[u8]>>,
+    large: Vec<Outside>,
 }
 
 impl ShardBuilder {
@@ -326,7 +332,7 @@ impl ShardBuilder {
         let signature_count = entry.signature_directory().len() / SET_HEAD;
         for head in heads.chain((0..signature_count).map(|index| signatures + index * SET_HEAD)) {
             if u16::from_le_bytes([self.entries[head + 2], self.entries[head + 3]]) & SET_LARGE != 0 {
-                let body = Arc::clone(&entry.large[u32_le(&self.entries, head + 20) as usize]);
+                let body = entry.large[u32_le(&self.entries, head + 20) as usize].clone();
                 self.entries[head + 20..head + 24].copy_from_slice(&(self.large.len() as u32).to_le_bytes());
                 self.large.push(body);
             }
@@ -375,7 +381,7 @@ impl ShardBuilder {
         for set in sets {
             let (mut flags, place) = match is_large(set) {
                 true => {
-                    self.large.push([set.answer.as_slice(), &set.additional].concat().into());
+                    self.large.push(Outside::of(set));
                     (set.flags | SET_LARGE, self.large.len() - 1)
                 }
                 false => (set.flags, *at),
@@ -422,7 +428,7 @@ impl ShardBuilder {
 }
 
 fn is_large(set: &RrSetBuf) -> bool {
-    set.answer.len() + set.additional.len() > LARGE
+    set.large.is_some() || set.answer.len() + set.additional.len() > LARGE
 }
 
 fn u32_le(octets: &[u8], at: usize) -> u32 {
@@ -461,7 +467,7 @@ mod tests {
                 assert_eq!(entry.sets().count(), 1);
                 assert!(entry.set(Rtype::RRSIG).is_none() && entry.signatures(Rtype::A).is_none());
                 let signatures = entry.signatures(Rtype::TXT).expect("it was added");
-                assert_eq!((signatures.rtype, signatures.answer.len()), (Rtype::RRSIG, RECORD + signature));
+                assert_eq!((signatures.rtype, signatures.answer_len()), (Rtype::RRSIG, RECORD + signature));
                 assert!(!shard.find(6, b"\x01b\x00").expect("it was added").is_signed());
             }
         }

@@ -1,6 +1,7 @@
 //! An answer becomes octets.
 //!
-//! The plain case copies: header, the client's question, the ready sections of one set, OPT. Rotating a set is copying
+//! The plain case copies: header, the client's question, the ready sections of one set (or, for a set of one record, its
+//! head and its data), OPT. Rotating a set is copying
 //! its tail before its head and adding the difference to each additional owner pointer. Composed answers are written
 //! record by record in `wire::compose`.
 
@@ -8,14 +9,17 @@ use super::compose;
 use super::decode::{FLAG_QR, HEADER};
 use super::message::{Message, Section};
 use super::opt::Opt;
+use super::subset::{self, Part};
 use crate::answer::{Answer, Content, Ede, Query, Rcode};
 use crate::model::Rtype;
-use crate::view::rrset::{MAX_POINTER, QNAME_AT, RECORD_HEAD};
+use crate::view::rrset::{Addresses, Body, MAX_POINTER, QNAME_AT, RECORD_HEAD, only_target};
 use crate::view::{RrSet, View, Zone};
 
 /// The largest message over UDP that this server is ever configured to send.
 pub const MAX_UDP: usize = 8192;
 
+/// A pointer to the question.
+const ASKED: [u8; 2] = [0xC0, QNAME_AT as u8];
 const AA: u16 = 0x0400;
 const TC: u16 = 0x0200;
 /// Opcode, RD and CD are copied from the query.
@@ -58,6 +62,8 @@ fn write(view: &View, query: &Query<'_>, answer: &Answer<'_>, limit: usize, out:
         message.truncate(HEADER + query.question.len());
     }
     message.raise_limit(limit);
+    let part = Part::of(answer, message.answers());
+    let opt = part.as_ref().map_or(opt, |part| opt.with_error(part.ede(), limit - message.len()));
     opt.write(&mut message);
     message.finish(flags)
 }
@@ -71,24 +77,68 @@ fn write_content(query: &Query<'_>, answer: &Answer<'_>, message: &mut Message<'
         Content::Negative(zone) => write_soa(query, zone, zone.negative_ttl, Section::Authority, message),
         Content::Composed(composed) => compose::write(query, composed, message),
         Content::Identity(text) => write_identity(text, message),
-        Content::Any => {
-            message.record(Section::Answer, &[0xC0, QNAME_AT as u8], Rtype::HINFO, 1, 3600, b"\x07RFC8482\0")
+        Content::Any => message.record(Section::Answer, &ASKED, Rtype::HINFO, 1, 3600, b"\x07RFC8482\0"),
+    }
+}
+
+/// Writes a set as it is stored, starting at a record that the rotation chooses.
+fn copy_set(query: &Query<'_>, set: &RrSet<'_>, message: &mut Message<'_>) -> bool {
+    match set.body {
+        Body::Ready { answer, additional } => copy_ready(query, set, (answer, additional), message),
+        Body::Large(large) => subset::write(query, set, large, message),
+        Body::One { ttl, rdata, addresses } => {
+            let head = record_head(ASKED, set.rtype, ttl, rdata.len());
+            if !message.copy(Section::Answer, 1, &head, rdata) {
+                return false;
+            }
+            if !addresses.is_empty() {
+                write_addresses(only_target(set.owner), ttl, addresses, message);
+            }
+            true
         }
     }
 }
 
-/// Copies a ready set, starting at a record that the rotation chooses.
-fn copy_set(query: &Query<'_>, set: &RrSet<'_>, message: &mut Message<'_>) -> bool {
-    let start = offset_of(first_record(query.rotation, set), set);
-    let (head, tail) = set.answer.split_at(start);
+/// Copies ready sections.
+fn copy_ready(
+    query: &Query<'_>,
+    set: &RrSet<'_>,
+    (answer, additional): (&[u8], &[u8]),
+    message: &mut Message<'_>,
+) -> bool {
+    let start = offset_of(first_record(query.rotation, set), answer);
+    let (head, tail) = answer.split_at(start);
     if !message.copy(Section::Answer, set.count, tail, head) {
         return false;
     }
-    let additional = message.len();
-    if message.copy(Section::Additional, set.additional_count, set.additional, &[]) {
-        move_pointers(message.written(additional), HEADER + query.question.len(), start, set.answer.len());
+    let at = message.len();
+    if message.copy(Section::Additional, set.additional_count, additional, &[]) {
+        move_pointers(message.written(at), HEADER + query.question.len(), start, answer.len());
     }
     true
+}
+
+/// Writes the addresses of the only target of a set; all of them, or none.
+fn write_addresses(owner: [u8; 2], ttl: u32, addresses: &[u8], message: &mut Message<'_>) {
+    let mark = message.mark();
+    let fits = Addresses(addresses).all(|(rtype, octets)| {
+        let head = record_head(owner, rtype, ttl, octets.len());
+        message.copy(Section::Additional, 1, &head, octets)
+    });
+    if !fits {
+        message.rewind(mark);
+    }
+}
+
+/// A record up to its RDATA.
+fn record_head(owner: [u8; 2], rtype: Rtype, ttl: u32, length: usize) -> [u8; RECORD_HEAD] {
+    let mut head = [0; RECORD_HEAD];
+    head[..2].copy_from_slice(&owner);
+    head[2..4].copy_from_slice(&rtype.0.to_be_bytes());
+    head[5] = 1;
+    head[6..10].copy_from_slice(&ttl.to_be_bytes());
+    head[10..].copy_from_slice(&(length as u16).to_be_bytes());
+    head
 }
 
 /// Which record an answer starts with. Sets of addresses and services rotate; the order of others means nothing to
@@ -100,11 +150,11 @@ pub(super) fn first_record(rotation: u32, set: &RrSet<'_>) -> usize {
     rotation.checked_rem(set.count).unwrap_or_default() as usize
 }
 
-/// Where a record of a set starts.
-fn offset_of(first: usize, set: &RrSet<'_>) -> usize {
+/// Where a record of an answer section starts.
+fn offset_of(first: usize, answer: &[u8]) -> usize {
     let mut at = 0;
     for _ in 0..first {
-        at += RECORD_HEAD + usize::from(u16::from_be_bytes([set.answer[at + 10], set.answer[at + 11]]));
+        at += RECORD_HEAD + usize::from(u16::from_be_bytes([answer[at + 10], answer[at + 11]]));
     }
     at
 }
@@ -142,7 +192,7 @@ fn write_identity(text: &str, message: &mut Message<'_>) -> bool {
     let mut rdata = [0; 256];
     rdata[0] = text.len() as u8;
     rdata[1..=text.len()].copy_from_slice(text);
-    message.record(Section::Answer, &[0xC0, QNAME_AT as u8], Rtype::TXT, 3, 0, &rdata[..=text.len()])
+    message.record(Section::Answer, &ASKED, Rtype::TXT, 3, 0, &rdata[..=text.len()])
 }
 
 /// Whether an answer came out with TC set.

@@ -4,6 +4,8 @@
 //! the view before. Both are functions of their arguments alone: servers with the same configuration, static records
 //! and registry revision get the same content.
 
+mod census;
+mod large;
 mod owners;
 mod statics;
 
@@ -20,6 +22,9 @@ use crate::model::name::parent;
 use crate::model::naming::Naming;
 use crate::model::{Instance, Name, Revision, Service};
 use crate::registry::{Snapshot, Touched};
+pub(crate) use census::Census;
+use census::Selects;
+use large::{Pair, is_incremental};
 use owners::Owners;
 
 /// How many services are edited before the shards are built: bounds the memory that compiling everything takes.
@@ -35,6 +40,10 @@ pub struct Compiler {
     /// The clients that may ask about a zone, where not all may.
     allow_query: Arc<[(Name, Arc<[IpNet]>)]>,
     minimal: bool,
+    /// The most records of one type in an answer from each zone, where services do not say so.
+    limits: Arc<[Option<u32>]>,
+    /// What shared names select instances by.
+    selects: Arc<[Selects]>,
     apexes: Arc<Apexes>,
     /// Where each zone ends inside itself.
     cuts: Arc<[statics::Cuts]>,
@@ -70,14 +79,20 @@ impl Compiler {
         let apexes = Apexes(numbered().map(|(number, source)| (source.apex.as_wire().into(), number)).collect());
         let cuts = sources.iter().map(statics::cuts).collect();
         let extras = numbered().map(|(number, source)| statics::extras(number, source, &apexes)).collect();
-        let (server, apexes) = (Arc::new(server), Arc::new(apexes));
-        let (sources, allow_query) = (sources.into(), Arc::default());
-        Self { sources, naming, server, seed, minimal: false, allow_query, apexes, cuts, extras }
+        let (server, apexes, selects) = (Arc::new(server), Arc::new(apexes), Selects::all(&naming).into());
+        let (sources, allow_query, limits) = (sources.into(), Arc::default(), Arc::default());
+        Self { sources, naming, server, seed, minimal: false, allow_query, limits, selects, apexes, cuts, extras }
     }
 
     /// Lets only clients of these prefixes ask about these zones.
     pub fn with_access(self, allow_query: Vec<(Name, Arc<[IpNet]>)>) -> Self {
         Self { allow_query: allow_query.into(), ..self }
+    }
+
+    /// Answers services that declare no `answer_limit` with at most so many records of one type, by zone.
+    pub fn with_answer_limits(self, limits: &[(Name, u32)]) -> Self {
+        let limit = |source: &ZoneSource| limits.iter().find(|(name, _)| *name == source.apex).map(|(_, limit)| *limit);
+        Self { limits: self.sources.iter().map(limit).collect(), ..self }
     }
 
     /// Whether additional sections hold only what an answer is useless without.
@@ -103,7 +118,8 @@ impl Compiler {
             }
             table = editor.finish().table;
         }
-        self.view(snapshot.revision, table, changed, true)
+        let census = Census::of(snapshot.services.values(), &self.selects);
+        View { census, ..self.view(snapshot.revision, table, changed, true) }
     }
 
     /// The names of the touched services on top of `view`, which shows `before`. Says which zones' content differs
@@ -121,14 +137,24 @@ impl Compiler {
             *revision = touch.revision.max(*revision);
             instances.extend(touch.instance.as_deref());
         }
-        let mut editor = Editor::new(&view.table);
+        let (mut editor, mut census) = (Editor::new(&view.table), view.census.clone());
         for (name, (revision, ids)) in services {
             let (old, new) = (before.service(name).map(Arc::as_ref), after.service(name).map(Arc::as_ref));
             let ids = if declared_ttl(old) == declared_ttl(new) { ids } else { all_ids(old, new) };
             let instance = |service: Option<&'_ Service>, id| service.and_then(|service| service.instance(id)).cloned();
             let pairs: Vec<_> = ids.iter().map(|id| (instance(old, id), instance(new, id))).collect();
-            let pairs = pairs.iter().map(|(old, new)| (old.as_deref(), new.as_deref()));
-            self.edit_service(&mut editor, old, new, pairs, revision);
+            let pairs: Vec<Pair<'_>> = pairs.iter().map(|(old, new)| (old.as_deref(), new.as_deref())).collect();
+            match (old, new, census.get(name).cloned()) {
+                (Some(old), Some(new), Some(before)) if is_incremental(old, new) => {
+                    let after = before.after(&pairs, &self.selects);
+                    self.edit_big(&mut editor, (old, new), &pairs, (&before, &after), revision);
+                    census.put(new, after);
+                }
+                _ => {
+                    self.edit_service(&mut editor, old, new, pairs.into_iter(), revision);
+                    census.count(name, new, &self.selects);
+                }
+            }
         }
         let edited = editor.finish();
         let mut zones = view.zones.to_vec();
@@ -138,17 +164,17 @@ impl Compiler {
             zone.mark(revision);
             moved.push((zone.apex.clone(), revision));
         }
-        let view = View { revision: after.revision, zones: zones.into(), table: edited.table, ..view.clone() };
+        let view = View { revision: after.revision, zones: zones.into(), table: edited.table, census, ..view.clone() };
         (view, moved)
     }
 
     /// For each dynamic zone the hash of what it contains besides registrations.
     pub fn bases(&self) -> Vec<(Name, String)> {
-        let dynamic = self.sources.iter().filter(|source| source.is_dynamic());
-        dynamic.map(|source| (source.apex.clone(), self.basis(source))).collect()
+        let dynamic = self.sources.iter().enumerate().filter(|(_, source)| source.is_dynamic());
+        dynamic.map(|(number, source)| (source.apex.clone(), self.basis(number, source))).collect()
     }
 
-    fn basis(&self, source: &ZoneSource) -> String {
+    fn basis(&self, number: usize, source: &ZoneSource) -> String {
         let mut hash = Sha256::new();
         let mut records: Vec<_> = source.records.iter().collect();
         records.sort_by(|a, b| (&a.owner, a.rtype, &a.rdata).cmp(&(&b.owner, b.rtype, &b.rdata)));
@@ -166,7 +192,15 @@ impl Compiler {
             hash.update(format!("{} {} {}\n", zone.apex, zone.registrations, zone.reverse));
         }
         hash.update(source.ttl.to_be_bytes());
+        if let Some(limit) = self.zone_limit(number) {
+            hash.update(limit.to_be_bytes());
+        }
         data_encoding::HEXLOWER.encode(&hash.finalize())
+    }
+
+    /// The most records of one type in an answer from a zone, where services do not say so.
+    fn zone_limit(&self, zone: usize) -> Option<u32> {
+        self.limits.get(zone).copied().flatten()
     }
 
     fn view(&self, revision: Revision, table: Table, changed: &[(Name, Revision)], ready: bool) -> View {
@@ -180,7 +214,7 @@ impl Compiler {
         });
         let zones = zones.collect();
         let (server, minimal, restricted) = (Arc::clone(&self.server), self.minimal, !self.allow_query.is_empty());
-        View { revision, stale: false, restricted, minimal, server, zones, table }
+        View { revision, stale: false, restricted, minimal, server, zones, table, census: Census::default() }
     }
 
     fn compile_statics(&self, base: &Table, which: impl Fn(&ZoneSource) -> bool) -> Table {

@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::Compiler;
+use super::census::is_big;
 use crate::model::naming::{Publishes, Template, Values};
 use crate::model::service::split_remembered;
 use crate::model::{Declaration, Endpoint, Instance, Name, Service};
 use crate::view::edit::Published;
+use crate::view::large::{self, LargeSet};
 use crate::view::rrset::{RrSetBuf, Srv, compress};
 use crate::view::zone::ZoneSource;
 
@@ -71,7 +74,7 @@ impl<'c> Owners<'c> {
     pub(super) fn of_service(&self, service: &Service) -> Content {
         let mut content = Content::default();
         for template in self.compiler.naming.templates() {
-            if matches!(template.publishes, Publishes::Service | Publishes::Addresses | Publishes::Subtype) {
+            if template.publishes.is_shared() {
                 self.add_shared(&mut content, service, template);
             }
         }
@@ -158,8 +161,8 @@ impl<'c> Owners<'c> {
             content.names.insert(name, Published::default());
             return;
         }
-        let (ttl, mut sets) = (self.ttl(service), Vec::new());
-        if !instances.is_empty() {
+        let (ttl, mut sets, mut large) = (self.ttl(service), Vec::new(), Vec::new());
+        if !instances.is_empty() && !is_big(service) {
             match template.publishes {
                 Publishes::Addresses => sets.extend(RrSetBuf::addresses(ttl, addresses(instances).iter())),
                 _ => {
@@ -168,9 +171,13 @@ impl<'c> Owners<'c> {
                 }
             }
         }
-        if template.publishes != Publishes::Subtype {
-            sets.extend(facts(ttl, service.row.declaration.as_ref()));
+        let most = self.limit(service).unwrap_or(u32::MAX);
+        if is_big(service) || sets.iter().any(|set| set.count > most) {
+            sets.clear();
+            large = self.large_sets(service, template.publishes, &name, instances);
+            sets.extend(large.iter().cloned().map(RrSetBuf::from));
         }
+        sets.extend(self.facts(service, template.publishes, &large, &name));
         let note = if instances.is_empty() { nobody(service, site) } else { String::new() };
         content.names.insert(name, Published { sets, known: true, note });
     }
@@ -182,7 +189,7 @@ impl<'c> Owners<'c> {
         (!records.is_empty()).then(|| RrSetBuf::srv(owner, self.ttl(service), &records))
     }
 
-    fn srv_record<'i>(&self, service: &Service, instance: &'i Instance) -> Option<Srv<'i>> {
+    pub(super) fn srv_record<'i>(&self, service: &Service, instance: &'i Instance) -> Option<Srv<'i>> {
         let (target, addresses) = match &instance.endpoint {
             Endpoint::Host(host) => (host.clone(), None),
             Endpoint::Addresses(addresses) => (self.host(service, instance)?, Some(&**addresses)),
@@ -193,10 +200,26 @@ impl<'c> Owners<'c> {
 
     /// PTR to the DNS-SD names of the instances, if the naming has such names.
     fn instance_pointers(&self, service: &Service, instances: &[&Instance], owner: &Name) -> Option<RrSetBuf> {
-        let template = self.templates(Publishes::Instance).next()?;
-        let names = instances.iter().filter_map(|instance| template.name(&self.values(service, instance))?.ok());
-        let names: Vec<Name> = names.collect();
+        let names: Vec<Name> = instances.iter().filter_map(|instance| self.instance_name(service, instance)).collect();
         (!names.is_empty()).then(|| RrSetBuf::ptr(owner, self.ttl(service), names.iter()))
+    }
+
+    /// The DNS-SD name of an instance, if the naming has such names.
+    pub(super) fn instance_name(&self, service: &Service, instance: &Instance) -> Option<Name> {
+        self.templates(Publishes::Instance).next()?.name(&self.values(service, instance))?.ok()
+    }
+
+    /// TXT of a shared name: what the owner declared, and how many records are answered if not all are.
+    pub(super) fn facts(
+        &self,
+        service: &Service,
+        publishes: Publishes,
+        large: &[Arc<LargeSet>],
+        owner: &Name,
+    ) -> Option<RrSetBuf> {
+        let answers = large::answers(large, owner.as_wire());
+        let is_told = publishes != Publishes::Subtype;
+        is_told.then(|| facts(self.ttl(service), service.row.declaration.as_ref(), answers)).flatten()
     }
 
     /// SRV and TXT of one instance's DNS-SD name; the TXT record is there even if empty (RFC 6763 section 6.1).
@@ -206,7 +229,7 @@ impl<'c> Owners<'c> {
         self.srv(service, &[instance], owner).into_iter().chain([txt]).collect()
     }
 
-    fn add_types(&self, content: &mut Content, service: &Service, proto: &str) {
+    pub(super) fn add_types(&self, content: &mut Content, service: &Service, proto: &str) {
         let values = Values {
             service: &service.name,
             proto: Some(proto),
@@ -262,7 +285,23 @@ impl<'c> Owners<'c> {
         templates.filter(move |template| template.publishes == publishes)
     }
 
-    fn ttl(&self, service: &Service) -> u32 {
+    /// Templates of names that instances share.
+    pub(super) fn shared_templates(&self) -> impl Iterator<Item = &'c Template> + use<'c> {
+        self.compiler.naming.templates().iter().filter(|template| template.publishes.is_shared())
+    }
+
+    /// The zone's apex.
+    pub(super) fn apex(&self) -> &Name {
+        &self.source.apex
+    }
+
+    /// The most records of one type in an answer: as the service declares, or as the zone has it.
+    pub(super) fn limit(&self, service: &Service) -> Option<u32> {
+        let declared = service.row.declaration.as_ref().and_then(|declared| declared.answer_limit);
+        declared.or(self.compiler.zone_limit(usize::from(self.zone)))
+    }
+
+    pub(super) fn ttl(&self, service: &Service) -> u32 {
         service.row.declaration.as_ref().and_then(|declared| declared.ttl).unwrap_or(self.source.ttl)
     }
 }
@@ -281,7 +320,7 @@ fn known(service: &Service) -> BTreeSet<(&str, Option<&str>)> {
     known
 }
 
-fn tiers(service: &Service) -> &[Vec<String>] {
+pub(super) fn tiers(service: &Service) -> &[Vec<String>] {
     service.row.declaration.as_ref().map_or(&[], |declared| &declared.tiers)
 }
 
@@ -306,15 +345,17 @@ fn addresses(instances: &[&Instance]) -> Vec<IpAddr> {
     all.filter(|address| seen.insert(**address)).copied().collect()
 }
 
-/// What the owner declared, as key=value; nothing when nothing was.
-fn facts(ttl: u32, declared: Option<&Declaration>) -> Option<RrSetBuf> {
-    let declared = declared?;
+/// What the owner declared, and how many are answered, as key=value; nothing when there is nothing to say.
+fn facts(ttl: u32, declared: Option<&Declaration>, answers: Option<String>) -> Option<RrSetBuf> {
+    let none = Declaration::default();
+    let declared = declared.unwrap_or(&none);
     let deps = declared.dependencies.join(",");
     let facts = [
         ("owner", declared.owner.as_deref().unwrap_or_default()),
         ("contact", declared.contact.as_deref().unwrap_or_default()),
         ("runbook", declared.runbook.as_deref().unwrap_or_default()),
         ("deps", &deps),
+        ("answers", answers.as_deref().unwrap_or_default()),
     ];
     let strings: Vec<String> =
         facts.iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| format!("{key}={value}")).collect();
@@ -322,7 +363,7 @@ fn facts(ttl: u32, declared: Option<&Declaration>) -> Option<RrSetBuf> {
 }
 
 /// Why a name of the service is empty, in words.
-fn nobody(service: &Service, site: Option<&str>) -> String {
+pub(super) fn nobody(service: &Service, site: Option<&str>) -> String {
     match (site, &service.row.empty_reason) {
         (None, Some(reason)) => reason.clone(),
         (None, None) => format!("nobody serves {}: no instance has registered", service.name),
