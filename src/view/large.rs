@@ -53,9 +53,12 @@ const MESSAGE: usize = 65_535;
 pub struct LargeSet {
     rtype: Rtype,
     limit: Option<u32>,
-    classes: Vec<(u16, Arc<Hashed>)>,
+    classes: Vec<Class>,
     totals: Totals,
 }
+
+/// The records of one priority.
+type Class = (u16, Arc<Hashed>);
 
 /// The records of a large set, in stored order.
 #[derive(Debug, Clone)]
@@ -173,9 +176,8 @@ impl Edit {
 impl PartialEq for LargeSet {
     /// Compares only what the two do not share.
     fn eq(&self, other: &Self) -> bool {
-        let same = |((class, one), (other, two)): (&(u16, Arc<Hashed>), &(u16, Arc<Hashed>))| {
-            class == other && (Arc::ptr_eq(one, two) || one == two)
-        };
+        let same =
+            |((class, one), (other, two)): (&Class, &Class)| class == other && (Arc::ptr_eq(one, two) || one == two);
         (self.rtype, self.limit, self.totals) == (other.rtype, other.limit, other.totals)
             && self.classes.len() == other.classes.len()
             && self.classes.iter().zip(&other.classes).all(same)
