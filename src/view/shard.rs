@@ -19,6 +19,7 @@ pub use super::entry::Entry;
 pub(crate) use super::entry::{APEX, CUT, KNOWN, OCCLUDED, STATIC, WILDCARD};
 pub(crate) use super::pack::Facts;
 
+use super::large::Outside;
 use super::pack::Packer;
 use super::rrset::RrSet;
 use super::size::{Size, overhead};
@@ -32,7 +33,7 @@ const WIDE: usize = 6;
 #[derive(Debug, Clone)]
 pub(crate) struct Shard {
     octets: Arc<[u8]>,
-    large: Option<Arc<Vec<Option<Arc<[u8]>>>>>,
+    large: Option<Arc<Vec<Option<Outside>>>>,
     /// How many slots there are.
     slots: u32,
     wide: bool,
@@ -104,7 +105,7 @@ impl Shard {
             size.bodies += bodies;
         }
         let large = self.large.iter().flat_map(|large| large.iter().flatten());
-        size.large = large.map(|body| body.len()).sum();
+        size.large = large.map(Outside::size).sum();
         size
     }
 
@@ -161,7 +162,7 @@ pub(crate) struct ShardBuilder {
     /// One octet, and the entries.
     octets: Vec<u8>,
     entries: Vec<(u16, u32)>,
-    large: Vec<Option<Arc<[u8]>>>,
+    large: Vec<Option<Outside>>,
     /// Slots being laid out.
     slots: Vec<(u16, u32)>,
 }
