@@ -60,7 +60,7 @@ fn a_name_that_nobody_serves_is_remembered_with_the_reason() {
     assert_eq!(row.remembered.len(), 3);
     let reason = row.empty_reason.unwrap();
     let now = world.now();
-    assert_eq!(reason, format!("nobody serves search: a2 deregistered at {now}"));
+    assert_eq!(*reason, *format!("nobody serves search: a2 deregistered at {now}"));
     world.assert_consistent();
     world.register("search", "a3", at_site("sto"));
     let row = world.service("search").unwrap().row.clone();
