@@ -54,7 +54,7 @@ fn instance(number: u8) -> Arc<Instance> {
 }
 
 fn service(name: &str, instances: Vec<Arc<Instance>>) -> Arc<Service> {
-    let declaration = Some(Box::default());
+    let declaration = Some(Arc::default());
     let row =
         ServiceRow { declaration, empty_reason: Some("nobody has registered yet".into()), ..ServiceRow::default() };
     Arc::new(Service { name: name.into(), row, instances: instances.into_iter().collect() })

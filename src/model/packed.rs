@@ -214,9 +214,8 @@ impl Tree {
         let behind = self.leaves.range::<[u8], _>((Bound::Excluded(separator), Bound::Unbounded)).next();
         let before = self.leaves.range::<[u8], _>((Bound::Unbounded, Bound::Excluded(separator))).next_back();
         let behind = behind.filter(|(_, leaf)| fit(own, leaf)).map(|(key, leaf)| (separator.into(), own, key, leaf));
-        let pair = behind.or_else(|| {
-            before.filter(|(_, leaf)| fit(leaf, own)).map(|(key, leaf)| (key.clone(), leaf, key, own))
-        });
+        let pair = behind
+            .or_else(|| before.filter(|(_, leaf)| fit(leaf, own)).map(|(key, leaf)| (key.clone(), leaf, key, own)));
         let Some((stays, left, right_key, right)) = pair else { return };
         let goes: Box<[u8]> = if *stays == *separator { right_key.clone() } else { separator.into() };
         let joined: Leaf = [&**left, &**right].concat().into();
@@ -425,7 +424,8 @@ mod tests {
         assert!(packed.iter().eq(model.iter().map(|(key, value)| (&**key, &**value))));
         assert_eq!((packed.len(), packed.is_empty()), (model.len(), model.is_empty()));
         let leaves: Vec<_> = packed.leaves().collect();
-        let whole = |leaf: &&&Arc<[u8]>| records(leaf).count() <= MOST && (leaf.len() <= LARGEST || records(leaf).count() == 1);
+        let whole =
+            |leaf: &&&Arc<[u8]>| records(leaf).count() <= MOST && (leaf.len() <= LARGEST || records(leaf).count() == 1);
         assert!(leaves.iter().all(|leaf| whole(&leaf)));
         assert!(leaves.len() == 1 || leaves.iter().all(|leaf| !leaf.is_empty()));
         assert!(leaves.len() <= 2 + model.values().map(|value| value.len() + 9).sum::<usize>() / 512 + model.len() / 4);
