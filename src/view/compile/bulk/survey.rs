@@ -15,17 +15,10 @@ use crate::view::rrset::compress;
 use crate::view::shard::{Content, STATIC, Shard, ShardBuilder};
 use crate::view::table::{ALL_SHARDS, Slot};
 
-/// Of so many services the entries of one are measured: how long they are on average is enough to make room.
-const MEASURED: usize = 16;
-/// Room beyond the average is one part in so many. It costs no memory as long as it is not written.
-const SPARE: usize = 8;
-
 /// What the services come to.
 pub(super) struct Survey {
-    /// For each shard: how many names of services come into it; octets and number of reverse names.
-    room: Vec<Room>,
-    /// Octets and number of the entries that were measured.
-    measured: (usize, usize),
+    /// For each shard: octets and number of its new entries.
+    room: Vec<(u32, u32)>,
     /// Where entries are encoded to learn their size.
     scratch: ShardBuilder,
     /// Names above those of the services: zone, and how many names right below.
@@ -35,13 +28,6 @@ pub(super) struct Survey {
     /// PTR records of sets with few owners and many members.
     members: Members,
     pub(super) reverses: Reverses,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Room {
-    names: u32,
-    reverses: u32,
-    reverse_octets: u32,
 }
 
 struct Taken {
@@ -70,8 +56,7 @@ struct Member {
 impl Survey {
     pub(super) fn new(bulk: &Bulk<'_>) -> Self {
         Self {
-            room: vec![Room::default(); ALL_SHARDS],
-            measured: (0, 0),
+            room: vec![(0, 0); ALL_SHARDS],
             scratch: ShardBuilder::on_top_of(&Shard::empty(), 0, 0),
             above: HashMap::with_hasher(bulk.base.hasher()),
             taken: Vec::new(),
@@ -83,8 +68,7 @@ impl Survey {
     /// Surveys one service.
     pub(super) fn take<'b>(&mut self, bulk: &Bulk<'b>, number: usize, names: &mut Names<'b>) {
         let service = bulk.services[number];
-        let Self { room, measured, scratch, above, taken, members, reverses } = self;
-        let is_measured = number.is_multiple_of(MEASURED);
+        let Self { room, scratch, above, taken, members, reverses } = self;
         let count = |zone, name: &[u8]| match above.get_mut(name) {
             Some((_, children)) => *children += 1,
             None => drop(above.insert(name.into(), (zone, 1))),
@@ -92,11 +76,8 @@ impl Survey {
         bulk.list(service, names, count, |owners, roster, names| {
             for (named, name) in names.iter() {
                 if !named.taken {
-                    room[usize::from(named.slot.shard)].names += 1;
-                    if is_measured {
-                        let octets = size(scratch, name, &content(owners, roster, named, name));
-                        *measured = (measured.0 + octets, measured.1 + 1);
-                    }
+                    let content = content(owners, roster, named, name);
+                    add_size(&mut room[usize::from(named.slot.shard)], scratch, name, &content);
                 } else if !is_static(bulk, named.slot, name) {
                     let published = owners.content(roster, name, named.what);
                     taken.push(Taken { service: number, zone: owners.zone, name: name.into(), published });
@@ -109,9 +90,8 @@ impl Survey {
     /// Adds what was surveyed of other services, which come after these.
     pub(super) fn add(&mut self, other: Self) {
         for (room, more) in self.room.iter_mut().zip(other.room) {
-            room.names += more.names;
+            *room = (room.0 + more.0, room.1 + more.1);
         }
-        self.measured = (self.measured.0 + other.measured.0, self.measured.1 + other.measured.1);
         for (name, (zone, children)) in other.above {
             self.above.entry(name).or_insert((zone, 0)).1 += children;
         }
@@ -126,9 +106,7 @@ impl Survey {
         reverses.sort();
         reverses.walk(bulk.base, &bulk.compiler.sources, |slot, step| {
             if let Some((name, content)) = step.content(reverses) {
-                let room = &mut room[usize::from(slot.shard)];
-                room.reverses += 1;
-                room.reverse_octets += size(scratch, name, &content) as u32;
+                add_size(&mut room[usize::from(slot.shard)], scratch, name, &content);
             }
         });
     }
@@ -166,17 +144,15 @@ impl Survey {
         });
     }
 
-    /// About how many octets, and exactly how many new entries a shard gets.
+    /// Octets and number of the new entries of a shard.
     pub(super) fn room(&self, shard: usize) -> (usize, usize) {
-        let Room { names, reverses, reverse_octets } = self.room[shard];
-        let (octets, entries) = self.measured;
-        let each = octets.div_ceil(entries.max(1));
-        (names as usize * (each + each / SPARE) + reverse_octets as usize, (names + reverses) as usize)
+        let (octets, entries) = self.room[shard];
+        (octets as usize, entries as usize)
     }
 
     /// How many new entries there are.
     pub(super) fn entries(&self) -> usize {
-        self.room.iter().map(|room| (room.names + room.reverses) as usize).sum()
+        self.room.iter().map(|(_, entries)| *entries as usize).sum()
     }
 }
 
@@ -195,11 +171,10 @@ impl Members {
     }
 }
 
-/// Octets of an entry.
-fn size(scratch: &mut ShardBuilder, name: &[u8], content: &Content) -> usize {
+fn add_size(room: &mut (u32, u32), scratch: &mut ShardBuilder, name: &[u8], content: &Content) {
     scratch.clear();
     scratch.push(0, name, content);
-    scratch.octets()
+    *room = (room.0 + scratch.octets() as u32, room.1 + 1);
 }
 
 /// Whether static records stand at a name: they win.
