@@ -36,7 +36,7 @@ fn main() {
         let change = show_changes(&compiler, &view, &all, count);
         let (tcp, answers) = time_answers(&view, Transport::Tcp, 65_535);
         let (udp, _) = time_answers(&compiler.full(&limited, &[]), Transport::Udp, 1232);
-        let octets = view.table.size() / count;
+        let octets = view.table.size().total() / count;
         println!("{count:>10}{change:>14.1}{tcp:>12.0}{answers:>14}{udp:>12.0}{octets:>14}");
     }
 }
@@ -58,9 +58,10 @@ fn show_changes(compiler: &Compiler, view: &View, all: &Snapshot, count: usize) 
 fn change(before: &Snapshot, number: usize) -> (Snapshot, Touched) {
     let mut after = before.clone();
     let mut service = Service::clone(before.service("big").expect("it is there"));
-    let changed = Arc::make_mut(&mut service.instances[number]);
+    let mut changed = service.instances.get(&id(number)).expect("it is there");
     changed.port ^= 0x8000;
-    let touched = Touched { service: "big".into(), instance: Some(changed.id.clone()), revision: Revision(2) };
+    service.instances.insert(&changed);
+    let touched = Touched { service: "big".into(), instance: Some(changed.id), revision: Revision(2) };
     after.services.insert_mut("big".into(), Arc::new(service));
     (after, touched)
 }
@@ -110,15 +111,20 @@ fn compiler() -> Compiler {
 }
 
 fn snapshot(count: usize, answer_limit: Option<u32>) -> Snapshot {
-    let instances = (0..count).map(|number| Arc::new(instance(number))).collect();
-    let declaration = answer_limit.map(|limit| Declaration { answer_limit: Some(limit), ..Declaration::default() });
+    let instances = (0..count).map(instance).collect();
+    let declaration =
+        answer_limit.map(|limit| Declaration { answer_limit: Some(limit), ..Declaration::default() }).map(Arc::new);
     let row = ServiceRow { declaration, ..ServiceRow::default() };
     let mut snapshot = Snapshot { revision: Revision(1), ..Snapshot::default() };
     snapshot.services.insert_mut("big".into(), Arc::new(Service { name: "big".into(), row, instances }));
     snapshot
 }
 
+fn id(number: usize) -> String {
+    format!("i{number:06}")
+}
+
 fn instance(number: usize) -> Instance {
     let address = Ipv4Addr::from(0xC612_0000 | (number as u32 & 0x1_FFFF)); // 198.18.0.0/15, for benchmarks (RFC 2544)
-    instance::instance(&format!("i{number:06}"), 20_000, &[address.into()])
+    instance::instance(&id(number), 20_000, &[address.into()])
 }

@@ -54,7 +54,7 @@ fn instance(number: u8) -> Arc<Instance> {
 }
 
 fn service(name: &str, instances: Vec<Arc<Instance>>) -> Arc<Service> {
-    let declaration = Some(Box::default());
+    let declaration = Some(Arc::default());
     let row =
         ServiceRow { declaration, empty_reason: Some("nobody has registered yet".into()), ..ServiceRow::default() };
     Arc::new(Service { name: name.into(), row, instances: instances.into_iter().collect() })
@@ -188,7 +188,8 @@ fn options_and_cookies_allocate_nothing() {
 /// A set whose targets would be looked up is answered as it is when additional sections are to be minimal.
 #[test]
 fn minimal_answers_allocate_nothing() {
-    let minimal = View { minimal: true, ..view() };
+    let mut minimal = view();
+    minimal.minimal = true;
     for name in ["many-srv.sd.example.org", "_search._tcp.sd.example.org"] {
         let (allocations, reply) = answer(&minimal, &query(name, Rtype::SRV, 1), Transport::Tcp);
         assert_eq!((allocations, reply.rcode), (0, Rcode::NOERROR), "{name}");

@@ -71,16 +71,14 @@ fn service(label: &str, instances: impl IntoIterator<Item = Instance>) -> Servic
 
 /// Registers an instance, or what it is now.
 fn put(service: &mut Service, instance: Instance) {
-    match service.position(&instance.id) {
-        Ok(at) => service.instances[at] = Arc::new(instance),
-        Err(at) => service.instances.insert(at, Arc::new(instance)),
-    }
+    service.instances.insert(&instance);
 }
 
 /// Takes an instance out.
 fn remove(service: &mut Service, id: &str) -> Option<Instance> {
-    let at = service.position(id).ok()?;
-    Some(Instance::clone(&service.instances.remove(at)))
+    let removed = service.instances.get(id);
+    service.instances.remove(id);
+    removed
 }
 
 fn snapshot(revision: u64, services: impl IntoIterator<Item = Service>) -> Snapshot {

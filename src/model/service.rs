@@ -60,7 +60,7 @@ pub struct Service {
 pub struct ServiceRow {
     /// Present when somebody declared it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub declaration: Option<Box<Declaration>>,
+    pub declaration: Option<Arc<Declaration>>,
     /// Id of the token that owns the name; `None` while only registrations without a token were made.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]

@@ -130,3 +130,74 @@ impl Load for Loader {
         self.zones.push((name, row));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::model::{Endpoint, State as Liveness, Timestamp};
+
+    const SERVICES: u64 = 10_000;
+    const EACH: u64 = 10;
+
+    fn instance(number: u64, session: Option<Arc<str>>) -> Instance {
+        let address = Ipv4Addr::from(0x0a00_0000 + number as u32);
+        Instance {
+            id: format!("i{}", number % EACH).into(),
+            proto: "tcp".into(),
+            port: 20_000,
+            priority: 10,
+            weight: 100,
+            site: None,
+            endpoint: Endpoint::Addresses([address.into()].into()),
+            tags: [].into(),
+            metadata: [].into(),
+            lease_seconds: 15,
+            epoch: session.is_some().then(|| "0123456789abcdef".into()),
+            session,
+            incarnation: Revision(1_000_000 + number),
+            state: Liveness::Serving,
+            since: Timestamp(1_790_000_000_000),
+            revision: Revision(1_000_000 + number),
+        }
+    }
+
+    /// Services named as in the workload of the measurements, ten plain instances each.
+    fn load(session_of: impl Fn(u64) -> Option<Arc<str>>) -> State {
+        let mut loader = Loader::default();
+        (0..SERVICES).for_each(|number| loader.service(&format!("svc{number:05}"), ServiceRow::default()));
+        for number in 0..SERVICES * EACH {
+            loader.instance(&format!("svc{:05}", number / EACH), instance(number, session_of(number)));
+        }
+        loader.finish().0
+    }
+
+    /// Octets per instance that stay allocated, as asked of the allocator, and the most while it was read.
+    fn weigh(session_of: impl Fn(u64) -> Option<Arc<str>>) -> (u64, u64) {
+        let mut kept = None;
+        let used = allocation_counter::measure(|| kept = Some(load(session_of)));
+        let state = kept.expect("it was built");
+        assert_eq!((state.serving as u64, state.known as u64), (SERVICES * EACH, SERVICES));
+        (used.bytes_current as u64 / (SERVICES * EACH), used.bytes_max / (SERVICES * EACH))
+    }
+
+    #[test]
+    fn an_instance_takes_few_octets() {
+        let lone = weigh(|_| None);
+        assert!(lone.0 <= 56 && lone.1 <= lone.0 + 4, "{lone:?}");
+        let sessions: Vec<Arc<str>> = (0..500).map(|number| format!("load-{number}").into()).collect();
+        let of_sessions = weigh(|number| Some(sessions[(number / 200) as usize].clone()));
+        assert!(of_sessions.0 <= 106 && of_sessions.1 <= of_sessions.0 + 16, "{of_sessions:?}");
+        eprintln!("octets per instance, and the most while they were read: {lone:?} lone, {of_sessions:?} of sessions");
+    }
+
+    #[test]
+    fn a_session_has_its_members_and_no_hash_yet() {
+        let state = load(|number| (number % 100 == 7).then(|| "host-17".into()));
+        let session = &state.sessions["host-17"];
+        assert_eq!((session.members.len(), session.members.iter().count()), (1000, 1000));
+        assert_eq!((session.lapsed, &*session.hash, session.lease_seconds), (false, "", 15));
+        assert_eq!(session.members.iter().next(), Some(("svc00000", "i7", Revision(1_000_007))));
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use hickory_proto::op::{Message, ResponseCode};
 use zonebeat::answer::{Edns, Query, QueryName, Transport, answer};
@@ -56,7 +57,7 @@ fn says(octets: &[u8], text: &str) -> bool {
 
 fn big(count: u32, declaration: Option<Declaration>) -> View {
     let mut big = service("big", (0..count).map(numbered));
-    big.row.declaration = declaration;
+    big.row.declaration = declaration.map(Arc::new);
     compiler(&["plain"]).full(&snapshot(9, [big]), &[])
 }
 
@@ -167,7 +168,7 @@ fn an_answer_limit_makes_answers_that_fit_into_udp() {
 fn a_limit_of_the_zone_counts_where_a_service_declares_none() {
     let compiler = compiler(&["plain"]).with_answer_limits(&[(name(ZONE), 12)]);
     let mut own = service("own", (0..50).map(numbered));
-    own.row.declaration = Some(Declaration { answer_limit: Some(65_535), ..Declaration::default() });
+    own.row.declaration = Some(Arc::new(Declaration { answer_limit: Some(65_535), ..Declaration::default() }));
     let view = compiler.full(&snapshot(9, [service("big", (0..50).map(numbered)), own]), &[]);
     assert_eq!(ask(&view, "_big._tcp", Rtype::SRV, UDP).answers.len(), 12);
     assert_eq!(ask(&view, "_own._tcp", Rtype::SRV, TCP).answers.len(), 50);
@@ -193,7 +194,7 @@ fn rfc2782_a_part_is_never_backups_alone() {
     for number in (0..3000).step_by(100) {
         put(&mut all, zonebeat::model::Instance { priority: 1, ..numbered(number) });
     }
-    all.row.declaration = Some(Declaration { answer_limit: Some(20), ..Declaration::default() });
+    all.row.declaration = Some(Arc::new(Declaration { answer_limit: Some(20), ..Declaration::default() }));
     let view = compiler(&["plain"]).full(&snapshot(9, [all]), &[]);
     let part = data(&ask(&view, "_big._tcp", Rtype::SRV, UDP));
     assert!(part.iter().all(|srv| srv.starts_with("1 ")), "{part:?}");

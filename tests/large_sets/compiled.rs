@@ -59,12 +59,12 @@ fn apply(service: &mut Service, step: &Step) -> Option<Box<str>> {
             }
         }
         8 => {
-            service.row.declaration = Some(Declaration {
+            service.row.declaration = Some(Arc::new(Declaration {
                 answer_limit: (step.site == 0).then_some(7),
                 tiers: if step.tag == 0 { vec![vec!["lon".into()]] } else { vec![] },
                 owner: (step.priority == 0).then(|| "squad".into()),
                 ..Declaration::default()
-            });
+            }));
             return None;
         }
         9 => {

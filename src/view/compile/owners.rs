@@ -259,10 +259,9 @@ impl<'c> Owners<'c> {
         for address in addresses {
             let owner = NameBuf::reverse(*address);
             let zone = self.compiler.apexes.zone_of(owner.as_wire());
-            if let Some(zone) = zone.filter(|zone| self.compiler.sources[usize::from(*zone)].reverse) {
-                if self.compiler.publishes_at(zone, owner.as_wire()) {
-                    each(zone, *address, &owner, host.as_wire(), self.ttl(service));
-                }
+            let zone = zone.filter(|zone| self.compiler.sources[usize::from(*zone)].reverse);
+            if let Some(zone) = zone.filter(|zone| self.compiler.publishes_at(*zone, owner.as_wire())) {
+                each(zone, *address, &owner, host.as_wire(), self.ttl(service));
             }
         }
     }

@@ -22,8 +22,10 @@ const UNFINISHED: &str = "registry.redb.new";
 const PROBE: &str = "registry.redb.room";
 /// Room that a store has to find before it takes writes again after a failed one.
 const ROOM: usize = 1 << 20;
-/// Memory for pages of the file. The registry lives in memory anyway, so this serves history and the paths to rows.
-const CACHE: usize = 24 << 20;
+/// Memory for pages of the file, half of it for those that a commit writes: room for a batch of a thousand changes. The
+/// registry lives in memory anyway, so the other half serves history and the paths to rows; what it does not hold comes
+/// from the system's cache of the file.
+const CACHE: usize = 16 << 20;
 
 /// An open file.
 pub(super) struct Opened {

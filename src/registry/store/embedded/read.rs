@@ -57,7 +57,13 @@ fn decode_instances(transaction: &ReadTransaction, to: &SyncSender<Chunk>) -> Re
     for row in transaction.open_table(INSTANCES)?.iter()? {
         let (key, value) = row?;
         let (service, id) = key.value();
-        chunk.push((service.into(), decode(value.value(), || format!("instances/{service}/{id}"))?));
+        let shown = || format!("instances/{service}/{id}");
+        let instance: Instance = decode(value.value(), shown)?;
+        // The order of the keys is the order of the ids only if they are the same.
+        if *instance.id != *id {
+            return Err(Fault::Damaged(format!("row {} has the id of another: {}", shown(), instance.id)));
+        }
+        chunk.push((service.into(), instance));
         if chunk.len() == CHUNK {
             // Nobody takes it only if the other thread panics, which ends this one's work too.
             let _ = to.send(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK)));
