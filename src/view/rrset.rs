@@ -395,31 +395,6 @@ impl RrSetBuf {
         }
     }
 
-    #[cfg(test)]
-    /// The set as [`Body::One`], its addresses written into `room`; `None` when it cannot be stored so.
-    pub(crate) fn as_one<'v>(&'v self, owner: &'v [u8], room: &'v mut Vec<u8>) -> Option<Body<'v>> {
-        let record = self.as_set(owner).records().next().filter(|_| self.count == 1)?;
-        room.clear();
-        let target = only_target(owner);
-        let mut rest = self.additional.as_slice();
-        while !rest.is_empty() {
-            let (head, tail) = rest.split_at_checked(RECORD_HEAD)?;
-            let (octets, tail) = tail.split_at_checked(u16_at(head, 10) as usize)?;
-            let kind = match (Rtype(u16_at(head, 2)), octets.len()) {
-                (Rtype::A, 4) => IPV4,
-                (Rtype::AAAA, 16) => IPV6,
-                _ => return None,
-            };
-            if head[..2] != target || u32_at(head, 6) != record.ttl {
-                return None;
-            }
-            room.push(kind);
-            room.extend_from_slice(octets);
-            rest = tail;
-        }
-        Some(Body::One { ttl: record.ttl, rdata: record.rdata, addresses: room })
-    }
-
     /// The type that signatures cover; `None` for a set of another type.
     pub fn covered(&self) -> Option<Rtype> {
         self.as_set(&[]).covered()
