@@ -8,7 +8,8 @@
 //! All numbers are little-endian; [`super::entry`] has the layout of entries. The tag of a name says which slot a lookup
 //! tries first (the tag's part of all tags is the slot's part of all slots), so slots are laid out anew without a look
 //! at the names, and a shard has as many as it needs and not a power of two. A body that is too large to stand among
-//! the entries lives in the shard's list of large bodies, whose places stay when the shard is rebuilt. Nothing in an
+//! the entries, and every large set, lives in the shard's list of large bodies, whose places stay when the shard is
+//! rebuilt. Nothing in an
 //! entry depends on where it stands, so rebuilding a shard copies the runs between the entries that changed. A shard has
 //! some tens of thousands of octets in practice: a table has 16,384 of them.
 
