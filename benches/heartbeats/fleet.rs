@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::measure::{cpu_seconds, exchange, pin, request, resident};
-use crate::support::{Server, Setup};
+use crate::support::Setup;
 
 const CONNECTIONS: usize = 1000;
 const LEASE_SECONDS: u32 = 300;
@@ -21,7 +21,7 @@ const LEASE_SECONDS: u32 = 300;
 const IDLE: usize = 4000;
 
 /// Sessions, instances of each, beats per second, seconds.
-pub fn run(numbers: &[usize]) {
+pub(crate) fn run(numbers: &[usize]) {
     let number = |at: usize, default: usize| numbers.get(at).copied().unwrap_or(default);
     let (sessions, each, rate, seconds) = (number(0, 100_000), number(1, 1), number(2, 20_000), number(3, 10));
     let server = Setup::new().start();
@@ -54,7 +54,7 @@ pub fn run(numbers: &[usize]) {
 }
 
 /// Resident octets of a connection that has beaten once and is kept.
-pub fn idle() {
+pub(crate) fn idle() {
     let server = Setup::new().start();
     on_one_thread(send_all(server.http(), vec![registration(0, 1)]));
     let before = resident(server.pid());

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// A POST with a body.
-pub fn request(path: &str, body: &str) -> Vec<u8> {
+pub(crate) fn request(path: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!(
         "POST {path} HTTP/1.1\r\nhost: zonebeat\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
@@ -16,7 +16,7 @@ pub fn request(path: &str, body: &str) -> Vec<u8> {
 }
 
 /// Sends a request and reads its reply, which has to be a success, into the buffer.
-pub async fn exchange(stream: &mut TcpStream, request: &[u8], buffer: &mut Vec<u8>) -> std::io::Result<()> {
+pub(crate) async fn exchange(stream: &mut TcpStream, request: &[u8], buffer: &mut Vec<u8>) -> std::io::Result<()> {
     stream.write_all(request).await?;
     buffer.clear();
     while !whole(buffer) {
@@ -39,14 +39,14 @@ fn whole(reply: &[u8]) -> bool {
 }
 
 /// Moves every thread of a process to one core; false where that cannot be done.
-pub fn pin(pid: u32, core: usize) -> bool {
+pub(crate) fn pin(pid: u32, core: usize) -> bool {
     let mut command = Command::new("taskset");
     command.args(["-apc", &core.to_string(), &pid.to_string()]).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 
 /// User and system time of a process, in seconds.
-pub fn cpu_seconds(pid: u32) -> f64 {
+pub(crate) fn cpu_seconds(pid: u32) -> f64 {
     const TICKS_PER_SECOND: f64 = 100.0; // what Linux shows in /proc, whatever the kernel's own clock is
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the server runs");
     let fields: Vec<&str> = stat.rsplit(')').next().expect("the name ends").split_whitespace().collect();
@@ -55,7 +55,7 @@ pub fn cpu_seconds(pid: u32) -> f64 {
 }
 
 /// Resident octets of a process.
-pub fn resident(pid: u32) -> f64 {
+pub(crate) fn resident(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the server runs");
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("Linux says it");
     line.split_whitespace().nth(1).and_then(|kilobytes| kilobytes.parse::<f64>().ok()).expect("a number") * 1024.0
