@@ -76,7 +76,7 @@ fuzz-briefly:
 
 bench: ## measure all that docs/performance.md shows and write it there: 30 minutes (benches/README.md)
 	@scripts/packages.sh bench
-	@mkdir -p target/bench
+	@rm -rf target/bench && mkdir -p target/bench
 	cargo build --release --locked
 	benches/queries.py --json target/bench/queries.json
 	benches/queries.py --tcp --seconds 2 --json target/bench/tcp.json
