@@ -36,7 +36,7 @@ fn main() {
     let view = compiler.full(&snapshot, &[]);
     let (took, used) = (start.elapsed(), cpu_seconds() - used);
     let (after, most) = (resident("VmRSS:"), resident("VmHWM:"));
-    let (names, octets) = (view.table.names(), view.table.size());
+    let (names, octets) = (view.table.names(), view.table.size().total());
     let instances = services * PER_SERVICE;
     println!("{instances} instances, {names} names: compiled in {:.3} s, {used:.2} s of CPU", took.as_secs_f64());
     println!("view: {octets} octets, {} per instance", octets / instances);
@@ -75,9 +75,10 @@ fn show_transitions(compiler: &Compiler, mut view: View, mut snapshot: Snapshot,
 fn change(snapshot: &mut Snapshot, service: usize, number: usize) -> Touched {
     let name: Arc<str> = label(service).into();
     let entry = Arc::make_mut(snapshot.services.get_mut(&name).expect("it is there"));
-    let instance = &mut entry.instances[number % PER_SERVICE];
-    Arc::make_mut(instance).port ^= 0x4000;
-    Touched { service: name, instance: Some(instance.id.clone()), revision: Revision(number as u64 + 2) }
+    let mut instance = entry.instances.iter().nth(number % PER_SERVICE).expect("it is there");
+    instance.port ^= 0x4000;
+    entry.instances.insert(&instance);
+    Touched { service: name, instance: Some(instance.id), revision: Revision(number as u64 + 2) }
 }
 
 fn compiler(reverse: bool) -> Compiler {

@@ -188,7 +188,8 @@ fn options_and_cookies_allocate_nothing() {
 /// A set whose targets would be looked up is answered as it is when additional sections are to be minimal.
 #[test]
 fn minimal_answers_allocate_nothing() {
-    let minimal = View { minimal: true, ..view() };
+    let mut minimal = view();
+    minimal.minimal = true;
     for name in ["many-srv.sd.example.org", "_search._tcp.sd.example.org"] {
         let (allocations, reply) = answer(&minimal, &query(name, Rtype::SRV, 1), Transport::Tcp);
         assert_eq!((allocations, reply.rcode), (0, Rcode::NOERROR), "{name}");

@@ -71,6 +71,7 @@ fn declaration() -> Declaration {
         min: Some(2),
         ttl: Some(30),
         tiers: vec![texts(&["lon"])],
+        answer_limit: Some(20),
     }
 }
 

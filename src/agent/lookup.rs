@@ -53,7 +53,8 @@ impl Seen {
 }
 
 /// What to ask for and what to look for, from the names that a registration is answered under: SRV of every
-/// `_service._proto` name; the instance's own host names, or the host it names, as target.
+/// `_service._proto` name and, because an answer may be a part of a large service, of the instance's own name below it; the
+/// instance's own host names, or the host it names, as target.
 pub fn plan(names: &[String], id: &str, port: u16, proto: &str, host: Option<&Name>) -> (Vec<Name>, Wanted) {
     let all: Vec<Name> = names.iter().filter_map(|text| Name::parse_absolute(text).ok()).collect();
     let is_set = |name: &Name| {
@@ -61,12 +62,17 @@ pub fn plan(names: &[String], id: &str, port: u16, proto: &str, host: Option<&Na
         let service = labels.next().is_some_and(|label| label.starts_with(b"_"));
         service && labels.next().is_some_and(|label| label.strip_prefix(b"_") == Some(proto.as_bytes()))
     };
+    let is_own = |name: &Name| {
+        let set = name.parent().filter(|_| name.labels().next() == Some(id.as_bytes()));
+        set.is_some_and(|set| is_set(&set))
+    };
     let is_host = |name: &Name| name.labels().next() == Some(id.as_bytes());
     let targets = match host {
         Some(host) => vec![host.clone()],
         None => all.iter().filter(|name| is_host(name)).cloned().collect(),
     };
-    (all.into_iter().filter(is_set).collect(), Wanted { port, targets })
+    let (sets, own) = (all.iter().filter(|name| is_set(name)), all.iter().filter(|name| is_own(name)));
+    (sets.chain(own).cloned().collect(), Wanted { port, targets })
 }
 
 /// Asks every server for every name until one answer has the instance; returns that name. Says about every ten

@@ -31,6 +31,13 @@ pub enum Publishes {
     Browse,
 }
 
+impl Publishes {
+    /// Whether instances of a service share the name.
+    pub fn is_shared(self) -> bool {
+        matches!(self, Self::Service | Self::Addresses | Self::Subtype)
+    }
+}
+
 /// A pattern and what is published at the names it gives.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields)]

@@ -90,6 +90,9 @@ impl Plan {
         let server = ServerFacts { identity: shown(identity), version: shown(version), udp_size: config.dns.udp_max };
         let sources = self.zones.zones.iter().map(|zone| self.source(zone)).collect();
         let compiler = Compiler::new(sources, naming, server, rand_seed());
+        let limit = |zone: &ZonePlanEntry| (zone.name.clone(), zone.settings.answer_limit);
+        let limits: Vec<_> = self.zones.zones.iter().map(limit).filter(|(_, limit)| *limit > 0).collect();
+        let compiler = compiler.with_answer_limits(&limits);
         compiler.with_access(self.access(config)).minimal(config.dns.minimal_responses)
     }
 

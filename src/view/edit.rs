@@ -7,11 +7,13 @@
 //! by which change: that is what a zone's serial is made of.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
 use super::aside::Sets;
-use super::rrset::{RrSet, RrSetBuf};
+use super::large::{self, LargeSet};
+use super::rrset::{Body, RrSet, RrSetBuf};
 use super::shard::{APEX, Entry, Facts, KNOWN, OCCLUDED, STATIC, Shard, ShardBuilder, WILDCARD};
 use super::table::{Slot, Table};
 use crate::model::name::parent;
@@ -76,6 +78,31 @@ impl<'t> Editor<'t> {
         if !pending.has_sets(&published.sets) {
             pending.sets = Some(published.sets);
             pending.revision = pending.revision.max(revision);
+        }
+    }
+
+    /// Edits the large sets of a name; `beside` says from them what else stands there. Clients get at most `limit`
+    /// records of a set that comes to exist. Where static records stand nothing happens: they win.
+    pub(crate) fn alter(
+        &mut self,
+        zone: u16,
+        name: &[u8],
+        edits: &[(Rtype, large::Edit)],
+        limit: Option<u32>,
+        beside: impl FnOnce(&[Arc<LargeSet>]) -> Published,
+        revision: Revision,
+    ) {
+        let pending = self.pending(zone, name);
+        if pending.flags & STATIC == 0 {
+            let is_large = |set: &RrSet<'_>| match set.body {
+                Body::Large(set) => Some(Arc::clone(set)),
+                Body::Ready { .. } | Body::One { .. } => None,
+            };
+            let mut large = pending.sets(name).iter().filter_map(is_large).collect();
+            large::apply(&mut large, edits, limit);
+            let Published { sets, known, note } = beside(&large);
+            let sets = large.into_iter().map(RrSetBuf::from).chain(sets).collect();
+            self.publish(zone, name, Published { sets, known, note }, revision);
         }
     }
 
@@ -278,7 +305,7 @@ impl<'t> Pending<'t> {
             sets.push(RrSetBuf::new(Rtype::PTR));
             sets.len() - 1
         });
-        if sets[at].merge_members(&members) {
+        if large::merge_members(&mut sets[at], &members) {
             self.revision = self.revision.max(self.members_revision);
         }
         sets.retain(|set| set.count > 0);

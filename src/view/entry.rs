@@ -10,7 +10,7 @@
 //!            4 one record | 5 large | 6 targets are looked up | 7 there is an additional section
 //! numbers    one record: TTL, length of the RDATA, length of the packed addresses
 //!            else: records, length of the answer, additional records, length of the additional section
-//!            large: its place in the shard's list of large bodies besides
+//!            large: its place in the shard's list of large bodies besides; of a large set (`large`) all else is 0
 //! ```
 //!
 //! Extras and numbers are there only if they are needed. Lengths and numbers without a width above take as many octets
@@ -19,8 +19,7 @@
 //! directory, so no offset is stored: an entry knows nothing of where it is and is copied whole when its shard is
 //! rebuilt. Nothing says how long an entry is; the directory does.
 
-use std::sync::Arc;
-
+use super::large::Outside;
 use super::pack::Facts;
 use super::rrset::{Addresses, Body, FOLLOW, RrSet, RrSetBuf};
 use crate::model::Rtype;
@@ -84,7 +83,7 @@ pub(super) const TYPES: [Rtype; 16] = [
 pub struct Entry<'v> {
     /// From the entry on; more may follow.
     octets: &'v [u8],
-    large: &'v [Option<Arc<[u8]>>],
+    large: &'v [Option<Outside>],
 }
 
 /// What stands between the name and the bodies.
@@ -180,7 +179,7 @@ impl Cursor<'_> {
 
 impl<'v> Entry<'v> {
     /// The entry that octets begin with.
-    pub(super) fn new(octets: &'v [u8], large: &'v [Option<Arc<[u8]>>]) -> Self {
+    pub(super) fn new(octets: &'v [u8], large: &'v [Option<Outside>]) -> Self {
         Self { octets, large }
     }
 
@@ -365,9 +364,11 @@ impl<'v> Entry<'v> {
     }
 
     fn read(&self, head: &SetHead, at: usize, is_signatures: bool) -> RrSet<'v> {
-        let octets: &'v [u8] = match head.form & HEAD_LARGE {
-            0 => &self.octets[at..at + head.length + head.additional],
-            _ => self.large[head.place].as_deref().unwrap_or_default(),
+        let octets: &'v [u8] = match (head.form & HEAD_LARGE, self.large.get(head.place)) {
+            (0, _) => &self.octets[at..at + head.length + head.additional],
+            (_, Some(Some(Outside::Set(set)))) => return RrSet { flags: head.flags, ..RrSet::large(self.name(), set) },
+            (_, Some(Some(Outside::Octets(octets)))) => octets,
+            (_, _) => &[],
         };
         let (first, second) = octets.split_at(head.length);
         let (count, additional_count, body) = match head.form & HEAD_ONE {

@@ -28,6 +28,7 @@
 mod bucket;
 mod choose;
 mod hashed;
+mod members;
 
 use std::sync::Arc;
 
@@ -38,6 +39,7 @@ pub use bucket::Record;
 pub(crate) use choose::stable_hash;
 pub use choose::{ClientPrefix, MOST, POOL, Pick};
 use hashed::{Hashed, Totals};
+pub(crate) use members::{merge_members, of_members};
 
 /// Services with more instances, and common sets with more records, are kept as large sets.
 pub const BIG: usize = 256;
@@ -51,8 +53,66 @@ const MESSAGE: usize = 65_535;
 pub struct LargeSet {
     rtype: Rtype,
     limit: Option<u32>,
-    classes: Vec<(u16, Arc<Hashed>)>,
+    classes: Vec<Class>,
     totals: Totals,
+}
+
+/// The records of one priority.
+type Class = (u16, Arc<Hashed>);
+
+/// The records of a large set, in stored order.
+#[derive(Debug, Clone)]
+pub struct Records<'v> {
+    set: &'v LargeSet,
+    class: usize,
+    bucket: usize,
+    at: usize,
+}
+
+impl<'v> Records<'v> {
+    /// The bucket that comes next; what is behind the last of a class is the first of the next class.
+    fn bucket(&mut self) -> Option<&'v [u8]> {
+        let mut class = &self.set.classes.get(self.class)?.1;
+        if self.bucket == class.buckets() {
+            (self.class, self.bucket) = (self.class + 1, 0);
+            class = &self.set.classes.get(self.class)?.1;
+        }
+        Some(class.bucket(self.bucket))
+    }
+}
+
+impl<'v> Iterator for Records<'v> {
+    type Item = Record<'v>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let bucket = self.bucket()?;
+            if self.at < bucket::len(bucket) {
+                self.at += 1;
+                return Some(bucket::record(bucket, self.at - 1));
+            }
+            (self.bucket, self.at) = (self.bucket + 1, 0);
+        }
+    }
+}
+
+/// What stands outside its shard, so that a change beside it does not copy it.
+#[derive(Debug, Clone)]
+pub(crate) enum Outside {
+    /// A body as an entry would have it.
+    Octets(Arc<[u8]>),
+    /// A large set.
+    Set(Arc<LargeSet>),
+}
+
+impl Outside {
+    /// Octets that it takes.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Octets(octets) => octets.len(),
+            Self::Set(set) => set.size(),
+        }
+    }
 }
 
 /// What happens to a record.
@@ -94,6 +154,11 @@ impl Edit {
         Self { key: edit.place, ..edit }
     }
 
+    /// The record without its owner, as it goes behind another one.
+    pub(crate) fn without_owner(self) -> Vec<u8> {
+        self.answer[2..].to_vec()
+    }
+
     /// The same record, and another thing that happens to it.
     pub fn with(self, op: Op) -> Self {
         Self { op, ..self }
@@ -103,9 +168,8 @@ impl Edit {
 impl PartialEq for LargeSet {
     /// Compares only what the two do not share.
     fn eq(&self, other: &Self) -> bool {
-        let same = |((class, one), (other, two)): (&(u16, Arc<Hashed>), &(u16, Arc<Hashed>))| {
-            class == other && (Arc::ptr_eq(one, two) || one == two)
-        };
+        let same =
+            |((class, one), (other, two)): (&Class, &Class)| class == other && (Arc::ptr_eq(one, two) || one == two);
         (self.rtype, self.limit, self.totals) == (other.rtype, other.limit, other.totals)
             && self.classes.len() == other.classes.len()
             && self.classes.iter().zip(&other.classes).all(same)
@@ -161,14 +225,25 @@ impl LargeSet {
     }
 
     /// Every record, in stored order.
-    pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        let buckets = self.classes.iter().flat_map(|(_, class)| class.all());
-        buckets.flat_map(|bucket| bucket::records(bucket))
+    pub fn records(&self) -> Records<'_> {
+        Records { set: self, class: 0, bucket: 0, at: 0 }
+    }
+
+    /// The records from the one of that number on, in stored order.
+    pub fn records_from(&self, number: usize) -> Records<'_> {
+        let mut records = self.records();
+        let mut left = number;
+        while let Some(bucket) = records.bucket().filter(|bucket| bucket::len(bucket) <= left) {
+            left -= bucket::len(bucket);
+            records.bucket += 1;
+        }
+        records.at = left;
+        records
     }
 
     /// Applies edits; those of one record in their order.
-    pub fn apply(&mut self, edits: &[Edit]) {
-        let mut sorted: Vec<&Edit> = edits.iter().collect();
+    pub fn apply<'e>(&mut self, edits: impl IntoIterator<Item = &'e Edit>) {
+        let mut sorted: Vec<&Edit> = edits.into_iter().collect();
         sorted.sort_by_key(|edit| edit.class);
         for edits in sorted.chunk_by(|one, two| one.class == two.class) {
             let class = edits[0].class;
@@ -193,6 +268,33 @@ impl LargeSet {
             octets => most.min(room * self.len() / octets),
         }
     }
+}
+
+/// Applies edits to the large sets of a name, which are sorted by type; those of one record in their order. Clients get
+/// at most `limit` records of a set that comes to exist by that.
+pub(crate) fn apply(sets: &mut Vec<Arc<LargeSet>>, edits: &[(Rtype, Edit)], limit: Option<u32>) {
+    let mut sorted: Vec<&(Rtype, Edit)> = edits.iter().collect();
+    sorted.sort_by_key(|(rtype, _)| rtype.0);
+    for edits in sorted.chunk_by(|(one, _), (two, _)| one == two) {
+        let rtype = edits[0].0;
+        let at = sets.binary_search_by_key(&rtype.0, |set| set.rtype.0).unwrap_or_else(|at| {
+            sets.insert(at, Arc::new(LargeSet::new(rtype, limit)));
+            at
+        });
+        Arc::make_mut(&mut sets[at]).apply(edits.iter().map(|(_, edit)| edit));
+        if sets[at].is_empty() {
+            sets.remove(at);
+        }
+    }
+}
+
+/// How many records are answered of the first set that is not answered whole: `1300 of 10000`. Services come before
+/// addresses, and these before pointers.
+pub(crate) fn answers(sets: &[Arc<LargeSet>], owner: &[u8]) -> Option<String> {
+    let types = [Rtype::SRV, Rtype::A, Rtype::AAAA, Rtype::PTR];
+    let in_order = types.iter().flat_map(|rtype| sets.iter().filter(move |set| set.rtype == *rtype));
+    let mut parts = in_order.map(|set| (set.answered(owner), set.len())).filter(|(answered, count)| answered < count);
+    parts.next().map(|(answered, count)| format!("{answered} of {count}"))
 }
 
 /// The records about the target of a record: type, and octets from the type to the end of the data.

@@ -48,6 +48,8 @@ pub struct View {
     pub zones: Arc<[Arc<Zone>]>,
     /// All names of all zones.
     pub table: Table,
+    /// What is counted of big services.
+    pub(crate) census: compile::Census,
 }
 
 /// What the server says of itself.

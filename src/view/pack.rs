@@ -1,12 +1,11 @@
 //! Entries are written: the other half of [`super::entry`], which has the layout.
 
-use std::sync::Arc;
-
 use super::entry::{
     FLAGS_FOLLOW, FORM_CHILDREN, FORM_NOTE, FORM_SETS, FORM_ZONE, HAS_LARGE, HEAD_ADDITIONAL, HEAD_FOLLOW, HEAD_LARGE,
     HEAD_ONE, SIGNED, TYPE_FOLLOWS, TYPES,
 };
-use super::rrset::{FOLLOW, IPV4, IPV6, RrSet};
+use super::large::Outside;
+use super::rrset::{Body, FOLLOW, IPV4, IPV6, RrSet};
 use crate::model::Rtype;
 
 /// Bodies longer than this live outside their shard, so that a change beside them does not copy them.
@@ -24,7 +23,7 @@ pub(crate) struct Facts<'c> {
 }
 
 /// The large bodies of a shard; a place is free when its entry is gone.
-pub(super) type Large = Vec<Option<Arc<[u8]>>>;
+pub(super) type Large = Vec<Option<Outside>>;
 
 /// Where entries are written: their octets, and the bodies that are too large to stand among them.
 pub(super) struct Packer<'p> {
@@ -92,7 +91,7 @@ impl Packer<'_> {
                 self.out.extend_from_slice(&set.flags.to_le_bytes());
             }
         }
-        self.number(stored.ttl.unwrap_or(set.count));
+        self.number(stored.ttl.unwrap_or(if stored.is_set { 0 } else { set.count }));
         self.number(stored.answer as u32);
         if stored.additional > 0 {
             if stored.ttl.is_none() {
@@ -122,9 +121,14 @@ impl Packer<'_> {
 
     /// Puts a body into the list of large ones, where there is room.
     fn put_large(&mut self, set: &RrSet<'_>) -> usize {
-        let mut octets = Vec::new();
-        Packer { out: &mut octets, large: self.large }.body(set);
-        let body = Some(octets.into());
+        let body = Some(match set.body {
+            Body::Large(set) => Outside::Set(set.clone()),
+            Body::Ready { .. } | Body::One { .. } => {
+                let mut octets = Vec::new();
+                Packer { out: &mut octets, large: self.large }.body(set);
+                Outside::Octets(octets.into())
+            }
+        });
         match self.large.iter().position(Option::is_none) {
             Some(place) => {
                 self.large[place] = body;
@@ -165,19 +169,22 @@ struct Stored {
     ttl: Option<u32>,
     answer: usize,
     additional: usize,
+    /// A large set, of which an entry has nothing but the place.
+    is_set: bool,
 }
 
 impl Stored {
     fn of(set: &RrSet<'_>) -> Self {
         if let Some(record) = set.only() {
             let additional = set.addresses().map(|(_, octets)| 1 + octets.len()).sum();
-            return Self { ttl: Some(record.ttl), answer: record.rdata.len(), additional };
+            return Self { ttl: Some(record.ttl), answer: record.rdata.len(), additional, is_set: false };
         }
         let (answer, additional) = set.ready();
-        Self { ttl: None, answer: answer.len(), additional: additional.len() }
+        let is_set = matches!(set.body, Body::Large(_));
+        Self { ttl: None, answer: answer.len(), additional: additional.len(), is_set }
     }
 
     fn is_large(&self) -> bool {
-        self.answer + self.additional > LARGE
+        self.is_set || self.answer + self.additional > LARGE
     }
 }

@@ -18,7 +18,9 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use super::large::{self, LargeSet};
 use crate::model::name::MAX_NAME;
 use crate::model::{Name, Rtype};
 
@@ -78,6 +80,8 @@ pub enum Body<'v> {
         /// Addresses of the target in the RDATA, one after the other (see [`Addresses`]).
         addresses: &'v [u8],
     },
+    /// Very many records, or a set of which clients get a part.
+    Large(&'v Arc<LargeSet>),
 }
 
 /// Addresses as [`Body::One`] stores them: 4 and the octets of an IPv4 address, or 6 and those of an IPv6 address.
@@ -108,6 +112,7 @@ pub struct Records<'v>(Walk<'v>);
 enum Walk<'v> {
     Ready(Heads<'v>),
     One(Option<RecordRef<'v>>),
+    Large(large::Records<'v>),
 }
 
 impl<'v> Iterator for Records<'v> {
@@ -117,6 +122,7 @@ impl<'v> Iterator for Records<'v> {
         match &mut self.0 {
             Walk::Ready(rest) => rest.next().map(|(head, rdata)| RecordRef { ttl: u32_at(head, 6), rdata }),
             Walk::One(record) => record.take(),
+            Walk::Large(records) => records.next().map(|record| record.as_stored()),
         }
     }
 }
@@ -159,11 +165,18 @@ impl<'v> RrSet<'v> {
         self.flags & FOLLOW != 0
     }
 
+    /// A large set, at its owner.
+    pub(crate) fn large(owner: &'v [u8], set: &'v Arc<LargeSet>) -> Self {
+        let (count, additional_count) = (set.len() as u32, set.additional_len() as u32);
+        Self { owner, rtype: set.rtype(), count, additional_count, body: Body::Large(set), flags: 0 }
+    }
+
     /// The same set without its additional section.
     pub fn without_additional(self) -> Self {
         let body = match self.body {
             Body::Ready { answer, .. } => Body::Ready { answer, additional: &[] },
             Body::One { ttl, rdata, .. } => Body::One { ttl, rdata, addresses: &[] },
+            Body::Large(set) => Body::Large(set), // its count says it
         };
         Self { body, additional_count: 0, ..self }
     }
@@ -173,6 +186,7 @@ impl<'v> RrSet<'v> {
         Records(match self.body {
             Body::Ready { answer, .. } => Walk::Ready(Heads(answer)),
             Body::One { ttl, rdata, .. } => Walk::One(Some(RecordRef { ttl, rdata })),
+            Body::Large(set) => Walk::Large(set.records()),
         })
     }
 
@@ -181,6 +195,7 @@ impl<'v> RrSet<'v> {
         match self.body {
             Body::Ready { answer, .. } => answer.len(),
             Body::One { rdata, .. } => RECORD_HEAD + rdata.len(),
+            Body::Large(set) => set.octets(),
         }
     }
 
@@ -195,6 +210,7 @@ impl<'v> RrSet<'v> {
         let numbers = |set: &RrSet<'_>| (set.rtype, set.flags, set.count, set.additional_count);
         let is_same = match (self.body, other.body) {
             (Body::Ready { answer: a, additional: b }, Body::Ready { answer: c, additional: d }) => (a, b) == (c, d),
+            (Body::Large(a), Body::Large(b)) => a == b,
             _ => self.only().zip(other.only()).is_some_and(|(one, two)| {
                 (one.ttl, one.rdata) == (two.ttl, two.rdata) && self.addresses().eq(other.addresses())
             }),
@@ -212,6 +228,7 @@ impl<'v> RrSet<'v> {
         match self.body {
             Body::Ready { additional, .. } => Heads(additional).all(fits).then_some(record),
             Body::One { .. } => Some(record),
+            Body::Large(_) => None,
         }
     }
 
@@ -220,6 +237,7 @@ impl<'v> RrSet<'v> {
         match self.body {
             Body::Ready { answer, additional } => (answer, additional),
             Body::One { rdata, addresses, .. } => (rdata, addresses),
+            Body::Large(_) => (&[], &[]),
         }
     }
 
@@ -228,6 +246,7 @@ impl<'v> RrSet<'v> {
         let (packed, ready) = match self.body {
             Body::Ready { additional, .. } => (&[][..], additional),
             Body::One { addresses, .. } => (addresses, &[][..]),
+            Body::Large(_) => (&[][..], &[][..]),
         };
         Addresses(packed).chain(Heads(ready).filter_map(|extra| kind(extra).zip(Some(extra.1))))
     }
@@ -311,6 +330,8 @@ pub struct RrSetBuf {
     pub answer: Vec<u8>,
     /// Additional section.
     pub additional: Vec<u8>,
+    /// The whole set, instead of both sections, if it is a large one.
+    pub(crate) large: Option<Arc<LargeSet>>,
     pub(crate) flags: u16,
 }
 
@@ -345,8 +366,16 @@ impl From<RrSet<'_>> for RrSetBuf {
                     built.additional_count += 1;
                 }
             }
+            Body::Large(set) => return Arc::clone(set).into(),
         }
         built
+    }
+}
+
+impl From<Arc<LargeSet>> for RrSetBuf {
+    fn from(large: Arc<LargeSet>) -> Self {
+        let (count, additional_count) = (large.len() as u32, large.additional_len() as u32);
+        Self { count, additional_count, large: Some(large.clone()), ..Self::new(large.rtype()) }
     }
 }
 
@@ -358,9 +387,37 @@ impl RrSetBuf {
             rtype: Rtype(self.rtype),
             count: self.count,
             additional_count: self.additional_count,
-            body: Body::Ready { answer: &self.answer, additional: &self.additional },
+            body: match &self.large {
+                Some(large) => Body::Large(large),
+                None => Body::Ready { answer: &self.answer, additional: &self.additional },
+            },
             flags: self.flags,
         }
+    }
+
+    #[cfg(test)]
+    /// The set as [`Body::One`], its addresses written into `room`; `None` when it cannot be stored so.
+    pub(crate) fn as_one<'v>(&'v self, owner: &'v [u8], room: &'v mut Vec<u8>) -> Option<Body<'v>> {
+        let record = self.as_set(owner).records().next().filter(|_| self.count == 1)?;
+        room.clear();
+        let target = only_target(owner);
+        let mut rest = self.additional.as_slice();
+        while !rest.is_empty() {
+            let (head, tail) = rest.split_at_checked(RECORD_HEAD)?;
+            let (octets, tail) = tail.split_at_checked(u16_at(head, 10) as usize)?;
+            let kind = match (Rtype(u16_at(head, 2)), octets.len()) {
+                (Rtype::A, 4) => IPV4,
+                (Rtype::AAAA, 16) => IPV6,
+                _ => return None,
+            };
+            if head[..2] != target || u32_at(head, 6) != record.ttl {
+                return None;
+            }
+            room.push(kind);
+            room.extend_from_slice(octets);
+            rest = tail;
+        }
+        Some(Body::One { ttl: record.ttl, rdata: record.rdata, addresses: room })
     }
 
     /// The type that signatures cover; `None` for a set of another type.

@@ -19,6 +19,7 @@ pub use super::entry::Entry;
 pub(crate) use super::entry::{APEX, CUT, KNOWN, OCCLUDED, STATIC, WILDCARD};
 pub(crate) use super::pack::Facts;
 
+use super::large::Outside;
 use super::pack::{Large, Packer};
 use super::rrset::RrSet;
 use super::size::{Size, overhead};
@@ -104,7 +105,7 @@ impl Shard {
             size.bodies += bodies;
         }
         let large = self.large.iter().flat_map(|large| large.iter().flatten());
-        size.large = large.map(|body| body.len()).sum();
+        size.large = large.map(Outside::size).sum();
         size
     }
 

@@ -5,10 +5,12 @@
 use super::encode::first_record;
 use super::message::{Message, Section};
 use super::names::Names;
+use super::subset;
 use crate::answer::{Composed, Extra, Owner, Part, Query};
 use crate::model::Rtype;
 use crate::model::name::MAX_NAME;
-use crate::view::rrset::QNAME_AT;
+use crate::view::large::{LargeSet, Pick};
+use crate::view::rrset::{Body, QNAME_AT, RecordRef};
 use crate::view::{RrSet, Zone};
 
 /// A pointer to the question.
@@ -20,12 +22,12 @@ const SOA_NUMBERS: usize = 20;
 struct Writer<'m, 'o> {
     message: &'m mut Message<'o>,
     names: Names,
-    rotation: u32,
+    query: &'m Query<'m>,
 }
 
 /// Writes all sections; `false` when the answer, or glue it is useless without, does not fit.
 pub(super) fn write(query: &Query<'_>, composed: &Composed<'_>, message: &mut Message<'_>) -> bool {
-    let mut writer = Writer { message, names: Names::new(query.name.as_wire()), rotation: query.rotation };
+    let mut writer = Writer { message, names: Names::new(query.name.as_wire()), query };
     composed.answer.iter().all(|part| writer.part(part, Section::Answer))
         && composed.authority.iter().all(|part| writer.part(part, Section::Authority))
         && writer.additional(&composed.additional, composed.required)
@@ -73,18 +75,44 @@ impl Writer<'_, '_> {
     /// Writes a set, starting at a record that the rotation chooses; all of it, or nothing.
     fn set(&mut self, place: Place<'_>, set: &RrSet<'_>) -> bool {
         let mark = self.message.mark();
-        let first = if place.section == Section::Answer { first_record(self.rotation, set) } else { 0 };
-        let records = set.records().skip(first).chain(set.records().take(first));
-        let mut room = [0; MAX_NAME];
-        let fits = records.into_iter().all(|record| {
-            let ttl = place.ttl.unwrap_or(record.ttl);
-            self.record(place, set.rtype, ttl, set.expand(record.rdata, &mut room))
-        });
+        let first = if place.section == Section::Answer { first_record(self.query.rotation, set) } else { 0 };
+        let records = || set.records().skip(first).chain(set.records().take(first));
+        let fits = match set.body {
+            Body::Large(large) => self.large(place, set, large, records()),
+            _ => self.records(place, set, records()),
+        };
         if !fits {
             self.message.rewind(mark);
             self.names.rewind(self.message.len());
         }
         fits
+    }
+
+    /// Writes a large set, or the part of it that the client gets.
+    fn large<'r>(
+        &mut self,
+        place: Place<'_>,
+        set: &RrSet<'_>,
+        large: &LargeSet,
+        all: impl Iterator<Item = RecordRef<'r>>,
+    ) -> bool {
+        let room = subset::room(self.query, self.message, MAX_NAME); // the owner may have to be written out once
+        if large.limit().is_none_or(|limit| limit >= large.len()) && large.octets() <= room {
+            return self.records(place, set, all);
+        }
+        subset::with_part(self.query, large, room, |picks| {
+            let record = |pick: &Pick| large.record(*pick).as_stored();
+            !picks.is_empty() && self.records(place, set, picks.iter().map(record))
+        })
+    }
+
+    fn records<'r>(&mut self, place: Place<'_>, set: &RrSet<'_>, records: impl Iterator<Item = RecordRef<'r>>) -> bool {
+        let mut room = [0; MAX_NAME];
+        let mut records = records;
+        records.all(|record| {
+            let ttl = place.ttl.unwrap_or(record.ttl);
+            self.record(place, set.rtype, ttl, set.expand(record.rdata, &mut room))
+        })
     }
 
     fn record(&mut self, place: Place<'_>, rtype: Rtype, ttl: u32, rdata: &[u8]) -> bool {

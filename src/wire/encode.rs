@@ -9,6 +9,7 @@ use super::compose;
 use super::decode::{FLAG_QR, HEADER};
 use super::message::{Message, Section};
 use super::opt::Opt;
+use super::subset::{self, Part};
 use crate::answer::{Answer, Content, Ede, Query, Rcode};
 use crate::model::Rtype;
 use crate::view::rrset::{Addresses, Body, MAX_POINTER, QNAME_AT, RECORD_HEAD, only_target};
@@ -61,6 +62,8 @@ fn write(view: &View, query: &Query<'_>, answer: &Answer<'_>, limit: usize, out:
         message.truncate(HEADER + query.question.len());
     }
     message.raise_limit(limit);
+    let part = Part::of(answer, message.answers());
+    let opt = part.as_ref().map_or(opt, |part| opt.with_error(part.ede(), limit - message.len()));
     opt.write(&mut message);
     message.finish(flags)
 }
@@ -82,6 +85,7 @@ fn write_content(query: &Query<'_>, answer: &Answer<'_>, message: &mut Message<'
 fn copy_set(query: &Query<'_>, set: &RrSet<'_>, message: &mut Message<'_>) -> bool {
     match set.body {
         Body::Ready { answer, additional } => copy_ready(query, set, (answer, additional), message),
+        Body::Large(large) => subset::write(query, set, large, message),
         Body::One { ttl, rdata, addresses } => {
             let head = record_head(ASKED, set.rtype, ttl, rdata.len());
             if !message.copy(Section::Answer, 1, &head, rdata) {

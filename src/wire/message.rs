@@ -94,6 +94,11 @@ impl<'o> Message<'o> {
         count.is_some()
     }
 
+    /// How many answers there are so far.
+    pub fn answers(&self) -> usize {
+        usize::from(self.counts[Section::Answer as usize])
+    }
+
     /// Everything that has been written.
     pub fn octets(&self) -> &[u8] {
         &self.out[..self.at]

@@ -18,6 +18,7 @@ pub mod message;
 pub mod rate;
 pub mod respond;
 pub mod rules;
+mod subset;
 pub mod server;
 
 mod compose;

@@ -70,7 +70,7 @@ pub(crate) fn published() -> impl Strategy<Value = Published> {
             for (number, mut service) in services.into_iter().enumerate() {
                 let label: Arc<str> = format!("service{number}").into();
                 service.name = label.clone();
-                for instance in &service.instances {
+                for instance in service.instances.iter() {
                     if let Endpoint::Addresses(addresses) = &instance.endpoint {
                         let host = name(&format!("{}.{label}.{ZONE}", instance.id));
                         hosts.insert(host.as_wire().to_vec(), addresses.to_vec());
@@ -111,8 +111,8 @@ fn source(ttl: u32, addresses: usize) -> ZoneSource {
 fn service() -> impl Strategy<Value = Service> {
     let reason = prop::option::of("[a-z ]{1,260}");
     (prop::collection::vec(member(), 0..24), prop::option::of(1u32..600), reason).prop_map(|(members, ttl, reason)| {
-        let declaration = Some(Declaration { ttl, ..Declaration::default() });
-        let row = ServiceRow { declaration, empty_reason: reason, ..ServiceRow::default() };
+        let declaration = Some(Arc::new(Declaration { ttl, ..Declaration::default() }));
+        let row = ServiceRow { declaration, empty_reason: reason.map(String::into_boxed_str), ..ServiceRow::default() };
         let numbered = members.into_iter().enumerate();
         let instances = numbered.map(|(n, member)| Arc::new(Instance { id: format!("i{n:02}").into(), ..member }));
         Service { name: "later".into(), row, instances: instances.collect() }

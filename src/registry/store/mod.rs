@@ -13,6 +13,7 @@ use crate::model::{Change, Instance, Name, Revision, Timestamp, Token};
 
 /// One row written or removed by a batch.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)] // rows of services are few, and a batch lives until it is committed
 pub enum Write {
     /// An instance of a service, as it is now.
     Instance(Arc<str>, Arc<Instance>),

@@ -9,6 +9,8 @@
 //! shards, on several threads (`bulk`, which says why that is pure).
 
 mod bulk;
+mod census;
+mod large;
 mod names;
 mod owners;
 mod roster;
@@ -29,6 +31,9 @@ use crate::model::name::parent;
 use crate::model::naming::Naming;
 use crate::model::{Name, Revision, Service};
 use crate::registry::{Snapshot, Touched};
+pub(crate) use census::Census;
+use census::Selects;
+use large::{is_incremental, pairs};
 use owners::Owners;
 
 /// Compiles views for one configuration and one set of static records.
@@ -41,6 +46,10 @@ pub struct Compiler {
     /// The clients that may ask about a zone, where not all may.
     allow_query: Arc<[(Name, Arc<[IpNet]>)]>,
     minimal: bool,
+    /// The most records of one type in an answer from each zone, where services do not say so.
+    limits: Arc<[Option<u32>]>,
+    /// What shared names select instances by.
+    selects: Arc<[Selects]>,
     apexes: Arc<Apexes>,
     /// Where each zone ends inside itself.
     cuts: Arc<[statics::Cuts]>,
@@ -85,8 +94,8 @@ impl Compiler {
         let undivided = cuts.iter().enumerate().map(|(number, cuts)| cuts.is_empty() && !is_divided(number)).collect();
         let has_reverse = sources.iter().any(|source| source.reverse);
         let extras = numbered().map(|(number, source)| statics::extras(number, source, &apexes)).collect();
-        let (server, apexes) = (Arc::new(server), Arc::new(apexes));
-        let (sources, allow_query) = (sources.into(), Arc::default());
+        let (server, apexes, selects) = (Arc::new(server), Arc::new(apexes), Selects::all(&naming).into());
+        let (sources, allow_query, limits) = (sources.into(), Arc::default(), Arc::default());
         Self {
             sources,
             naming,
@@ -94,6 +103,8 @@ impl Compiler {
             seed,
             minimal: false,
             allow_query,
+            limits,
+            selects,
             apexes,
             cuts,
             undivided,
@@ -105,6 +116,12 @@ impl Compiler {
     /// Lets only clients of these prefixes ask about these zones.
     pub fn with_access(self, allow_query: Vec<(Name, Arc<[IpNet]>)>) -> Self {
         Self { allow_query: allow_query.into(), ..self }
+    }
+
+    /// Answers services that declare no `answer_limit` with at most so many records of one type, by zone.
+    pub fn with_answer_limits(self, limits: &[(Name, u32)]) -> Self {
+        let limit = |source: &ZoneSource| limits.iter().find(|(name, _)| *name == source.apex).map(|(_, limit)| *limit);
+        Self { limits: self.sources.iter().map(limit).collect(), ..self }
     }
 
     /// Whether additional sections hold only what an answer is useless without.
@@ -123,7 +140,8 @@ impl Compiler {
         let base = self.compile_browse(self.compile_statics(&Table::empty(self.seed), |_| true));
         let services: Vec<&Service> = snapshot.services.values().map(AsRef::as_ref).collect();
         let table = bulk::compile(self, &base, &services, bulk::threads(services.len()));
-        self.view(snapshot.revision, table, changed, true)
+        let census = Census::of(services.into_iter(), &self.selects);
+        View { census, ..self.view(snapshot.revision, table, changed, true) }
     }
 
     /// The names of the touched services on top of `view`, which shows `before`. Says which zones' content differs
@@ -141,11 +159,22 @@ impl Compiler {
             *revision = touch.revision.max(*revision);
             instances.extend(touch.instance.as_deref());
         }
-        let mut editor = Editor::new(&view.table);
+        let (mut editor, mut census) = (Editor::new(&view.table), view.census.clone());
         for (name, (revision, ids)) in services {
             let (old, new) = (before.service(name).map(Arc::as_ref), after.service(name).map(Arc::as_ref));
-            let ids = (declared_ttl(old) == declared_ttl(new)).then_some(&ids);
-            self.edit_service(&mut editor, old, new, ids, revision);
+            let is_whole = declared_ttl(old) != declared_ttl(new);
+            match (old, new, census.get(name).cloned()) {
+                (Some(old), Some(new), Some(before)) if is_incremental(old, new) => {
+                    let changed = pairs(old, new, &ids);
+                    let after = before.after(&changed, &self.selects);
+                    self.edit_big(&mut editor, (old, new), &changed, (&before, &after), revision);
+                    census.put(new, after);
+                }
+                _ => {
+                    self.edit_service(&mut editor, old, new, (!is_whole).then_some(&ids), revision);
+                    census.count(name, new, &self.selects);
+                }
+            }
         }
         let edited = editor.finish();
         let mut zones = view.zones.to_vec();
@@ -155,17 +184,17 @@ impl Compiler {
             zone.mark(revision);
             moved.push((zone.apex.clone(), revision));
         }
-        let view = View { revision: after.revision, zones: zones.into(), table: edited.table, ..view.clone() };
+        let view = View { revision: after.revision, zones: zones.into(), table: edited.table, census, ..view.clone() };
         (view, moved)
     }
 
     /// For each dynamic zone the hash of what it contains besides registrations.
     pub fn bases(&self) -> Vec<(Name, String)> {
-        let dynamic = self.sources.iter().filter(|source| source.is_dynamic());
-        dynamic.map(|source| (source.apex.clone(), self.basis(source))).collect()
+        let dynamic = self.sources.iter().enumerate().filter(|(_, source)| source.is_dynamic());
+        dynamic.map(|(number, source)| (source.apex.clone(), self.basis(number, source))).collect()
     }
 
-    fn basis(&self, source: &ZoneSource) -> String {
+    fn basis(&self, number: usize, source: &ZoneSource) -> String {
         let mut hash = Sha256::new();
         let mut records: Vec<_> = source.records.iter().collect();
         records.sort_by(|a, b| (&a.owner, a.rtype, &a.rdata).cmp(&(&b.owner, b.rtype, &b.rdata)));
@@ -183,7 +212,15 @@ impl Compiler {
             hash.update(format!("{} {} {}\n", zone.apex, zone.registrations, zone.reverse));
         }
         hash.update(source.ttl.to_be_bytes());
+        if let Some(limit) = self.zone_limit(number) {
+            hash.update(limit.to_be_bytes());
+        }
         data_encoding::HEXLOWER.encode(&hash.finalize())
+    }
+
+    /// The most records of one type in an answer from a zone, where services do not say so.
+    fn zone_limit(&self, zone: usize) -> Option<u32> {
+        self.limits.get(zone).copied().flatten()
     }
 
     fn view(&self, revision: Revision, table: Table, changed: &[(Name, Revision)], ready: bool) -> View {
@@ -197,7 +234,7 @@ impl Compiler {
         });
         let zones = zones.collect();
         let (server, minimal, restricted) = (Arc::clone(&self.server), self.minimal, !self.allow_query.is_empty());
-        View { revision, stale: false, restricted, minimal, server, zones, table }
+        View { revision, stale: false, restricted, minimal, server, zones, table, census: Census::default() }
     }
 
     fn compile_statics(&self, base: &Table, which: impl Fn(&ZoneSource) -> bool) -> Table {

@@ -5,15 +5,18 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
 use super::Compiler;
+use super::census::is_big;
 use super::names::{Names, What};
 use super::roster::Roster;
 use crate::model::naming::{NameBuf, Pattern, Placeholder, Publishes, Values};
 use crate::model::{Declaration, Endpoint, Instance, Name, Rtype, Service};
 use crate::view::edit::Published;
+use crate::view::large::{self, LargeSet};
 use crate::view::rrset::{RECORD_HEAD, RrSetBuf};
 use crate::view::zone::ZoneSource;
 
@@ -44,10 +47,7 @@ impl<'c> Owners<'c> {
     /// Lists the names that the service's instances share.
     pub(super) fn list_shared(&self, roster: &mut Roster<'_>, names: &mut Names<'_>) {
         let all = if tiers(roster.service).is_empty() { None } else { self.source.apex.child(b"all").ok() };
-        for pattern in self.compiler.naming.patterns() {
-            if !matches!(pattern.publishes, Publishes::Service | Publishes::Addresses | Publishes::Subtype) {
-                continue;
-            }
+        for pattern in self.shared_patterns() {
             for number in roster.group_by(pattern) {
                 let what = |whole| What::Group { publishes: pattern.publishes, number: number as u32, whole };
                 self.list(roster, pattern, &self.source.apex, number, what(false), names);
@@ -90,7 +90,7 @@ impl<'c> Owners<'c> {
     fn put(&self, pattern: &Pattern, values: &Values<'_>, what: What, names: &mut Names<'_>) {
         let mut name = NameBuf::default();
         let Some(Ok(())) = pattern.write(values, &mut name) else { return };
-        if self.compiler.publishes_at(self.zone, name.as_wire()) {
+        if self.publishes_at(name.as_wire()) {
             names.put(name.as_wire(), pattern.own_above(), what);
         }
     }
@@ -127,16 +127,19 @@ impl<'c> Owners<'c> {
         let members = tier.as_deref().unwrap_or(members);
         let (ttl, mut sets) = (self.ttl(service), Vec::with_capacity(2));
         match publishes {
+            _ if members.is_empty() || is_big(service) => {}
             Publishes::Addresses => sets.extend(self.addresses(ttl, members)),
-            _ if members.is_empty() => {}
             _ => {
                 sets.extend(self.srv(service, members, name));
                 sets.extend(self.instance_pointers(service, members, name));
             }
         }
-        if publishes != Publishes::Subtype {
-            sets.extend(facts(ttl, service.row.declaration.as_deref()));
+        let (most, mut large) = (self.limit(service).unwrap_or(u32::MAX), Vec::new());
+        if is_big(service) || sets.iter().any(|set| set.count > most) {
+            large = self.large_sets(service, publishes, name, members);
+            sets = large.iter().cloned().map(RrSetBuf::from).collect();
         }
+        sets.extend(self.facts(service, publishes, &large, name));
         let note = if members.is_empty() { nobody(service, key.site) } else { String::new() };
         Published { sets, known: true, note }
     }
@@ -197,6 +200,19 @@ impl<'c> Owners<'c> {
         (set.count > 0).then_some(set)
     }
 
+    /// TXT of a shared name: what the owner declared, and how many records are answered if not all are.
+    pub(super) fn facts(
+        &self,
+        service: &Service,
+        publishes: Publishes,
+        large: &[Arc<LargeSet>],
+        owner: &[u8],
+    ) -> Option<RrSetBuf> {
+        let answers = large::answers(large, owner);
+        let is_told = publishes != Publishes::Subtype;
+        is_told.then(|| facts(self.ttl(service), service.row.declaration.as_deref(), answers)).flatten()
+    }
+
     /// SRV and TXT of one instance's DNS-SD name; the TXT record is there even if empty (RFC 6763 section 6.1).
     fn instance_sets(&self, service: &Service, instance: &Instance, owner: &[u8]) -> Vec<RrSetBuf> {
         let pairs: Vec<String> = instance.metadata.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -250,11 +266,11 @@ impl<'c> Owners<'c> {
         }
     }
 
-    fn write_host(&self, service: &Service, instance: &Instance, into: &mut NameBuf) -> bool {
+    pub(super) fn write_host(&self, service: &Service, instance: &Instance, into: &mut NameBuf) -> bool {
         self.compiler.naming.write_host(&self.values(service, instance), into)
     }
 
-    fn values<'v>(&'v self, service: &'v Service, instance: &'v Instance) -> Values<'v> {
+    pub(super) fn values<'v>(&'v self, service: &'v Service, instance: &'v Instance) -> Values<'v> {
         Values {
             service: &service.name,
             proto: Some(&instance.proto),
@@ -272,17 +288,38 @@ impl<'c> Owners<'c> {
         pattern.name(&values)?.ok()
     }
 
-    fn patterns(&self, publishes: Publishes) -> impl Iterator<Item = &'c Pattern> + use<'c> {
+    pub(super) fn patterns(&self, publishes: Publishes) -> impl Iterator<Item = &'c Pattern> + use<'c> {
         let patterns = self.compiler.naming.patterns().iter();
         patterns.filter(move |pattern| pattern.publishes == publishes)
     }
 
-    fn ttl(&self, service: &Service) -> u32 {
+    /// Patterns of names that instances share.
+    pub(super) fn shared_patterns(&self) -> impl Iterator<Item = &'c Pattern> + use<'c> {
+        self.compiler.naming.patterns().iter().filter(|pattern| pattern.publishes.is_shared())
+    }
+
+    /// The zone's apex.
+    pub(super) fn apex(&self) -> &'c Name {
+        &self.source.apex
+    }
+
+    /// Whether the zone is the one to answer a name in it.
+    pub(super) fn publishes_at(&self, name: &[u8]) -> bool {
+        self.compiler.publishes_at(self.zone, name)
+    }
+
+    /// The most records of one type in an answer: as the service declares, or as the zone has it.
+    pub(super) fn limit(&self, service: &Service) -> Option<u32> {
+        let declared = service.row.declaration.as_ref().and_then(|declared| declared.answer_limit);
+        declared.or(self.compiler.zone_limit(usize::from(self.zone)))
+    }
+
+    pub(super) fn ttl(&self, service: &Service) -> u32 {
         service.row.declaration.as_ref().and_then(|declared| declared.ttl).unwrap_or(self.source.ttl)
     }
 }
 
-fn tiers(service: &Service) -> &[Vec<String>] {
+pub(super) fn tiers(service: &Service) -> &[Vec<String>] {
     service.row.declaration.as_ref().map_or(&[], |declared| &declared.tiers)
 }
 
@@ -297,15 +334,20 @@ fn preferred<'i>(service: &Service, instances: &[&'i Instance]) -> Option<Vec<&'
     candidates.find(|tier| tier.len() >= enough)
 }
 
-/// What the owner declared, as key=value; nothing when nothing was.
-fn facts(ttl: u32, declared: Option<&Declaration>) -> Option<RrSetBuf> {
-    let declared = declared?;
+/// What the owner declared, and how many are answered, as key=value; nothing when there is nothing to say.
+fn facts(ttl: u32, declared: Option<&Declaration>, answers: Option<String>) -> Option<RrSetBuf> {
+    if declared.is_none() && answers.is_none() {
+        return None;
+    }
+    let none = Declaration::default();
+    let declared = declared.unwrap_or(&none);
     let deps = declared.dependencies.join(",");
     let facts = [
         ("owner", declared.owner.as_deref().unwrap_or_default()),
         ("contact", declared.contact.as_deref().unwrap_or_default()),
         ("runbook", declared.runbook.as_deref().unwrap_or_default()),
         ("deps", &deps),
+        ("answers", answers.as_deref().unwrap_or_default()),
     ];
     let strings: Vec<String> =
         facts.iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| format!("{key}={value}")).collect();
@@ -313,7 +355,7 @@ fn facts(ttl: u32, declared: Option<&Declaration>) -> Option<RrSetBuf> {
 }
 
 /// Why a name of the service is empty, in words.
-fn nobody(service: &Service, site: Option<&str>) -> String {
+pub(super) fn nobody(service: &Service, site: Option<&str>) -> String {
     match (site, &service.row.empty_reason) {
         (None, Some(reason)) => reason.to_string(),
         (None, None) => format!("nobody serves {}: no instance has registered", service.name),

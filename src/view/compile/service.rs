@@ -19,6 +19,9 @@ struct Member {
     ttl: u32,
 }
 
+/// A roster, and the protocols with which its service serves.
+pub(super) type Serving<'r, 's> = (&'r Roster<'s>, &'r [&'r str]);
+
 impl Compiler {
     /// Edits the names of one service: those that its instances share, and those of the instances `ids` (`None`: all).
     pub(super) fn edit_service(
@@ -36,7 +39,10 @@ impl Compiler {
             new.map(|service| Roster::new(service, new_read.iter().map(|instance| -> &Instance { instance })));
         for owners in self.owners() {
             replace_names(editor, owners, gone.as_mut(), come.as_mut(), ids, revision);
-            replace_members(editor, owners, gone.as_ref(), come.as_ref(), ids, revision);
+            let (old_protos, new_protos) = (protos(gone.as_ref()), protos(come.as_ref()));
+            let gone = gone.as_ref().map(|roster| (roster, &*old_protos));
+            let come = come.as_ref().map(|roster| (roster, &*new_protos));
+            replace_members(editor, owners, gone, come, ids, revision);
         }
     }
 }
@@ -60,6 +66,29 @@ fn replace_names(
             editor.publish(owners.zone, name, owners.content(roster, name, named.what), revision);
         }
     }
+    withdraw(editor, owners, &left, &names, revision);
+}
+
+/// Replaces the names that changed instances have alone: `gone` and `come` are of these and no others.
+pub(super) fn replace_own(
+    editor: &mut Editor<'_>,
+    owners: Owners<'_>,
+    gone: &Roster<'_>,
+    come: &Roster<'_>,
+    revision: Revision,
+) {
+    let mut left = Names::new(editor.base());
+    let mut names = Names::new(editor.base());
+    touched(gone, None).for_each(|number| owners.list_own(gone, number, &mut left));
+    touched(come, None).for_each(|number| owners.list_own(come, number, &mut names));
+    for (named, name) in names.iter() {
+        editor.publish(owners.zone, name, owners.content(come, name, named.what), revision);
+    }
+    withdraw(editor, owners, &left, &names, revision);
+}
+
+/// Takes away what was published at names that are not published now.
+fn withdraw(editor: &mut Editor<'_>, owners: Owners<'_>, left: &Names<'_>, names: &Names<'_>, revision: Revision) {
     for (_, name) in left.iter().filter(|(named, name)| names.find(named.slot, name).is_none()) {
         editor.publish(owners.zone, name, Default::default(), revision);
     }
@@ -76,20 +105,19 @@ fn touched<'r>(roster: &'r Roster<'_>, ids: Option<&'r BTreeSet<&str>>) -> impl 
     all.chain(ids.into_iter().flatten().filter_map(|id| roster.position(id)))
 }
 
-fn replace_members(
+/// Replaces PTR records in sets to which many services contribute: of the instances `ids` (`None`: all of the roster),
+/// and of the service with the protocols with which it serves.
+pub(super) fn replace_members(
     editor: &mut Editor<'_>,
     owners: Owners<'_>,
-    gone: Option<&Roster<'_>>,
-    come: Option<&Roster<'_>>,
+    gone: Option<Serving<'_, '_>>,
+    come: Option<Serving<'_, '_>>,
     ids: Option<&BTreeSet<&str>>,
     revision: Revision,
 ) {
-    let (old_protos, new_protos) = (protos(gone), protos(come));
-    let moved = old_protos != new_protos;
-    let gone =
-        gone.map(|roster| members(owners, roster, if moved { &old_protos } else { &[] }, ids)).unwrap_or_default();
-    let come =
-        come.map(|roster| members(owners, roster, if moved { &new_protos } else { &[] }, ids)).unwrap_or_default();
+    let moved = gone.map(|(_, protos)| protos) != come.map(|(_, protos)| protos);
+    let members = |(roster, protos)| members(owners, roster, if moved { protos } else { &[] }, ids);
+    let (gone, come) = (gone.map(members).unwrap_or_default(), come.map(members).unwrap_or_default());
     for Member { zone, owner, rdata, .. } in gone.difference(&come) {
         editor.member(*zone, owner, rdata, None, revision);
     }

@@ -12,7 +12,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::{Edit, Op};
-use crate::view::rrset::RECORD_HEAD;
+use crate::view::rrset::{RECORD_HEAD, RecordRef, u32_at};
 
 /// A packed bucket.
 pub(super) type Bucket = Arc<[u8]>;
@@ -40,6 +40,11 @@ impl<'r> Record<'r> {
     /// Its data, as stored.
     pub fn rdata(&self) -> &'r [u8] {
         &self.answer[RECORD_HEAD..]
+    }
+
+    /// The record as that of any set.
+    pub fn as_stored(&self) -> RecordRef<'r> {
+        RecordRef { ttl: u32_at(self.answer, 6), rdata: self.rdata() }
     }
 
     /// What clients choose by: the key of who contributes it, or its own if several do.

@@ -23,7 +23,7 @@ const EDE_TEXT: usize = 200;
 const SOA_SERIAL: u8 = 0;
 
 /// The OPT record that a response ends in; empty when the query had none.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Opt<'a> {
     present: bool,
     udp_size: u16,
@@ -79,6 +79,15 @@ impl<'a> Opt<'a> {
     /// The same without the extended error; nothing if there is none.
     pub(super) fn without_error(&self) -> Option<Self> {
         self.ede.map(|_| Self { ede: None, ..*self }.measured())
+    }
+
+    /// The same with an extended error, unless it has one already or that would make more than `room` octets of it.
+    pub(super) fn with_error<'b>(self, ede: Ede<'b>, room: usize) -> Opt<'b>
+    where
+        'a: 'b,
+    {
+        let with: Opt<'b> = Opt { ede: self.ede.or(Some(ede)), ..self };
+        if with.length() > room { self } else { with }
     }
 
     fn within(self, room: usize) -> Self {

@@ -11,6 +11,7 @@ use crate::model::Rtype;
 use crate::model::name::parent;
 use crate::model::naming::NameBuf;
 use crate::view::ZoneSource;
+use crate::view::large;
 use crate::view::rrset::RrSetBuf;
 use crate::view::table::{Slot, Table};
 
@@ -98,7 +99,7 @@ impl<'s> Step<'s> {
             Self::Owner { zone, name, records } => {
                 let mut set = RrSetBuf::new(Rtype::PTR);
                 reverses.members(records).for_each(|(rdata, ttl)| set.push(ttl, rdata));
-                Some((name, Content { zone, sets: vec![set], ..Content::default() }))
+                Some((name, Content { zone, sets: vec![large::of_members(set)], ..Content::default() }))
             }
         }
     }

@@ -9,6 +9,7 @@ use crate::model::naming::{Naming, Publishes, Template};
 use crate::model::service::ServiceRow;
 use crate::model::{Declaration, Endpoint, Name, Record, Rtype, State, Timestamp};
 use crate::registry::{Snapshot, Touched};
+use crate::view::large::BIG;
 use crate::view::shard::Entry;
 use crate::view::{ServerFacts, ZoneSource};
 
@@ -112,7 +113,7 @@ fn row() -> impl Strategy<Value = ServiceRow> {
     });
     let remembered = subsequence(vec!["tcp", "tcp/lon", "udp", "udp/sto"], 0..4);
     (prop::option::weighted(0.3, declared), remembered).prop_map(|(declaration, remembered)| ServiceRow {
-        declaration: declaration.map(Box::new),
+        declaration: declaration.map(Arc::new),
         remembered: remembered.into_iter().map(|key| (key.into(), Timestamp(1))).collect(),
         ..ServiceRow::default()
     })
@@ -125,6 +126,16 @@ fn service(label: &'static str) -> impl Strategy<Value = Service> {
         name: label.into(),
         row,
         instances: instances.into_iter().map(Arc::new).collect(),
+    })
+}
+
+/// A service of so many instances that its sets are large, or nearly: every address is that of many.
+fn big(label: &'static str) -> impl Strategy<Value = Service> {
+    let kinds = prop::collection::vec(instance("kind"), 1..5);
+    (row(), kinds, BIG - 40..BIG * 2).prop_map(move |(row, kinds, count)| {
+        let numbered = (0..count).map(|number| (number, &kinds[number % kinds.len()]));
+        let instances = numbered.map(|(number, kind)| Instance { id: format!("i{number}").into(), ..kind.clone() });
+        Service { name: label.into(), row, instances: instances.collect() }
     })
 }
 
@@ -160,6 +171,24 @@ fn by_edits(compiler: &Compiler, base: &Table, services: &[&Service]) -> Table {
 
 fn base(compiler: &Compiler) -> Table {
     compiler.compile_browse(compiler.compile_statics(&Table::empty(compiler.seed), |_| true))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn bulk_is_an_edit_for_each_name_of_big_services(
+        few in services(&["s0", "s1", "s2"]), big in big("s3"), limit in select(vec![None, Some(2), Some(300)]),
+    ) {
+        let limits: Vec<_> = limit.map(|limit| (name("sd.example.org"), limit)).into_iter().collect();
+        let compiler = compiler().with_answer_limits(&limits);
+        let services: Vec<&Service> = few.iter().chain([&big]).collect();
+        let base = base(&compiler);
+        let expected = by_edits(&compiler, &base, &services);
+        let table = compile(&compiler, &base, &services, 2);
+        prop_assert_eq!(contents(&table), contents(&expected));
+        prop_assert_eq!(table.names(), expected.names());
+    }
 }
 
 proptest! {

@@ -1,0 +1,255 @@
+//! Large sets of a service, and changes in them that cost what they change.
+//!
+//! A service is big when it has more than [`BIG`](crate::view::large::BIG) instances. The names that the instances of a
+//! big service share are not compiled from all of them when one changes: what the instance contributed to each set is
+//! taken out, what it contributes now is put in. Everything else of such a change follows from counts (`census`).
+//!
+//! Compiled from all instances, as in any other service, are: a service that becomes big or ceases to be, one whose
+//! declaration changes, and one that declares tiers, because there one instance decides about all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::Compiler;
+use super::census::{Counts, Group, Selects, is_big};
+use super::owners::{Owners, nobody, tiers};
+use super::roster::Roster;
+use super::service::{replace_members, replace_own};
+use crate::model::naming::{NameBuf, Pattern, Publishes, Values};
+use crate::model::service::split_remembered;
+use crate::model::{Endpoint, Instance, Name, Revision, Rtype, Service};
+use crate::view::edit::{Editor, Published};
+use crate::view::large::{self, Edit, LargeSet, Op, stable_hash};
+use crate::view::rrset::{RrSetBuf, compress};
+
+/// What an instance was and is.
+pub(super) type Pair = (Option<Instance>, Option<Instance>);
+
+/// What one instance contributes to the sets of one name.
+type Contribution = Vec<(Rtype, Edit)>;
+
+/// What happens to a shared name.
+struct Altered<'p> {
+    pattern: &'p Pattern,
+    group: Group,
+    edits: Contribution,
+}
+
+/// Whether a change of a service can be made instance by instance.
+pub(super) fn is_incremental(old: &Service, new: &Service) -> bool {
+    is_big(old) && is_big(new) && old.row.declaration == new.row.declaration && tiers(new).is_empty()
+}
+
+/// What the instances `ids` of a service were and are.
+pub(super) fn pairs(old: &Service, new: &Service, ids: &BTreeSet<&str>) -> Vec<Pair> {
+    ids.iter().map(|id| (old.instances.get(id), new.instances.get(id))).collect()
+}
+
+impl Compiler {
+    /// Edits the names of a big service of which some instances changed; `before` and `after` are its counts.
+    pub(super) fn edit_big(
+        &self,
+        editor: &mut Editor<'_>,
+        (old, new): (&Service, &Service),
+        pairs: &[Pair],
+        (before, after): (&Counts, &Counts),
+        revision: Revision,
+    ) {
+        let gone = Roster::new(old, pairs.iter().filter_map(|(was, _)| was.as_ref()));
+        let come = Roster::new(new, pairs.iter().filter_map(|(_, is)| is.as_ref()));
+        let (old_protos, new_protos) = (protos(pairs, before), protos(pairs, after));
+        for owners in self.owners() {
+            replace_own(editor, owners, &gone, &come, revision);
+            let (gone, come) = (Some((&gone, &*old_protos)), Some((&come, &*new_protos)));
+            replace_members(editor, owners, gone, come, None, revision);
+            for (name, altered) in owners.altered(old, new, pairs) {
+                if owners.publishes_at(name.as_wire()) {
+                    let name = name.as_wire();
+                    let beside = |sets: &[Arc<LargeSet>]| owners.beside(new, &altered, name, sets, after);
+                    editor.alter(owners.zone, name, &altered.edits, owners.limit(new), beside, revision);
+                }
+            }
+        }
+    }
+}
+
+/// The protocols of changed instances with which some instance of the service serves.
+fn protos<'p>(pairs: &'p [Pair], counts: &Counts) -> Vec<&'p str> {
+    let all = pairs.iter().flat_map(|(was, is)| was.iter().chain(is)).map(|instance| &instance.proto);
+    let serves = |proto: &&Arc<str>| {
+        let group = Group { proto: Some(Arc::clone(proto)), ..Group::default() };
+        counts.get(&group).serving > 0
+    };
+    all.collect::<BTreeSet<_>>().into_iter().filter(serves).map(|proto| &**proto).collect()
+}
+
+impl<'c> Owners<'c> {
+    /// The large sets of a shared name, from all its instances.
+    pub(super) fn large_sets(
+        &self,
+        service: &Service,
+        publishes: Publishes,
+        name: &[u8],
+        instances: &[&Instance],
+    ) -> Vec<Arc<LargeSet>> {
+        let all = instances.iter().flat_map(|instance| self.contribution(service, publishes, instance, name));
+        let mut sets = Vec::new();
+        large::apply(&mut sets, &all.collect::<Vec<_>>(), self.limit(service));
+        sets
+    }
+
+    /// Every shared name that the change of these instances concerns, and the edits of its sets.
+    fn altered(&self, old: &Service, new: &Service, pairs: &[Pair]) -> BTreeMap<Name, Altered<'c>> {
+        let mut all = BTreeMap::new();
+        for pattern in self.shared_patterns() {
+            let selects = Selects::of(pattern);
+            for group in remembered_changes(old, new).filter_map(|(proto, site)| selects.known(proto, site)) {
+                self.touch(&mut all, new, pattern, group);
+            }
+            for (was, is) in pairs {
+                let mut gone = self.contributions(&mut all, new, pattern, was.as_ref());
+                let mut come = self.contributions(&mut all, new, pattern, is.as_ref());
+                let same: Vec<Name> = gone.keys().filter(|name| gone.get(*name) == come.get(*name)).cloned().collect();
+                same.iter().for_each(|name| drop((gone.remove(name), come.remove(name))));
+                for (op, edits) in [(Op::Release, gone), (Op::Hold, come)] {
+                    for (name, edits) in edits {
+                        let edits = edits.into_iter().map(|(rtype, edit)| (rtype, edit.with(op)));
+                        all.entry(name).and_modify(|altered: &mut Altered<'_>| altered.edits.extend(edits));
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    /// Notes that a name has to be looked at; `None` when another pattern has the name.
+    fn touch(
+        &self,
+        all: &mut BTreeMap<Name, Altered<'c>>,
+        service: &Service,
+        pattern: &'c Pattern,
+        group: Group,
+    ) -> Option<Name> {
+        let values = Values {
+            service: &service.name,
+            proto: group.proto.as_deref(),
+            site: group.site.as_deref(),
+            instance: None,
+            tag: group.tag.as_deref(),
+            domain: self.apex(),
+        };
+        let name = pattern.name(&values)?.ok()?;
+        let altered = all.entry(name.clone()).or_insert(Altered { pattern, group, edits: Vec::new() });
+        std::ptr::eq(altered.pattern, pattern).then_some(name)
+    }
+
+    /// What an instance contributes to each shared name of a pattern.
+    fn contributions(
+        &self,
+        all: &mut BTreeMap<Name, Altered<'c>>,
+        service: &Service,
+        pattern: &'c Pattern,
+        instance: Option<&Instance>,
+    ) -> BTreeMap<Name, Contribution> {
+        let mut contributions = BTreeMap::new();
+        let Some(instance) = instance else { return contributions };
+        for group in Selects::of(pattern).groups(instance) {
+            if let Some(name) = self.touch(all, service, pattern, group).filter(|_| instance.is_serving()) {
+                let contribution = self.contribution(service, pattern.publishes, instance, name.as_wire());
+                contributions.insert(name, contribution);
+            }
+        }
+        contributions
+    }
+
+    /// What an instance contributes to a shared name.
+    fn contribution(&self, service: &Service, publishes: Publishes, instance: &Instance, name: &[u8]) -> Contribution {
+        let (ttl, key) = (self.ttl(service), key(service, instance));
+        let edit = |rtype, rdata: &[u8], additional| {
+            let mut set = RrSetBuf::new(rtype);
+            set.push(ttl, rdata);
+            (rtype, Edit::new(Op::Hold, key, set.answer, additional))
+        };
+        if publishes == Publishes::Addresses {
+            let Endpoint::Addresses(addresses) = &instance.endpoint else { return Vec::new() };
+            return addresses
+                .iter()
+                .map(|address| with_octets(*address, |rtype, rdata| edit(rtype, rdata, Vec::new())))
+                .collect();
+        }
+        let mut contribution = Vec::with_capacity(2);
+        let mut room = NameBuf::default();
+        let target = match &instance.endpoint {
+            Endpoint::Host(host) => Some((host.as_wire(), &[][..])),
+            Endpoint::Addresses(addresses) => {
+                self.write_host(service, instance, &mut room).then_some((room.as_wire(), &**addresses))
+            }
+        };
+        if let Some((target, addresses)) = target {
+            let numbers = [instance.priority, instance.weight, instance.port].map(u16::to_be_bytes).concat();
+            let record = |address: &IpAddr| {
+                with_octets(*address, |rtype, rdata| edit(rtype, rdata, Vec::new()).1.without_owner())
+            };
+            let additional = addresses.iter().flat_map(record).collect();
+            contribution.push(edit(Rtype::SRV, &[&numbers, target].concat(), additional));
+        }
+        let values = self.values(service, instance);
+        let pattern = self.patterns(Publishes::Instance).next();
+        if let Some(Some(Ok(()))) = pattern.map(|pattern| pattern.write(&values, &mut room)) {
+            contribution.push(edit(Rtype::PTR, &compress(name, room.as_wire()), Vec::new()));
+        }
+        contribution
+    }
+
+    /// What stands at a shared name besides its large sets.
+    fn beside(
+        &self,
+        service: &Service,
+        altered: &Altered<'_>,
+        name: &[u8],
+        sets: &[Arc<LargeSet>],
+        counts: &Counts,
+    ) -> Published {
+        let Altered { pattern, group, .. } = altered;
+        let count = counts.get(group);
+        let listed = match group.tag {
+            Some(_) => count.serving > 0,
+            None => count.all > 0 || is_remembered(service, Selects::of(pattern), group),
+        };
+        if !listed {
+            return Published::default();
+        }
+        let facts = self.facts(service, pattern.publishes, sets, name);
+        let note = if count.serving == 0 { nobody(service, group.site.as_deref()) } else { String::new() };
+        Published { sets: facts.into_iter().collect(), known: true, note }
+    }
+}
+
+/// What clients choose instances by: the same for every record of an instance, another in every service.
+fn key(service: &Service, instance: &Instance) -> u32 {
+    stable_hash(&[service.name.as_bytes(), b"/", instance.id.as_bytes()].concat()) as u32
+}
+
+fn with_octets<T>(address: IpAddr, then: impl FnOnce(Rtype, &[u8]) -> T) -> T {
+    match address {
+        IpAddr::V4(v4) => then(Rtype::A, &v4.octets()),
+        IpAddr::V6(v6) => then(Rtype::AAAA, &v6.octets()),
+    }
+}
+
+/// Protocols and sites that are remembered before or after, but not both.
+fn remembered_changes<'s>(old: &'s Service, new: &'s Service) -> impl Iterator<Item = (&'s str, Option<&'s str>)> {
+    let only = |one: &'s Service, two: &'s Service| {
+        let keys = one.row.remembered.keys();
+        keys.filter(|key| !two.row.remembered.contains_key(*key)).map(|key| split_remembered(key))
+    };
+    only(old, new).chain(only(new, old))
+}
+
+/// Whether a name is known for another reason than its instances.
+fn is_remembered(service: &Service, selects: Selects, group: &Group) -> bool {
+    let declared = service.row.declaration.as_ref().map(|declared| (declared.proto.as_deref().unwrap_or("tcp"), None));
+    let remembered = service.row.remembered.keys().map(|key| split_remembered(key));
+    declared.into_iter().chain(remembered).any(|(proto, site)| selects.known(proto, site).as_ref() == Some(group))
+}

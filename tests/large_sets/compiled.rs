@@ -1,0 +1,168 @@
+//! What is compiled incrementally is what compiling everything gives, large sets included, on both sides of the threshold.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use zonebeat::model::{Declaration, Endpoint, Name, Revision, Service, State};
+use zonebeat::registry::{Snapshot, Touched};
+use zonebeat::view::View;
+use zonebeat::view::large::BIG;
+
+use crate::{ZONE, compiler, name, numbered, put, remove, service, snapshot};
+
+/// Everything in a view, comparable; large sets with how they lie in memory.
+fn dump(view: &View) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (_, entry) in view.table.entries() {
+        let owner = Name::from_wire(entry.name()).expect("stored names are names");
+        lines.push(format!("{owner} zone {} children {} note {:?}", entry.zone(), entry.children(), entry.note()));
+        for set in entry.sets() {
+            lines.push(format!("{owner} {} {} {} {:?}", set.rtype, set.count, set.additional_count, set.body));
+        }
+    }
+    lines.sort();
+    lines
+}
+
+#[derive(Debug, Clone)]
+struct Step {
+    number: u32,
+    action: u8,
+    site: usize,
+    tag: usize,
+    priority: u16,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    (0u32..330, 0u8..20, 0usize..3, 0usize..3, 0u16..3).prop_map(|(number, action, site, tag, priority)| Step {
+        number,
+        action,
+        site,
+        tag,
+        priority,
+    })
+}
+
+/// Applies a step to the service; says which instance was touched.
+fn apply(service: &mut Service, step: &Step) -> Option<Box<str>> {
+    let mut instance = numbered(step.number);
+    instance.site = ["lon", "sto"].get(step.site).map(|site| Arc::from(*site));
+    instance.tags = ["blue", "canary"].get(step.tag).map(|tag| Box::from(*tag)).into_iter().collect();
+    instance.priority = step.priority;
+    let id = instance.id.clone();
+    match step.action {
+        0..5 => drop(remove(service, &id)),
+        5..8 => {
+            if let Some(mut lapsed) = remove(service, &id) {
+                lapsed.state = State::Lapsed;
+                put(service, lapsed);
+            }
+        }
+        8 => {
+            service.row.declaration = Some(Arc::new(Declaration {
+                answer_limit: (step.site == 0).then_some(7),
+                tiers: if step.tag == 0 { vec![vec!["lon".into()]] } else { vec![] },
+                owner: (step.priority == 0).then(|| "squad".into()),
+                ..Declaration::default()
+            }));
+            return None;
+        }
+        9 => {
+            instance.endpoint =
+                Endpoint::Host(name(if step.tag == 0 { "www.example.net" } else { "host.sd.example.org" }));
+            put(service, instance);
+        }
+        10 => {
+            service.row.remembered.insert(if step.site == 0 { "tcp/lon" } else { "udp" }.into(), service_time());
+            return None;
+        }
+        11 => {
+            service.row.remembered.clear();
+            instance.proto = "udp".into();
+            put(service, instance);
+        }
+        _ => put(service, instance),
+    }
+    Some(id)
+}
+
+fn service_time() -> zonebeat::model::Timestamp {
+    zonebeat::model::Timestamp(1)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn incremental_compilation_equals_full_around_the_threshold(
+        start in 225u32..300,
+        batches in prop::collection::vec(prop::collection::vec(step(), 1..24), 1..9),
+        presets in prop_oneof![Just(&["plain"][..]), Just(&["plain", "consul"][..])],
+    ) {
+        let compiler = compiler(presets).with_answer_limits(&[(name(ZONE), 100)]);
+        let mut state = snapshot(1, [service("big", (0..start).map(numbered)), service("few", (0..9).map(numbered))]);
+        let mut view = compiler.full(&state, &[]);
+        for batch in batches {
+            let before = state.clone();
+            let mut touched = Vec::new();
+            for (at, step) in batch.iter().enumerate() {
+                state.revision = state.revision.next();
+                let label: Arc<str> = if at % 5 == 4 { "few".into() } else { "big".into() };
+                let mut changed = Service::clone(state.service(&label).expect("it is there"));
+                let instance = apply(&mut changed, step);
+                state.services.insert_mut(label.clone(), Arc::new(changed));
+                touched.push(Touched { service: label, instance, revision: state.revision });
+            }
+            let (next, _) = compiler.update(&view, &before, &state, &touched);
+            prop_assert_eq!(dump(&next), dump(&compiler.full(&state, &[])));
+            view = next;
+        }
+    }
+}
+
+#[test]
+fn crossing_the_threshold_either_way_keeps_every_record() {
+    let compiler = compiler(&["plain"]);
+    let mut state = snapshot(1, [service("big", (0..BIG as u32 - 3).map(numbered))]);
+    let mut view = compiler.full(&state, &[]);
+    let up = BIG as u32 - 3..BIG as u32 + 4;
+    for (number, comes) in up.clone().map(|number| (number, true)).chain(up.rev().map(|number| (number, false))) {
+        let mut after = Service::clone(state.service("big").expect("it is there"));
+        match comes {
+            true => put(&mut after, numbered(number)),
+            false => drop(remove(&mut after, &crate::id(number))),
+        }
+        let next = snapshot(state.revision.0 + 1, [after]);
+        let touched = Touched {
+            service: "big".into(),
+            instance: Some(crate::id(number).into()),
+            revision: Revision(next.revision.0),
+        };
+        (view, _) = compiler.update(&view, &state, &next, &[touched]);
+        assert_eq!(dump(&view), dump(&compiler.full(&next, &[])));
+        state = next;
+    }
+}
+
+/// Types of services stand in one set to which all services contribute.
+#[test]
+fn common_sets_of_very_many_services_grow_and_shrink_by_their_changes() {
+    let compiler = compiler(&["plain"]);
+    let label = |number: u32| format!("s{number}");
+    let mut state = snapshot(1, (0..250).map(|number| service(&label(number), [numbered(number)])));
+    let mut view = compiler.full(&state, &[]);
+    for number in (250..270).chain(245..262) {
+        let mut next: Snapshot = state.clone();
+        next.revision = state.revision.next();
+        let label: Arc<str> = label(number).into();
+        match state.service(&label) {
+            Some(_) => drop(next.services.remove_mut(&label)),
+            None => next.services.insert_mut(label.clone(), Arc::new(service(&label, [numbered(number)]))),
+        }
+        let touched = Touched { service: label, instance: Some(crate::id(number).into()), revision: next.revision };
+        let (after, moved) = compiler.update(&view, &state, &next, &[touched]);
+        assert_eq!(dump(&after), dump(&compiler.full(&next, &[])), "{number}");
+        assert_eq!(moved.len(), 2, "the zone and its reverse zone");
+        (view, state) = (after, next);
+    }
+}
