@@ -70,6 +70,8 @@ def show(stacks, top):
         if part.startswith("ours"):
             functions[re.sub(r"\+0x[0-9a-f]+|::h[0-9a-f]{16}| \(.*", "", stack[0])] += 1
     total = sum(parts.values())
+    for part in [part for part, count in parts.items() if part.startswith("ours: ") and count < total / 100]:
+        parts["ours: else"] += parts.pop(part) if part != "ours: else" else 0
     print(f"\n| part | % of {total:,} samples |\n| --- | --- |")
     for part, count in sorted(parts.items(), key=lambda row: (row[0].split(":")[0], -row[1])):
         print(f"| {part} | {count / total * 100:.1f} |")

@@ -4,7 +4,7 @@
 //! clock, ticks in between; nobody lapses. One line per number of sessions: `leases N beat_ns tick_us octets`. With
 //! `--threads` the same beats by two threads at once, next to the beats of one, show what the one lock costs. Times are medians.
 
-#![allow(missing_docs, clippy::print_stdout)] // a program that prints a table
+#![allow(missing_docs, clippy::print_stdout, clippy::disallowed_methods)] // a program that prints a table and takes its time
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -5,6 +5,7 @@ import os
 import re
 import statistics
 import subprocess
+import sys
 
 import servers
 
@@ -95,6 +96,7 @@ def machine():
         "changed": bool(git("status", "--porcelain", "--untracked-files=no", "src", "Cargo.lock").stdout.strip()),
         "processor": model.group(1) if model else os.uname().machine,
         "cores": os.cpu_count(),
-        "kernel": os.uname().release,
+        "kernel": ".".join(os.uname().release.split(".")[:2]),
         "load": os.getloadavg()[0],
+        "command": " ".join(["benches/" + os.path.basename(sys.argv[0]), *sys.argv[1:]]),
     }

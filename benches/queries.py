@@ -2,7 +2,7 @@
 """Zonebeat against its peers: processor time per query, queries per second, latency, memory and start, on the same zone
 and the same queries.
 
-usage: queries.py [--peers nsd,knot,bind,pdns] [--mixes abcdno] [--rounds 3] [--seconds 3] [--json FILE]
+usage: queries.py [--peers nsd,knot,bind,pdns] [--mixes abcdno] [--rounds 3] [--seconds 2] [--json FILE]
        queries.py --tcp        over kept TCP connections
        queries.py --workers 2  two workers each, on both cores, beside the load; and zonebeat with one
        queries.py --big        a million instances in 100,000 services
@@ -225,7 +225,7 @@ def mixes(text):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--services", type=int)
     parser.add_argument("--instances", type=int, default=10, help="of each service")
     parser.add_argument("--peers", type=some, default=list(peers.PEERS))

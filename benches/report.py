@@ -5,6 +5,7 @@ usage: report.py [--results target/bench] [--document docs/performance.md]
 
 The document has a pair of comments around each part that is measured: `<!-- NAME -->` and `<!-- end -->`. What stands
 between them is replaced by the tables of NAME.json or by the text of NAME.txt; a part without results stays as it is.
+`<!-- machine -->` gets the machine, and note.txt if there is one: what was special about this run.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import json
 import os
 import re
 
+import load
 import queries
 import scale
 import servers
@@ -22,10 +24,17 @@ PART = re.compile(r"(<!-- ([a-z]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 def provenance(machine):
     """One line that says where the numbers come from."""
     changed = " with changes" if machine["changed"] else ""
-    return (
-        f"Commit {machine['commit']}{changed}, {machine['processor']}, {machine['cores']} cores, Linux {machine['kernel']},"
-        f" load average at the start {machine['load']:.1f}.\n"
-    )
+    command = re.sub(r" --json \S+", "", machine["command"])
+    return f"`{command}`, commit {machine['commit']}{changed}, load average before {machine['load']:.1f}.\n"
+
+
+def describe(machine, note):
+    """The machine, and what else is to be known about the whole run: note.txt."""
+    text = f"{machine['processor']}, {machine['cores']} cores, Linux {machine['kernel']}, loopback.\n"
+    if os.path.exists(note):
+        with open(note, encoding="utf-8") as file:
+            text += "\n" + file.read().strip() + "\n"
+    return text
 
 
 def show_million(result):
@@ -70,6 +79,8 @@ def main():
     def replace(match):
         begin, name, end = match.groups()
         path = os.path.join(options.results, name)
+        if name == "machine":
+            return f"{begin}{describe(load.machine(), os.path.join(options.results, 'note.txt'))}{end}"
         if os.path.exists(f"{path}.json"):
             with open(f"{path}.json", encoding="ascii") as file:
                 result = json.load(file)

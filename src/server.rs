@@ -4,8 +4,7 @@
 //! at once (the others with SERVFAIL until the store has been read), then the registry and HTTP start. A store that
 //! does not open is tried again for ever, except one that another process has: then the server ends, since two on one
 //! store are a mistake that nobody would see in answers of SERVFAIL. Stop (SIGTERM, SIGINT): HTTP finishes what is in
-//! flight, the registry commits what is queued, and DNS, which answered all the while, drains last. Queries come first:
-//! all other threads are nice to those of plain UDP. SIGHUP loads the
+//! flight, the registry commits what is queued, and DNS, which answered all the while, drains last. SIGHUP loads the
 //! zone files, the certificate and the secrets of cookies again.
 
 mod cookies;
@@ -52,10 +51,6 @@ use zones::SharedZones;
 /// How long the first look at the store may take before the server says that it is ready all the same.
 const FIRST_LOAD: Duration = Duration::from_secs(60);
 
-/// How much nicer everything is than the threads that answer plain UDP: about a third of their share of a core that all
-/// of them want.
-const BEHIND_QUERIES: i32 = 5;
-
 /// What `zonebeat serve` was given.
 #[derive(Debug, Clone, Default)]
 pub struct ServeOptions {
@@ -98,10 +93,8 @@ pub fn run(options: ServeOptions) -> Result<(), ServeError> {
     let config = read_config(options)?;
     log::start(config.log.level.as_str(), config.log.format);
     config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
-    let level = wire::niceness() + BEHIND_QUERIES;
-    let nice = move || wire::be_nice(level);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().on_thread_start(nice).build()?;
-    runtime.block_on(serve(config, nice))
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(config))
 }
 
 fn read_config(options: ServeOptions) -> Result<Config, ServeError> {
@@ -112,7 +105,7 @@ fn read_config(options: ServeOptions) -> Result<Config, ServeError> {
 }
 
 /// Builds the parts upstream first, runs them, and stops them downstream last.
-async fn serve(config: Config, be_nice: impl Fn()) -> Result<(), ServeError> {
+async fn serve(config: Config) -> Result<(), ServeError> {
     let plan = Arc::new(Plan::read(&config)?);
     let certificates = plan::certificates(&config)?;
     let options = plan::wire_options(&config, certificates.clone());
@@ -124,7 +117,6 @@ async fn serve(config: Config, be_nice: impl Fn()) -> Result<(), ServeError> {
     let parts = Parts::new(&config, &plan);
     let dns_stop = CancellationToken::new();
     let dns = wire.serve(parts.freshness.published().clone(), Arc::clone(&parts.counters), dns_stop.clone())?;
-    be_nice(); // the threads of UDP have started, those of the registry inherit it
     let (registry, writer) = parts.start_registry(&config, &plan, &http.addresses);
 
     let (edges, edges_stop) = (TaskTracker::new(), CancellationToken::new());

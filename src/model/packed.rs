@@ -176,7 +176,7 @@ impl Packed {
             Shape::Leaf(leaf) => (Some(leaf), None),
             Shape::Tree(tree) => {
                 let first = tree.below(key).0;
-                (None, Some(tree.leaves.range::<[u8], _>((Bound::Included(&**first), Bound::Unbounded))))
+                (None, Some(tree.leaves.range::<[u8], _>((Bound::Included(first), Bound::Unbounded))))
             }
         };
         one.into_iter().chain(many.into_iter().flatten().map(|(_, leaf)| leaf))
@@ -185,13 +185,14 @@ impl Packed {
 
 impl Tree {
     /// The last leaf that may hold keys up to this one, with what it stands under.
-    fn below(&self, key: &[u8]) -> (&Box<[u8]>, &Leaf) {
+    fn below(&self, key: &[u8]) -> (&[u8], &Leaf) {
         let mut below = self.leaves.range::<[u8], _>((Bound::Unbounded, Bound::Included(key)));
-        below.next_back().expect("the first leaf stands under the empty key")
+        let (separator, leaf) = below.next_back().expect("the first leaf stands under the empty key");
+        (separator, leaf)
     }
 
     fn separator(&self, key: &[u8]) -> Box<[u8]> {
-        self.below(key).0.clone()
+        self.below(key).0.into()
     }
 
     /// Stores a leaf, in two if it is too large.

@@ -167,7 +167,7 @@ impl<'a> InstanceRef<'a> {
     }
 
     /// A copy that stands for itself.
-    pub fn to_instance(&self) -> Instance {
+    pub fn to_instance(self) -> Instance {
         Instance {
             id: self.id.into(),
             proto: self.proto.into(),

@@ -22,10 +22,13 @@ pub(crate) struct Facts<'c> {
     pub(crate) note: &'c str,
 }
 
+/// The large bodies of a shard; a place is free when its entry is gone.
+pub(super) type Large = Vec<Option<Outside>>;
+
 /// Where entries are written: their octets, and the bodies that are too large to stand among them.
 pub(super) struct Packer<'p> {
     pub(super) out: &'p mut Vec<u8>,
-    pub(super) large: &'p mut Vec<Option<Outside>>,
+    pub(super) large: &'p mut Large,
 }
 
 impl Packer<'_> {

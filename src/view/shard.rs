@@ -21,7 +21,7 @@ pub(crate) use super::entry::{APEX, CUT, KNOWN, OCCLUDED, STATIC, WILDCARD};
 pub(crate) use super::pack::Facts;
 
 use super::large::Outside;
-use super::pack::Packer;
+use super::pack::{Large, Packer};
 use super::rrset::RrSet;
 use super::size::{Size, overhead};
 
@@ -34,7 +34,7 @@ const WIDE: usize = 6;
 #[derive(Debug, Clone)]
 pub(crate) struct Shard {
     octets: Arc<[u8]>,
-    large: Option<Arc<Vec<Option<Outside>>>>,
+    large: Option<Arc<Large>>,
     /// How many slots there are.
     slots: u32,
     wide: bool,
@@ -163,7 +163,7 @@ pub(crate) struct ShardBuilder {
     /// One octet, and the entries.
     octets: Vec<u8>,
     entries: Vec<(u16, u32)>,
-    large: Vec<Option<Outside>>,
+    large: Large,
     /// Slots being laid out.
     slots: Vec<(u16, u32)>,
 }

@@ -38,4 +38,3 @@ pub use rules::Rules;
 pub use server::{BindError, Bound, Serving, WireOptions, bind};
 #[cfg(feature = "fuzzing")]
 pub use tcp::messages;
-pub use udp::{be_nice, niceness};

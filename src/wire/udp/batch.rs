@@ -488,18 +488,6 @@ pub(crate) fn force_buffers(socket: &impl AsFd, receive: usize, send: usize) -> 
     set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, octets(send))
 }
 
-/// The nice level of the calling thread.
-pub fn niceness() -> i32 {
-    // SAFETY: no memory is involved. On Linux 0 means the calling thread.
-    unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }
-}
-
-/// Sets the nice level of the calling thread, and of those that it starts from now on.
-pub fn be_nice(level: i32) {
-    // SAFETY: no memory is involved. More niceness is never refused, and beyond the end of the scale it is the end.
-    let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, level) };
-}
-
 /// How full the receive queue of a socket is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Queue {

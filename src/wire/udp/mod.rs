@@ -31,6 +31,5 @@ pub(super) mod worker;
 
 pub(super) use answer::Answerer;
 pub(super) use batch::queue;
-pub use batch::{be_nice, niceness};
 pub(super) use own::OwnAddresses;
 pub(super) use socket::{bind, probe};
