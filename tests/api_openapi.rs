@@ -150,7 +150,7 @@ fn service_info() -> ServiceInfo {
         held: 0,
         out: 0,
         sites: texts(&["lon"]),
-        declaration: Some(declaration().into()),
+        declaration: Some(declaration()),
         owned_by: Some("squad-search".into()),
         revision: Revision(9),
         last_change: Some(LastChange { time: Timestamp(0), text: "a1 registered".into() }),
