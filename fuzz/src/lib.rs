@@ -46,7 +46,7 @@ pub static VIEW_NSEC3: LazyLock<View> = LazyLock::new(|| view(include_str!("../f
 fn view(signed: &str) -> View {
     let mut snapshot = Snapshot { revision: Revision(7), ..Snapshot::default() };
     for (label, count) in [("search", 3), ("big", 90), ("none", 0)] {
-        let instances = (0..count).map(instance).map(Arc::new).collect();
+        let instances = (0..count).map(instance).collect();
         let service = Service { name: label.into(), row: ServiceRow::default(), instances };
         snapshot.services.insert_mut(label.into(), Arc::new(service));
     }
@@ -65,7 +65,7 @@ fn source(apex: &str, text: &str, registrations: bool) -> ZoneSource {
 /// Compiles the zone with registrations with one service of one instance.
 pub fn compile(row: ServiceRow, instance: Instance) -> View {
     let mut snapshot = Snapshot { revision: Revision(7), ..Snapshot::default() };
-    let service = Service { name: "search".into(), row, instances: vec![Arc::new(instance)] };
+    let service = Service { name: "search".into(), row, instances: [instance].into_iter().collect() };
     snapshot.services.insert_mut("search".into(), Arc::new(service));
     let sources = vec![source("sd.example.org", PLAIN, true)];
     let server = ServerFacts { identity: None, version: None, udp_size: 1232 };

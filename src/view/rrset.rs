@@ -31,7 +31,7 @@ pub const QNAME_AT: usize = 12;
 /// Octets of QTYPE and QCLASS.
 pub const QUESTION_TAIL: usize = 4;
 /// Octets of SRV data before the target.
-const SRV_TARGET: usize = 6;
+pub(crate) const SRV_TARGET: usize = 6;
 /// The largest offset a compression pointer can name.
 pub const MAX_POINTER: usize = 0x3FFF;
 
@@ -335,21 +335,6 @@ pub struct RrSetBuf {
     pub(crate) flags: u16,
 }
 
-/// One SRV record and what is known of its target.
-#[derive(Debug, Clone)]
-pub struct Srv<'a> {
-    /// RFC 2782 priority.
-    pub priority: u16,
-    /// RFC 2782 weight.
-    pub weight: u16,
-    /// Port.
-    pub port: u16,
-    /// Target.
-    pub target: Name,
-    /// The target's addresses; `None` when the target is a host that is not ours to know here.
-    pub addresses: Option<&'a [IpAddr]>,
-}
-
 impl From<RrSet<'_>> for RrSetBuf {
     fn from(set: RrSet<'_>) -> Self {
         let mut built = Self { flags: set.flags, ..Self::new(set.rtype) };
@@ -487,19 +472,6 @@ impl RrSetBuf {
         set
     }
 
-    /// An SRV set with the addresses of its targets.
-    pub fn srv(owner: &Name, ttl: u32, records: &[Srv<'_>]) -> Self {
-        let mut set = Self::new(Rtype::SRV);
-        for Srv { priority, weight, port, target, .. } in records {
-            set.push_srv(ttl, [*priority, *weight, *port], target.as_wire());
-        }
-        if records.iter().any(|record| record.addresses.is_none()) {
-            return set.following();
-        }
-        set.push_glue(owner.as_wire(), ttl, records.iter().map(|record| record.addresses.unwrap_or_default()));
-        set
-    }
-
     /// Marks the set so that the addresses of its targets are looked up when it is sent.
     pub fn following(mut self) -> Self {
         self.flags |= FOLLOW;
@@ -634,8 +606,11 @@ mod tests {
     fn a_set_of_one_record_reads_the_same_without_its_head() {
         let (owner, target) = (name("a1._search._tcp.sd.example"), name("a1.search.sd.example"));
         let addresses: Vec<IpAddr> = ["192.0.2.1", "2001:db8::1"].map(|text| text.parse().expect("address")).into();
-        let srv = Srv { priority: 1, weight: 2, port: 80, target, addresses: Some(&addresses) };
-        let set = RrSetBuf::srv(&owner, 30, std::slice::from_ref(&srv));
+        let mut set = RrSetBuf::new(Rtype::SRV);
+        set.push_srv(30, [1, 2, 80], target.as_wire());
+        let mut two = set.clone();
+        two.push_srv(30, [1, 2, 80], target.as_wire());
+        set.push_glue(owner.as_wire(), 30, std::iter::once(&addresses[..]));
         let packed = [&[IPV4, 192, 0, 2, 1, IPV6][..], &set.additional[set.additional.len() - 16..]].concat();
         let whole = set.as_set(owner.as_wire());
         let RecordRef { ttl, rdata } = whole.only().expect("it has one record");
@@ -645,8 +620,7 @@ mod tests {
         assert_eq!(read.answer_len(), set.answer.len());
         assert!(RrSetBuf::from(read.without_additional()).additional.is_empty());
         let record = read.records().next().expect("it has one record");
-        assert_eq!((record.ttl, read.target(record.rdata)), (30, Some(srv.target.as_wire())));
-        let two = RrSetBuf::srv(&owner, 30, &[srv.clone(), srv]);
+        assert_eq!((record.ttl, read.target(record.rdata)), (30, Some(target.as_wire())));
         assert!(two.as_set(owner.as_wire()).only().is_none());
     }
 

@@ -54,11 +54,12 @@ pub(super) fn overhead(octets: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
+    use std::ops::Range;
 
-    use crate::model::Name;
-    use crate::view::rrset::{RrSetBuf, Srv};
+    use crate::model::{Name, Rtype};
+    use crate::view::rrset::RrSetBuf;
     use crate::view::shard::{Facts, Shard, ShardBuilder};
-    use crate::view::table::{Slot, Table};
+    use crate::view::table::{ALL_SHARDS, Slot, Table};
 
     const SERVICES: usize = 10_000;
     const PER_SERVICE: usize = 10;
@@ -78,28 +79,29 @@ mod tests {
         let addresses: Vec<IpAddr> = (0..PER_SERVICE).map(address).collect();
         let hosts: Vec<Name> = (0..PER_SERVICE).map(|id| name(format!("i{id}.{label}"))).collect();
         let instances: Vec<Name> = (0..PER_SERVICE).map(|id| name(format!("i{id}._{label}._tcp"))).collect();
-        let srv = |id: usize| {
-            let (target, addresses) = (hosts[id].clone(), Some(&addresses[id..=id]));
-            Srv { priority: 0, weight: 1, port: 20_000, target, addresses }
+        let srv = |owner: &Name, ids: Range<usize>| {
+            let mut set = RrSetBuf::new(Rtype::SRV);
+            ids.clone().for_each(|id| set.push_srv(30, [0, 1, 20_000], hosts[id].as_wire()));
+            set.push_glue(owner.as_wire(), 30, addresses[ids].chunks(1));
+            set
         };
-        let all: Vec<_> = (0..PER_SERVICE).map(srv).collect();
         let mut made = Vec::new();
         let mut make = |name: &Name, children, sets| made.push(Made { name: name.clone(), children, sets });
         for id in 0..PER_SERVICE {
             make(&hosts[id], 0, RrSetBuf::addresses(30, std::iter::once(&addresses[id])));
-            let set = RrSetBuf::srv(&instances[id], 30, &all[id..=id]);
+            let set = srv(&instances[id], id..id + 1);
             make(&instances[id], 0, vec![set, RrSetBuf::txt(30, std::iter::empty())]);
         }
         let owner = name(format!("_{label}._tcp"));
-        make(&owner, 10, vec![RrSetBuf::srv(&owner, 30, &all), RrSetBuf::ptr(&owner, 30, instances.iter())]);
+        make(&owner, 10, vec![srv(&owner, 0..PER_SERVICE), RrSetBuf::ptr(&owner, 30, instances.iter())]);
         make(&name(label.clone()), 10, RrSetBuf::addresses(30, addresses.iter()));
         made
     }
 
     fn table() -> Table {
         let empty = Table::empty(SEED);
-        let mut shards: Vec<Vec<(Slot, Made)>> = (0..Table::shards()).map(|_| Vec::new()).collect();
-        let mut names = 0;
+        let mut shards: Vec<Vec<(Slot, Made)>> = (0..ALL_SHARDS).map(|_| Vec::new()).collect();
+        let mut names = 0_isize;
         for made in (0..SERVICES).flat_map(service) {
             let slot = empty.slot(made.name.as_wire());
             shards[slot.shard as usize].push((slot, made));
@@ -113,7 +115,7 @@ mod tests {
             }
             builder.build()
         };
-        Table::from_shards(SEED, shards.into_iter().map(build), names)
+        empty.with_shards((0..).zip(shards.into_iter().map(build)), names)
     }
 
     /// Names as those of the measurements in docs/performance.md. A tenth of their number: shards themselves weigh more.

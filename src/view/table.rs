@@ -114,21 +114,6 @@ impl Table {
         Slot { shard: (hash >> (64 - (CHUNKS * SHARDS).ilog2())) as u16, tag: hash as u16 }
     }
 
-    /// How many shards there are: numbers of slots are below.
-    #[cfg_attr(not(test), allow(dead_code))] // until everything is compiled in bulk
-    pub(crate) const fn shards() -> usize {
-        CHUNKS * SHARDS
-    }
-
-    /// A whole table from all its shards, in order of their numbers, with so many names; [`Self::slot`] of an empty
-    /// table with the same seed says which shard has a name.
-    #[cfg_attr(not(test), allow(dead_code))] // until everything is compiled in bulk
-    pub(crate) fn from_shards(seed: u64, shards: impl Iterator<Item = Shard>, names: usize) -> Self {
-        let mut shards = shards.chain(std::iter::repeat_with(Shard::empty));
-        let chunks = (0..CHUNKS).map(|_| shards.by_ref().take(SHARDS).collect()).collect();
-        Self { chunks, hasher: FixedState::with_seed(seed), names }
-    }
-
     /// The seeded hash, for tables of names beside this one.
     pub(crate) fn hasher(&self) -> FixedState {
         self.hasher.clone()

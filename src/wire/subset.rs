@@ -13,12 +13,10 @@ use super::message::{Message, Section};
 use crate::answer::{Answer, Content, Ede, Query};
 use crate::view::RrSet;
 use crate::view::large::{ClientPrefix, LargeSet, MOST, Pick, RESERVED, Record, additional};
-use crate::view::rrset::{Body, MAX_POINTER, RECORD_HEAD};
+use crate::view::rrset::{Body, MAX_POINTER, RECORD_HEAD, SRV_TARGET};
 
 use super::respond::MAX_TCP;
 
-/// Octets of SRV data before the target.
-const SRV_TARGET: usize = 6;
 /// The most octets that the text of a [`Part`] has.
 const TEXT: usize = 80;
 
