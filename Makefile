@@ -91,6 +91,9 @@ bench: ## measure all that docs/performance.md shows and write it there: 30 minu
 	benches/registrations.py | tee target/bench/registrations.txt
 	benches/visible.py | tee target/bench/visible.txt
 	cargo bench --locked --bench heartbeats | tee target/bench/heartbeats.txt
+	cargo bench --locked --bench heartbeats -- fleet | tee target/bench/fleet.txt
+	cargo bench --locked --bench churn | tee target/bench/churn.txt
+	cargo bench --locked --bench large | tee target/bench/large.txt
 	benches/scale.py
 	cp docs/scale.json target/bench/scale.json
 	benches/cycles.py | tee target/bench/cycles.txt
