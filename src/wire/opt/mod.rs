@@ -86,7 +86,7 @@ impl<'a> Opt<'a> {
     where
         'a: 'b,
     {
-        let with: Opt<'b> = Opt { ede: self.ede.or(Some(ede)), ..self };
+        let with = Opt { ede: self.ede.or(Some(ede)), ..self }.measured();
         if with.length() > room { self } else { with }
     }
 
