@@ -9,7 +9,7 @@
 //! then at most [`MOST`] records. Leaves that are not touched stay the same allocations, so two versions of a map share
 //! what they have in common.
 //!
-//! **Limits.** A leaf with more than one record has at most [`LARGEST`] octets after a change. A leaf that has become
+//! **Limits.** A leaf with more than one record has at most `LARGEST` octets after a change. A leaf that has become
 //! small joins a neighbour, so that a map that shrinks gives its memory back.
 
 use std::ops::Bound;

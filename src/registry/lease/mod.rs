@@ -19,7 +19,7 @@
 //! the lateness: nobody lapses because *we* did not listen.
 //!
 //! **Who changes it.** Edges beat, the writer does everything else; both hold the one mutex for a moment. A lease that
-//! ran out is reported to the writer once. Until the lapse is [sealed](Leases::seal), right before its commit, a beat
+//! ran out is reported to the writer once. Until the lapse is sealed, right before its commit, a beat
 //! renews it as if nothing had been; afterwards a beat is answered with [`Beaten::Lapsed`].
 
 mod entry;

@@ -98,3 +98,15 @@ fn the_longest_error_keeps_to_its_limit() {
     assert_eq!(len, 12 + question.len() + HEAD + 28, "the cookie is there, the text is not");
     assert!(out[..len].ends_with(&[7; 24]));
 }
+
+#[test]
+fn an_extended_error_that_comes_last_is_counted() {
+    let edns = Edns { cookie: Some(COOKIE), ..Edns::default() };
+    let opt = Opt::new(edns, 1232, Rcode(0), None).measured();
+    let ede = Ede { code: Ede::OTHER, text: "1,444 of 10,000" };
+    let more = OPTION_HEAD + 2 + ede.text.len();
+    let with = opt.with_error(ede, opt.length() + more);
+    assert_eq!(written(&with, 100, 65_535), (vec![code::EDE], 100 + HEAD + more));
+    let without = opt.with_error(ede, opt.length() + more - 1);
+    assert_eq!(written(&without, 100, 65_535), (vec![], 100 + HEAD));
+}
