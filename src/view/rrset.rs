@@ -439,6 +439,7 @@ impl RrSetBuf {
         let start = QNAME_AT + owner.len() + QUESTION_TAIL;
         let answer = std::mem::take(&mut self.answer);
         let reachable = start + answer.len() <= MAX_POINTER;
+        self.additional.reserve(self.count as usize * (RECORD_HEAD + 4));
         let mut at = 0;
         for addresses in addresses {
             let end = at + RECORD_HEAD + u16_at(&answer, at + 10) as usize;

@@ -72,6 +72,11 @@ impl Shard {
         black_box(self.slots);
     }
 
+    /// Reads how many tables share it, which whoever copies it counts up.
+    pub(crate) fn touch_counter(&self) {
+        black_box(Arc::strong_count(&self.octets));
+    }
+
     /// Reads the slot that a lookup of the tag tries first.
     pub(crate) fn touch_slot(&self, tag: u16) {
         black_box(self.slots().get(self.first_slot(tag)));

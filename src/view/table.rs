@@ -128,6 +128,10 @@ impl Table {
         let mut chunks: Vec<Arc<[Shard]>> = self.chunks.to_vec();
         for (number, shard) in shards {
             let chunk = &mut chunks[number as usize / SHARDS];
+            if Arc::strong_count(chunk) > 1 {
+                // Counting up waits for each counter in turn; looking at them first waits for all at the same time.
+                chunk.iter().for_each(Shard::touch_counter);
+            }
             Arc::make_mut(chunk)[number as usize % SHARDS] = shard;
         }
         Self {

@@ -6,9 +6,14 @@ use crate::model::naming::{Pattern, Placeholder};
 use crate::model::service::split_remembered;
 use crate::model::{Instance, Service};
 
-/// Every instance of a service, by id, as the registry gives it.
+/// Every instance of a service, by id, with everything that is published of it.
 pub(super) fn read(service: &Service) -> Vec<Instance> {
-    service.instances.iter().collect()
+    let mut all: Vec<Instance> = Vec::with_capacity(service.instances.len());
+    for found in service.instances.refs() {
+        let published = found.to_published(all.last());
+        all.push(published);
+    }
+    all
 }
 
 /// What selects the instances of a name: protocol, site and tag, as far as its pattern uses them.

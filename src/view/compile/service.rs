@@ -32,19 +32,40 @@ impl Compiler {
         ids: Option<&BTreeSet<&str>>,
         revision: Revision,
     ) {
-        let (old_read, new_read) = (old.map(read).unwrap_or_default(), new.map(read).unwrap_or_default());
+        let new_read = new.map(read).unwrap_or_default();
+        let old_read = old.map(|old| concerned(old, new, ids)).unwrap_or_default();
         let mut gone =
             old.map(|service| Roster::new(service, old_read.iter().map(|instance| -> &Instance { instance })));
         let mut come =
             new.map(|service| Roster::new(service, new_read.iter().map(|instance| -> &Instance { instance })));
         for owners in self.owners() {
             replace_names(editor, owners, gone.as_mut(), come.as_mut(), ids, revision);
-            let (old_protos, new_protos) = (protos(gone.as_ref()), protos(come.as_ref()));
+            let new_protos = come.as_ref().map(Roster::protos).unwrap_or_default();
+            let mut old_protos = gone.as_ref().map(Roster::protos).unwrap_or_default();
+            old_protos.extend(old.into_iter().flat_map(|old| served(old, &new_protos)));
+            old_protos.sort_unstable();
+            old_protos.dedup();
             let gone = gone.as_ref().map(|roster| (roster, &*old_protos));
             let come = come.as_ref().map(|roster| (roster, &*new_protos));
             replace_members(editor, owners, gone, come, ids, revision);
         }
     }
+}
+
+/// The instances of the service as it was that decide which of its names and records go. Where nothing but the
+/// instances `ids` differs that is these: what any other one had is there still.
+fn concerned(old: &Service, new: Option<&Service>, ids: Option<&BTreeSet<&str>>) -> Vec<Instance> {
+    match ids.zip(new) {
+        Some((ids, new)) if old.row.declaration == new.row.declaration => {
+            ids.iter().filter_map(|id| old.instances.get(id)).collect()
+        }
+        _ => read(old),
+    }
+}
+
+/// Those of the protocols with which the service serves.
+fn served<'p>(service: &Service, protos: &[&'p str]) -> impl Iterator<Item = &'p str> {
+    protos.iter().copied().filter(|proto| service.instances.serves(proto, None))
 }
 
 fn replace_names(
@@ -124,10 +145,6 @@ pub(super) fn replace_members(
     for Member { zone, owner, rdata, ttl } in come.difference(&gone) {
         editor.member(*zone, owner, rdata, Some(*ttl), revision);
     }
-}
-
-fn protos<'s>(roster: Option<&Roster<'s>>) -> Vec<&'s str> {
-    roster.map(Roster::protos).unwrap_or_default()
 }
 
 /// The PTR records of a service that serves with these protocols, and of its instances `ids`.
