@@ -36,7 +36,7 @@ impl Packer<'_> {
     pub(super) fn entry(&mut self, name: &[u8], facts: Facts<'_>, sets: &[RrSet<'_>], signatures: &[RrSet<'_>]) {
         let all = || sets.iter().chain(signatures);
         let mut flags = facts.flags & !(HAS_LARGE | SIGNED);
-        if all().any(|set| Stored::of(set).is_large()) {
+        if all().any(is_large) {
             flags |= HAS_LARGE;
         }
         if !signatures.is_empty() {
@@ -51,7 +51,7 @@ impl Packer<'_> {
             self.number(signatures.len() as u32);
         }
         all().for_each(|set| self.head(set));
-        for set in all().filter(|set| !Stored::of(set).is_large()) {
+        for set in all().filter(|set| !is_large(set)) {
             self.body(set);
         }
     }
@@ -161,6 +161,14 @@ fn form(zone: u16, children: u32, note: &str, sets: usize) -> u8 {
     };
     let note = if note.is_empty() { 0 } else { FORM_NOTE };
     sets.min(FORM_SETS.into()) as u8 | zone | width << 5 | note
+}
+
+/// Whether the body of a set lives outside its shard. Stored, a set is never longer than ready to send.
+fn is_large(set: &RrSet<'_>) -> bool {
+    match set.body {
+        Body::Ready { answer, additional } if answer.len() + additional.len() <= LARGE => false,
+        _ => Stored::of(set).is_large(),
+    }
 }
 
 /// How a set will be stored.

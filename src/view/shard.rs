@@ -174,16 +174,6 @@ pub(crate) struct ShardBuilder {
 }
 
 impl ShardBuilder {
-    /// A builder with the entries of a shard and room for so many more, of so many octets together.
-    pub(crate) fn on_top_of(base: &Shard, octets: usize, entries: usize) -> Self {
-        let known = base.slots as usize;
-        let mut builder = Self::default();
-        builder.octets.reserve_exact(base.octets.len() + 512 + octets);
-        builder.entries.reserve_exact(known + entries);
-        builder.copy_but(base, &[]);
-        builder
-    }
-
     /// Forgets every entry and keeps the room.
     pub(crate) fn clear(&mut self) {
         self.octets.clear();
@@ -191,9 +181,18 @@ impl ShardBuilder {
         self.large.clear();
     }
 
-    /// Octets of the entries so far, large bodies not counted.
-    pub(crate) fn octets(&self) -> usize {
-        self.octets.len().saturating_sub(1)
+    /// The octets of the entries so far; `None` if one of them has a large body.
+    pub(crate) fn encoded(&self) -> Option<&[u8]> {
+        self.octets.get(1..).filter(|_| self.large.is_empty())
+    }
+
+    /// Adds an entry that another builder encoded.
+    pub(crate) fn push_encoded(&mut self, tag: u16, octets: &[u8]) {
+        if self.octets.is_empty() {
+            self.octets.push(0);
+        }
+        self.entries.push((tag, self.octets.len() as u32));
+        self.octets.extend_from_slice(octets);
     }
 
     /// Names that were added more than once: the shard must not be built.

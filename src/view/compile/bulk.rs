@@ -1,38 +1,38 @@
 //! Everything at once: all services become the shards of a table, without an edit for each name.
 //!
 //! The editor of `view::edit` keeps what is pending in a map, which is right for the names of a batch and takes tens of
-//! seconds and gigabytes for those of a million instances. Here every name is encoded straight into the buffer of its
-//! shard, in three steps:
+//! seconds and gigabytes for those of a million instances. Here every name is encoded once, in three steps:
 //!
-//! 1. **Survey.** Every service is compiled once to learn how many octets go into which shard, and what does not belong
-//!    to one service: how many names stand right below a name such as `_tcp.` of the zone, and PTR records in sets to
-//!    which many services contribute.
-//! 2. **Fill.** A buffer for each shard is made as large as it has to be, and every service is compiled once more into
-//!    them. Then a shard is built from its buffer, which goes away, before the next. So there is hardly more memory in
-//!    use at any time than the table takes. (Sizes guessed from a sample were tried: they save a tenth of the
-//!    time, and buffers that have to grow leave half as much memory again in holes.)
-//! 3. **Settle.** What the survey set aside goes through an ordinary editor: few names, with many children or members.
+//! 1. **Encode.** Every service is compiled, and its entries are appended to the [`streams`] of their shards. What does not
+//!    belong to one service is set aside ([`survey`]): how many names stand right below a name such as `_tcp.` of the zone,
+//!    and PTR records in sets to which many services contribute.
+//! 2. **Build.** Stream after stream is taken apart into builders, which become shards; its memory goes away before the next.
+//!    So there is hardly more memory in use at any time than the table takes.
+//! 3. **Settle.** What was set aside goes through an ordinary editor: few names, with many children or members.
 //!
 //! A name above others (RFC 8020) is counted while the service is compiled, as far as it has the label of that service.
 //! Names at which something stands already (static records, browse names, names above them) go through the editor too.
 //! So do whole services that have a name in common, which the presets do not allow: they are found because a
-//! buffer then has a name twice, and what is surveyed and filled again is the rest.
+//! builder then has a name twice, and what is encoded again is the rest.
 //!
-//! **Threads.** The survey is split by services, filling by shards, over the cores that there are. This takes nothing
-//! from purity: threads share only what nobody changes, each returns a value, they end before the function returns, and
-//! the table is the same for any number of them (sums do not depend on their order, and every buffer is filled by one
-//! thread in the order of the services). The final allocations are all made by the calling thread, which is the one that will
-//! replace them shard by shard: an allocator with an arena for each thread can use the holes again.
+//! **Threads.** Encoding is split by services over the cores that there are. This takes nothing from purity: threads
+//! share only what nobody changes, each returns a value, they end before the function returns, and the table is the same
+//! for any number of them (sums do not depend on their order, and entries are built in the order of the services,
+//! whoever encoded them). Blocks of streams and shards are allocated by the calling thread, which is the one that will
+//! replace shards later: an allocator with an arena for each thread can use the holes again.
 
 mod reverse;
+mod streams;
 mod survey;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeSet, HashSet};
+use std::ops::Range;
 
 use foldhash::fast::FixedState;
 
+use self::streams::{Block, SHARDS, STREAMS, Streams};
 use self::survey::Survey;
 use super::Compiler;
 use super::names::{Named, Names};
@@ -45,8 +45,10 @@ use crate::view::rrset::{RrSet, RrSetBuf};
 use crate::view::shard::{Facts, KNOWN, ShardBuilder};
 use crate::view::table::{ALL_SHARDS, Slot, Table};
 
-/// More threads gain little, because each of them lists all names to fill its shards.
+/// More threads gain little, because one builds all shards.
 const MOST_THREADS: usize = 4;
+/// Octets of entries that an instance is expected to have; blocks that are not needed are never touched.
+const EXPECTED: usize = 400;
 /// Fewer services are not worth a thread.
 const SERVICES_PER_THREAD: usize = 1000;
 
@@ -61,13 +63,14 @@ pub(super) fn compile(compiler: &Compiler, base: &Table, services: &[&Service], 
     let bulk = Bulk { compiler, base, services, owners: compiler.owners().collect(), threads };
     let mut apart = BTreeSet::new();
     loop {
-        let survey = bulk.survey(&apart);
+        let (mut survey, mut parts) = bulk.encode(&apart);
         let disputed = survey.disputed();
         if !disputed.is_empty() {
             apart.extend(disputed);
             continue;
         }
-        match bulk.fill(&survey, &apart) {
+        parts.push(survey.encode_reverses(&bulk));
+        match bulk.build(parts) {
             Ok(table) => return bulk.settle(&table, survey, &apart),
             Err(twins) => apart.extend(bulk.who_has(&twins)),
         }
@@ -104,75 +107,52 @@ impl<'b> Bulk<'b> {
         }
     }
 
-    fn survey(&self, apart: &BTreeSet<usize>) -> Survey {
+    /// Encodes every service; the parts are in the order of the services.
+    fn encode(&self, apart: &BTreeSet<usize>) -> (Survey, Vec<Streams>) {
         let part = self.services.len().div_ceil(self.threads).max(1);
         let starts = (0..self.services.len()).step_by(part);
-        let parts = in_parallel(starts.collect(), |start| {
-            let mut survey = Survey::new(self);
-            let mut names = Names::new(self.base);
-            let end = self.services.len().min(start + part);
-            for number in (start..end).filter(|number| !apart.contains(number)) {
-                survey.take(self, number, &mut names);
-            }
-            survey
+        let parts = starts.map(|start| {
+            let services = start..self.services.len().min(start + part);
+            let instances: usize = self.services[services.clone()].iter().map(|service| service.instances.len()).sum();
+            (services, streams::blocks(instances * EXPECTED))
         });
-        let mut survey = Survey::new(self);
-        parts.into_iter().for_each(|part| survey.add(part));
-        survey.close(self);
-        survey
+        let parts = in_parallel(parts.collect(), |(services, spare): (Range<usize>, Vec<Block>)| {
+            let (mut survey, mut streams) = (Survey::new(self), Streams::new(spare));
+            let mut names = Names::new(self.base);
+            for number in services.filter(|number| !apart.contains(number)) {
+                survey.take(self, number, &mut names, &mut streams);
+            }
+            (survey, streams.finish())
+        });
+        let (mut survey, mut streams) = (Survey::new(self), Vec::new());
+        for (part, encoded) in parts {
+            survey.add(part);
+            streams.push(encoded);
+        }
+        (survey, streams)
     }
 
-    /// The table with every entry that was surveyed; the names that would be there twice if there are any.
-    fn fill(&self, survey: &Survey, apart: &BTreeSet<usize>) -> Result<Table, Vec<Box<[u8]>>> {
-        let filled: Vec<usize> = (0..ALL_SHARDS).filter(|shard| survey.room(*shard).1 > 0).collect();
-        let mut places = vec![usize::MAX; ALL_SHARDS];
-        filled.iter().enumerate().for_each(|(place, shard)| places[*shard] = place);
-        let builder = |shard: &usize| {
-            let slot = Slot { shard: *shard as u16, tag: 0 };
-            let (octets, entries) = survey.room(*shard);
-            ShardBuilder::on_top_of(self.base.shard(slot), octets, entries)
-        };
-        let mut builders: Vec<ShardBuilder> = filled.iter().map(builder).collect();
-        let part = builders.len().div_ceil(self.threads).max(1);
-        let parts = builders.chunks_mut(part).enumerate();
-        let parts =
-            parts.map(|(number, builders)| Shards { places: &places, first: number * part, builders }).collect();
-        let twins = in_parallel(parts, |mut shards: Shards<'_>| {
-            self.fill_shards(survey, apart, &mut shards);
-            shards.builders.iter().flat_map(ShardBuilder::twins).collect::<Vec<_>>()
-        });
-        let twins: Vec<Box<[u8]>> = twins.into_iter().flatten().collect();
+    /// The table with every entry; the names that would be there twice if there are any.
+    fn build(&self, mut parts: Vec<Streams>) -> Result<Table, Vec<Box<[u8]>>> {
+        let entries: usize = parts.iter().map(Streams::entries).sum();
+        let mut builders: Vec<ShardBuilder> = std::iter::repeat_with(ShardBuilder::default).take(SHARDS).collect();
+        let (mut built, mut twins) = (Vec::with_capacity(ALL_SHARDS), Vec::new());
+        for stream in 0..STREAMS {
+            let shards = (stream * SHARDS..).map(|shard| shard as u16);
+            for (shard, builder) in shards.clone().zip(&mut builders) {
+                builder.copy_but(self.base.shard(Slot { shard, tag: 0 }), &[]);
+            }
+            parts.iter_mut().for_each(|part| part.take(stream, &mut builders));
+            parts.iter().for_each(|part| part.add_aside(stream, &mut builders));
+            for (shard, builder) in shards.zip(&mut builders) {
+                twins.extend(builder.twins());
+                built.push((shard, builder.build()));
+            }
+        }
         if !twins.is_empty() {
             return Err(twins);
         }
-        let built = filled.into_iter().zip(builders).map(|(shard, mut builder)| (shard as u16, builder.build()));
-        Ok(self.base.with_shards(built, survey.entries() as isize))
-    }
-
-    fn fill_shards(&self, survey: &Survey, apart: &BTreeSet<usize>, shards: &mut Shards<'_>) {
-        let mut names = Names::new(self.base);
-        for (number, service) in self.services.iter().enumerate() {
-            if apart.contains(&number) {
-                continue;
-            }
-            self.list(
-                service,
-                &mut names,
-                |_, _| {},
-                |owners, roster, names| {
-                    for (named, name) in names.iter().filter(|(named, _)| !named.taken) {
-                        if let Some(builder) = shards.builder(named.slot) {
-                            content(owners, roster, named, name).push(builder, named.slot.tag, name);
-                        }
-                    }
-                },
-            );
-        }
-        survey.reverses.walk(self.base, &self.compiler.sources, |slot, step| {
-            if let Some((builder, (name, content))) = shards.builder(slot).zip(step.content(&survey.reverses)) {
-                content.push(builder, slot.tag, name);
-            }
-        });
+        Ok(self.base.with_shards(built.into_iter(), entries as isize))
     }
 
     fn settle(&self, table: &Table, survey: Survey, apart: &BTreeSet<usize>) -> Table {
@@ -200,21 +180,6 @@ impl<'b> Bulk<'b> {
             who.extend(has.then_some(number));
         }
         who
-    }
-}
-
-/// Shards that one thread fills.
-struct Shards<'f> {
-    /// The place of each shard among those that are filled.
-    places: &'f [usize],
-    /// The place of the first of these.
-    first: usize,
-    builders: &'f mut [ShardBuilder],
-}
-
-impl Shards<'_> {
-    fn builder(&mut self, slot: Slot) -> Option<&mut ShardBuilder> {
-        self.builders.get_mut(self.places[usize::from(slot.shard)].wrapping_sub(self.first))
     }
 }
 

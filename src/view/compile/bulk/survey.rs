@@ -1,26 +1,23 @@
-//! What is known before the shards are filled: their sizes, and everything that does not belong to one service.
+//! What does not belong to one service: it is set aside while the services are encoded.
 
 use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
 use super::reverse::{Reverses, Step};
-use super::{Bulk, Content, content};
+use super::streams::Streams;
+use super::{Bulk, content};
 use crate::model::Revision;
 use crate::view::compile::names::Names;
 use crate::view::compile::owners::Owners;
 use crate::view::compile::roster::Roster;
 use crate::view::edit::{Editor, Published};
 use crate::view::rrset::compress;
-use crate::view::shard::{STATIC, Shard, ShardBuilder};
-use crate::view::table::{ALL_SHARDS, Slot};
+use crate::view::shard::STATIC;
+use crate::view::table::Slot;
 
 /// What the services come to.
 pub(super) struct Survey {
-    /// For each shard: octets and number of its new entries.
-    room: Vec<(u32, u32)>,
-    /// Where entries are encoded to learn their size.
-    scratch: ShardBuilder,
     /// Names above those of the services: zone, and how many names right below.
     above: HashMap<Box<[u8]>, (u16, u32), FixedState>,
     /// What services publish where something stands already.
@@ -56,8 +53,6 @@ struct Member {
 impl Survey {
     pub(super) fn new(bulk: &Bulk<'_>) -> Self {
         Self {
-            room: vec![(0, 0); ALL_SHARDS],
-            scratch: ShardBuilder::on_top_of(&Shard::empty(), 0, 0),
             above: HashMap::with_hasher(bulk.base.hasher()),
             taken: Vec::new(),
             members: Members::default(),
@@ -65,10 +60,10 @@ impl Survey {
         }
     }
 
-    /// Surveys one service.
-    pub(super) fn take<'b>(&mut self, bulk: &Bulk<'b>, number: usize, names: &mut Names<'b>) {
+    /// Encodes one service.
+    pub(super) fn take<'b>(&mut self, bulk: &Bulk<'b>, number: usize, names: &mut Names<'b>, streams: &mut Streams) {
         let service = bulk.services[number];
-        let Self { room, scratch, above, taken, members, reverses } = self;
+        let Self { above, taken, members, reverses } = self;
         let count = |zone, name: &[u8]| match above.get_mut(name) {
             Some((_, children)) => *children += 1,
             None => drop(above.insert(name.into(), (zone, 1))),
@@ -76,8 +71,7 @@ impl Survey {
         bulk.list(service, names, count, |owners, roster, names| {
             for (named, name) in names.iter() {
                 if !named.taken {
-                    let content = content(owners, roster, named, name);
-                    add_size(&mut room[usize::from(named.slot.shard)], scratch, name, &content);
+                    streams.push(named.slot, name, content(owners, roster, named, name));
                 } else if !is_static(bulk, named.slot, name) {
                     let published = owners.content(roster, name, named.what);
                     taken.push(Taken { service: number, zone: owners.zone, name: name.into(), published });
@@ -89,9 +83,6 @@ impl Survey {
 
     /// Adds what was surveyed of other services, which come after these.
     pub(super) fn add(&mut self, other: Self) {
-        for (room, more) in self.room.iter_mut().zip(other.room) {
-            *room = (room.0 + more.0, room.1 + more.1);
-        }
         for (name, (zone, children)) in other.above {
             self.above.entry(name).or_insert((zone, 0)).1 += children;
         }
@@ -100,15 +91,16 @@ impl Survey {
         self.reverses.add(other.reverses);
     }
 
-    /// Everything has been surveyed: puts the PTR records of addresses in order, and makes room for them.
-    pub(super) fn close(&mut self, bulk: &Bulk<'_>) {
-        let Self { room, scratch, reverses, .. } = self;
-        reverses.sort();
-        reverses.walk(bulk.base, &bulk.compiler.sources, |slot, step| {
-            if let Some((name, content)) = step.content(reverses) {
-                add_size(&mut room[usize::from(slot.shard)], scratch, name, &content);
+    /// All services were encoded: puts the PTR records of addresses in order, and encodes those with names of their own.
+    pub(super) fn encode_reverses(&mut self, bulk: &Bulk<'_>) -> Streams {
+        let mut streams = Streams::new(Vec::new());
+        self.reverses.sort();
+        self.reverses.walk(bulk.base, &bulk.compiler.sources, |slot, step| {
+            if let Some((name, content)) = step.content(&self.reverses) {
+                streams.push(slot, name, content);
             }
         });
+        streams
     }
 
     /// The services of which several publish at a name at which something else stands: the last one counts.
@@ -143,17 +135,6 @@ impl Survey {
             Step::Owner { .. } | Step::Above { .. } => {}
         });
     }
-
-    /// Octets and number of the new entries of a shard.
-    pub(super) fn room(&self, shard: usize) -> (usize, usize) {
-        let (octets, entries) = self.room[shard];
-        (octets as usize, entries as usize)
-    }
-
-    /// How many new entries there are.
-    pub(super) fn entries(&self) -> usize {
-        self.room.iter().map(|(_, entries)| *entries as usize).sum()
-    }
 }
 
 impl Members {
@@ -169,12 +150,6 @@ impl Members {
         self.octets.extend_from_slice(&other.octets);
         self.list.extend(other.list.into_iter().map(|member| Member { start: member.start + moved, ..member }));
     }
-}
-
-fn add_size(room: &mut (u32, u32), scratch: &mut ShardBuilder, name: &[u8], content: &Content) {
-    scratch.clear();
-    content.push(scratch, 0, name);
-    *room = (room.0 + scratch.octets() as u32, room.1 + 1);
 }
 
 /// Whether static records stand at a name: they win.
