@@ -1,6 +1,11 @@
 //! Process, data, metrics, the document; and calls that do not exist.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
+use zonebeat::api::Limits;
+use zonebeat::registry::store::embedded::EmbeddedStore;
+use zonebeat::registry::{Store, StoreError};
 
 use crate::harness::Server;
 
@@ -94,4 +99,27 @@ async fn the_observer_hears_of_every_call() {
     let heard = server.parts.calls.lock().expect("lock").clone();
     let expected = [("register", 201), ("beat", 200), ("list_services", 200), ("unknown", 404)];
     assert_eq!(heard, expected.map(|(call, status)| (call.to_owned(), status)));
+}
+
+#[tokio::test]
+async fn while_the_store_is_read_the_server_is_not_ready_and_says_why() {
+    let directory = tempfile::tempdir().expect("directory");
+    let path = directory.path().to_owned();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let open = move || -> Result<Arc<dyn Store>, StoreError> {
+        let _ = held.recv();
+        Ok(Arc::new(EmbeddedStore::open(&path)?))
+    };
+    let server = Server::with(directory, Limits::default(), Box::new(open)).await;
+    let ready = server.get("/readyz").await;
+    assert_eq!((ready.status, &ready.json["loaded"]), (503, &json!(false)));
+    assert!(ready.json["reasons"][0].as_str().is_some_and(|why| why.contains("store")), "{ready:?}");
+    let reply = server.get("/v1/services").await;
+    assert_eq!((reply.status, reply.word()), (503, "not-ready"));
+    drop(release);
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+    while server.get("/readyz").await.status != 200 {
+        assert!(tokio::time::Instant::now() < deadline, "it is never ready");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
 }
