@@ -12,8 +12,11 @@
 //! **Failure.** If the store does not take a group, neither that nor the waiting one has happened: both views are dropped,
 //! and every command is run again on the committed state without the store (beats are taken, changes are refused).
 //!
-//! **Everything else** that commits (lapses, timers, zone files, pruning) calls [`Writer::settle`] first: it waits until
-//! nothing is under way. A crash is that of the store: it has the groups that it has committed, whole.
+//! **Lapses** are applied and compiled while the store has a group, when none waits, and committed in place when that is
+//! durable. Leases that commands of the group renew are renewed then, and those do not lapse.
+//!
+//! **Everything else** that commits (timers, zone files, pruning) calls [`Writer::settle`] first: it waits until nothing
+//! is under way. A crash is that of the store: it has the groups that it has committed, whole.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,10 +28,11 @@ use tokio::sync::oneshot;
 
 use super::super::apply::apply;
 use super::super::draft::Draft;
+use super::super::lease::Key;
 use super::super::state::State;
 use super::super::store::{Batch, Write};
 use super::super::{Command, Outcome, Store, StoreError, ZoneRow};
-use super::batch::Commit;
+use super::batch::{Commit, NotCommitted};
 use super::standing::Standing;
 use super::{Writer, is_reload};
 use crate::model::{Clock, Name, Refusal, Revision};
@@ -164,6 +168,31 @@ impl Writer {
         }
     }
 
+    /// Waits until nothing waits for the store; it may still have a group.
+    pub(super) fn hand_over_all(&mut self) {
+        while self.pipeline.as_ref().is_some_and(|pipeline| pipeline.waiting.is_some()) {
+            self.await_store();
+        }
+    }
+
+    /// [`Self::settle`] for what was applied on top of the last group. If the store did not take that, it has not happened,
+    /// and these leases wait until the store is back.
+    pub(super) fn settle_for(&mut self, lapsing: &[Key]) -> Result<(), NotCommitted> {
+        let was_idle = self.pipeline.as_ref().is_none_or(Pipeline::is_idle);
+        self.settle();
+        if was_idle || self.is_writable() {
+            return Ok(());
+        }
+        self.out.extend(lapsing);
+        Err(NotCommitted::Store)
+    }
+
+    /// A working copy of the state after everything that is under way.
+    pub(super) fn draft_ahead(&self) -> Draft {
+        let state = self.pipeline.as_ref().and_then(Pipeline::state).unwrap_or(&self.state).clone();
+        Draft::new(self.shared.clone(), self.statics.clone(), state)
+    }
+
     /// Ends the store's thread when nothing is under way any more.
     pub(in super::super) fn end(mut self) {
         self.settle();
@@ -182,8 +211,7 @@ impl Writer {
     }
 
     fn judge(&mut self, requests: Vec<Request>) -> Group {
-        let state = self.pipeline.as_ref().and_then(Pipeline::state).unwrap_or(&self.state).clone();
-        let mut draft = Draft::new(self.shared.clone(), self.statics.clone(), state);
+        let mut draft = self.draft_ahead();
         let judged = requests.into_iter().map(|request| {
             let answer = apply(&mut draft, &request.command);
             (request, answer)

@@ -34,7 +34,7 @@ impl Writer {
         if !self.has_work() {
             return;
         }
-        self.settle();
+        self.hand_over_all();
         if !self.is_writable() {
             return;
         }
@@ -56,7 +56,7 @@ impl Writer {
         timer || !self.out.is_empty() || now >= self.prune_at
     }
 
-    fn is_writable(&self) -> bool {
+    pub(super) fn is_writable(&self) -> bool {
         matches!(self.standing, Standing::Writable(_))
     }
 
@@ -99,13 +99,14 @@ impl Writer {
     }
 
     fn commit_lapses_of(&mut self, due: &[(Key, Subject)]) -> Result<(), NotCommitted> {
-        let mut draft = self.draft();
+        let mut draft = self.draft_ahead();
         due.iter().for_each(|(_, subject)| lapse(&mut draft, subject));
+        let keys: Vec<Key> = due.iter().map(|(key, _)| *key).collect();
         if draft.changes.is_empty() {
+            self.settle_for(&keys)?;
             self.adopt_beats(draft.state, draft.effects);
             return Ok(());
         }
-        let keys: Vec<Key> = due.iter().map(|(key, _)| *key).collect();
         self.commit(draft.into(), &keys)
     }
 
@@ -116,6 +117,10 @@ impl Writer {
             self.timers.iter().take(MOST).take_while(|(at, _)| *at <= now).map(|(_, timer)| timer.clone()).collect();
         if due.is_empty() {
             return false;
+        }
+        self.settle();
+        if !self.is_writable() {
+            return true;
         }
         let mut draft = self.draft();
         expire(&mut draft, &due);
@@ -129,6 +134,10 @@ impl Writer {
     fn prune(&mut self) {
         let now = self.shared.clock.monotonic();
         if now < self.prune_at {
+            return;
+        }
+        self.settle();
+        if !self.is_writable() {
             return;
         }
         let age = self.shared.options.history.as_millis() as u64;
