@@ -105,7 +105,7 @@ async fn the_observer_hears_of_every_call() {
 async fn while_the_store_is_read_the_server_is_not_ready_and_says_why() {
     let directory = tempfile::tempdir().expect("directory");
     let path = directory.path().to_owned();
-    let (release, held) = std::sync::mpsc::channel::<()>();
+    let (release, held) = std::sync::mpsc::sync_channel::<()>(1);
     let open = move || -> Result<Arc<dyn Store>, StoreError> {
         let _ = held.recv();
         Ok(Arc::new(EmbeddedStore::open(&path)?))
