@@ -29,8 +29,8 @@ const COPIED: u16 = 0x7910;
 ///
 /// `limit` is the largest message that the client takes (see `wire::limits`); `out` has at least that room. What does
 /// not fit: the additional section goes first, then the extended error, then TC is set and the answer section stays
-/// empty. Over TCP there is nothing larger to come back for, and a part of a set would be taken for the whole: that is
-/// SERVFAIL.
+/// empty. Over TCP there is nothing larger to come back for. A large set of registrations is answered in part then and
+/// says so (see `wire::subset`); a part of any other set would be taken for the whole: that is SERVFAIL.
 pub fn encode(view: &View, query: &Query<'_>, answer: &Answer<'_>, limit: usize, out: &mut [u8]) -> usize {
     let length = write(view, query, answer, limit, out);
     if !query.transport.is_datagram() && is_truncated(&out[..length]) {
