@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use super::decode::HEADER;
 use super::encode::first_record;
 use super::message::{Message, Section};
-use crate::answer::{Answer, Content, Ede, Query};
+use crate::answer::{self, Answer, Content, Ede, Query};
 use crate::view::RrSet;
 use crate::view::large::{ClientPrefix, LargeSet, MOST, Pick, RESERVED, Record, additional};
 use crate::view::rrset::{Body, MAX_POINTER, RECORD_HEAD, SRV_TARGET};
@@ -29,7 +29,8 @@ pub(super) struct Part {
 impl Part {
     /// What to say of an answer with so many records; `None` if it has all, or is not from a large set.
     pub(super) fn of(answer: &Answer<'_>, records: usize) -> Option<Self> {
-        let Content::Set(RrSet { body: Body::Large(set), .. }) = &answer.content else { return None };
+        let (set, others) = large_set(&answer.content)?;
+        let records = records.saturating_sub(others);
         let mut part = Self { text: [0; TEXT], len: 0 };
         let (answered, count) = (Grouped(records), Grouped(set.len()));
         let is_part = records > 0 && records < set.len();
@@ -44,6 +45,24 @@ impl Part {
     pub(super) fn ede(&self) -> Ede<'_> {
         Ede { code: Ede::OTHER, text: std::str::from_utf8(&self.text[..self.len]).unwrap_or_default() }
     }
+}
+
+/// The large set of an answer, and how many records stand beside it: an alias leads to one such set at most.
+fn large_set<'v>(content: &Content<'v>) -> Option<(&'v LargeSet, usize)> {
+    let composed = match content {
+        Content::Set(RrSet { body: Body::Large(set), .. }) => return Some((*set, 0)),
+        Content::Composed(composed) => composed,
+        _ => return None,
+    };
+    let (mut large, mut others): (Option<&LargeSet>, _) = (None, 0);
+    for part in &composed.answer {
+        match part {
+            answer::Part::Set { set: RrSet { body: Body::Large(set), .. }, .. } => large = Some(*set),
+            answer::Part::Set { set, .. } => others += set.count as usize,
+            answer::Part::Synthesized { .. } | answer::Part::Soa(..) => others += 1,
+        }
+    }
+    large.map(|large| (large, others))
 }
 
 impl std::fmt::Write for Part {

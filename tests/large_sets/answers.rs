@@ -181,11 +181,16 @@ fn an_alias_leads_to_the_same_part() {
     let octets = ask_raw(&view, "alias", Rtype::SRV, TCP, 0);
     let led = Message::from_vec(&octets).expect("message");
     assert_eq!(led.metadata.response_code, ResponseCode::NoError);
+    assert!(says(
+        &octets,
+        &format!("{},{:03} of 10,000", (led.answers.len() - 1) / 1000, (led.answers.len() - 1) % 1000)
+    ));
     let part: BTreeSet<String> = led.answers[1..].iter().map(|record| record.data.to_string()).collect();
     assert!(part.is_subset(&direct) && part.len() + 40 > direct.len(), "{} of {}", part.len(), direct.len());
     assert!(ask(&view, "alias", Rtype::SRV, UDP).metadata.truncation);
     let view = big(10_000, Some(Declaration { answer_limit: Some(15), ..Declaration::default() }));
     assert_eq!(ask(&view, "alias", Rtype::SRV, UDP).answers.len(), 16);
+    assert!(says(&ask_raw(&view, "alias", Rtype::SRV, UDP, 0), "15 of 10,000"));
 }
 
 #[test]

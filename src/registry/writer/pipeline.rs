@@ -39,6 +39,8 @@ use crate::model::{Clock, Name, Refusal, Revision};
 
 /// Changes after which a group takes no more commands.
 const FULL: usize = 1000;
+/// Commands that a group has at most, those that change nothing included: what a store that hangs may hold up.
+const MOST_JUDGED: usize = 4096;
 
 type Answer = Result<Outcome, Refusal>;
 
@@ -105,7 +107,8 @@ impl Pipeline {
     }
 
     fn is_full(&self) -> bool {
-        self.waiting.as_ref().is_some_and(|group| group.commit.changes.len() >= FULL)
+        let is_full = |group: &Group| group.commit.changes.len() >= FULL || group.judged.len() >= MOST_JUDGED;
+        self.waiting.as_ref().is_some_and(is_full)
     }
 
     fn is_idle(&self) -> bool {
