@@ -140,17 +140,6 @@ impl Instances {
         removed
     }
 
-    /// Whether both are the same allocation, and so have the same content.
-    pub fn is_same(&self, other: &Self) -> bool {
-        self.rows.is_same(&other.rows)
-    }
-
-    /// The leaves, in the order of the ids: one that is the same allocation in two versions has not changed between
-    /// them. [`refs_of`] reads one.
-    pub fn leaves(&self) -> impl Iterator<Item = &Arc<[u8]>> {
-        self.rows.leaves()
-    }
-
     /// Counts the instance in or out, if it is there and counts are kept.
     fn tally(&mut self, id: &str, change: fn(&mut Tally, bool)) {
         let (Some(tallies), Some(found)) = (&mut self.tallies, self.rows.get(id.as_bytes())) else { return };
@@ -201,11 +190,6 @@ fn places_of<'a>(instance: &InstanceRef<'a>) -> impl Iterator<Item = (&'a str, O
 
 fn read<'a>((id, value): super::packed::Record<'a>) -> InstanceRef<'a> {
     InstanceRef::read(std::str::from_utf8(id).expect("it was packed from a text"), value)
-}
-
-/// A look at the instances of one of [`Instances::leaves`].
-pub fn refs_of(leaf: &[u8]) -> impl Iterator<Item = InstanceRef<'_>> {
-    super::packed::records(leaf).map(read)
 }
 
 impl PartialEq for Instances {

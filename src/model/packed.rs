@@ -331,7 +331,7 @@ impl Packer {
 }
 
 /// The records of a leaf.
-pub fn records(mut leaf: &[u8]) -> impl Iterator<Item = Record<'_>> {
+fn records(mut leaf: &[u8]) -> impl Iterator<Item = Record<'_>> {
     std::iter::from_fn(move || {
         let (record, rest) = split(leaf)?;
         leaf = rest;
