@@ -167,9 +167,8 @@ impl Draft {
             let remembered;
             (left, remembered) = remember(entry, before.as_deref(), after.as_deref(), now);
             row_changed |= remembered;
-            row_changed |= explain_empty(entry, before.as_deref(), || {
-                empty_reason(service, &id, step.transition, now, step.by)
-            });
+            row_changed |=
+                explain_empty(entry, before.as_deref(), || empty_reason(service, &id, step.transition, now, step.by));
             entry.row.revision = revision;
         });
         self.write_instance(service, &id, after.as_ref());
