@@ -92,6 +92,10 @@ impl Writer {
         due.iter().for_each(|(_, subject)| lapse(&mut draft, subject));
         let keys: Vec<Key> = due.iter().map(|(key, _)| *key).collect();
         if draft.changes.is_empty() {
+            let renewed = self.shared.leases.seal(&keys);
+            if !renewed.is_empty() {
+                return Err(NotCommitted::Renewed(renewed));
+            }
             self.adopt_beats(draft.state, draft.effects);
             return Ok(());
         }
