@@ -71,7 +71,10 @@ fn a_failed_commit_takes_the_batch_behind_it_along() {
 
     gated.store.fail(false);
     *gated.store.during_commit.lock().unwrap() = None;
-    wait_until("the store is back", || gated.registry.health().writable);
+    wait_until("the store is back", || {
+        gated.clock_passes();
+        gated.registry.health().writable
+    });
     gated.answer(gated.submit(register("search", "a2", facts()))).expect("stored");
     assert_eq!(gated.registry.snapshot().revision, Revision(before.revision.0 + 1));
     assert!(gated.published("a2") && !gated.published("a1"));

@@ -66,7 +66,7 @@ impl Timers {
         }
     }
 
-    /// Sweeps one segment, but for those that are being filled.
+    /// Sweeps one segment.
     fn sweep(&mut self, means: impl Fn(&Timer) -> bool) {
         let Some(swept) = self.segments.get_mut(self.next) else {
             self.next = 0;
