@@ -11,7 +11,7 @@ pub struct Pattern {
     /// What stands at its names.
     pub publishes: Publishes,
     text: Box<str>,
-    labels: Vec<Label>,
+    pub(super) labels: Vec<Label>,
     /// Bits of its placeholders.
     uses: u8,
     own: u8,
@@ -32,11 +32,12 @@ pub enum Placeholder {
     Tag,
 }
 
+/// One label: a placeholder between literals, or a literal alone, which is the prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Label {
-    prefix: Box<[u8]>,
-    placeholder: Option<Placeholder>,
-    suffix: Box<[u8]>,
+pub(super) struct Label {
+    pub(super) prefix: Box<[u8]>,
+    pub(super) placeholder: Option<Placeholder>,
+    pub(super) suffix: Box<[u8]>,
 }
 
 /// Room for one name.
@@ -187,6 +188,12 @@ impl Pattern {
 }
 
 impl Label {
+    /// Whether a text is a label with one placeholder at most, and literals around it that a name can have.
+    pub(super) fn is_sound(text: &str) -> bool {
+        let literal = |text: &[u8]| text.iter().all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(octet));
+        Self::parse(text).is_some_and(|label| literal(&label.prefix) && literal(&label.suffix)) && !text.is_empty()
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let (prefix, placeholder, suffix) = match text.split_once('{') {
             None => (text, None, ""),
