@@ -49,7 +49,7 @@ pub struct View {
     /// All names of all zones.
     pub table: Table,
     /// What is counted of big services.
-    pub(crate) census: compile::Census,
+    pub(crate) tallies: compile::Tallies,
 }
 
 /// What the server says of itself.

@@ -21,7 +21,7 @@ pub(crate) use super::entry::{APEX, CUT, KNOWN, OCCLUDED, STATIC, WILDCARD};
 pub(crate) use super::pack::Facts;
 
 use super::large::Outside;
-use super::pack::{Large, Packer};
+use super::pack::{EntryPacker, Large};
 use super::rrset::RrSet;
 use super::size::{Size, overhead};
 
@@ -247,7 +247,7 @@ impl ShardBuilder {
             self.octets.push(0);
         }
         self.entries.push((tag, self.octets.len() as u32));
-        Packer { out: &mut self.octets, large: &mut self.large }.entry(name, facts, sets, signatures);
+        EntryPacker { out: &mut self.octets, large: &mut self.large }.entry(name, facts, sets, signatures);
     }
 
     /// Lays out the slots and makes the shard; the builder is empty then.

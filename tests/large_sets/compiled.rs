@@ -3,26 +3,13 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use zonebeat::model::{Declaration, Endpoint, Instance, Name, Revision, Service, State};
+use zonebeat::model::naming::{Publishes, Template};
+use zonebeat::model::{Declaration, Endpoint, Instance, Revision, Service, State};
 use zonebeat::registry::{Snapshot, Touched};
-use zonebeat::view::View;
 use zonebeat::view::large::BIG;
 
-use crate::{ZONE, compiler, name, numbered, put, remove, service, snapshot};
-
-/// Everything in a view, comparable; large sets with how they lie in memory.
-fn dump(view: &View) -> Vec<String> {
-    let mut lines = Vec::new();
-    for (_, entry) in view.table.entries() {
-        let owner = Name::from_wire(entry.name()).expect("stored names are names");
-        lines.push(format!("{owner} zone {} children {} note {:?}", entry.zone(), entry.children(), entry.note()));
-        for set in entry.sets() {
-            lines.push(format!("{owner} {} {} {} {:?}", set.rtype, set.count, set.additional_count, set.body));
-        }
-    }
-    lines.sort();
-    lines
-}
+use crate::dump::dump;
+use crate::{ZONE, compiler, compiler_with, name, numbered, put, remove, service, snapshot};
 
 #[derive(Debug, Clone)]
 struct Step {
@@ -48,7 +35,7 @@ fn apply(service: &mut Service, step: &Step) -> Option<Box<str>> {
     let mut instance = numbered(step.number);
     // A site with the label of a pattern: only `policy.allow_labels` lets it in.
     instance.site = ["lon", "sto", "service"].get(step.site).map(|site| Arc::from(*site));
-    instance.tags = ["blue", "canary"].get(step.tag).map(|tag| Box::from(*tag)).into_iter().collect();
+    instance.tags = ["blue", "lon"].get(step.tag).map(|tag| Box::from(*tag)).into_iter().collect();
     instance.priority = step.priority;
     let id = instance.id.clone();
     match step.action {
@@ -104,9 +91,14 @@ proptest! {
         start in 225u32..300,
         batches in prop::collection::vec(prop::collection::vec(step(), 1..24), 1..9),
         presets in prop_oneof![Just(&["plain"][..]), Just(&["plain", "consul"][..]), Just(&["consul", "plain"][..])],
+        meets in prop::bool::weighted(0.3),
         asleep: bool,
     ) {
-        let compiler = compiler(presets).with_answer_limits(&[(name(ZONE), 100)]);
+        // One of sites and one of tags that may meet; one that a preset has too.
+        let extra = ["{service}.x.{site}.{domain}", "{service}.x.{tag}.{domain}", "{service}.service.{domain}"];
+        let template = |pattern: &str| Template { pattern: pattern.into(), publishes: Publishes::Addresses };
+        let extra: Vec<_> = extra.into_iter().filter(|_| meets).map(template).collect();
+        let compiler = compiler_with(presets, &extra).with_answer_limits(&[(name(ZONE), 100)]);
         let state = if asleep { State::Lapsed } else { State::Serving };
         let all = (0..start).map(|number| Instance { state, ..numbered(number) });
         let mut state = snapshot(1, [service("big", all), service("few", (0..9).map(numbered))]);

@@ -2,7 +2,7 @@
 //!
 //! A service is big when it has more than [`BIG`](crate::view::large::BIG) instances. The names that the instances of a
 //! big service share are not compiled from all of them when one changes: what the instance contributed to each set is
-//! taken out, what it contributes now is put in. Everything else of such a change follows from counts (`census`).
+//! taken out, what it contributes now is put in. Everything else of such a change follows from counts (`tallies`).
 //!
 //! Compiled from all instances, as in any other service, are: a service that becomes big or ceases to be, one whose
 //! declaration changes, one that declares tiers, because there one instance decides about all, and a name that two
@@ -13,10 +13,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Compiler;
-use super::census::{Counts, Group, Selects, is_big};
 use super::owners::{Owners, nobody, tiers};
 use super::roster::Roster;
 use super::service::{replace_members, replace_own};
+use super::tallies::{Counts, Group, Selects, is_big};
 use crate::model::naming::{NameBuf, Pattern, Publishes, Values};
 use crate::model::service::split_remembered;
 use crate::model::{Endpoint, Instance, Name, Revision, Rtype, Service};
@@ -68,8 +68,8 @@ impl<'s, 'c> Change<'s, 'c> {
         Some(change)
     }
 
-    /// Whether two patterns give a name that it concerns, before or after it. Only `policy.allow_labels` lets labels in
-    /// that do so. What stands there is then decided by more than what changed.
+    /// Whether two patterns give a name that it concerns, before or after it: a template of the configuration and a
+    /// preset, or labels that `policy.allow_labels` let in. What stands there is then decided by more than what changed.
     pub(super) fn has_rivals(&self) -> bool {
         let instances = || self.pairs.iter().flat_map(|(was, is)| was.iter().chain(is));
         self.zones.iter().any(|(owners, altered)| {
@@ -90,7 +90,7 @@ impl<'s, 'c> Change<'s, 'c> {
 
     /// Whether another pattern than this one gives a name.
     fn is_rivalled(&self, owners: Owners<'_>, pattern: &Pattern, name: &[u8]) -> bool {
-        let others = owners.all_patterns().filter(|other| !std::ptr::eq(*other, pattern));
+        let others = owners.all_patterns().filter(|other| *other != pattern);
         let mut read = others.filter_map(|other| Some((other, other.read(name, &self.new.name, owners.apex())?)));
         read.any(|(other, values)| {
             let serves = |service: &Service, id: &str| service.instances.get(id).is_some_and(|one| one.is_serving());
@@ -181,7 +181,7 @@ impl<'c> Owners<'c> {
         all
     }
 
-    /// Notes that a name has to be looked at; `None` when there is none, or another pattern has it.
+    /// Notes that a name has to be looked at; `None` when there is none, or the same pattern has it that was listed twice.
     fn touch(
         &self,
         all: &mut BTreeMap<Name, Altered<'c>>,

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 
 use super::Compiler;
-use super::census::is_big;
 use super::names::{Names, What};
 use super::roster::Roster;
+use super::tallies::is_big;
 use crate::model::naming::{NameBuf, Pattern, Placeholder, Publishes, Values};
 use crate::model::{Declaration, Endpoint, Instance, Name, Rtype, Service};
 use crate::view::edit::Published;

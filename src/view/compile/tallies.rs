@@ -44,7 +44,7 @@ pub(super) struct Counts(RedBlackTreeMapSync<Group, Count>);
 
 /// The groups of all big services.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Census(RedBlackTreeMapSync<Arc<str>, Arc<Counts>>);
+pub(crate) struct Tallies(RedBlackTreeMapSync<Arc<str>, Arc<Counts>>);
 
 impl Selects {
     /// What tells instances of one protocol from others.
@@ -148,14 +148,14 @@ impl Counts {
     }
 }
 
-impl Census {
+impl Tallies {
     /// Counts all big services.
     pub(super) fn of<'s>(services: impl Iterator<Item = &'s Service>, selects: &[Selects]) -> Self {
-        let mut census = Self::default();
+        let mut tallies = Self::default();
         services.filter(|service| is_big(service)).for_each(|service| {
-            census.put(service, Counts::of(service, selects));
+            tallies.put(service, Counts::of(service, selects));
         });
-        census
+        tallies
     }
 
     /// The counts of a service, if it is big.
