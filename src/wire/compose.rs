@@ -102,7 +102,7 @@ impl Writer<'_, '_> {
         }
         subset::with_part(self.query, large, room, |picks| {
             let record = |pick: &Pick| large.record(*pick).as_stored();
-            !picks.is_empty() && self.records(place, set, picks.iter().map(record))
+            !picks.is_empty() && self.records(place, set, subset::rotated(self.query, set, picks).map(record))
         })
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use zonebeat::model::{Declaration, Endpoint, Name, Revision, Service, State};
+use zonebeat::model::{Declaration, Endpoint, Instance, Name, Revision, Service, State};
 use zonebeat::registry::{Snapshot, Touched};
 use zonebeat::view::View;
 use zonebeat::view::large::BIG;
@@ -34,7 +34,7 @@ struct Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    (0u32..330, 0u8..20, 0usize..3, 0usize..3, 0u16..3).prop_map(|(number, action, site, tag, priority)| Step {
+    (0u32..330, 0u8..20, 0usize..4, 0usize..3, 0u16..3).prop_map(|(number, action, site, tag, priority)| Step {
         number,
         action,
         site,
@@ -46,7 +46,8 @@ fn step() -> impl Strategy<Value = Step> {
 /// Applies a step to the service; says which instance was touched.
 fn apply(service: &mut Service, step: &Step) -> Option<Box<str>> {
     let mut instance = numbered(step.number);
-    instance.site = ["lon", "sto"].get(step.site).map(|site| Arc::from(*site));
+    // A site with the label of a pattern: only `policy.allow_labels` lets it in.
+    instance.site = ["lon", "sto", "service"].get(step.site).map(|site| Arc::from(*site));
     instance.tags = ["blue", "canary"].get(step.tag).map(|tag| Box::from(*tag)).into_iter().collect();
     instance.priority = step.priority;
     let id = instance.id.clone();
@@ -81,6 +82,11 @@ fn apply(service: &mut Service, step: &Step) -> Option<Box<str>> {
             instance.proto = "udp".into();
             put(service, instance);
         }
+        12 => {
+            let reason = ["a1 left", "nobody came back"].get(step.tag).map(|reason| Box::from(*reason));
+            service.row.empty_reason = reason;
+            return None;
+        }
         _ => put(service, instance),
     }
     Some(id)
@@ -97,10 +103,13 @@ proptest! {
     fn incremental_compilation_equals_full_around_the_threshold(
         start in 225u32..300,
         batches in prop::collection::vec(prop::collection::vec(step(), 1..24), 1..9),
-        presets in prop_oneof![Just(&["plain"][..]), Just(&["plain", "consul"][..])],
+        presets in prop_oneof![Just(&["plain"][..]), Just(&["plain", "consul"][..]), Just(&["consul", "plain"][..])],
+        asleep: bool,
     ) {
         let compiler = compiler(presets).with_answer_limits(&[(name(ZONE), 100)]);
-        let mut state = snapshot(1, [service("big", (0..start).map(numbered)), service("few", (0..9).map(numbered))]);
+        let state = if asleep { State::Lapsed } else { State::Serving };
+        let all = (0..start).map(|number| Instance { state, ..numbered(number) });
+        let mut state = snapshot(1, [service("big", all), service("few", (0..9).map(numbered))]);
         let mut view = compiler.full(&state, &[]);
         for batch in batches {
             let before = state.clone();
@@ -117,6 +126,82 @@ proptest! {
             prop_assert_eq!(dump(&next), dump(&compiler.full(&state, &[])));
             view = next;
         }
+    }
+}
+
+/// Nobody of a big service serves: the words change while only one of its instances does, which has another protocol.
+#[test]
+fn a_new_reason_reaches_every_name_that_nobody_serves() {
+    let compiler = compiler(&["plain", "consul"]);
+    let lapsed = |number| Instance { state: State::Lapsed, ..numbered(number) };
+    let mut all = service("big", (0..BIG as u32 + 50).map(lapsed));
+    put(&mut all, Instance { proto: "udp".into(), ..numbered(7) });
+    all.row.remembered.insert("sctp".into(), service_time());
+    let before = snapshot(1, [all.clone()]);
+    put(&mut all, Instance { proto: "udp".into(), ..lapsed(7) });
+    all.row.empty_reason = Some("i00007 lapsed".into());
+    let lapse = snapshot(2, [all.clone()]);
+    remove(&mut all, &crate::id(8));
+    all.row.empty_reason = Some("i00008 left".into());
+    let leave = snapshot(3, [all]);
+    let mut view = compiler.full(&before, &[]);
+    for (old, new, number) in [(&before, &lapse, 7), (&lapse, &leave, 8)] {
+        let instance = Some(crate::id(number).into());
+        let touched = Touched { service: "big".into(), instance, revision: new.revision };
+        (view, _) = compiler.update(&view, old, new, &[touched]);
+        assert_eq!(dump(&view), dump(&compiler.full(new, &[])));
+    }
+    let told = dump(&view).iter().filter(|line| line.ends_with("note \"i00008 left\"")).count();
+    assert_eq!(told, 8, "three protocols and the addresses, in both presets");
+}
+
+/// With `policy.allow_labels` a site may have the label that stands in a pattern: the pattern that comes last has the name,
+/// as long as it gives it.
+#[test]
+fn the_last_of_two_patterns_has_a_name_whichever_instance_changes() {
+    for presets in [["plain", "consul"], ["consul", "plain"]] {
+        let compiler = compiler(&presets);
+        let at = |number, site: &str| Instance { site: Some(site.into()), ..numbered(number) };
+        let mut state = snapshot(1, [service("big", (0..BIG as u32 + 9).map(|number| at(number, "lon")))]);
+        let mut view = compiler.full(&state, &[]);
+        for instance in [at(3, "service"), at(4, "lon"), at(5, "service"), at(400, "lon"), at(3, "lon"), at(5, "sto")] {
+            let mut after = Service::clone(state.service("big").expect("it is there"));
+            put(&mut after, instance.clone());
+            let next = snapshot(state.revision.0 + 1, [after]);
+            let touched =
+                Touched { service: "big".into(), instance: Some(instance.id.clone()), revision: next.revision };
+            (view, _) = compiler.update(&view, &state, &next, &[touched]);
+            assert_eq!(
+                dump(&view),
+                dump(&compiler.full(&next, &[])),
+                "{presets:?} {} {:?}",
+                instance.id,
+                instance.site
+            );
+            state = next;
+        }
+    }
+}
+
+/// An instance may have the name that all instances share, if its label and that of its service stand in a pattern.
+#[test]
+fn a_name_of_an_instance_alone_counts_before_one_that_all_share() {
+    let compiler = compiler(&["plain", "consul"]);
+    let same = Instance { id: "service".into(), ..numbered(9999) };
+    let mut all = service("service", (0..BIG as u32 + 9).map(numbered));
+    let mut state = snapshot(1, [all.clone()]);
+    let mut view = compiler.full(&state, &[]);
+    for (instance, stays) in [(&same, true), (&numbered(4), false), (&numbered(4), true), (&same, false)] {
+        match stays {
+            true => put(&mut all, instance.clone()),
+            false => drop(remove(&mut all, &instance.id)),
+        }
+        let next = snapshot(state.revision.0 + 1, [all.clone()]);
+        let touched =
+            Touched { service: "service".into(), instance: Some(instance.id.clone()), revision: next.revision };
+        (view, _) = compiler.update(&view, &state, &next, &[touched]);
+        assert_eq!(dump(&view), dump(&compiler.full(&next, &[])), "{} {stays}", instance.id);
+        state = next;
     }
 }
 

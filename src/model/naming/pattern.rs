@@ -155,6 +155,35 @@ impl Pattern {
         let mut room = NameBuf::default();
         Some(self.write(values, &mut room)?.map(|()| Name::from_trusted(room.as_wire())))
     }
+
+    /// The values that give this name, which is whole and in lower case, to this service; `None` if none do.
+    pub fn read<'a>(&self, name: &'a [u8], service: &'a str, domain: &'a Name) -> Option<Values<'a>> {
+        let mut values = Values { service, proto: None, site: None, instance: None, tag: None, domain };
+        let mut rest = name;
+        for label in &self.labels {
+            let (len, behind) = rest.split_first().filter(|(len, _)| **len > 0)?;
+            let (octets, behind) = behind.split_at_checked(usize::from(*len))?;
+            let value = label.read(octets)?;
+            let place = match label.placeholder {
+                None | Some(Placeholder::Service) => &mut None,
+                Some(Placeholder::Proto) => &mut values.proto,
+                Some(Placeholder::Site) => &mut values.site,
+                Some(Placeholder::Instance) => &mut values.instance,
+                Some(Placeholder::Tag) => &mut values.tag,
+            };
+            let expected = match label.placeholder {
+                None => Some(""),
+                Some(Placeholder::Service) => Some(service),
+                _ => *place,
+            };
+            if value.is_empty() != label.placeholder.is_none() || expected.is_some_and(|expected| expected != value) {
+                return None;
+            }
+            *place = Some(value);
+            rest = behind;
+        }
+        (rest == domain.as_wire()).then_some(values)
+    }
 }
 
 impl Label {
@@ -179,6 +208,17 @@ impl Label {
             Some(Placeholder::Instance) => values.instance,
             Some(Placeholder::Tag) => values.tag,
         }
+    }
+
+    /// What stands between its literals.
+    fn read<'a>(&self, octets: &'a [u8]) -> Option<&'a str> {
+        let begins =
+            |octets: &[u8], with: &[u8]| octets.len() >= with.len() && octets[..with.len()].eq_ignore_ascii_case(with);
+        let behind =
+            Some(octets).filter(|octets| begins(octets, &self.prefix)).map(|octets| &octets[self.prefix.len()..])?;
+        let end = behind.len().checked_sub(self.suffix.len())?;
+        let (value, suffix) = behind.split_at(end);
+        std::str::from_utf8(value).ok().filter(|_| suffix.eq_ignore_ascii_case(&self.suffix))
     }
 
     fn fault(&self, value: &str, octets: usize) -> NameError {
@@ -232,6 +272,37 @@ mod tests {
         assert!(matches!(write("{tag}.{domain}", &values), Some(Err(NameError::EmptyLabel(_)))));
         let four = write("{instance}.{instance}.{instance}.{instance}.{domain}", &values);
         assert!(matches!(four, Some(Err(NameError::LongName(268)))));
+    }
+
+    #[test]
+    fn what_a_name_was_made_of_is_read_from_it() {
+        let domain = Name::parse_absolute("sd.example.org").expect("name");
+        let (proto, site) = (Some("tcp"), Some("lon"));
+        let values =
+            Values { service: "search", proto, site, instance: Some("a1"), tag: Some("blue"), domain: &domain };
+        for text in [
+            "_{tag}._sub._{service}._{proto}.{domain}",
+            "Pre-{instance}-Post.{service}.{site}.{domain}",
+            "{site}.{service}.{site}.{domain}",
+            "{service}.service.{domain}",
+        ] {
+            let template = Template { pattern: text.into(), publishes: Publishes::Host };
+            let pattern = Pattern::parse(&template).expect("a pattern");
+            let name = pattern.name(&values).expect("all given").expect("a name");
+            let read = pattern.read(name.as_wire(), "search", &domain).expect("a name of the pattern");
+            let found = [read.proto, read.site, read.instance, read.tag];
+            let used = [Placeholder::Proto, Placeholder::Site, Placeholder::Instance, Placeholder::Tag];
+            let given = [proto, site, values.instance, values.tag];
+            let expected: Vec<_> =
+                used.into_iter().zip(given).map(|(one, value)| value.filter(|_| pattern.uses(one))).collect();
+            assert_eq!(found.as_slice(), expected, "{text}");
+            assert!(pattern.read(name.as_wire(), "index", &domain).is_none(), "{text}");
+            assert!(pattern.read(&name.as_wire()[1..], "search", &domain).is_none(), "{text}");
+            assert!(pattern.read(domain.as_wire(), "search", &domain).is_none(), "{text}");
+        }
+        let twice = Template { pattern: "{site}.{service}.{site}.{domain}".into(), publishes: Publishes::Host };
+        let other = Name::parse_absolute("lon.search.sto.sd.example.org").expect("name");
+        assert!(Pattern::parse(&twice).expect("a pattern").read(other.as_wire(), "search", &domain).is_none());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rpds::RedBlackTreeMapSync;
 
 use super::large::Pair;
-use crate::model::naming::{Naming, Pattern, Placeholder};
+use crate::model::naming::{Naming, Pattern, Placeholder, Values};
 use crate::model::{Instance, Service};
 use crate::view::large::BIG;
 
@@ -63,6 +63,15 @@ impl Selects {
         all.into_iter().collect()
     }
 
+    /// The group of the values that a pattern was filled with.
+    pub(super) fn group(self, values: &Values<'_>) -> Group {
+        Group {
+            proto: values.proto.filter(|_| self.proto).map(Arc::from),
+            site: values.site.filter(|_| self.site).map(Arc::from),
+            tag: values.tag.filter(|_| self.tag).map(Box::from),
+        }
+    }
+
     /// The group of a protocol and site under which a service is known; `None` if they give no name.
     pub(super) fn known(self, proto: &str, site: Option<&str>) -> Option<Group> {
         let group = Group {
@@ -102,6 +111,18 @@ impl Counts {
     /// The count of a group.
     pub(super) fn get(&self, group: &Group) -> Count {
         self.0.get(group).copied().unwrap_or_default()
+    }
+
+    /// The protocols of all instances.
+    pub(super) fn protos(&self) -> impl Iterator<Item = &Arc<str>> {
+        let first = |least: String| Group { proto: Some(least.into()), ..Group::default() };
+        let mut next = first(String::new());
+        std::iter::from_fn(move || {
+            let (group, _) = self.0.range(&next..).next()?;
+            let proto = group.proto.as_ref()?;
+            next = first(format!("{proto}\0")); // what comes after all groups of the protocol
+            Some(proto)
+        })
     }
 
     /// The same after some instances have changed.

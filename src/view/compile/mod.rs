@@ -33,7 +33,7 @@ use crate::model::{Name, Revision, Service};
 use crate::registry::{Snapshot, Touched};
 pub(crate) use census::Census;
 use census::Selects;
-use large::{is_incremental, pairs};
+use large::Change;
 use owners::Owners;
 
 /// Compiles views for one configuration and one set of static records.
@@ -163,18 +163,15 @@ impl Compiler {
         for (name, (revision, ids)) in services {
             let (old, new) = (before.service(name).map(Arc::as_ref), after.service(name).map(Arc::as_ref));
             let is_whole = declared_ttl(old) != declared_ttl(new);
-            match (old, new, census.get(name).cloned()) {
-                (Some(old), Some(new), Some(before)) if is_incremental(old, new) => {
-                    let changed = pairs(old, new, &ids);
-                    let after = before.after(&changed, &self.selects);
-                    self.edit_big(&mut editor, (old, new), &changed, (&before, &after), revision);
-                    census.put(new, after);
-                }
-                _ => {
-                    self.edit_service(&mut editor, old, new, (!is_whole).then_some(&ids), revision);
-                    census.count(name, new, &self.selects);
-                }
+            let change = Change::of(self, (old, new), census.get(name), &ids);
+            if let Some(change) = change.as_ref().filter(|change| !change.has_rivals()) {
+                self.edit_big(&mut editor, change, revision);
+                census.put(change.new, change.after.clone());
+                continue;
             }
+            let is_whole = is_whole || change.is_some();
+            self.edit_service(&mut editor, old, new, (!is_whole).then_some(&ids), revision);
+            census.count(name, new, &self.selects);
         }
         let edited = editor.finish();
         let mut zones = view.zones.to_vec();

@@ -293,6 +293,12 @@ impl<'c> Owners<'c> {
         patterns.filter(move |pattern| pattern.publishes == publishes)
     }
 
+    /// Patterns of all names of services and instances.
+    pub(super) fn all_patterns(&self) -> impl Iterator<Item = &'c Pattern> + use<'c> {
+        let of_services = |pattern: &&Pattern| !matches!(pattern.publishes, Publishes::Types | Publishes::Browse);
+        self.compiler.naming.patterns().iter().filter(of_services)
+    }
+
     /// Patterns of names that instances share.
     pub(super) fn shared_patterns(&self) -> impl Iterator<Item = &'c Pattern> + use<'c> {
         self.compiler.naming.patterns().iter().filter(|pattern| pattern.publishes.is_shared())
