@@ -2,9 +2,10 @@
 //! the compiler, without any network or disk: `cargo bench --bench answer -- [INSTANCES]`.
 //!
 //! The view has INSTANCES instances (20,000 if missing) in services of ten. Queries come in batches of 64, as from the
-//! network: all are decoded and prefetched, then answered. Run it under `valgrind --tool=callgrind` for counts that do
-//! not depend on the machine. Times of answers and changes are processor time. At the end stand lines for
-//! `benches/scale.py`: name, size, value, unit.
+//! network: all are decoded, what they will read is fetched, then all are answered. No batch asks what one before it
+//! asked, so what a million instances take is not in the processor's caches; each step stands in a column, and a value
+//! is the median of the batches. Changes are processor time. At the end stand lines for `benches/scale.py`: name, size,
+//! value, unit. `--lookups` leaves the changes out.
 
 #![allow(missing_docs, clippy::print_stdout)] // a program that prints a table
 #![allow(clippy::disallowed_methods)] // because time is what it measures
@@ -27,14 +28,14 @@ use zonebeat::model::{Instance, Name, Record, Revision, Rtype, Service};
 use zonebeat::registry::{Snapshot, Touched};
 use zonebeat::view::{Compiler, ServerFacts, Size, View, ZoneSource};
 use zonebeat::wire::Rules;
-use zonebeat::wire::decode::{Decoded, Origin, decode};
+use zonebeat::wire::decode::{Decoded, DropReason, Origin};
 use zonebeat::wire::rate::{Rates, Verdict};
 use zonebeat::wire::respond::{Datagram, respond_limited};
 
 const PER_SERVICE: usize = 10;
 const BATCH: usize = 64;
-const QUERIES: usize = 64 * 1024;
-const ROUNDS: usize = 5;
+/// Batches of each kind of query.
+const BATCHES: usize = 8 * 1024;
 
 fn main() {
     let count = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(20_000);
@@ -52,7 +53,9 @@ fn main() {
     let each = |octets: f64| octets / (services * PER_SERVICE) as f64;
     println!("octets per instance of the registry: {:.1}\n", each(registry as f64));
     let mut lines = show_answers(&view, services);
-    lines.extend(show_updates(&compiler, &view, &snapshot, services));
+    if !std::env::args().any(|argument| argument == "--lookups") {
+        lines.extend(show_updates(&compiler, &view, &snapshot, services));
+    }
     println!();
     lines.iter().for_each(|(name, value)| println!("{name} {} {value:.1} ns", services * PER_SERVICE));
     for (name, octets) in [("view", octets as f64), ("registry", registry as f64)] {
@@ -78,7 +81,7 @@ type Make<'m> = &'m dyn Fn(usize) -> Vec<u8>;
 
 fn show_answers(view: &View, services: usize) -> Vec<Line> {
     let mut lines = Vec::new();
-    println!("{:<26}{:>12}{:>12}", "query", "ns/query", "octets");
+    println!("{:<26}{:>12}{:>12}{:>12}{:>12}{:>12}", "query", "ns/query", "decode", "fetch", "answer", "octets");
     let mixed = |number: usize| match number % 10 {
         0..6 => srv(services, number),
         6..9 => {
@@ -99,51 +102,72 @@ fn show_answers(view: &View, services: usize) -> Vec<Line> {
         ("no such type", &|number| question(&format!("svc{}", random(number) % services), 16, false)),
     ];
     for (label, make) in kinds {
-        let queries: Vec<Vec<u8>> = (0..QUERIES).map(make).collect();
-        let best = show(label, &queries, || time_answers(view, &queries, &Rules::default()));
-        lines.push((format!("lookup/{}", label.split("  ").next().unwrap_or(label).replace(' ', "-")), best));
+        let each = show(label, view, make, &Rules::default());
+        lines.push((format!("lookup/{}", label.split("  ").next().unwrap_or(label).replace(' ', "-")), each));
     }
-    let queries: Vec<Vec<u8>> = (0..QUERIES).map(mixed).collect();
     let most = 1 << 20;
     let settings = RateLimit { per_name: most, per_zone: most, per_prefix: most, ..RateLimit::default() };
     let rules = Rules { rates: Rates::new(&settings, 7).map(Arc::new), ..Rules::default() };
-    show("d  charged to accounts", &queries, || time_answers(view, &queries, &rules));
+    show("d  charged to accounts", view, &mixed, &rules);
     lines
 }
 
-fn show(label: &str, queries: &[Vec<u8>], time: impl Fn() -> (Duration, usize)) -> f64 {
-    let (best, octets) = (0..ROUNDS).map(|_| time()).min().expect("there are rounds");
-    let (per_query, length) = (best.as_nanos() as f64 / queries.len() as f64, octets / queries.len());
-    println!("{label:<26}{per_query:>12.0}{length:>12}");
-    per_query
+/// Prints what a query takes, and what its steps take; returns the nanoseconds.
+fn show(label: &str, view: &View, make: Make<'_>, rules: &Rules) -> f64 {
+    let mut octets = 0;
+    let mut times: Vec<Times> = (0..BATCHES)
+        .map(|batch| {
+            let packets: Vec<Vec<u8>> = (batch * BATCH..(batch + 1) * BATCH).map(make).collect();
+            let (times, length) = time_batch(view, &packets, rules, batch);
+            octets += length;
+            times
+        })
+        .collect();
+    let mut median = |step: fn(&Times) -> Duration| {
+        let (_, median, _) = times.select_nth_unstable_by_key(BATCHES / 2, step);
+        step(median).as_nanos() as f64 / BATCH as f64
+    };
+    let all = median(|times| times.decode + times.fetch + times.answer);
+    let steps = [median(|times| times.decode), median(|times| times.fetch), median(|times| times.answer)];
+    let length = octets / (BATCHES * BATCH);
+    println!("{label:<26}{all:>12.0}{:>12.0}{:>12.0}{:>12.0}{length:>12}", steps[0], steps[1], steps[2]);
+    all
 }
 
-/// How long all queries take, and how long the answers are together.
-fn time_answers(view: &View, queries: &[Vec<u8>], rules: &Rules) -> (Duration, usize) {
+/// How long one batch took.
+struct Times {
+    decode: Duration,
+    fetch: Duration,
+    answer: Duration,
+}
+
+/// How long the queries of one batch take, and how long the answers are together. The time is that of the wall: whoever
+/// reads the processor's asks the kernel, and the median leaves out the batches that somebody interrupted.
+fn time_batch(view: &View, packets: &[Vec<u8>], rules: &Rules, batch: usize) -> (Times, usize) {
     let mut out = vec![0; 8192];
     let mut octets = 0;
-    let start = cpu_time();
-    for (batch, packets) in queries.chunks(BATCH).enumerate() {
-        let client = IpAddr::from(Ipv4Addr::new(198, 51, (batch % 256) as u8, 1));
-        let moment = rules.rates.as_ref().map(|rates| rates.moment(Instant::now()));
-        let datagram = moment.map(|now| Datagram { now, len: 64, client, prefix: Verdict::Pass });
-        let mut decoded = [const { None }; BATCH];
-        for (index, (packet, slot)) in packets.iter().zip(&mut decoded).enumerate() {
-            let mut query = decode(packet, Origin { transport: Transport::Udp, client });
-            if let Decoded::Query(query) = &mut query {
-                query.rotation = index as u32;
-            }
-            *slot = Some(query);
-        }
-        view.prefetch(decoded.iter().filter_map(|slot| match slot {
-            Some(Decoded::Query(query)) => Some(query.name.as_wire()),
-            _ => None,
-        }));
-        for decoded in decoded.iter().flatten() {
-            octets += respond_limited(view, decoded, rules, datagram, &mut out).expect("every query is answered").len;
+    let client = IpAddr::from(Ipv4Addr::new(198, 51, (batch % 256) as u8, 1));
+    let moment = rules.rates.as_ref().map(|rates| rates.moment(Instant::now()));
+    let datagram = moment.map(|now| Datagram { now, len: 64, client, prefix: Verdict::Pass });
+    let mut decoded = [const { Decoded::Drop(DropReason::Short) }; BATCH];
+    let start = Instant::now();
+    for (index, (packet, decoded)) in packets.iter().zip(&mut decoded).enumerate() {
+        rules.decode_into(packet, Origin { transport: Transport::Udp, client }, decoded);
+        if let Decoded::Query(query) = decoded {
+            query.rotation = index as u32;
         }
     }
-    (cpu_time() - start, octets)
+    let fetched = Instant::now();
+    view.prefetch(decoded.iter().filter_map(|decoded| match decoded {
+        Decoded::Query(query) => Some(query.name.as_wire()),
+        _ => None,
+    }));
+    let answered = Instant::now();
+    for decoded in &decoded {
+        octets += respond_limited(view, decoded, rules, datagram, &mut out).expect("every query is answered").len;
+    }
+    let times = Times { decode: fetched - start, fetch: answered - fetched, answer: answered.elapsed() };
+    (times, octets)
 }
 
 /// Changes the port of one instance per change, in batches of several sizes.

@@ -29,6 +29,8 @@ use super::size::{Size, overhead};
 const NARROW: usize = 4;
 /// Octets of a slot when they are long.
 const WIDE: usize = 6;
+/// Octets that the allocator and the counters of an `Arc` take beside those of a shard.
+const BESIDE: usize = 24;
 
 /// A shard: one allocation, and large bodies if there are any.
 #[derive(Debug, Clone)]
@@ -250,11 +252,25 @@ impl ShardBuilder {
         EntryPacker { out: &mut self.octets, large: &mut self.large }.entry(name, facts, sets, signatures);
     }
 
-    /// Lays out the slots and makes the shard; the builder is empty then.
+    /// Lays out the slots and makes the shard, as small as it can be; the builder is empty then.
     pub(crate) fn build(&mut self) -> Shard {
+        self.build_of(|slots, _, _| slots)
+    }
+
+    /// The same for a shard that replaces another and will be replaced: what is missing to one of the lengths that all
+    /// such shards have becomes slots. So the place of a shard that goes suits the next one that comes, whichever it is;
+    /// with lengths of their own, holes that suit nobody take half as much memory as the shards do.
+    pub(crate) fn build_even(&mut self) -> Shard {
+        self.build_of(|slots, entries, width| (even(entries + slots * width) - entries) / width)
+    }
+
+    /// `slots_of` gets the slots that are needed, the octets before them, and those of a slot.
+    fn build_of(&mut self, slots_of: impl Fn(usize, usize, usize) -> usize) -> Shard {
         let mut built = Shard::empty();
         if !self.entries.is_empty() {
-            (built.slots, built.wide) = (slots_for(self.entries.len()), self.octets.len() > usize::from(u16::MAX));
+            built.wide = self.octets.len() > usize::from(u16::MAX);
+            let slots = slots_of(slots_for(self.entries.len()), self.octets.len(), built.slot_size());
+            built.slots = slots as u32;
             self.write_slots(&built);
             built.octets = Arc::from(self.octets.as_slice());
             let large = self.large.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
@@ -284,8 +300,19 @@ impl ShardBuilder {
 }
 
 /// Slots of a shard with so many entries: seven of ten are taken at most, and one is free.
-fn slots_for(entries: usize) -> u32 {
-    entries as u32 * 10 / 7 + 1
+fn slots_for(entries: usize) -> usize {
+    entries * 10 / 7 + 1
+}
+
+/// The length of a replaced shard that needs so many octets: one of few, which grow in steps of an eighth or less.
+fn even(octets: usize) -> usize {
+    let block = octets + BESIDE;
+    let step = match block {
+        ..4096 => 256,
+        4096..65_536 => 2048,
+        _ => 8192,
+    };
+    block.next_multiple_of(step) - BESIDE
 }
 
 #[cfg(test)]
