@@ -107,14 +107,14 @@ fn published(services: impl Strategy<Value = Vec<Service>>) -> impl Strategy<Val
             service.name = format!("service{number}").into();
             snapshot.services.insert_mut(service.name.clone(), Arc::new(service));
         }
-        let (mut view, mut changed) = (compiler.full(&snapshot, &[]), Vec::new());
+        let (mut view, mut changed) = (compiler.full(&snapshot, &[]), None);
         for batch in &batches {
             let (after, touched) = changes::apply(&snapshot, batch);
-            let (next, moved) = compiler.update(&view, &snapshot, &after, &touched);
+            let (next, mut moved) = compiler.update(&view, &snapshot, &after, &touched);
             (view, snapshot) = (next, after);
-            changed.extend(moved.last().cloned().into_iter());
+            changed = moved.pop().or(changed);
         }
-        let whole = compiler.full(&snapshot, &changed[changed.len().saturating_sub(1)..]);
+        let whole = compiler.full(&snapshot, changed.as_slice());
         Published { view, whole, hosts: hosts(&snapshot), keys: Keys::of(&snapshot, &naming, &name(ZONE)) }
     })
 }
