@@ -323,7 +323,7 @@ fn ballast(directory: &Path) -> PathBuf {
 /// A batch far larger than what a small file has room for inside.
 fn large(expected: u64) -> Batch {
     let mut batch = register(expected);
-    batch.changes[0].reason = "x".repeat(2 << 20);
+    batch.changes[0].reason = "x".repeat(2 << 20).into();
     batch
 }
 

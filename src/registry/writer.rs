@@ -43,6 +43,8 @@ pub struct Writer {
     statics_pending: bool,
     /// Leases that ran out.
     out: VecDeque<Key>,
+    /// Those of them that something under way is about: they wait until it is done.
+    held: Vec<Key>,
     /// What happens an hour after its commit, in the order of time; monotonic.
     timers: VecDeque<(Duration, Timer)>,
     /// When history is pruned next; monotonic.
@@ -69,6 +71,7 @@ impl Writer {
             zones: BTreeMap::new(),
             statics_pending: false,
             out: VecDeque::new(),
+            held: Vec::new(),
             timers: VecDeque::new(),
             prune_at: Duration::ZERO,
         }

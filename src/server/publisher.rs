@@ -102,10 +102,13 @@ impl Publisher for ViewPublisher {
 
     fn prepare(&mut self, after: &Snapshot, touched: &[Touched]) -> Vec<(Name, Revision)> {
         let started = self.clock.monotonic();
-        let (view, moved) = match self.prepared.as_ref().or(self.closed.as_ref()) {
-            Some(last) => self.compiler.update(&last.view, &last.shows, after, touched),
-            None => self.compiler.update(&self.freshness.published().load_full(), &self.shown, after, touched),
+        // What was compiled since the last close is nobody else's yet, so it is changed in place.
+        let (view, shows) = match (self.prepared.take(), &self.closed) {
+            (Some(last), _) => (last.view, last.shows),
+            (None, Some(last)) => (last.view.clone(), last.shows.clone()),
+            (None, None) => ((*self.freshness.published().load_full()).clone(), self.shown.clone()),
         };
+        let (view, moved) = self.compiler.update_own(view, &shows, after, touched);
         self.compiled(started);
         self.prepared = Some(Prepared { view, shows: after.clone(), compiler: None });
         moved

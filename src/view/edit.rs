@@ -48,12 +48,20 @@ struct Pending<'t> {
     members_revision: Revision,
 }
 
-/// What an edit came to.
+/// What edits came to.
 pub(crate) struct Edited {
-    /// The next table.
-    pub(crate) table: Table,
+    shards: Vec<(u16, Shard)>,
+    grown: isize,
     /// For each zone number whose content differs: the last change that made it differ.
     pub(crate) zones: BTreeMap<u16, Revision>,
+}
+
+impl Edited {
+    /// The next table, made from the one that was edited.
+    pub(crate) fn onto(self, mut base: Table) -> Table {
+        base.put(self.shards.into_iter(), self.grown);
+        base
+    }
 }
 
 impl<'t> Editor<'t> {
@@ -159,7 +167,7 @@ impl<'t> Editor<'t> {
         }
         let mut builder = ShardBuilder::default();
         let rebuilt = shards.into_iter().map(|(number, edits)| (number, self.rebuild(&mut builder, &edits)));
-        Edited { table: self.base.with_shards(rebuilt, grown), zones }
+        Edited { shards: rebuilt.collect(), grown, zones }
     }
 
     fn rebuild(&self, builder: &mut ShardBuilder, edits: &[Edit<'t>]) -> Shard {

@@ -123,9 +123,16 @@ impl Table {
         &self.chunks[slot.shard as usize / SHARDS][slot.shard as usize % SHARDS]
     }
 
-    /// The same table with some shards replaced; `grown` is by how many names it grew.
+    /// The same table with some shards replaced, as [`Self::put`] does it.
     pub(crate) fn with_shards(&self, shards: impl Iterator<Item = (u16, Shard)>, grown: isize) -> Self {
-        let mut chunks: Vec<Arc<[Shard]>> = self.chunks.to_vec();
+        let mut next = self.clone();
+        next.put(shards, grown);
+        next
+    }
+
+    /// Replaces some shards; `grown` is by how many names the table grows. What no other table shares is changed in place.
+    pub(crate) fn put(&mut self, shards: impl Iterator<Item = (u16, Shard)>, grown: isize) {
+        let chunks = Arc::make_mut(&mut self.chunks);
         for (number, shard) in shards {
             let chunk = &mut chunks[number as usize / SHARDS];
             if Arc::strong_count(chunk) > 1 {
@@ -134,10 +141,6 @@ impl Table {
             }
             Arc::make_mut(chunk)[number as usize % SHARDS] = shard;
         }
-        Self {
-            chunks: chunks.into(),
-            hasher: self.hasher.clone(),
-            names: self.names.checked_add_signed(grown).unwrap_or_default(),
-        }
+        self.names = self.names.checked_add_signed(grown).unwrap_or_default();
     }
 }

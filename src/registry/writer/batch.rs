@@ -50,13 +50,11 @@ impl From<Draft> for Commit {
 }
 
 impl Writer {
-    /// Compiles, commits, publishes. What was applied on top of a group that the store has is compiled meanwhile, and
-    /// does not happen if the group fails. The leases of `lapsing` are closed right before the store is called, unless
-    /// one of them has been renewed.
+    /// Compiles, commits, publishes, while nothing is under way. The leases of `lapsing` are closed right before the store
+    /// is called, unless one of them has been renewed.
     pub(super) fn commit(&mut self, commit: Commit, lapsing: &[Key]) -> Result<(), NotCommitted> {
         let Commit { state, mut writes, changes, touched, effects, timers } = commit;
         let moved = self.publisher.prepare(&state.snapshot, &touched);
-        self.settle_for(lapsing)?;
         let moved: Vec<(Name, ZoneRow)> = moved.into_iter().map(|(name, at)| self.moved(name, at)).collect();
         writes.extend(moved.iter().map(|(name, row)| Write::Zone(name.clone(), row.clone())));
 

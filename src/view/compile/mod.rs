@@ -153,6 +153,17 @@ impl Compiler {
         after: &Snapshot,
         touched: &[Touched],
     ) -> (View, Vec<(Name, Revision)>) {
+        self.update_own(view.clone(), before, after, touched)
+    }
+
+    /// [`Self::update`] of a view of which the caller has no more need: what no other view shares is changed in place.
+    pub fn update_own(
+        &self,
+        view: View,
+        before: &Snapshot,
+        after: &Snapshot,
+        touched: &[Touched],
+    ) -> (View, Vec<(Name, Revision)>) {
         let mut services: BTreeMap<&str, (Revision, BTreeSet<&str>)> = BTreeMap::new();
         for touch in touched {
             let (revision, instances) = services.entry(&touch.service).or_default();
@@ -176,13 +187,13 @@ impl Compiler {
         let edited = editor.finish();
         let mut zones = view.zones.to_vec();
         let mut moved = Vec::new();
-        for (number, revision) in edited.zones {
-            let zone = Arc::make_mut(&mut zones[number as usize]);
-            zone.mark(revision);
-            moved.push((zone.apex.clone(), revision));
+        for (number, revision) in &edited.zones {
+            let zone = Arc::make_mut(&mut zones[usize::from(*number)]);
+            zone.mark(*revision);
+            moved.push((zone.apex.clone(), *revision));
         }
-        let view = View { revision: after.revision, zones: zones.into(), table: edited.table, tallies, ..view.clone() };
-        (view, moved)
+        let table = edited.onto(view.table);
+        (View { revision: after.revision, zones: zones.into(), table, tallies, ..view }, moved)
     }
 
     /// For each dynamic zone the hash of what it contains besides registrations.
@@ -244,7 +255,7 @@ impl Compiler {
                 editor.nest(enclosing, &above);
             }
         }
-        editor.finish().table
+        editor.finish().onto(base.clone())
     }
 
     /// Whether a zone may say that names above `apex`, that of a deeper zone of ours, exist. A signed one can prove that
@@ -263,7 +274,7 @@ impl Compiler {
                 editor.publish(owners.zone, name.as_wire(), published, Revision::default());
             }
         }
-        editor.finish().table
+        editor.finish().onto(table.clone())
     }
 
     /// The zones in which services are published.

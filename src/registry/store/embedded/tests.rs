@@ -20,7 +20,7 @@ fn change(revision: u64) -> Change {
         time: Timestamp(revision),
         author: "zonebeat".into(),
         source: "server".into(),
-        reason: String::new(),
+        reason: "".into(),
         transition: Transition::Declare,
         subject: "search".into(),
         instance: None,

@@ -158,7 +158,7 @@ fn by_edits(compiler: &Compiler, base: &Table, services: &[&Service]) -> Table {
     for service in services {
         compiler.edit_service(&mut editor, None, Some(service), None, Revision::default());
     }
-    editor.finish().table
+    editor.finish().onto(base.clone())
 }
 
 fn base(compiler: &Compiler) -> Table {
