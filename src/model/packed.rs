@@ -132,7 +132,14 @@ impl Packed {
             Shape::Tree(tree) => {
                 let tree = Arc::make_mut(tree);
                 tree.len += usize::from(!spliced.found);
-                tree.put(tree.separator(key), spliced);
+                let separator = tree.separator(key);
+                // What stood alone because it was large may have become small.
+                let is_small = spliced.found && spliced.count < SMALL;
+                tree.put(separator.clone(), spliced);
+                if is_small {
+                    tree.join(&separator);
+                }
+                self.be_leaf_if_one();
             }
         }
     }
@@ -154,13 +161,20 @@ impl Packed {
                 if is_small {
                     tree.join(&separator);
                 }
-                if tree.leaves.size() == 1 {
-                    let only = tree.leaves.values().next().expect("the tree has a leaf").clone();
-                    self.0 = Shape::Leaf(only);
-                }
+                self.be_leaf_if_one();
             }
         }
         true
+    }
+
+    /// A tree of one leaf becomes that leaf.
+    fn be_leaf_if_one(&mut self) {
+        if let Shape::Tree(tree) = &self.0
+            && tree.leaves.size() == 1
+        {
+            let only = tree.leaves.values().next().expect("the tree has a leaf").clone();
+            self.0 = Shape::Leaf(only);
+        }
     }
 
     /// The leaf that has the key or would have it.
@@ -223,7 +237,8 @@ impl Tree {
         self.put_half(separator, left);
     }
 
-    /// Joins the small leaf under `separator` with the one behind or before it, if there is room.
+    /// Joins the small leaf under `separator` with the one behind or before it, if there is room, and with more of them
+    /// while it is small: those may have been kept apart by what it had.
     fn join(&mut self, separator: &[u8]) {
         let own = &self.leaves[separator];
         let behind = self.leaves.range::<[u8], _>((Bound::Excluded(separator), Bound::Unbounded)).next();
@@ -234,8 +249,12 @@ impl Tree {
         let Some((stays, left, right_key, right)) = pair else { return };
         let goes: Box<[u8]> = if *stays == *separator { right_key.clone() } else { separator.into() };
         let joined: Leaf = [&**left, &**right].concat().into();
+        let is_small = records(&joined).count() < SMALL;
         self.leaves.remove_mut(&goes);
-        self.leaves.insert_mut(stays, joined);
+        self.leaves.insert_mut(stays.clone(), joined);
+        if is_small {
+            self.join(&stays);
+        }
     }
 }
 
@@ -494,6 +513,38 @@ mod tests {
             }
             prop_assert!(packed.is_one_leaf() && packed == packer.finish());
         }
+    }
+
+    /// It stands alone, wherever it comes, and what it kept apart stands together when it has gone.
+    #[test]
+    fn a_record_larger_than_a_leaf_splits_one_in_three_and_leaves_no_gaps() {
+        let (mut packed, mut model) = (Packed::default(), BTreeMap::new());
+        let mut put = |packed: &mut Packed, key: Vec<u8>, size: usize| {
+            packed.insert(&key, &vec![7; size]);
+            model.insert(key, vec![7; size]);
+            check(packed, &model);
+        };
+        (100..120).for_each(|number| put(&mut packed, key(number), 400));
+        put(&mut packed, key(1095), 9000);
+        assert_eq!(packed.leaves().count(), 3, "what comes before, itself, what comes behind");
+        put(&mut packed, key(1095), 5);
+        assert_eq!(packed.leaves().count(), 2);
+        let (mut packed, mut model) = (Packed::default(), BTreeMap::new());
+        for number in 100..400 {
+            packed.insert(&key(number), &[7; 5]);
+            packed.insert(&key(number * 10 + 5), &[7; 9000]);
+            model.insert(key(number), vec![7; 5]);
+        }
+        for number in 100..400 {
+            match number % 2 {
+                0 => drop(packed.remove(&key(number * 10 + 5))),
+                _ => {
+                    packed.insert(&key(number * 10 + 5), &[7; 5]);
+                    model.insert(key(number * 10 + 5), vec![7; 5]);
+                }
+            }
+        }
+        check(&packed, &model);
     }
 
     #[test]
