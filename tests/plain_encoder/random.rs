@@ -110,7 +110,7 @@ fn published(services: impl Strategy<Value = Vec<Service>>) -> impl Strategy<Val
         let (mut view, mut changed) = (compiler.full(&snapshot, &[]), None);
         for batch in &batches {
             let (after, touched) = changes::apply(&snapshot, batch);
-            let (next, mut moved) = compiler.update(&view, &snapshot, &after, &touched);
+            let (next, mut moved) = compiler.update_own(view, &snapshot, &after, &touched);
             (view, snapshot) = (next, after);
             changed = moved.pop().or(changed);
         }
