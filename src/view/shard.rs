@@ -317,6 +317,8 @@ fn even(octets: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::model::Rtype;
     use crate::view::pack::LARGE;
@@ -395,6 +397,32 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn shards_that_replace_others_have_few_lengths_and_little_to_spare() {
+        let block = |shard: &Shard| (16 + shard.octets.len() + 8).next_multiple_of(16);
+        let (mut shard, mut builder, mut lengths) = (Shard::empty(), ShardBuilder::default(), BTreeSet::new());
+        for number in 0..1500_u16 {
+            let text = format!("\x05{number:05}\x00").into_bytes();
+            builder.copy_but(&shard, &[]);
+            let content = Content { sets: vec![set(Rtype::TXT, 40)], ..Content::default() };
+            push(&mut builder, number.wrapping_mul(40_503), &text, &content);
+            shard = builder.build_even();
+            builder.copy_but(&shard, &[]);
+            let smallest = builder.build();
+            let spare = shard.octets.len() - smallest.octets.len();
+            assert!(spare < 256 || spare < block(&shard) / 2 && spare < 2048 || spare <= block(&shard) / 8, "{spare}");
+            lengths.insert(block(&shard));
+            assert_eq!(shard.entries().count(), usize::from(number) + 1);
+        }
+        assert!(shard.wide, "{}", shard.octets.len());
+        assert!((0..1500_u16).all(|number| {
+            let text = format!("\x05{number:05}\x00").into_bytes();
+            shard.find(number.wrapping_mul(40_503), &text).is_some_and(|entry| entry.name() == text)
+        }));
+        assert!(lengths.len() < 16 + 32 + 4, "{lengths:?}");
+        assert!(lengths.iter().all(|length| length % 256 == 0), "{lengths:?}");
     }
 
     #[test]
