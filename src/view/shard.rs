@@ -102,11 +102,16 @@ impl Shard {
         Entry::new(&self.octets[offset..], large)
     }
 
+    /// Octets that the allocator gave for it, without its large bodies.
+    pub(crate) fn block(&self) -> usize {
+        if self.octets.is_empty() { 0 } else { self.octets.len() + overhead(self.octets.len()) }
+    }
+
     /// What it holds.
     pub(crate) fn size(&self) -> Size {
         let slots = self.slots as usize * self.slot_size();
         let mut size = Size { slots, names: self.octets.len() - slots, ..Size::default() };
-        size.shards = if self.octets.is_empty() { 0 } else { overhead(self.octets.len()) };
+        size.shards = self.block() - self.octets.len();
         for (_, entry) in self.entries() {
             let (_, bodies) = entry.bodies();
             size.names -= bodies;
@@ -317,6 +322,8 @@ fn even(octets: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::model::Rtype;
     use crate::view::pack::LARGE;
@@ -395,6 +402,31 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn shards_that_replace_others_have_few_lengths_and_little_to_spare() {
+        let (mut shard, mut builder, mut lengths) = (Shard::empty(), ShardBuilder::default(), BTreeSet::new());
+        for number in 0..1500_u16 {
+            let text = format!("\x05{number:05}\x00").into_bytes();
+            builder.copy_but(&shard, &[]);
+            let content = Content { sets: vec![set(Rtype::TXT, 40)], ..Content::default() };
+            push(&mut builder, number.wrapping_mul(40_503), &text, &content);
+            shard = builder.build_even();
+            builder.copy_but(&shard, &[]);
+            let smallest = builder.build();
+            let spare = shard.octets.len() - smallest.octets.len();
+            assert!(spare < 256 || spare < shard.block() / 2 && spare < 2048 || spare <= shard.block() / 8, "{spare}");
+            lengths.insert(shard.block());
+            assert_eq!(shard.entries().count(), usize::from(number) + 1);
+        }
+        assert!(shard.wide, "{}", shard.octets.len());
+        assert!((0..1500_u16).all(|number| {
+            let text = format!("\x05{number:05}\x00").into_bytes();
+            shard.find(number.wrapping_mul(40_503), &text).is_some_and(|entry| entry.name() == text)
+        }));
+        assert!(lengths.len() < 16 + 32 + 4, "{lengths:?}");
+        assert!(lengths.iter().all(|length| length % 256 == 0), "{lengths:?}");
     }
 
     #[test]

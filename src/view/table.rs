@@ -26,6 +26,8 @@ pub struct Table {
     chunks: Arc<[Arc<[Shard]>]>,
     hasher: FixedState,
     names: usize,
+    /// Octets that the allocator gave for the shards.
+    octets: usize,
 }
 
 /// Where a name lives: shard number and tag within the shard.
@@ -46,7 +48,7 @@ impl Table {
     /// A table without names; `seed` should be random.
     pub fn empty(seed: u64) -> Self {
         let chunk: Arc<[Shard]> = vec![Shard::empty(); SHARDS].into();
-        Self { chunks: vec![chunk; CHUNKS].into(), hasher: FixedState::with_seed(seed), names: 0 }
+        Self { chunks: vec![chunk; CHUNKS].into(), hasher: FixedState::with_seed(seed), names: 0, octets: 0 }
     }
 
     /// The entry of a whole, lower-case name.
@@ -76,6 +78,12 @@ impl Table {
     /// How many names there are, empty non-terminals included.
     pub fn names(&self) -> usize {
         self.names
+    }
+
+    /// Octets of memory that the shards take; known without a look at them. Sets that are too large to stand in their
+    /// shard come on top.
+    pub fn octets(&self) -> usize {
+        self.octets
     }
 
     /// Every entry and where it stands, in no order.
@@ -139,7 +147,9 @@ impl Table {
                 // Counting up waits for each counter in turn; looking at them first waits for all at the same time.
                 chunk.iter().for_each(Shard::touch_counter);
             }
-            Arc::make_mut(chunk)[number as usize % SHARDS] = shard;
+            let place = &mut Arc::make_mut(chunk)[number as usize % SHARDS];
+            self.octets = self.octets + shard.block() - place.block();
+            *place = shard;
         }
         self.names = self.names.checked_add_signed(grown).unwrap_or_default();
     }
