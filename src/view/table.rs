@@ -12,6 +12,7 @@ use foldhash::fast::FixedState;
 
 use super::shard::{Entry, Shard};
 use super::size::{self, Size};
+use super::spare::Spare;
 
 const CHUNKS: usize = 512;
 const SHARDS: usize = 32;
@@ -134,12 +135,12 @@ impl Table {
     /// The same table with some shards replaced, as [`Self::put`] does it.
     pub(crate) fn with_shards(&self, shards: impl Iterator<Item = (u16, Shard)>, grown: isize) -> Self {
         let mut next = self.clone();
-        next.put(shards, grown);
+        next.put(shards, grown, &mut Spare::default());
         next
     }
 
     /// Replaces some shards; `grown` is by how many names the table grows. What no other table shares is changed in place.
-    pub(crate) fn put(&mut self, shards: impl Iterator<Item = (u16, Shard)>, grown: isize) {
+    pub(crate) fn put(&mut self, shards: impl Iterator<Item = (u16, Shard)>, grown: isize, spare: &mut Spare) {
         let chunks = Arc::make_mut(&mut self.chunks);
         for (number, shard) in shards {
             let chunk = &mut chunks[number as usize / SHARDS];
@@ -149,7 +150,7 @@ impl Table {
             }
             let place = &mut Arc::make_mut(chunk)[number as usize % SHARDS];
             self.octets = self.octets + shard.block() - place.block();
-            *place = shard;
+            spare.keep(std::mem::replace(place, shard).into_octets());
         }
         self.names = self.names.checked_add_signed(grown).unwrap_or_default();
     }
