@@ -17,7 +17,7 @@ use rpds::RedBlackTreeMapSync;
 
 use super::Instance;
 use super::packed::{Packed, Packer};
-use super::packed_instance::{InstanceRef, is_serving, pack};
+use super::packed_instance::{InstanceRef, PackedInstance, is_serving, pack};
 use super::service::{remembered_key, split_remembered};
 
 /// The instances of one service.
@@ -218,15 +218,12 @@ impl<I: Borrow<Instance>> FromIterator<I> for Instances {
 #[derive(Default)]
 pub struct InstancesPacker {
     rows: Packer,
-    value: Vec<u8>,
 }
 
 impl InstancesPacker {
     /// Adds an instance behind all others.
-    pub fn push(&mut self, instance: &Instance) {
-        self.value.clear();
-        pack(instance, &mut self.value);
-        self.rows.push(instance.id.as_bytes(), &self.value);
+    pub fn push(&mut self, instance: PackedInstance<'_>) {
+        self.rows.push(instance.id.as_bytes(), instance.value);
     }
 
     /// The instances; the packer is empty afterwards.
@@ -238,7 +235,7 @@ impl InstancesPacker {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -258,7 +255,7 @@ mod tests {
     }
 
     prop_compose! {
-        fn instance()(
+        pub(crate) fn instance()(
             id in "i[0-9]{1,2}",
             proto in prop_oneof![Just("tcp"), Just("udp"), Just("quic")],
             numbers in any::<(u16, u16, u16, u32)>(),
@@ -330,7 +327,8 @@ mod tests {
             }
             check(&packed, &model);
             let mut packer = InstancesPacker::default();
-            model.values().for_each(|instance| packer.push(instance));
+            let mut buffer = Vec::new();
+            model.values().for_each(|instance| packer.push(PackedInstance::new(instance, &mut buffer)));
             let filled = packer.finish();
             check(&filled, &model);
             prop_assert!(filled == packed);

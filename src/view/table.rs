@@ -12,6 +12,7 @@ use foldhash::fast::FixedState;
 
 use super::shard::{Entry, Shard};
 use super::size::{self, Size};
+use super::spare::Spare;
 
 const CHUNKS: usize = 512;
 const SHARDS: usize = 32;
@@ -26,6 +27,8 @@ pub struct Table {
     chunks: Arc<[Arc<[Shard]>]>,
     hasher: FixedState,
     names: usize,
+    /// Octets that the allocator gave for the shards.
+    octets: usize,
 }
 
 /// Where a name lives: shard number and tag within the shard.
@@ -46,7 +49,7 @@ impl Table {
     /// A table without names; `seed` should be random.
     pub fn empty(seed: u64) -> Self {
         let chunk: Arc<[Shard]> = vec![Shard::empty(); SHARDS].into();
-        Self { chunks: vec![chunk; CHUNKS].into(), hasher: FixedState::with_seed(seed), names: 0 }
+        Self { chunks: vec![chunk; CHUNKS].into(), hasher: FixedState::with_seed(seed), names: 0, octets: 0 }
     }
 
     /// The entry of a whole, lower-case name.
@@ -76,6 +79,12 @@ impl Table {
     /// How many names there are, empty non-terminals included.
     pub fn names(&self) -> usize {
         self.names
+    }
+
+    /// Octets of memory that the shards take; known without a look at them. Sets that are too large to stand in their
+    /// shard come on top.
+    pub fn octets(&self) -> usize {
+        self.octets
     }
 
     /// Every entry and where it stands, in no order.
@@ -126,12 +135,12 @@ impl Table {
     /// The same table with some shards replaced, as [`Self::put`] does it.
     pub(crate) fn with_shards(&self, shards: impl Iterator<Item = (u16, Shard)>, grown: isize) -> Self {
         let mut next = self.clone();
-        next.put(shards, grown);
+        next.put(shards, grown, &mut Spare::default());
         next
     }
 
     /// Replaces some shards; `grown` is by how many names the table grows. What no other table shares is changed in place.
-    pub(crate) fn put(&mut self, shards: impl Iterator<Item = (u16, Shard)>, grown: isize) {
+    pub(crate) fn put(&mut self, shards: impl Iterator<Item = (u16, Shard)>, grown: isize, spare: &mut Spare) {
         let chunks = Arc::make_mut(&mut self.chunks);
         for (number, shard) in shards {
             let chunk = &mut chunks[number as usize / SHARDS];
@@ -139,7 +148,9 @@ impl Table {
                 // Counting up waits for each counter in turn; looking at them first waits for all at the same time.
                 chunk.iter().for_each(Shard::touch_counter);
             }
-            Arc::make_mut(chunk)[number as usize % SHARDS] = shard;
+            let place = &mut Arc::make_mut(chunk)[number as usize % SHARDS];
+            self.octets = self.octets + shard.block() - place.block();
+            spare.keep(std::mem::replace(place, shard).into_octets());
         }
         self.names = self.names.checked_add_signed(grown).unwrap_or_default();
     }

@@ -126,7 +126,7 @@ fn the_age_of_a_beat_is_that_of_the_last_one() {
     world.leases.beat("search", "a1", None);
     world.wait(1.0);
     assert_eq!(world.leases.beat_age("search", "a1"), Some(Duration::from_secs(1)));
-    world.leases.reset([lone("a1", 15)].into_iter());
+    world.leases.reset(1, [lone("a1", 15)].into_iter());
     assert_eq!(world.leases.beat_age("search", "a1"), None);
 }
 

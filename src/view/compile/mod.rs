@@ -25,6 +25,7 @@ use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 
 use super::edit::{Editor, Published};
+use super::spare::Spare;
 use super::zone::Extras;
 use super::{ServerFacts, Table, View, Zone, ZoneSource};
 use crate::model::name::parent;
@@ -153,16 +154,18 @@ impl Compiler {
         after: &Snapshot,
         touched: &[Touched],
     ) -> (View, Vec<(Name, Revision)>) {
-        self.update_own(view.clone(), before, after, touched)
+        self.update_own(view.clone(), before, after, touched, &mut Spare::default())
     }
 
     /// [`Self::update`] of a view of which the caller has no more need: what no other view shares is changed in place.
+    /// `spare` is kept between calls.
     pub fn update_own(
         &self,
         view: View,
         before: &Snapshot,
         after: &Snapshot,
         touched: &[Touched],
+        spare: &mut Spare,
     ) -> (View, Vec<(Name, Revision)>) {
         let mut services: BTreeMap<&str, (Revision, BTreeSet<&str>)> = BTreeMap::new();
         for touch in touched {
@@ -184,7 +187,7 @@ impl Compiler {
             self.edit_service(&mut editor, old, new, (!is_whole).then_some(&ids), revision);
             tallies.count(name, new, &self.selects);
         }
-        let edited = editor.finish();
+        let edited = editor.finish_with(spare);
         let mut zones = view.zones.to_vec();
         let mut moved = Vec::new();
         for (number, revision) in &edited.zones {
@@ -192,7 +195,7 @@ impl Compiler {
             zone.mark(*revision);
             moved.push((zone.apex.clone(), *revision));
         }
-        let table = edited.onto(view.table);
+        let table = edited.onto_with(view.table, spare);
         (View { revision: after.revision, zones: zones.into(), table, tallies, ..view }, moved)
     }
 
