@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use zonebeat::model::naming::{Publishes, Template};
 use zonebeat::model::{Declaration, Endpoint, Instance, Revision, Service, State};
 use zonebeat::registry::{Snapshot, Touched};
+use zonebeat::view::Spare;
 use zonebeat::view::large::BIG;
 
 use crate::dump::dump;
@@ -101,10 +102,10 @@ proptest! {
         let compiler = compiler_with(presets, &extra).with_answer_limits(&[(name(ZONE), 100)]);
         let state = if asleep { State::Lapsed } else { State::Serving };
         let all = (0..start).map(|number| Instance { state, ..numbered(number) });
-        let mut state = snapshot(1, [service("big", all), service("few", (0..9).map(numbered))]);
+        let mut state = snapshot(1, [service("big", all), service("few", (0..40).map(numbered))]);
         let mut view = compiler.full(&state, &[]);
         // What is published while others are made from it, in place as far as it does not share them.
-        let mut published = (view.clone(), dump(&view));
+        let (mut published, mut spare) = ((view.clone(), dump(&view)), Spare::default());
         for (number, batch) in batches.into_iter().enumerate() {
             if number % 3 == 0 {
                 published = (view.clone(), dump(&view));
@@ -119,7 +120,7 @@ proptest! {
                 state.services.insert_mut(label.clone(), Arc::new(changed));
                 touched.push(Touched { service: label, instance, revision: state.revision });
             }
-            (view, _) = compiler.update_own(view, &before, &state, &touched);
+            (view, _) = compiler.update_own(view, &before, &state, &touched, &mut spare);
             prop_assert_eq!(dump(&view), dump(&compiler.full(&state, &[])));
             prop_assert_eq!(dump(&published.0), &published.1[..]);
         }

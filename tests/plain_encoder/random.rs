@@ -9,7 +9,7 @@ use zonebeat::model::naming::Naming;
 use zonebeat::model::service::ServiceRow;
 use zonebeat::model::{Declaration, Endpoint, Instance, Name, Record, Revision, Rtype, Service};
 use zonebeat::registry::Snapshot;
-use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
+use zonebeat::view::{Compiler, ServerFacts, Spare, View, ZoneSource};
 
 use super::changes::{self, step};
 use super::instance;
@@ -107,10 +107,10 @@ fn published(services: impl Strategy<Value = Vec<Service>>) -> impl Strategy<Val
             service.name = format!("service{number}").into();
             snapshot.services.insert_mut(service.name.clone(), Arc::new(service));
         }
-        let (mut view, mut changed) = (compiler.full(&snapshot, &[]), None);
+        let (mut view, mut changed, mut spare) = (compiler.full(&snapshot, &[]), None, Spare::default());
         for batch in &batches {
             let (after, touched) = changes::apply(&snapshot, batch);
-            let (next, mut moved) = compiler.update_own(view, &snapshot, &after, &touched);
+            let (next, mut moved) = compiler.update_own(view, &snapshot, &after, &touched, &mut spare);
             (view, snapshot) = (next, after);
             changed = moved.pop().or(changed);
         }
