@@ -9,6 +9,7 @@ mod batch;
 mod pipeline;
 mod standing;
 mod time;
+mod timers;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -18,8 +19,9 @@ use std::time::Duration;
 use self::pipeline::Pipeline;
 pub(super) use self::pipeline::Request;
 use self::standing::Standing;
+use self::timers::Timers;
 use super::apply::apply;
-use super::draft::{Author, Draft, Timer};
+use super::draft::{Author, Draft};
 use super::lease::{Effect, Key};
 use super::shared::Shared;
 use super::state::State;
@@ -46,7 +48,7 @@ pub struct Writer {
     /// Those of them that something under way is about: they wait until it is done.
     held: Vec<Key>,
     /// What happens an hour after its commit, in the order of time; monotonic.
-    timers: VecDeque<(Duration, Timer)>,
+    timers: Timers,
     /// When history is pruned next; monotonic.
     prune_at: Duration,
 }
@@ -72,7 +74,7 @@ impl Writer {
             statics_pending: false,
             out: VecDeque::new(),
             held: Vec::new(),
-            timers: VecDeque::new(),
+            timers: Timers::default(),
             prune_at: Duration::ZERO,
         }
     }

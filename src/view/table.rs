@@ -1,6 +1,6 @@
 //! The table of all names: a seeded hash picks a shard, the shard has the entry.
 //!
-//! 512 chunks of 32 shards, each behind an `Arc`. A change copies the list of chunks, the chunks it touches and the
+//! 1,024 chunks of 16 shards, each behind an `Arc`. A change copies the list of chunks, the chunks it touches and the
 //! shards it touches; everything else is shared with the table before it. Readers hold a table through its view and
 //! see it whole for as long as they do. The seed is drawn when the first table is made, so that nobody can choose
 //! names that fall into one shard.
@@ -14,8 +14,8 @@ use super::shard::{Entry, Shard};
 use super::size::{self, Size};
 use super::spare::Spare;
 
-const CHUNKS: usize = 512;
-const SHARDS: usize = 32;
+const CHUNKS: usize = 1024;
+const SHARDS: usize = 16;
 /// Shards of a table.
 pub(crate) const ALL_SHARDS: usize = CHUNKS * SHARDS;
 /// Names that [`Table::prefetch`] looks at: a batch of queries.

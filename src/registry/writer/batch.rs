@@ -148,7 +148,7 @@ impl Writer {
         shared.leases.apply(effects);
         shared.census.store(Arc::new(self.state.census(0)));
         let due = shared.clock.monotonic() + HOUR;
-        self.timers.extend(timers.into_iter().map(|timer| (due, timer)));
+        self.timers.wind(due, timers, |timer| self.state.is_awaited(timer));
         for change in changes {
             // Nobody listening is no fault.
             let _ = shared.events.send(change);

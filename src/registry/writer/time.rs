@@ -92,6 +92,10 @@ impl Writer {
         due.iter().for_each(|(_, subject)| lapse(&mut draft, subject));
         let keys: Vec<Key> = due.iter().map(|(key, _)| *key).collect();
         if draft.changes.is_empty() {
+            let renewed = self.shared.leases.seal(&keys);
+            if !renewed.is_empty() {
+                return Err(NotCommitted::Renewed(renewed));
+            }
             self.adopt_beats(draft.state, draft.effects);
             return Ok(());
         }
@@ -101,8 +105,7 @@ impl Writer {
     /// Commits what an hour has brought about; says whether there was anything.
     fn commit_timers(&mut self) -> bool {
         let now = self.shared.clock.monotonic();
-        let due: Vec<Timer> =
-            self.timers.iter().take(MOST).take_while(|(at, _)| *at <= now).map(|(_, timer)| timer.clone()).collect();
+        let due = self.timers.due(now, MOST);
         if due.is_empty() {
             return false;
         }
@@ -113,7 +116,7 @@ impl Writer {
         let mut draft = self.draft();
         expire(&mut draft, &due);
         if draft.changes.is_empty() || self.commit(draft.into(), &[]).is_ok() {
-            self.timers.drain(..due.len());
+            self.timers.forget(due.len());
         }
         true
     }
