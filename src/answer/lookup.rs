@@ -60,7 +60,12 @@ impl<'v> Found<'v> {
 
 /// Finds what stands at a whole, lower-case name.
 pub fn find<'v>(view: &'v View, name: &[u8], rtype: Rtype) -> Found<'v> {
-    match view.find(name) {
+    find_at(view, view.find(name), name, rtype)
+}
+
+/// The same for a name whose entry has been looked up.
+pub fn find_at<'v>(view: &'v View, entry: Option<Entry<'v>>, name: &[u8], rtype: Rtype) -> Found<'v> {
+    match entry {
         Some(entry) => exact(view, entry, name, rtype),
         None => missing(view, name, rtype),
     }
