@@ -570,7 +570,7 @@ pub fn only_target(owner: &[u8]) -> [u8; 2] {
     (0xC000 | at as u16).to_be_bytes()
 }
 
-fn push_record(out: &mut Vec<u8>, owner: &[u8], rtype: Rtype, ttl: u32, rdata: &[u8]) {
+pub(super) fn push_record(out: &mut Vec<u8>, owner: &[u8], rtype: Rtype, ttl: u32, rdata: &[u8]) {
     out.extend_from_slice(owner);
     out.extend_from_slice(&rtype.0.to_be_bytes());
     out.extend_from_slice(&1u16.to_be_bytes());
