@@ -2,7 +2,7 @@
 //! the compiler, without any network or disk: `cargo bench --bench answer -- [INSTANCES]`.
 //!
 //! The view has INSTANCES instances (20,000 if missing) in services of ten. Queries come in batches of 64, as from the
-//! network: all are decoded, what they will read is fetched, then all are answered. No batch asks what one before it
+//! network: all are decoded, all names are looked up, all answers are settled, then all are written. No batch asks what one before it
 //! asked, so what a million instances take is not in the processor's caches; each step stands in a column, and a value
 //! is the median of the batches. Changes are processor time. At the end stand lines for `benches/scale.py`: name, size,
 //! value, unit. `--lookups` leaves the changes out.
@@ -17,6 +17,7 @@ mod instance;
 #[path = "support/zone.rs"]
 mod zone;
 
+use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,7 +32,7 @@ use zonebeat::view::{Compiler, Size, View};
 use zonebeat::wire::Rules;
 use zonebeat::wire::decode::{Decoded, DropReason, Origin};
 use zonebeat::wire::rate::{Rates, Verdict};
-use zonebeat::wire::respond::{Datagram, respond_limited};
+use zonebeat::wire::respond::{Datagram, Settled, settle, write};
 
 const BATCH: usize = 64;
 /// Batches of each kind of query.
@@ -81,7 +82,7 @@ type Make<'m> = &'m dyn Fn(usize) -> Vec<u8>;
 
 fn show_answers(view: &View, services: usize) -> Vec<Line> {
     let mut lines = Vec::new();
-    println!("{:<26}{:>12}{:>12}{:>12}{:>12}{:>12}", "query", "ns/query", "decode", "fetch", "answer", "octets");
+    println!("{:<26}{:>12}   decode     find   settle    write   octets", "query", "ns/query");
     let mixed = |number: usize| match number % 10 {
         0..6 => srv(services, number),
         6..9 => {
@@ -127,18 +128,23 @@ fn show(label: &str, view: &View, make: Make<'_>, rules: &Rules) -> f64 {
         let (_, median, _) = times.select_nth_unstable_by_key(BATCHES / 2, step);
         step(median).as_nanos() as f64 / BATCH as f64
     };
-    let all = median(|times| times.decode + times.fetch + times.answer);
-    let steps = [median(|times| times.decode), median(|times| times.fetch), median(|times| times.answer)];
-    let length = octets / (BATCHES * BATCH);
-    println!("{label:<26}{all:>12.0}{:>12.0}{:>12.0}{:>12.0}{length:>12}", steps[0], steps[1], steps[2]);
+    let all = median(|times| times.decode + times.find + times.settle + times.write);
+    print!("{label:<26}{all:>12.0}");
+    let steps: [fn(&Times) -> Duration; 4] =
+        [|times| times.decode, |times| times.find, |times| times.settle, |times| times.write];
+    for step in steps {
+        print!("{:>9.0}", median(step));
+    }
+    println!("{:>9}", octets / (BATCHES * BATCH));
     all
 }
 
 /// How long one batch took.
 struct Times {
     decode: Duration,
-    fetch: Duration,
-    answer: Duration,
+    find: Duration,
+    settle: Duration,
+    write: Duration,
 }
 
 /// How long the queries of one batch take, and how long the answers are together. The time is that of the wall: whoever
@@ -149,7 +155,7 @@ fn time_batch(view: &View, packets: &[Vec<u8>], rules: &Rules, batch: usize) -> 
     let client = IpAddr::from(Ipv4Addr::new(198, 51, (batch % 256) as u8, 1));
     let moment = rules.rates.as_ref().map(|rates| rates.moment(Instant::now()));
     let datagram = moment.map(|now| Datagram { now, len: 64, client, prefix: Verdict::Pass });
-    let mut decoded = [const { Decoded::Drop(DropReason::Short) }; BATCH];
+    let mut decoded = std::array::from_fn::<_, BATCH, _>(|_| Decoded::Drop(DropReason::Short));
     let start = Instant::now();
     for (index, (packet, decoded)) in packets.iter().zip(&mut decoded).enumerate() {
         rules.decode_into(packet, Origin { transport: Transport::Udp, client }, decoded);
@@ -158,15 +164,27 @@ fn time_batch(view: &View, packets: &[Vec<u8>], rules: &Rules, batch: usize) -> 
         }
     }
     let fetched = Instant::now();
-    view.prefetch(decoded.iter().filter_map(|decoded| match decoded {
-        Decoded::Query(query) => Some(query.name.as_wire()),
-        _ => None,
-    }));
+    let names = std::array::from_fn::<&[u8], BATCH, _>(|index| match &decoded[index] {
+        Decoded::Query(query) => query.name.as_wire(),
+        _ => &[],
+    });
+    let located = view.locate(&names);
     let answered = Instant::now();
-    for decoded in &decoded {
-        octets += respond_limited(view, decoded, rules, datagram, &mut out).expect("every query is answered").len;
+    let mut settled = std::array::from_fn::<_, BATCH, _>(|_| Settled::Elsewhere);
+    for ((decoded, located), settled) in decoded.iter().zip(&located).zip(&mut settled) {
+        *settled = settle(view, located.entry, decoded, rules, datagram);
     }
-    let times = Times { decode: fetched - start, fetch: answered - fetched, answer: answered.elapsed() };
+    black_box(settled.iter().fold(0, |read, settled| read ^ settled.touch(rules)));
+    let written = Instant::now();
+    for (decoded, settled) in decoded.iter().zip(&settled) {
+        octets += write(view, decoded, settled, rules, datagram, &mut out).expect("every query is answered").len;
+    }
+    let times = Times {
+        decode: fetched - start,
+        find: answered - fetched,
+        settle: written - answered,
+        write: written.elapsed(),
+    };
     (times, octets)
 }
 
@@ -181,7 +199,7 @@ fn show_updates(compiler: &Compiler, view: &View, before: &Snapshot, services: u
             (0..batch).map(|number| change(&mut after, label(random(number) % services), number)).collect();
         let time = || {
             let start = cpu_time();
-            std::hint::black_box(compiler.update(view, before, &after, &touched));
+            black_box(compiler.update(view, before, &after, &touched));
             cpu_time() - start
         };
         let best = (0..20).map(|_| time()).min().expect("there are rounds");

@@ -25,7 +25,7 @@ use zonebeat::model::Name;
 use zonebeat::view::View;
 use zonebeat::wire::decode::{Decoded, DropReason, Origin};
 use zonebeat::wire::rate::{Rates, Verdict};
-use zonebeat::wire::respond::{Datagram, respond, respond_limited};
+use zonebeat::wire::respond::{Datagram, Settled, respond, settle, write};
 use zonebeat::wire::{CookieOptions, Cookies, Rules};
 
 const SERVICES: usize = 200;
@@ -104,7 +104,7 @@ impl Load {
         let mut octets = 0;
         let now = rules.rates.as_ref().map(|rates| rates.moment(Instant::now()));
         for packets in packets.chunks(BATCH) {
-            let mut decoded = [const { Decoded::Drop(DropReason::Short) }; BATCH];
+            let mut decoded = std::array::from_fn::<_, BATCH, _>(|_| Decoded::Drop(DropReason::Short));
             for (index, (packet, decoded)) in packets.iter().zip(&mut decoded).enumerate() {
                 rules.decode_into(packet, Origin { transport: Transport::Udp, client: CLIENT }, decoded);
                 if let Decoded::Query(query) = decoded {
@@ -114,13 +114,19 @@ impl Load {
                     assert_eq!(rates.charge_prefix(CLIENT, now), Verdict::Pass);
                 }
             }
-            view.prefetch(decoded.iter().filter_map(|decoded| match decoded {
-                Decoded::Query(query) => Some(query.name.as_wire()),
-                _ => None,
-            }));
-            for decoded in &decoded[..packets.len()] {
-                let datagram = now.map(|now| Datagram { now, len: 64, client: CLIENT, prefix: Verdict::Pass });
-                octets += respond_limited(view, decoded, rules, datagram, out).expect("every query is answered").len;
+            let names = std::array::from_fn::<&[u8], BATCH, _>(|index| match &decoded[index] {
+                Decoded::Query(query) => query.name.as_wire(),
+                _ => &[],
+            });
+            let datagram = now.map(|now| Datagram { now, len: 64, client: CLIENT, prefix: Verdict::Pass });
+            let located = view.locate(&names);
+            let mut settled = std::array::from_fn::<_, BATCH, _>(|_| Settled::Elsewhere);
+            for ((decoded, located), settled) in decoded.iter().zip(&located).zip(&mut settled) {
+                *settled = settle(view, located.entry, decoded, rules, datagram);
+            }
+            black_box(settled.iter().fold(0, |read, settled| read ^ settled.touch(rules)));
+            for (decoded, settled) in decoded.iter().zip(&settled) {
+                octets += write(view, decoded, settled, rules, datagram, out).expect("every query is answered").len;
             }
         }
         octets

@@ -27,6 +27,8 @@ use super::rrset::RrSet;
 use super::size::{Size, overhead};
 use super::spare::Spare;
 
+/// Octets that the processor reads at once.
+pub(super) const LINE: usize = 64;
 /// Octets of a slot when offsets are short.
 const NARROW: usize = 4;
 /// Octets of a slot when they are long.
@@ -73,9 +75,9 @@ impl Shard {
         }
     }
 
-    /// Reads where the slots are.
-    pub(crate) fn touch_shard(&self, _tag: u16) {
-        black_box(self.slots);
+    /// How many slots it has.
+    pub(crate) fn slot_count(&self) -> u32 {
+        self.slots
     }
 
     /// Reads how many tables share it, which whoever copies it counts up.
@@ -83,16 +85,15 @@ impl Shard {
         black_box(Arc::strong_count(&self.octets));
     }
 
-    /// Reads the slot that a lookup of the tag tries first.
-    pub(crate) fn touch_slot(&self, tag: u16) {
-        black_box(self.slots().get(self.first_slot(tag)));
+    /// Where the entry is that a lookup of the tag looks at first; 0 if there is none.
+    pub(crate) fn first_offset(&self, tag: u16) -> u32 {
+        self.slots().get(self.first_slot(tag)).map_or(0, |(_, offset)| offset)
     }
 
-    /// Reads the entry that a lookup of the tag finds first.
-    pub(crate) fn touch_entry(&self, tag: u16) {
-        if let Some((_, offset)) = self.slots().get(self.first_slot(tag)) {
-            black_box(self.octets[offset as usize]);
-        }
+    /// Reads the first two cache lines of an entry, or of what stands behind it.
+    pub(crate) fn touch_entry(&self, offset: u32) -> u8 {
+        let line = |at: usize| self.octets.get(at).copied().unwrap_or_default();
+        line(offset as usize) ^ line(offset as usize + LINE)
     }
 
     /// Every entry with its offset, in no order.
