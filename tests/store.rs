@@ -5,7 +5,7 @@
 //! unless their parent asks them to.
 
 #![allow(clippy::disallowed_methods)] // processes and clocks of the machine take their time
-#![allow(clippy::unwrap_used, unreachable_pub)]
+#![allow(clippy::unwrap_used, unreachable_pub)] // a test may panic; `pub` is what the tests may use
 
 #[path = "support/battery.rs"]
 mod battery;

@@ -139,9 +139,15 @@ impl State {
     pub(super) fn subjects(&self) -> impl Iterator<Item = Subject> {
         let lone = self.snapshot.services.values().flat_map(|service| {
             let lone = service.instances.refs().filter(|instance| instance.session.is_none());
-            lone.map(|instance| Subject::lone(&service.name, &instance.to_instance()))
+            lone.map(|instance| Subject::lone_ref(&service.name, &instance))
         });
         lone.chain(self.sessions.values().map(|session| Subject::Session(session.clone())))
+    }
+
+    /// How many subjects there are.
+    pub(super) fn subjects_count(&self) -> usize {
+        let members: usize = self.sessions.values().map(|session| session.members.len()).sum();
+        (self.serving + self.lapsed).saturating_sub(members) + self.sessions.size()
     }
 
     /// The counters, with the number of leases that run.

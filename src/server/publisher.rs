@@ -133,7 +133,8 @@ impl Publisher for ViewPublisher {
         let left = before.zones.iter().filter(|zone| prepared.view.zone(&zone.apex).is_none());
         left.for_each(|zone| metrics.forget_serial(&zone.apex));
         prepared.view.zones.iter().for_each(|zone| metrics.set_serial(&zone.apex, zone.serial));
-        metrics.published(prepared.view.revision, prepared.view.table.names());
+        let table = &prepared.view.table;
+        metrics.published(prepared.view.revision, table.names(), table.octets());
         self.freshness.publish(Arc::new(prepared.view));
     }
 

@@ -191,7 +191,7 @@ impl<'t> Editor<'t> {
         for (name, edit) in edits.iter().filter(|(_, edit)| edit.exists()) {
             builder.push(edit.slot.tag, name, edit.facts(), (&edit.sets(name), &edit.signatures(name)));
         }
-        builder.build()
+        builder.build_even()
     }
 
     /// Deepest names first: a name that came or went is told to its parent, which may come or go by that.

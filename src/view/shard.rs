@@ -22,15 +22,19 @@ pub(crate) use super::entry::{APEX, CUT, KNOWN, OCCLUDED, STATIC, WILDCARD};
 pub(crate) use super::pack::Facts;
 
 use super::large::Outside;
-use super::pack::{Large, Packer};
+use super::pack::{EntryPacker, Large};
 use super::rrset::RrSet;
 use super::size::{Size, overhead};
-use super::spare::{Spare, rounded};
+use super::spare::Spare;
 
+/// Octets that the processor reads at once.
+pub(super) const LINE: usize = 64;
 /// Octets of a slot when offsets are short.
 const NARROW: usize = 4;
 /// Octets of a slot when they are long.
 const WIDE: usize = 6;
+/// Octets that the allocator and the counters of an `Arc` take beside those of a shard.
+const BESIDE: usize = 24;
 
 /// A shard: one allocation, and large bodies if there are any.
 #[derive(Debug, Clone)]
@@ -71,9 +75,9 @@ impl Shard {
         }
     }
 
-    /// Reads where the slots are.
-    pub(crate) fn touch_shard(&self, _tag: u16) {
-        black_box(self.slots);
+    /// How many slots it has.
+    pub(crate) fn slot_count(&self) -> u32 {
+        self.slots
     }
 
     /// Reads how many tables share it, which whoever copies it counts up.
@@ -81,16 +85,15 @@ impl Shard {
         black_box(Arc::strong_count(&self.octets));
     }
 
-    /// Reads the slot that a lookup of the tag tries first.
-    pub(crate) fn touch_slot(&self, tag: u16) {
-        black_box(self.slots().get(self.first_slot(tag)));
+    /// Where the entry is that a lookup of the tag looks at first; 0 if there is none.
+    pub(crate) fn first_offset(&self, tag: u16) -> u32 {
+        self.slots().get(self.first_slot(tag)).map_or(0, |(_, offset)| offset)
     }
 
-    /// Reads the entry that a lookup of the tag finds first.
-    pub(crate) fn touch_entry(&self, tag: u16) {
-        if let Some((_, offset)) = self.slots().get(self.first_slot(tag)) {
-            black_box(self.octets[offset as usize]);
-        }
+    /// Reads the first two cache lines of an entry, or of what stands behind it.
+    pub(crate) fn touch_entry(&self, offset: u32) -> u8 {
+        let line = |at: usize| self.octets.get(at).copied().unwrap_or_default();
+        line(offset as usize) ^ line(offset as usize + LINE)
     }
 
     /// Every entry with its offset, in no order.
@@ -104,11 +107,16 @@ impl Shard {
         Entry::new(&self.octets[offset..], large)
     }
 
+    /// Octets that the allocator gave for it, without its large bodies.
+    pub(crate) fn block(&self) -> usize {
+        if self.octets.is_empty() { 0 } else { self.octets.len() + overhead(self.octets.len()) }
+    }
+
     /// What it holds.
     pub(crate) fn size(&self) -> Size {
         let slots = self.octets.len() - self.entries_len();
         let mut size = Size { slots, names: self.entries_len(), ..Size::default() };
-        size.shards = if self.octets.is_empty() { 0 } else { overhead(self.octets.len()) };
+        size.shards = self.block() - self.octets.len();
         for (_, entry) in self.entries() {
             let (_, bodies) = entry.bodies();
             size.names -= bodies;
@@ -268,16 +276,28 @@ impl ShardBuilder {
             self.octets.push(0);
         }
         self.entries.push((tag, self.octets.len() as u32));
-        Packer { out: &mut self.octets, large: &mut self.large }.entry(name, facts, sets, signatures);
+        EntryPacker { out: &mut self.octets, large: &mut self.large }.entry(name, facts, sets, signatures);
     }
 
-    /// Lays out the slots and makes the shard; the builder is empty then.
+    /// Lays out the slots and makes the shard, as small as it can be; the builder is empty then.
     pub(crate) fn build(&mut self) -> Shard {
+        self.build_of(|needed| needed)
+    }
+
+    /// The same for a shard that replaces another and will be replaced: what is missing to one of the lengths that all
+    /// such shards have becomes slots and a few octets of padding. So the place of a shard that goes suits the next one that comes, whichever it is;
+    /// with lengths of their own, holes that suit nobody take half as much memory as the shards do.
+    pub(crate) fn build_even(&mut self) -> Shard {
+        self.build_of(even)
+    }
+
+    /// `length` says how long a shard becomes that needs so many octets.
+    fn build_of(&mut self, length: impl Fn(usize) -> usize) -> Shard {
         let mut built = Shard::empty();
         if !self.entries.is_empty() {
             built.wide = self.octets.len() > usize::from(u16::MAX);
-            let least = self.octets.len() + slots_for(self.entries.len()) as usize * built.slot_size();
-            let room = rounded(least) - self.octets.len();
+            let least = self.octets.len() + slots_for(self.entries.len()) * built.slot_size();
+            let room = length(least) - self.octets.len();
             (built.slots, built.padding) = ((room / built.slot_size()) as u32, (room % built.slot_size()) as u8);
             self.write_slots(&built);
             self.octets.resize(self.octets.len() + usize::from(built.padding), 0);
@@ -308,13 +328,26 @@ impl ShardBuilder {
     }
 }
 
-/// The fewest slots of a shard with so many entries: seven of ten are taken at most, and one is free.
-fn slots_for(entries: usize) -> u32 {
-    entries as u32 * 10 / 7 + 1
+/// Slots of a shard with so many entries: seven of ten are taken at most, and one is free.
+fn slots_for(entries: usize) -> usize {
+    entries * 10 / 7 + 1
+}
+
+/// The length of a replaced shard that needs so many octets: one of few, which grow in steps of an eighth or less.
+fn even(octets: usize) -> usize {
+    let block = octets + BESIDE;
+    let step = match block {
+        ..4096 => 256,
+        4096..65_536 => 2048,
+        _ => 8192,
+    };
+    block.next_multiple_of(step) - BESIDE
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::model::Rtype;
     use crate::view::pack::LARGE;
@@ -393,6 +426,31 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn shards_that_replace_others_have_few_lengths_and_little_to_spare() {
+        let (mut shard, mut builder, mut lengths) = (Shard::empty(), ShardBuilder::default(), BTreeSet::new());
+        for number in 0..1500_u16 {
+            let text = format!("\x05{number:05}\x00").into_bytes();
+            builder.copy_but(&shard, &[]);
+            let content = Content { sets: vec![set(Rtype::TXT, 40)], ..Content::default() };
+            push(&mut builder, number.wrapping_mul(40_503), &text, &content);
+            shard = builder.build_even();
+            builder.copy_but(&shard, &[]);
+            let smallest = builder.build();
+            let spare = shard.octets.len() - smallest.octets.len();
+            assert!(spare < 256 || spare < shard.block() / 2 && spare < 2048 || spare <= shard.block() / 8, "{spare}");
+            lengths.insert(shard.block());
+            assert_eq!(shard.entries().count(), usize::from(number) + 1);
+        }
+        assert!(shard.wide, "{}", shard.octets.len());
+        assert!((0..1500_u16).all(|number| {
+            let text = format!("\x05{number:05}\x00").into_bytes();
+            shard.find(number.wrapping_mul(40_503), &text).is_some_and(|entry| entry.name() == text)
+        }));
+        assert!(lengths.len() < 16 + 32 + 4, "{lengths:?}");
+        assert!(lengths.iter().all(|length| length % 256 == 0), "{lengths:?}");
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! when nobody does, which its counter says. So a writer that changes shards all the time asks the allocator for none:
 //! blocks of some kilobytes among many small ones are what an allocator is slowest at.
 //!
-//! **Who changes it.** The one that compiles; readers know nothing of it. Lengths of shards are rounded
-//! ([`rounded`]), so that a changed shard most often has the length of the one before it.
+//! **Who changes it.** The one that compiles; readers know nothing of it. Changed shards
+//! have few lengths ([`super::shard`]), so that most often one of theirs suits.
 //!
 //! **Limits.** [`MOST`] octets; what comes beyond that is left to the allocator.
 
@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 /// Octets that are kept, free or not yet.
 const MOST: usize = 16 << 20;
-/// Octets of a shard that is too small to be rounded.
+/// Octets of a shard that is too small to be kept.
 const SMALL: usize = 1024;
 
 /// Buffers of replaced shards.
@@ -63,11 +63,6 @@ impl Spare {
     }
 }
 
-/// The length that a shard of so many octets gets: the next of sixteen steps from each power of two to the next.
-pub(crate) fn rounded(length: usize) -> usize {
-    if length < SMALL { length } else { length.next_multiple_of((1 << length.ilog2()) / 16) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,13 +88,5 @@ mod tests {
         let read: Vec<Arc<[u8]>> = (0..40).map(|_| vec![0; 1 << 19].into()).collect();
         read.iter().for_each(|octets| spare.keep(Arc::clone(octets)));
         assert_eq!(spare.octets, MOST);
-    }
-
-    #[test]
-    fn rounding_adds_a_sixteenth_at_most() {
-        for length in [0, 1, 1023, 1024, 1025, 4095, 4097, 13_000, 65_535, 65_537, 1_000_001] {
-            let rounded = rounded(length);
-            assert!(rounded >= length && rounded - length <= length / 16, "{length} {rounded}");
-        }
     }
 }

@@ -6,6 +6,7 @@
 //! names that fall into one shard.
 
 use std::hash::{BuildHasher, Hasher};
+use std::hint::black_box;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
@@ -18,8 +19,8 @@ const CHUNKS: usize = 1024;
 const SHARDS: usize = 16;
 /// Shards of a table.
 pub(crate) const ALL_SHARDS: usize = CHUNKS * SHARDS;
-/// Names that [`Table::prefetch`] looks at: a batch of queries.
-const PREFETCHED: usize = 64;
+/// Names that [`Table::locate`] looks up together: a batch of queries.
+pub const TOGETHER: usize = 64;
 
 /// Names and their entries.
 #[derive(Debug, Clone)]
@@ -27,6 +28,8 @@ pub struct Table {
     chunks: Arc<[Arc<[Shard]>]>,
     hasher: FixedState,
     names: usize,
+    /// Octets that the allocator gave for the shards.
+    octets: usize,
 }
 
 /// Where a name lives: shard number and tag within the shard.
@@ -36,6 +39,15 @@ pub(crate) struct Slot {
     pub(crate) tag: u16,
 }
 
+/// What a lookup found.
+#[derive(Clone, Copy, Default)]
+pub struct Located<'v> {
+    /// The entry of the name, if there is one.
+    pub entry: Option<Entry<'v>>,
+    /// A number that differs between names, as long as the seed is the same.
+    pub hash: u32,
+}
+
 /// Where an entry stands in one table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
@@ -43,11 +55,17 @@ pub struct Position {
     offset: u32,
 }
 
+impl Slot {
+    fn number(self) -> u32 {
+        u32::from(self.shard) << 16 | u32::from(self.tag)
+    }
+}
+
 impl Table {
     /// A table without names; `seed` should be random.
     pub fn empty(seed: u64) -> Self {
         let chunk: Arc<[Shard]> = vec![Shard::empty(); SHARDS].into();
-        Self { chunks: vec![chunk; CHUNKS].into(), hasher: FixedState::with_seed(seed), names: 0 }
+        Self { chunks: vec![chunk; CHUNKS].into(), hasher: FixedState::with_seed(seed), names: 0, octets: 0 }
     }
 
     /// The entry of a whole, lower-case name.
@@ -56,27 +74,49 @@ impl Table {
         self.shard(slot).find(slot.tag, name)
     }
 
-    /// Brings the memory that lookups of these names will read nearer; looks at `PREFETCHED` of them at most.
+    /// Looks up several whole, lower-case names together, [`TOGETHER`] of them at most.
     ///
-    /// A lookup reads a shard, a slot and an entry, and each of them says where the next one is. Every
-    /// loop reads one of them for all names: its turns do not depend on each other, so the processor waits for many at
-    /// the same time.
-    pub fn prefetch<'n>(&self, names: impl Iterator<Item = &'n [u8]>) {
-        let mut slots = [Slot::default(); PREFETCHED];
-        let mut count = 0;
-        for (slot, name) in slots.iter_mut().zip(names) {
-            *slot = self.slot(name);
-            count += 1;
+    /// A lookup reads a shard, a slot and an entry, and each of them says where the next one is. Every loop reads one of
+    /// them for all names: its turns are short and do not depend on each other, so the processor waits for many at the
+    /// same time.
+    pub fn locate<'v>(&'v self, names: &[&[u8]]) -> [Located<'v>; TOGETHER] {
+        let mut located = [Located::default(); TOGETHER];
+        let mut lookups = [(&self.chunks[0][0], 0, 0); TOGETHER];
+        let lookups = &mut lookups[..names.len()];
+        let mut read = 0;
+        for ((lookup, located), name) in lookups.iter_mut().zip(&mut located).zip(names) {
+            let slot = self.slot(name);
+            *lookup = (self.shard(slot), slot.tag, 0);
+            located.hash = slot.number();
+            read ^= lookup.0.slot_count();
         }
-        let slots = &slots[..count];
-        for step in [Shard::touch_shard, Shard::touch_slot, Shard::touch_entry] {
-            slots.iter().for_each(|slot| step(self.shard(*slot), slot.tag));
+        for (shard, tag, offset) in lookups.iter_mut() {
+            *offset = shard.first_offset(*tag);
         }
+        for (shard, _, offset) in lookups.iter() {
+            read ^= u32::from(shard.touch_entry(*offset));
+        }
+        black_box(read);
+        for (((shard, tag, _), located), name) in lookups.iter().zip(&mut located).zip(names) {
+            located.entry = shard.find(*tag, name);
+        }
+        located
+    }
+
+    /// What [`Located::hash`] is for a name.
+    pub fn hash(&self, name: &[u8]) -> u32 {
+        self.slot(name).number()
     }
 
     /// How many names there are, empty non-terminals included.
     pub fn names(&self) -> usize {
         self.names
+    }
+
+    /// Octets of memory that the shards take; known without a look at them. Sets that are too large to stand in their
+    /// shard come on top.
+    pub fn octets(&self) -> usize {
+        self.octets
     }
 
     /// Every entry and where it stands, in no order.
@@ -141,6 +181,7 @@ impl Table {
                 chunk.iter().for_each(Shard::touch_counter);
             }
             let place = &mut Arc::make_mut(chunk)[number as usize % SHARDS];
+            self.octets = self.octets + shard.block() - place.block();
             spare.keep(std::mem::replace(place, shard).into_octets());
         }
         self.names = self.names.checked_add_signed(grown).unwrap_or_default();

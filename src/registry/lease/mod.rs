@@ -37,7 +37,7 @@ use std::time::Duration;
 use self::table::{Name, Table};
 use super::Beaten;
 use super::session::Session;
-use crate::model::{Instance, Revision, State};
+use crate::model::{Instance, InstanceRef, Revision, State};
 
 /// The resolution of deadlines.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -109,6 +109,17 @@ impl Subject {
             incarnation: instance.incarnation,
             lease_seconds: instance.lease_seconds,
             lapsed: instance.state == State::Lapsed,
+        })
+    }
+
+    /// The same of an instance that is looked at where it lies.
+    pub(super) fn lone_ref(service: &Arc<str>, instance: &InstanceRef<'_>) -> Self {
+        Self::Lone(Lone {
+            service: service.clone(),
+            id: instance.id.into(),
+            incarnation: instance.incarnation,
+            lease_seconds: instance.lease_seconds,
+            lapsed: !instance.is_serving(),
         })
     }
 
@@ -268,10 +279,10 @@ impl Leases {
         self.lock().start(Subject::Lone(lone), true);
     }
 
-    /// Forgets everything and starts these leases full.
-    pub(super) fn reset(&self, subjects: impl Iterator<Item = Subject>) {
+    /// Forgets everything and starts these leases full; there are `count` of them.
+    pub(super) fn reset(&self, count: usize, subjects: impl Iterator<Item = Subject>) {
         let mut table = self.lock();
-        table.reset();
+        table.reset(count);
         subjects.for_each(|subject| table.start(subject, false));
     }
 

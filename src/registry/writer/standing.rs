@@ -130,7 +130,7 @@ impl Writer {
     fn adopt_loaded(&mut self, loader: Loader, wait: Duration, trouble: Option<String>) {
         let (state, zones) = loader.finish();
         self.state = state;
-        self.shared.leases.reset(self.state.subjects());
+        self.shared.leases.reset(self.state.subjects_count(), self.state.subjects());
         self.out.clear();
         let now = self.shared.clock.monotonic();
         self.timers = Timers::default();
