@@ -7,7 +7,7 @@ use super::super::draft::{Author, Draft, Timer};
 use super::super::lease::{Effect, Key};
 use super::super::state::State;
 use super::super::store::{Batch, Write};
-use super::super::{Store, StoreError, Touched, ZoneRow};
+use super::super::{Snapshot, Store, StoreError, Touched, ZoneRow};
 use super::Writer;
 use super::time::HOUR;
 use crate::model::{Change, Item, Name, Revision, Transition};
@@ -140,11 +140,18 @@ impl Writer {
         changes
     }
 
-    /// Makes a committed state the current one, for readers, leases, timers and listeners.
-    pub(super) fn adopt(&mut self, state: State, effects: Vec<Effect>, timers: Vec<Timer>, changes: Vec<Arc<Change>>) {
-        self.state = state;
+    /// Makes a committed state the current one, for readers, leases, timers and listeners. Returns the one before it:
+    /// letting it go takes time, which the caller may have other use for.
+    pub(super) fn adopt(
+        &mut self,
+        state: State,
+        effects: Vec<Effect>,
+        timers: Vec<Timer>,
+        changes: Vec<Arc<Change>>,
+    ) -> (State, Arc<Snapshot>) {
+        let before = std::mem::replace(&mut self.state, state);
         let shared = &self.shared;
-        shared.snapshot.store(Arc::new(self.state.snapshot.clone()));
+        let shown = shared.snapshot.swap(Arc::new(self.state.snapshot.clone()));
         shared.leases.apply(effects);
         shared.census.store(Arc::new(self.state.census(0)));
         let due = shared.clock.monotonic() + HOUR;
@@ -153,5 +160,6 @@ impl Writer {
             // Nobody listening is no fault.
             let _ = shared.events.send(change);
         }
+        (before, shown)
     }
 }

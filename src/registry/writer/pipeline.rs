@@ -326,10 +326,12 @@ impl Writer {
                 self.publisher.publish();
                 self.zones.extend(moved);
                 let Commit { state, effects, timers, .. } = group.commit;
-                self.adopt(state, effects, timers, changes);
+                let before = self.adopt(state, effects, timers, changes);
                 self.out.extend(self.held.drain(..));
-                answer_all(group.judged);
+                // The store has work again before anything else is done.
                 self.hand_over();
+                answer_all(group.judged);
+                drop(before);
             }
             Err(error) => self.fail(group, &error),
         }
