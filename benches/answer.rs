@@ -2,9 +2,10 @@
 //! the compiler, without any network or disk: `cargo bench --bench answer -- [INSTANCES]`.
 //!
 //! The view has INSTANCES instances (20,000 if missing) in services of ten. Queries come in batches of 64, as from the
-//! network: all are decoded and prefetched, then answered. Run it under `valgrind --tool=callgrind` for counts that do
-//! not depend on the machine. Times of answers and changes are processor time. At the end stand lines for
-//! `benches/scale.py`: name, size, value, unit.
+//! network: all are decoded, all names are looked up, all answers are settled, then all are written. No batch asks what one before it
+//! asked, so what a million instances take is not in the processor's caches; each step stands in a column, and a value
+//! is the median of the batches. Changes are processor time. At the end stand lines for `benches/scale.py`: name, size,
+//! value, unit. `--lookups` leaves the changes out.
 
 #![allow(missing_docs, clippy::print_stdout)] // a program that prints a table
 #![allow(clippy::disallowed_methods)] // because time is what it measures
@@ -13,35 +14,36 @@
 mod clock;
 #[path = "../tests/support/instance.rs"]
 mod instance;
+#[path = "support/zone.rs"]
+mod zone;
 
+use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clock::cpu_time;
+use zone::{PER_SERVICE, change, random};
 use zonebeat::answer::Transport;
 use zonebeat::config::RateLimit;
-use zonebeat::model::naming::Naming;
-use zonebeat::model::service::ServiceRow;
-use zonebeat::model::{Instance, Name, Record, Revision, Rtype, Service};
-use zonebeat::registry::{Snapshot, Touched};
-use zonebeat::view::{Compiler, ServerFacts, Size, View, ZoneSource};
+use zonebeat::model::Name;
+use zonebeat::registry::Snapshot;
+use zonebeat::view::{Compiler, Size, View};
 use zonebeat::wire::Rules;
-use zonebeat::wire::decode::{Decoded, Origin, decode};
+use zonebeat::wire::decode::{Decoded, DropReason, Origin};
 use zonebeat::wire::rate::{Rates, Verdict};
-use zonebeat::wire::respond::{Datagram, respond_limited};
+use zonebeat::wire::respond::{Datagram, Settled, settle, write};
 
-const PER_SERVICE: usize = 10;
 const BATCH: usize = 64;
-const QUERIES: usize = 64 * 1024;
-const ROUNDS: usize = 5;
+/// Batches of each kind of query.
+const BATCHES: usize = 8 * 1024;
 
 fn main() {
     let count = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(20_000);
     let services = (count / PER_SERVICE).max(1);
-    let compiler = compiler();
+    let compiler = zone::compiler(&[]);
     let mut held = None;
-    let registry = allocation_counter::measure(|| held = Some(snapshot(services))).bytes_current;
+    let registry = allocation_counter::measure(|| held = Some(zone::snapshot(services, label))).bytes_current;
     let snapshot = held.expect("it was made");
     let start = Instant::now();
     let view = compiler.full(&snapshot, &[]);
@@ -52,7 +54,9 @@ fn main() {
     let each = |octets: f64| octets / (services * PER_SERVICE) as f64;
     println!("octets per instance of the registry: {:.1}\n", each(registry as f64));
     let mut lines = show_answers(&view, services);
-    lines.extend(show_updates(&compiler, &view, &snapshot, services));
+    if !std::env::args().any(|argument| argument == "--lookups") {
+        lines.extend(show_updates(&compiler, &view, &snapshot, services));
+    }
     println!();
     lines.iter().for_each(|(name, value)| println!("{name} {} {value:.1} ns", services * PER_SERVICE));
     for (name, octets) in [("view", octets as f64), ("registry", registry as f64)] {
@@ -78,7 +82,7 @@ type Make<'m> = &'m dyn Fn(usize) -> Vec<u8>;
 
 fn show_answers(view: &View, services: usize) -> Vec<Line> {
     let mut lines = Vec::new();
-    println!("{:<26}{:>12}{:>12}", "query", "ns/query", "octets");
+    println!("{:<26}{:>12}   decode     find   settle    write   octets", "query", "ns/query");
     let mixed = |number: usize| match number % 10 {
         0..6 => srv(services, number),
         6..9 => {
@@ -99,51 +103,89 @@ fn show_answers(view: &View, services: usize) -> Vec<Line> {
         ("no such type", &|number| question(&format!("svc{}", random(number) % services), 16, false)),
     ];
     for (label, make) in kinds {
-        let queries: Vec<Vec<u8>> = (0..QUERIES).map(make).collect();
-        let best = show(label, &queries, || time_answers(view, &queries, &Rules::default()));
-        lines.push((format!("lookup/{}", label.split("  ").next().unwrap_or(label).replace(' ', "-")), best));
+        let each = show(label, view, make, &Rules::default());
+        lines.push((format!("lookup/{}", label.split("  ").next().unwrap_or(label).replace(' ', "-")), each));
     }
-    let queries: Vec<Vec<u8>> = (0..QUERIES).map(mixed).collect();
     let most = 1 << 20;
     let settings = RateLimit { per_name: most, per_zone: most, per_prefix: most, ..RateLimit::default() };
     let rules = Rules { rates: Rates::new(&settings, 7).map(Arc::new), ..Rules::default() };
-    show("d  charged to accounts", &queries, || time_answers(view, &queries, &rules));
+    show("d  charged to accounts", view, &mixed, &rules);
     lines
 }
 
-fn show(label: &str, queries: &[Vec<u8>], time: impl Fn() -> (Duration, usize)) -> f64 {
-    let (best, octets) = (0..ROUNDS).map(|_| time()).min().expect("there are rounds");
-    let (per_query, length) = (best.as_nanos() as f64 / queries.len() as f64, octets / queries.len());
-    println!("{label:<26}{per_query:>12.0}{length:>12}");
-    per_query
+/// Prints what a query takes, and what its steps take; returns the nanoseconds.
+fn show(label: &str, view: &View, make: Make<'_>, rules: &Rules) -> f64 {
+    let mut octets = 0;
+    let mut times: Vec<Times> = (0..BATCHES)
+        .map(|batch| {
+            let packets: Vec<Vec<u8>> = (batch * BATCH..(batch + 1) * BATCH).map(make).collect();
+            let (times, length) = time_batch(view, &packets, rules, batch);
+            octets += length;
+            times
+        })
+        .collect();
+    let mut median = |step: fn(&Times) -> Duration| {
+        let (_, median, _) = times.select_nth_unstable_by_key(BATCHES / 2, step);
+        step(median).as_nanos() as f64 / BATCH as f64
+    };
+    let all = median(|times| times.decode + times.find + times.settle + times.write);
+    print!("{label:<26}{all:>12.0}");
+    let steps: [fn(&Times) -> Duration; 4] =
+        [|times| times.decode, |times| times.find, |times| times.settle, |times| times.write];
+    for step in steps {
+        print!("{:>9.0}", median(step));
+    }
+    println!("{:>9}", octets / (BATCHES * BATCH));
+    all
 }
 
-/// How long all queries take, and how long the answers are together.
-fn time_answers(view: &View, queries: &[Vec<u8>], rules: &Rules) -> (Duration, usize) {
+/// How long one batch took.
+struct Times {
+    decode: Duration,
+    find: Duration,
+    settle: Duration,
+    write: Duration,
+}
+
+/// How long the queries of one batch take, and how long the answers are together. The time is that of the wall: whoever
+/// reads the processor's asks the kernel, and the median leaves out the batches that somebody interrupted.
+fn time_batch(view: &View, packets: &[Vec<u8>], rules: &Rules, batch: usize) -> (Times, usize) {
     let mut out = vec![0; 8192];
     let mut octets = 0;
-    let start = cpu_time();
-    for (batch, packets) in queries.chunks(BATCH).enumerate() {
-        let client = IpAddr::from(Ipv4Addr::new(198, 51, (batch % 256) as u8, 1));
-        let moment = rules.rates.as_ref().map(|rates| rates.moment(Instant::now()));
-        let datagram = moment.map(|now| Datagram { now, len: 64, client, prefix: Verdict::Pass });
-        let mut decoded = [const { None }; BATCH];
-        for (index, (packet, slot)) in packets.iter().zip(&mut decoded).enumerate() {
-            let mut query = decode(packet, Origin { transport: Transport::Udp, client });
-            if let Decoded::Query(query) = &mut query {
-                query.rotation = index as u32;
-            }
-            *slot = Some(query);
-        }
-        view.prefetch(decoded.iter().filter_map(|slot| match slot {
-            Some(Decoded::Query(query)) => Some(query.name.as_wire()),
-            _ => None,
-        }));
-        for decoded in decoded.iter().flatten() {
-            octets += respond_limited(view, decoded, rules, datagram, &mut out).expect("every query is answered").len;
+    let client = IpAddr::from(Ipv4Addr::new(198, 51, (batch % 256) as u8, 1));
+    let moment = rules.rates.as_ref().map(|rates| rates.moment(Instant::now()));
+    let datagram = moment.map(|now| Datagram { now, len: 64, client, prefix: Verdict::Pass });
+    let mut decoded = std::array::from_fn::<_, BATCH, _>(|_| Decoded::Drop(DropReason::Short));
+    let start = Instant::now();
+    for (index, (packet, decoded)) in packets.iter().zip(&mut decoded).enumerate() {
+        rules.decode_into(packet, Origin { transport: Transport::Udp, client }, decoded);
+        if let Decoded::Query(query) = decoded {
+            query.rotation = index as u32;
         }
     }
-    (cpu_time() - start, octets)
+    let fetched = Instant::now();
+    let names = std::array::from_fn::<&[u8], BATCH, _>(|index| match &decoded[index] {
+        Decoded::Query(query) => query.name.as_wire(),
+        _ => &[],
+    });
+    let located = view.locate(&names);
+    let answered = Instant::now();
+    let mut settled = std::array::from_fn::<_, BATCH, _>(|_| Settled::Elsewhere);
+    for ((decoded, located), settled) in decoded.iter().zip(&located).zip(&mut settled) {
+        *settled = settle(view, located.entry, decoded, rules, datagram);
+    }
+    black_box(settled.iter().fold(0, |read, settled| read ^ settled.touch(rules)));
+    let written = Instant::now();
+    for (decoded, settled) in decoded.iter().zip(&settled) {
+        octets += write(view, decoded, settled, rules, datagram, &mut out).expect("every query is answered").len;
+    }
+    let times = Times {
+        decode: fetched - start,
+        find: answered - fetched,
+        settle: written - answered,
+        write: written.elapsed(),
+    };
+    (times, octets)
 }
 
 /// Changes the port of one instance per change, in batches of several sizes.
@@ -153,10 +195,11 @@ fn show_updates(compiler: &Compiler, view: &View, before: &Snapshot, services: u
     for batch in [1, 10, 100, 1000] {
         let batch = batch.min(services * PER_SERVICE);
         let mut after = before.clone();
-        let touched: Vec<_> = (0..batch).map(|number| change(&mut after, random(number) % services, number)).collect();
+        let touched: Vec<_> =
+            (0..batch).map(|number| change(&mut after, label(random(number) % services), number)).collect();
         let time = || {
             let start = cpu_time();
-            std::hint::black_box(compiler.update(view, before, &after, &touched));
+            black_box(compiler.update(view, before, &after, &touched));
             cpu_time() - start
         };
         let best = (0..20).map(|_| time()).min().expect("there are rounds");
@@ -165,42 +208,6 @@ fn show_updates(compiler: &Compiler, view: &View, before: &Snapshot, services: u
         lines.push((format!("transition/{batch}"), each));
     }
     lines
-}
-
-fn change(snapshot: &mut Snapshot, service: usize, number: usize) -> Touched {
-    let name: Arc<str> = label(service).into();
-    let entry = Arc::make_mut(snapshot.services.get_mut(&name).expect("it is there"));
-    let mut instance = entry.instances.iter().nth(number % PER_SERVICE).expect("it is there");
-    instance.port ^= 0x8000;
-    entry.instances.insert(&instance);
-    Touched { service: name, instance: Some(instance.id), revision: Revision(number as u64 + 2) }
-}
-
-fn compiler() -> Compiler {
-    let apex = Name::parse_absolute("sd.test").expect("a name");
-    let mut soa = [apex.as_wire(), apex.as_wire()].concat();
-    soa.extend([0u32, 3600, 600, 86400, 5].iter().flat_map(|number| number.to_be_bytes()));
-    let record = |rtype, rdata: &[u8]| Record { owner: apex.clone(), rtype, ttl: 3600, rdata: rdata.into() };
-    let records = vec![record(Rtype::SOA, &soa), record(Rtype::NS, apex.as_wire())];
-    let source = ZoneSource { apex, records, registrations: true, reverse: false, ttl: 30, readable: true };
-    let server = ServerFacts { udp_size: 1232, ..ServerFacts::default() };
-    Compiler::new(vec![source], Naming::new(&["plain".into()], &[]).expect("a preset"), server, 7)
-}
-
-fn snapshot(services: usize) -> Snapshot {
-    let mut snapshot = Snapshot { revision: Revision(1), ..Snapshot::default() };
-    for number in 0..services {
-        let instances = (0..PER_SERVICE).map(|id| instance(id, number * PER_SERVICE + id)).collect();
-        let service = Service { name: label(number).into(), row: ServiceRow::default(), instances };
-        snapshot.services.insert_mut(service.name.clone(), Arc::new(service));
-    }
-    snapshot
-}
-
-fn instance(id: usize, number: usize) -> Instance {
-    let address = Ipv4Addr::from(0xC612_0000 | (number as u32 & 0x1_FFFF)); // 198.18.0.0/15, for benchmarks (RFC 2544)
-    let port = 20000 + (number % 20000) as u16;
-    Instance { priority: 0, weight: 1, ..instance::instance(&format!("i{id}"), port, &[address.into()]) }
 }
 
 fn label(service: usize) -> String {
@@ -234,12 +241,4 @@ fn question(name: &str, rtype: u16, edns: bool) -> Vec<u8> {
         packet.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
     }
     packet
-}
-
-/// Numbers in an order that no cache foresees, the same in every run (splitmix64).
-fn random(number: usize) -> usize {
-    let mut bits = (number as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    ((bits ^ (bits >> 31)) >> 8) as usize
 }

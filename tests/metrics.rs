@@ -1,7 +1,7 @@
 //! Metrics: promtool has nothing to say about them, and docs/metrics.md lists exactly what is shown.
 
 #![allow(clippy::disallowed_methods)] // processes and clocks of the machine take their time
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)] // a test helper may stop the test
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;

@@ -60,7 +60,12 @@ impl<'v> Found<'v> {
 
 /// Finds what stands at a whole, lower-case name.
 pub fn find<'v>(view: &'v View, name: &[u8], rtype: Rtype) -> Found<'v> {
-    match view.find(name) {
+    find_at(view, view.find(name), name, rtype)
+}
+
+/// The same for a name whose entry has been looked up.
+pub fn find_at<'v>(view: &'v View, entry: Option<Entry<'v>>, name: &[u8], rtype: Rtype) -> Found<'v> {
+    match entry {
         Some(entry) => exact(view, entry, name, rtype),
         None => missing(view, name, rtype),
     }
@@ -89,14 +94,15 @@ fn exact<'v>(view: &'v View, entry: Entry<'v>, name: &[u8], rtype: Rtype) -> Fou
 /// What an entry that is ours to answer has of a type. RRSIG and NSEC stand beside an alias (RFC 4035 section 2.5), so it
 /// does not lead to those of another name.
 fn at_entry<'v>(zone: &'v Zone, entry: Entry<'v>, rtype: Rtype) -> Found<'v> {
-    if let Some(set) = entry.set(rtype) {
+    let set = entry.set_or(rtype, Rtype::CNAME);
+    if let Some(set) = set.filter(|set| set.rtype == rtype) {
         return Found::Set(zone, set);
     }
     if rtype == Rtype::RRSIG && entry.is_signed() {
         return Found::Signatures(zone, entry);
     }
     let follows = !matches!(rtype, Rtype::RRSIG | Rtype::NSEC);
-    if let Some(alias) = entry.set(Rtype::CNAME).filter(|_| follows) {
+    if let Some(alias) = set.filter(|_| follows) {
         return if rtype == Rtype::ANY { Found::Any(zone, entry) } else { Found::Alias(zone, alias) };
     }
     if rtype == Rtype::ANY && (!entry.is_empty() || entry.is(APEX)) {
@@ -130,7 +136,9 @@ fn missing<'v>(view: &'v View, name: &[u8], rtype: Rtype) -> Found<'v> {
     if encloser.flags() & (CUT | OCCLUDED) != 0 {
         return below_cut(view, encloser, name, rtype);
     }
-    if let Some(redirect) = encloser.set(Rtype::DNAME) {
+    if zone.has_redirects()
+        && let Some(redirect) = encloser.set(Rtype::DNAME)
+    {
         return Found::Redirect(zone, redirect);
     }
     match wildcard_below(view, &encloser) {

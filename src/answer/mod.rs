@@ -14,10 +14,10 @@ mod targets;
 pub mod version;
 
 use crate::model::Rtype;
-use crate::view::{RrSet, View, Zone};
+use crate::view::{Entry, RrSet, View, Zone};
 
 pub use compose::{Composed, Extra, Owner, Part};
-pub use lookup::{Found, find};
+pub use lookup::{Found, find, find_at};
 pub use query::{CLASS_ANY, CLASS_CH, CLASS_IN, Cookie, Edns, Query, QueryName, Told, Transport};
 
 /// A response code, the extended ones of EDNS included.
@@ -103,12 +103,17 @@ pub enum Content<'v> {
 
 /// Answers one query from one view.
 pub fn answer<'v>(view: &'v View, query: &Query<'_>) -> Answer<'v> {
+    answer_at(view, view.find(query.name.as_wire()), query)
+}
+
+/// The same for a query whose name has been looked up in the view.
+pub fn answer_at<'v>(view: &'v View, entry: Option<Entry<'v>>, query: &Query<'_>) -> Answer<'v> {
     match query.class {
         CLASS_IN | CLASS_ANY => {}
         CLASS_CH => return server::answer(view, query),
         _ => return refused("zonebeat serves the classes IN and CH"),
     }
-    let found = find(view, query.name.as_wire(), query.rtype);
+    let found = find_at(view, entry, query.name.as_wire(), query.rtype);
     let is_stale = view.stale && found.zone().is_some_and(|zone| zone.dynamic);
     let mut answer = match found {
         _ if query.wants_signatures() && found.zone().is_some_and(|zone| zone.ready && zone.is_signed()) => {

@@ -341,24 +341,9 @@ pub(super) mod tests {
 
     #[test]
     fn a_plain_instance_takes_little() {
-        let plain = Instance {
-            id: "i0".into(),
-            proto: "tcp".into(),
-            port: 20_000,
-            priority: 10,
-            weight: 100,
-            site: None,
-            endpoint: Endpoint::Addresses(["192.0.2.7".parse().expect("address")].into()),
-            tags: [].into(),
-            metadata: [].into(),
-            lease_seconds: 15,
-            session: None,
-            epoch: None,
-            incarnation: Revision(1_000_000),
-            state: State::Serving,
-            since: Timestamp(1_790_000_000_000),
-            revision: Revision(1_000_000),
-        };
+        let (incarnation, revision) = (Revision(1_000_000), Revision(1_000_000));
+        let since = Timestamp(1_790_000_000_000);
+        let plain = Instance { port: 20_000, incarnation, since, revision, ..Instance::example("i0") };
         let mut value = Vec::new();
         pack(&plain, &mut value);
         assert!(value.len() <= 24, "{}", value.len());

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rpds::RedBlackTreeMapSync;
 
+use super::draft::Timer;
 use super::lease::Subject;
 use super::session::Session;
 use super::{Census, Snapshot};
@@ -118,6 +119,19 @@ impl State {
         match self.sites.get(site).copied().unwrap_or(0) {
             0 | 1 => drop(self.sites.remove_mut(site)),
             count => self.sites.insert_mut(site.clone(), count - 1),
+        }
+    }
+
+    /// Whether a timer would still do something when it is due.
+    pub(super) fn is_awaited(&self, timer: &Timer) -> bool {
+        match timer {
+            Timer::Reap { service, id, revision } => {
+                let found = self.service(service).and_then(|service| service.instances.find(id));
+                found.is_some_and(|found| found.revision == *revision && !found.is_serving())
+            }
+            Timer::Forget { service, key, at } => {
+                self.service(service).is_some_and(|service| service.row.remembered.get(key) == Some(at))
+            }
         }
     }
 

@@ -105,17 +105,17 @@ struct SetHead {
     form: u8,
     /// Records, or the TTL of the only one.
     first: u32,
-    length: usize,
+    length: u32,
     additional_count: u32,
-    additional: usize,
+    additional: u32,
     /// Where a large body is.
-    place: usize,
+    place: u32,
 }
 
 impl SetHead {
     /// Octets of its body in the entry.
     fn stored(&self) -> usize {
-        if self.form & HEAD_LARGE == 0 { self.length + self.additional } else { 0 }
+        if self.form & HEAD_LARGE == 0 { (self.length + self.additional) as usize } else { 0 }
     }
 }
 
@@ -127,6 +127,7 @@ struct Cursor<'v> {
 }
 
 impl Cursor<'_> {
+    #[inline]
     fn byte(&mut self) -> u8 {
         let octet = self.octets[self.at];
         self.at += 1;
@@ -138,8 +139,14 @@ impl Cursor<'_> {
         u16::from_le_bytes([low, self.byte()])
     }
 
+    #[inline]
     fn number(&mut self) -> u32 {
-        let mut octet = self.byte();
+        let octet = self.byte();
+        if octet & 0x80 == 0 { octet.into() } else { self.longer_number(octet) }
+    }
+
+    fn longer_number(&mut self, first: u8) -> u32 {
+        let mut octet = first;
         let mut number = u32::from(octet & 0x7F);
         let mut shift = 7;
         while octet & 0x80 != 0 {
@@ -150,6 +157,7 @@ impl Cursor<'_> {
         number
     }
 
+    #[inline]
     fn head(&mut self) -> SetHead {
         let form = self.byte();
         let mut flags = if form & HEAD_FOLLOW == 0 { 0 } else { FOLLOW };
@@ -162,16 +170,16 @@ impl Cursor<'_> {
             }
             code => TYPES[code as usize],
         };
-        let (first, length) = (self.number(), self.number() as usize);
+        let (first, length) = (self.number(), self.number());
         let (mut additional_count, mut additional, mut place) = (0, 0, 0);
         if form & HEAD_ADDITIONAL != 0 {
             if form & HEAD_ONE == 0 {
                 additional_count = self.number();
             }
-            additional = self.number() as usize;
+            additional = self.number();
         }
         if form & HEAD_LARGE != 0 {
-            place = self.number() as usize;
+            place = self.number();
         }
         SetHead { rtype, flags, form, first, length, additional_count, additional, place }
     }
@@ -248,8 +256,13 @@ impl<'v> Entry<'v> {
 
     /// The set of a type.
     pub fn set(&self, rtype: Rtype) -> Option<RrSet<'v>> {
+        self.set_or(rtype, rtype)
+    }
+
+    /// The set of a type, or else that of another.
+    pub fn set_or(&self, rtype: Rtype, other: Rtype) -> Option<RrSet<'v>> {
         let extras = self.extras();
-        self.search(&extras, rtype, false)
+        self.search(&extras, [rtype, other], false)
     }
 
     /// The signatures that cover its set of a type, or that would if the set did not stand elsewhere (SOA).
@@ -258,7 +271,7 @@ impl<'v> Entry<'v> {
             return None;
         }
         let extras = self.extras();
-        self.search(&extras, covered, true)
+        self.search(&extras, [covered, covered], true)
     }
 
     /// Octets of the entry, large bodies left out.
@@ -281,7 +294,7 @@ impl<'v> Entry<'v> {
         let mut heads = Cursor { octets: self.octets, at: extras.directory };
         let count = if self.is(HAS_LARGE) { extras.sets + extras.signatures } else { 0 };
         let all = (0..count).map(move |_| heads.head());
-        all.filter(|head| head.form & HEAD_LARGE != 0).map(|head| head.place)
+        all.filter(|head| head.form & HEAD_LARGE != 0).map(|head| head.place as usize)
     }
 
     /// What it says besides its sets.
@@ -336,13 +349,14 @@ impl<'v> Entry<'v> {
         Extras { zone, children, note, sets, signatures, directory: cursor.at }
     }
 
-    /// The set that stands under a type, among those of signatures or among the others.
-    fn search(&self, extras: &Extras, rtype: Rtype, is_signatures: bool) -> Option<RrSet<'v>> {
+    /// The set that stands under a type, or else under another, among those of signatures or among the others.
+    fn search(&self, extras: &Extras, [rtype, other]: [Rtype; 2], is_signatures: bool) -> Option<RrSet<'v>> {
         let mut heads = Cursor { octets: self.octets, at: extras.directory };
-        let (mut found, mut body) = (None, 0);
+        let (mut found, mut body): (Option<(SetHead, usize)>, _) = (None, 0);
         for number in 0..extras.sets + extras.signatures {
             let head = heads.head();
-            if head.rtype == rtype && found.is_none() && (number >= extras.sets) == is_signatures {
+            let is_better = head.rtype == rtype || (head.rtype == other && found.is_none());
+            if is_better && (number >= extras.sets) == is_signatures {
                 found = Some((head, body));
             }
             body += head.stored();
@@ -364,13 +378,15 @@ impl<'v> Entry<'v> {
     }
 
     fn read(&self, head: &SetHead, at: usize, is_signatures: bool) -> RrSet<'v> {
-        let octets: &'v [u8] = match (head.form & HEAD_LARGE, self.large.get(head.place)) {
-            (0, _) => &self.octets[at..at + head.length + head.additional],
-            (_, Some(Some(Outside::Set(set)))) => return RrSet { flags: head.flags, ..RrSet::large(self.name(), set) },
-            (_, Some(Some(Outside::Octets(octets)))) => octets,
-            (_, _) => &[],
+        let octets: &'v [u8] = match head.form & HEAD_LARGE {
+            0 => &self.octets[at..at + head.stored()],
+            _ => match self.large.get(head.place as usize) {
+                Some(Some(Outside::Set(set))) => return RrSet { flags: head.flags, ..RrSet::large(self.name(), set) },
+                Some(Some(Outside::Octets(octets))) => octets,
+                _ => &[],
+            },
         };
-        let (first, second) = octets.split_at(head.length);
+        let (first, second) = octets.split_at(head.length as usize);
         let (count, additional_count, body) = match head.form & HEAD_ONE {
             0 => (head.first, head.additional_count, Body::Ready { answer: first, additional: second }),
             _ => {

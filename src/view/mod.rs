@@ -15,6 +15,7 @@ pub mod publish;
 pub mod rrset;
 pub(crate) mod shard;
 pub mod size;
+mod spare;
 pub mod table;
 pub mod zone;
 
@@ -26,7 +27,8 @@ pub use publish::Published;
 pub use rrset::RrSet;
 pub use shard::Entry;
 pub use size::Size;
-pub use table::Table;
+pub use spare::Spare;
+pub use table::{Located, TOGETHER, Table};
 pub use zone::{Zone, ZoneSource};
 
 use crate::model::{Name, Revision};
@@ -49,7 +51,7 @@ pub struct View {
     /// All names of all zones.
     pub table: Table,
     /// What is counted of big services.
-    pub(crate) census: compile::Census,
+    pub(crate) tallies: compile::Tallies,
 }
 
 /// What the server says of itself.
@@ -69,9 +71,9 @@ impl View {
         self.table.find(name)
     }
 
-    /// Brings the memory that lookups of these names will read nearer: for a batch of queries, before the first answer.
-    pub fn prefetch<'n>(&self, names: impl Iterator<Item = &'n [u8]>) {
-        self.table.prefetch(names);
+    /// The entries of a batch of whole, lower-case names, found together.
+    pub fn locate<'v>(&'v self, names: &[&[u8]]) -> [Located<'v>; TOGETHER] {
+        self.table.locate(names)
     }
 
     /// The zone an entry belongs to.

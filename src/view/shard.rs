@@ -1,13 +1,14 @@
 //! One shard of the table: a packed, immutable run of octets.
 //!
 //! ```text
-//! shard   0 | entries | slots
+//! shard   0 | entries | slots | padding of less than a slot
 //! slot    tag u16 | offset of the entry u16, or u32 when the entries are longer than 64 KiB (0: free)
 //! ```
 //!
 //! All numbers are little-endian; [`super::entry`] has the layout of entries. The tag of a name says which slot a lookup
 //! tries first (the tag's part of all tags is the slot's part of all slots), so slots are laid out anew without a look
-//! at the names, and a shard has as many as it needs and not a power of two. A body that is too large to stand among
+//! at the names, and a shard has as many as it needs and not a power of two; a few more bring it to a length that many
+//! shards have ([`super::spare`]). A body that is too large to stand among
 //! the entries, and every large set, lives in the shard's list of large bodies, whose places stay when the shard is
 //! rebuilt. Nothing in an
 //! entry depends on where it stands, so rebuilding a shard copies the runs between the entries that changed. A shard has
@@ -21,10 +22,13 @@ pub(crate) use super::entry::{APEX, CUT, KNOWN, OCCLUDED, STATIC, WILDCARD};
 pub(crate) use super::pack::Facts;
 
 use super::large::Outside;
-use super::pack::{Large, Packer};
+use super::pack::{EntryPacker, Large};
 use super::rrset::RrSet;
 use super::size::{Size, overhead};
+use super::spare::Spare;
 
+/// Octets that the processor reads at once.
+pub(super) const LINE: usize = 64;
 /// Octets of a slot when offsets are short.
 const NARROW: usize = 4;
 /// Octets of a slot when they are long.
@@ -40,12 +44,14 @@ pub(crate) struct Shard {
     /// How many slots there are.
     slots: u32,
     wide: bool,
+    /// Octets behind the slots.
+    padding: u8,
 }
 
 impl Shard {
     /// A shard without entries.
     pub(crate) fn empty() -> Self {
-        Self { octets: Arc::default(), large: None, slots: 0, wide: false }
+        Self { octets: Arc::default(), large: None, slots: 0, wide: false, padding: 0 }
     }
 
     /// The entry of that whole, lower-case name.
@@ -69,9 +75,9 @@ impl Shard {
         }
     }
 
-    /// Reads where the slots are.
-    pub(crate) fn touch_shard(&self, _tag: u16) {
-        black_box(self.slots);
+    /// How many slots it has.
+    pub(crate) fn slot_count(&self) -> u32 {
+        self.slots
     }
 
     /// Reads how many tables share it, which whoever copies it counts up.
@@ -79,16 +85,15 @@ impl Shard {
         black_box(Arc::strong_count(&self.octets));
     }
 
-    /// Reads the slot that a lookup of the tag tries first.
-    pub(crate) fn touch_slot(&self, tag: u16) {
-        black_box(self.slots().get(self.first_slot(tag)));
+    /// Where the entry is that a lookup of the tag looks at first; 0 if there is none.
+    pub(crate) fn first_offset(&self, tag: u16) -> u32 {
+        self.slots().get(self.first_slot(tag)).map_or(0, |(_, offset)| offset)
     }
 
-    /// Reads the entry that a lookup of the tag finds first.
-    pub(crate) fn touch_entry(&self, tag: u16) {
-        if let Some((_, offset)) = self.slots().get(self.first_slot(tag)) {
-            black_box(self.octets[offset as usize]);
-        }
+    /// Reads the first two cache lines of an entry, or of what stands behind it.
+    pub(crate) fn touch_entry(&self, offset: u32) -> u8 {
+        let line = |at: usize| self.octets.get(at).copied().unwrap_or_default();
+        line(offset as usize) ^ line(offset as usize + LINE)
     }
 
     /// Every entry with its offset, in no order.
@@ -109,8 +114,8 @@ impl Shard {
 
     /// What it holds.
     pub(crate) fn size(&self) -> Size {
-        let slots = self.slots as usize * self.slot_size();
-        let mut size = Size { slots, names: self.octets.len() - slots, ..Size::default() };
+        let slots = self.octets.len() - self.entries_len();
+        let mut size = Size { slots, names: self.entries_len(), ..Size::default() };
         size.shards = self.block() - self.octets.len();
         for (_, entry) in self.entries() {
             let (_, bodies) = entry.bodies();
@@ -136,7 +141,12 @@ impl Shard {
 
     /// Octets of the entries, with the one before them.
     fn entries_len(&self) -> usize {
-        self.octets.len() - self.slots as usize * self.slot_size()
+        self.octets.len() - self.slots as usize * self.slot_size() - usize::from(self.padding)
+    }
+
+    /// Its octets, which older tables may share.
+    pub(crate) fn into_octets(self) -> Arc<[u8]> {
+        self.octets
     }
 }
 
@@ -176,9 +186,21 @@ pub(crate) struct ShardBuilder {
     octets: Vec<u8>,
     entries: Vec<(u16, u32)>,
     large: Large,
+    /// Where the octets of shards come from.
+    spare: Spare,
 }
 
 impl ShardBuilder {
+    /// A builder whose shards stand in buffers that were kept, as far as there are any.
+    pub(crate) fn with(spare: Spare) -> Self {
+        Self { spare, ..Self::default() }
+    }
+
+    /// The buffers that are left.
+    pub(crate) fn into_spare(self) -> Spare {
+        self.spare
+    }
+
     /// Forgets every entry and keeps the room.
     pub(crate) fn clear(&mut self) {
         self.octets.clear();
@@ -252,33 +274,35 @@ impl ShardBuilder {
             self.octets.push(0);
         }
         self.entries.push((tag, self.octets.len() as u32));
-        Packer { out: &mut self.octets, large: &mut self.large }.entry(name, facts, sets, signatures);
+        EntryPacker { out: &mut self.octets, large: &mut self.large }.entry(name, facts, sets, signatures);
     }
 
     /// Lays out the slots and makes the shard, as small as it can be; the builder is empty then.
     pub(crate) fn build(&mut self) -> Shard {
-        self.build_of(|slots, _, _| slots)
+        self.build_of(|needed| needed)
     }
 
     /// The same for a shard that replaces another and will be replaced: what is missing to one of the lengths that all
-    /// such shards have becomes slots. So the place of a shard that goes suits the next one that comes, whichever it is;
+    /// such shards have becomes slots and a few octets of padding. So the place of a shard that goes suits the next one that comes, whichever it is;
     /// with lengths of their own, holes that suit nobody take half as much memory as the shards do.
     pub(crate) fn build_even(&mut self) -> Shard {
-        self.build_of(|slots, entries, width| (even(entries + slots * width) - entries) / width)
+        self.build_of(even)
     }
 
-    /// `slots_of` gets the slots that are needed, the octets before them, and those of a slot.
-    fn build_of(&mut self, slots_of: impl Fn(usize, usize, usize) -> usize) -> Shard {
+    /// `length` says how long a shard becomes that needs so many octets.
+    fn build_of(&mut self, length: impl Fn(usize) -> usize) -> Shard {
         let mut built = Shard::empty();
         if !self.entries.is_empty() {
             built.wide = self.octets.len() > usize::from(u16::MAX);
-            let slots = slots_of(slots_for(self.entries.len()), self.octets.len(), built.slot_size());
-            built.slots = slots as u32;
+            let least = self.octets.len() + slots_for(self.entries.len()) * built.slot_size();
+            let room = length(least) - self.octets.len();
+            (built.slots, built.padding) = ((room / built.slot_size()) as u32, (room % built.slot_size()) as u8);
             match built.wide {
                 true => self.write_slots::<WIDE>(built.slots),
                 false => self.write_slots::<NARROW>(built.slots),
             }
-            built.octets = Arc::from(self.octets.as_slice());
+            self.octets.resize(self.octets.len() + usize::from(built.padding), 0);
+            built.octets = self.spare.copy(&self.octets);
             let large = self.large.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
             built.large = (large > 0).then(|| Arc::new(self.large.drain(..large).collect()));
         }

@@ -1,24 +1,26 @@
 //! The table of all names: a seeded hash picks a shard, the shard has the entry.
 //!
-//! 512 chunks of 32 shards, each behind an `Arc`. A change copies the list of chunks, the chunks it touches and the
+//! 1,024 chunks of 16 shards, each behind an `Arc`. A change copies the list of chunks, the chunks it touches and the
 //! shards it touches; everything else is shared with the table before it. Readers hold a table through its view and
 //! see it whole for as long as they do. The seed is drawn when the first table is made, so that nobody can choose
 //! names that fall into one shard.
 
 use std::hash::{BuildHasher, Hasher};
+use std::hint::black_box;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
 use super::shard::{Entry, Shard};
 use super::size::{self, Size};
+use super::spare::Spare;
 
-const CHUNKS: usize = 512;
-const SHARDS: usize = 32;
+const CHUNKS: usize = 1024;
+const SHARDS: usize = 16;
 /// Shards of a table.
 pub(crate) const ALL_SHARDS: usize = CHUNKS * SHARDS;
-/// Names that [`Table::prefetch`] looks at: a batch of queries.
-const PREFETCHED: usize = 64;
+/// Names that [`Table::locate`] looks up together: a batch of queries.
+pub const TOGETHER: usize = 64;
 
 /// Names and their entries.
 #[derive(Debug, Clone)]
@@ -37,11 +39,26 @@ pub(crate) struct Slot {
     pub(crate) tag: u16,
 }
 
+/// What a lookup found.
+#[derive(Clone, Copy, Default)]
+pub struct Located<'v> {
+    /// The entry of the name, if there is one.
+    pub entry: Option<Entry<'v>>,
+    /// A number that differs between names, as long as the seed is the same.
+    pub hash: u32,
+}
+
 /// Where an entry stands in one table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     shard: u16,
     offset: u32,
+}
+
+impl Slot {
+    fn number(self) -> u32 {
+        u32::from(self.shard) << 16 | u32::from(self.tag)
+    }
 }
 
 impl Table {
@@ -57,22 +74,38 @@ impl Table {
         self.shard(slot).find(slot.tag, name)
     }
 
-    /// Brings the memory that lookups of these names will read nearer; looks at `PREFETCHED` of them at most.
+    /// Looks up several whole, lower-case names together, [`TOGETHER`] of them at most.
     ///
-    /// A lookup reads a shard, a slot and an entry, and each of them says where the next one is. Every
-    /// loop reads one of them for all names: its turns do not depend on each other, so the processor waits for many at
-    /// the same time.
-    pub fn prefetch<'n>(&self, names: impl Iterator<Item = &'n [u8]>) {
-        let mut slots = [Slot::default(); PREFETCHED];
-        let mut count = 0;
-        for (slot, name) in slots.iter_mut().zip(names) {
-            *slot = self.slot(name);
-            count += 1;
+    /// A lookup reads a shard, a slot and an entry, and each of them says where the next one is. Every loop reads one of
+    /// them for all names: its turns are short and do not depend on each other, so the processor waits for many at the
+    /// same time.
+    pub fn locate<'v>(&'v self, names: &[&[u8]]) -> [Located<'v>; TOGETHER] {
+        let mut located = [Located::default(); TOGETHER];
+        let mut lookups = [(&self.chunks[0][0], 0, 0); TOGETHER];
+        let lookups = &mut lookups[..names.len()];
+        let mut read = 0;
+        for ((lookup, located), name) in lookups.iter_mut().zip(&mut located).zip(names) {
+            let slot = self.slot(name);
+            *lookup = (self.shard(slot), slot.tag, 0);
+            located.hash = slot.number();
+            read ^= lookup.0.slot_count();
         }
-        let slots = &slots[..count];
-        for step in [Shard::touch_shard, Shard::touch_slot, Shard::touch_entry] {
-            slots.iter().for_each(|slot| step(self.shard(*slot), slot.tag));
+        for (shard, tag, offset) in lookups.iter_mut() {
+            *offset = shard.first_offset(*tag);
         }
+        for (shard, _, offset) in lookups.iter() {
+            read ^= u32::from(shard.touch_entry(*offset));
+        }
+        black_box(read);
+        for (((shard, tag, _), located), name) in lookups.iter().zip(&mut located).zip(names) {
+            located.entry = shard.find(*tag, name);
+        }
+        located
+    }
+
+    /// What [`Located::hash`] is for a name.
+    pub fn hash(&self, name: &[u8]) -> u32 {
+        self.slot(name).number()
     }
 
     /// How many names there are, empty non-terminals included.
@@ -131,10 +164,16 @@ impl Table {
         &self.chunks[slot.shard as usize / SHARDS][slot.shard as usize % SHARDS]
     }
 
-    /// The same table with some shards replaced; `grown` is by how many names it grew.
+    /// The same table with some shards replaced, as [`Self::put`] does it.
     pub(crate) fn with_shards(&self, shards: impl Iterator<Item = (u16, Shard)>, grown: isize) -> Self {
-        let mut chunks: Vec<Arc<[Shard]>> = self.chunks.to_vec();
-        let mut octets = self.octets;
+        let mut next = self.clone();
+        next.put(shards, grown, &mut Spare::default());
+        next
+    }
+
+    /// Replaces some shards; `grown` is by how many names the table grows. What no other table shares is changed in place.
+    pub(crate) fn put(&mut self, shards: impl Iterator<Item = (u16, Shard)>, grown: isize, spare: &mut Spare) {
+        let chunks = Arc::make_mut(&mut self.chunks);
         for (number, shard) in shards {
             let chunk = &mut chunks[number as usize / SHARDS];
             if Arc::strong_count(chunk) > 1 {
@@ -142,14 +181,9 @@ impl Table {
                 chunk.iter().for_each(Shard::touch_counter);
             }
             let place = &mut Arc::make_mut(chunk)[number as usize % SHARDS];
-            octets = octets + shard.block() - place.block();
-            *place = shard;
+            self.octets = self.octets + shard.block() - place.block();
+            spare.keep(std::mem::replace(place, shard).into_octets());
         }
-        Self {
-            chunks: chunks.into(),
-            hasher: self.hasher.clone(),
-            names: self.names.checked_add_signed(grown).unwrap_or_default(),
-            octets,
-        }
+        self.names = self.names.checked_add_signed(grown).unwrap_or_default();
     }
 }

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::aside::{self, Aside};
 use super::denial::Denial;
+use super::rrset::push_record;
 use crate::model::{Name, Record, Revision, Rtype, Serial};
 
 /// A zone in a view.
@@ -16,6 +17,8 @@ pub struct Zone {
     pub apex: Name,
     /// RDATA of its SOA, with the serial of this view.
     pub soa: Arc<[u8]>,
+    /// The SOA record of negative answers from its type on, with the serial of this view.
+    pub(crate) negative: Arc<[u8]>,
     /// TTL of the SOA record when it is asked for.
     pub soa_ttl: u32,
     /// TTL of the SOA record in negative answers: the smaller of its TTL and its MINIMUM (RFC 2308 section 3).
@@ -42,6 +45,8 @@ pub struct Zone {
 pub(crate) struct Extras {
     /// It was signed before it came here, and nothing changes it here.
     pub(crate) signed: bool,
+    /// There are DNAME records.
+    pub(crate) redirects: bool,
     /// Records that stand aside, sorted by owner.
     pub(crate) aside: Arc<[Aside]>,
     /// What proves absence.
@@ -92,6 +97,7 @@ impl Zone {
         let mut zone = Self {
             apex: source.apex.clone(),
             soa: Arc::from(&*soa.rdata),
+            negative: Arc::default(),
             soa_ttl: soa.ttl,
             negative_ttl: soa.ttl.min(minimum),
             serial: Serial(base),
@@ -110,6 +116,11 @@ impl Zone {
     /// Whether its answers carry signatures for those who want them (RFC 4035 section 3.1).
     pub fn is_signed(&self) -> bool {
         self.extras.signed
+    }
+
+    /// Whether there are DNAME records in it.
+    pub(crate) fn has_redirects(&self) -> bool {
+        self.extras.redirects
     }
 
     /// Records that queries for their own names do not find.
@@ -144,6 +155,9 @@ impl Zone {
         let mut soa = self.soa.to_vec();
         let at = soa.len() - 20;
         soa[at..at + 4].copy_from_slice(&self.serial.0.to_be_bytes());
+        let mut negative = Vec::new();
+        push_record(&mut negative, &[], Rtype::SOA, self.negative_ttl, &soa);
+        self.negative = negative.into();
         self.soa = soa.into();
     }
 }

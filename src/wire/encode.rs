@@ -19,7 +19,7 @@ use crate::view::{RrSet, View, Zone};
 pub const MAX_UDP: usize = 8192;
 
 /// A pointer to the question.
-const ASKED: [u8; 2] = [0xC0, QNAME_AT as u8];
+pub(super) const ASKED: [u8; 2] = [0xC0, QNAME_AT as u8];
 const AA: u16 = 0x0400;
 const TC: u16 = 0x0200;
 /// Opcode, RD and CD are copied from the query.
@@ -73,8 +73,10 @@ fn write_content(query: &Query<'_>, answer: &Answer<'_>, message: &mut Message<'
     match &answer.content {
         Content::Empty => true,
         Content::Set(set) => copy_set(query, set, message),
-        Content::Soa(zone) => write_soa(query, zone, zone.soa_ttl, Section::Answer, message),
-        Content::Negative(zone) => write_soa(query, zone, zone.negative_ttl, Section::Authority, message),
+        Content::Soa(zone) => {
+            message.record(Section::Answer, &apex(query, zone), Rtype::SOA, 1, zone.soa_ttl, &zone.soa)
+        }
+        Content::Negative(zone) => message.copy(Section::Authority, 1, &apex(query, zone), &zone.negative),
         Content::Composed(composed) => compose::write(query, composed, message),
         Content::Identity(text) => write_identity(text, message),
         Content::Any => message.record(Section::Answer, &ASKED, Rtype::HINFO, 1, 3600, b"\x07RFC8482\0"),
@@ -185,11 +187,10 @@ fn move_pointers(additional: &mut [u8], answer_at: usize, start: usize, length: 
     }
 }
 
-/// The zone's SOA, whose owner is the end of the question.
-fn write_soa(query: &Query<'_>, zone: &Zone, ttl: u32, section: Section, message: &mut Message<'_>) -> bool {
+/// A pointer to the zone's name, which the question ends in.
+fn apex(query: &Query<'_>, zone: &Zone) -> [u8; 2] {
     let asked = query.name.as_wire().len();
-    let pointer = 0xC000 | (QNAME_AT + asked - zone.apex.as_wire().len()) as u16;
-    message.record(section, &pointer.to_be_bytes(), Rtype::SOA, 1, ttl, &zone.soa)
+    (0xC000 | (QNAME_AT + asked - zone.apex.as_wire().len()) as u16).to_be_bytes()
 }
 
 fn write_identity(text: &str, message: &mut Message<'_>) -> bool {

@@ -10,12 +10,12 @@ use super::decode::{Decoded, DropReason, ErrorReply};
 use super::encode::{encode, is_truncated};
 use super::error::write_error;
 use super::rate::kind::Kind;
-use super::rate::{Moment, Rates, Verdict};
+use super::rate::{Charge, Moment, Rates, Verdict};
 use super::rules::Rules;
-use crate::answer::{Answer, Query, Rcode, answer};
+use crate::answer::{Answer, Content, Query, Rcode, answer_at};
 use crate::metrics::dns::Limited;
 use crate::model::Rtype;
-use crate::view::View;
+use crate::view::{Entry, View};
 
 /// TC in the third octet of a header.
 const TC: u8 = 2;
@@ -78,6 +78,22 @@ pub fn respond_limited(
     datagram: Option<Datagram>,
     out: &mut [u8],
 ) -> Result<Reply, Silence> {
+    let entry = match decoded {
+        Decoded::Query(query) => view.find(query.name.as_wire()),
+        _ => None,
+    };
+    write(view, decoded, &settle(view, entry, decoded, rules, datagram), rules, datagram, out)
+}
+
+/// Writes the response to a packet that has been settled.
+pub fn write(
+    view: &View,
+    decoded: &Decoded<'_>,
+    settled: &Settled<'_>,
+    rules: &Rules,
+    datagram: Option<Datagram>,
+    out: &mut [u8],
+) -> Result<Reply, Silence> {
     let limits = Limits { rates: rules.rates.as_deref(), datagram };
     match decoded {
         Decoded::Drop(reason) => Err(Silence::Dropped(*reason)),
@@ -87,7 +103,7 @@ pub fn respond_limited(
             Verdict::Slip if !error.question.is_empty() => Ok(slip(view, *error, limits, out)),
             _ => Err(Silence::Limited),
         },
-        Decoded::Query(query) => solve(view, query, rules, limits, out),
+        Decoded::Query(query) => finish(view, query, settled, rules, limits, out),
     }
 }
 
@@ -111,11 +127,18 @@ impl Limits<'_> {
         self.rates.is_some_and(Rates::is_log_only)
     }
 
-    fn of_answer(self, query: &Query<'_>, answer: &Answer<'_>) -> Verdict {
+    /// What an answer will cost its client; `None` if it is not limited.
+    fn price(self, query: &Query<'_>, answer: &Answer<'_>) -> Option<Charge> {
+        let (rates, datagram) = self.rates.zip(self.datagram)?;
+        if datagram.prefix == Verdict::Pass { rates.price(query, answer) } else { None }
+    }
+
+    /// Charges an answer, unless the prefix has decided already.
+    fn charge(self, charge: Option<&Charge>) -> Verdict {
         let (Some(rates), Some(datagram)) = (self.rates, self.datagram) else { return Verdict::Pass };
-        match datagram.prefix {
-            Verdict::Pass => rates.charge(query, answer, datagram.now),
-            limited => limited,
+        match (datagram.prefix, charge) {
+            (Verdict::Pass, Some(charge)) => rates.charge(charge, datagram.now),
+            (verdict, _) => verdict,
         }
     }
 
@@ -147,43 +170,111 @@ fn refuse(view: &View, error: &ErrorReply<'_>, out: &mut [u8]) -> Reply {
     Reply { len, rcode: error.rcode, rtype, truncated: false, panicked: false, limited: None }
 }
 
-/// Answers a query from the view. A panic costs this query only: it is answered with SERVFAIL.
-fn solve(view: &View, query: &Query<'_>, rules: &Rules, limits: Limits<'_>, out: &mut [u8]) -> Result<Reply, Silence> {
+/// What a packet gets, before it is written: of a batch all are settled, then what they will copy is fetched, then all are
+/// written.
+pub enum Settled<'v> {
+    /// Known without the view, or by its limit.
+    Elsewhere,
+    /// The answer to a query, and what it costs.
+    Answer(Answer<'v>, Option<Charge>),
+    /// Answering panicked.
+    Panicked,
+}
+
+impl Settled<'_> {
+    /// Reads what will be copied, and the account that will be charged; returns nothing that means anything.
+    pub fn touch(&self, rules: &Rules) -> u8 {
+        let Self::Answer(answer, charge) = self else { return 0 };
+        if let Some((charge, rates)) = charge.as_ref().zip(rules.rates.as_ref()) {
+            rates.touch(charge);
+        }
+        if let Content::Set(set) = &answer.content { set.touch() } else { 0 }
+    }
+}
+
+/// Answers a query from the view, whose entry has been looked up. A panic costs this query only: it is answered with
+/// SERVFAIL.
+pub fn settle<'v>(
+    view: &'v View,
+    entry: Option<Entry<'v>>,
+    decoded: &Decoded<'_>,
+    rules: &Rules,
+    datagram: Option<Datagram>,
+) -> Settled<'v> {
+    let limits = Limits { rates: rules.rates.as_deref(), datagram };
+    match decoded {
+        Decoded::Query(query) if limits.of_prefix() == Verdict::Pass => settle_with(|| {
+            let answer = answer_at(view, entry, query);
+            let charge = limits.price(query, &answer);
+            Settled::Answer(answer, charge)
+        }),
+        _ => Settled::Elsewhere,
+    }
+}
+
+fn settle_with<'v>(answer: impl FnOnce() -> Settled<'v>) -> Settled<'v> {
+    catch_unwind(AssertUnwindSafe(answer)).unwrap_or(Settled::Panicked)
+}
+
+/// Writes a settled answer.
+fn finish(
+    view: &View,
+    query: &Query<'_>,
+    settled: &Settled<'_>,
+    rules: &Rules,
+    limits: Limits<'_>,
+    out: &mut [u8],
+) -> Result<Reply, Silence> {
     let limit = match query.transport.is_datagram() {
         true => rules.udp.limit(query.client, query.edns.map(|edns| edns.udp_size)),
         false => MAX_TCP,
     };
-    finish(view, query, limits, out, |out| {
-        if limits.of_prefix() != Verdict::Pass {
-            return Err(limits.of_prefix());
-        }
-        let answer = answer(view, query);
-        let limited = match limits.of_answer(query, &answer) {
-            Verdict::Pass => None,
-            _ if limits.are_log_only() => Some(Limited::LogOnly),
-            verdict => return Err(verdict),
-        };
-        Ok((encode(view, query, &answer, limit, out), limited))
-    })
+    let (answer, charge) = match settled {
+        Settled::Answer(answer, charge) => (answer, charge.as_ref()),
+        Settled::Elsewhere => return limited(view, query, limits.of_prefix(), limits, out),
+        Settled::Panicked => return Ok(panicked(view, query, out)),
+    };
+    let only_counted = match limits.charge(charge) {
+        Verdict::Pass => None,
+        _ if limits.are_log_only() => Some(Limited::LogOnly),
+        verdict => return limited(view, query, verdict, limits, out),
+    };
+    Ok(guarded(view, query, out, only_counted, |out| encode(view, query, answer, limit, out)))
 }
 
-/// Lets `write` write an answer, and says what became of it; what stands in for the answer is written here.
-fn finish(
+/// Lets `encode` write an answer, and says what became of it.
+fn guarded(
     view: &View,
     query: &Query<'_>,
+    out: &mut [u8],
+    limited: Option<Limited>,
+    encode: impl FnOnce(&mut [u8]) -> usize,
+) -> Reply {
+    match catch_unwind(AssertUnwindSafe(|| encode(out))) {
+        Ok(len) => {
+            let (rcode, truncated) = (Rcode(u16::from(out[3] & 15)), is_truncated(&out[..len]));
+            Reply { len, rcode, rtype: query.rtype, truncated, panicked: false, limited }
+        }
+        Err(_) => panicked(view, query, out),
+    }
+}
+
+/// What a query gets instead of its answer.
+fn limited(
+    view: &View,
+    query: &Query<'_>,
+    verdict: Verdict,
     limits: Limits<'_>,
     out: &mut [u8],
-    write: impl FnOnce(&mut [u8]) -> Result<(usize, Option<Limited>), Verdict>,
 ) -> Result<Reply, Silence> {
-    match catch_unwind(AssertUnwindSafe(|| write(out))) {
-        Ok(Ok((len, limited))) => {
-            let (rcode, truncated) = (Rcode(u16::from(out[3] & 15)), is_truncated(&out[..len]));
-            Ok(Reply { len, rcode, rtype: query.rtype, truncated, panicked: false, limited })
-        }
-        Ok(Err(Verdict::Slip)) => Ok(slip(view, ErrorReply::new(query, Rcode::NOERROR), limits, out)),
-        Ok(Err(_)) => Err(Silence::Limited),
-        Err(_) => Ok(Reply { panicked: true, ..refuse(view, &ErrorReply::new(query, Rcode::SERVFAIL), out) }),
+    match verdict {
+        Verdict::Slip => Ok(slip(view, ErrorReply::new(query, Rcode::NOERROR), limits, out)),
+        _ => Err(Silence::Limited),
     }
+}
+
+fn panicked(view: &View, query: &Query<'_>, out: &mut [u8]) -> Reply {
+    Reply { panicked: true, ..refuse(view, &ErrorReply::new(query, Rcode::SERVFAIL), out) }
 }
 
 #[cfg(test)]
@@ -210,13 +301,15 @@ mod tests {
         let origin = Origin { transport: Transport::Udp, client: IpAddr::from([192, 0, 2, 1]) };
         let Decoded::Query(query) = decode(QUERY, origin) else { panic!("a sound query") };
         let mut out = vec![0; 512];
-        let none = Limits { rates: None, datagram: None };
-        let reply = finish(&view, &query, none, &mut out, |_| panic!("a bug in an answer")).expect("it is answered");
-        assert_eq!((reply.rcode, reply.panicked), (Rcode::SERVFAIL, true));
+        let settled = settle_with(|| panic!("a bug in an answer"));
+        let rules = Rules::default();
+        let unsettled = write(&view, &Decoded::Query(query), &settled, &rules, None, &mut out).expect("it is answered");
+        let unwritten = guarded(&view, &query, &mut [0; 512], None, |_| panic!("a bug in the encoder"));
+        assert_eq!((unsettled, unsettled.rcode, unsettled.panicked), (unwritten, Rcode::SERVFAIL, true));
         assert_eq!(out[..12], *b"\x12\x34\x81\x02\0\x01\0\0\0\0\0\x01", "with its id, its question and OPT");
         let counters = DnsCounters::default();
         let block = counters.block("udp");
-        count_reply(&block, &reply);
+        count_reply(&block, &unsettled);
         assert_eq!(block.panics(), 1);
         let next = respond(&view, &Decoded::Query(query), &Rules::default(), &mut out).expect("the next is answered");
         assert_eq!((next.rcode, next.panicked), (Rcode::REFUSED, false));

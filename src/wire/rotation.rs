@@ -5,10 +5,7 @@
 //! immutable, so they stand beside it: a fixed number of them, picked by hash; names that share one rotate a little
 //! faster. An addition without ordering, no lock.
 
-use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU32, Ordering};
-
-use foldhash::fast::FixedState;
 
 use super::encode::rotates;
 use crate::answer::Query;
@@ -19,24 +16,21 @@ const COUNTERS: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Rotation {
     counters: Box<[AtomicU32]>,
-    hasher: FixedState,
 }
 
 impl Rotation {
     pub(super) fn new() -> Self {
-        let counters = (0..COUNTERS).map(|_| AtomicU32::new(0)).collect();
-        Self { counters, hasher: FixedState::default() }
+        Self { counters: (0..COUNTERS).map(|_| AtomicU32::new(0)).collect() }
     }
 
     /// Gives a query the number of its answer, if sets of the type that it asks for rotate.
-    pub(super) fn turn(&self, query: &mut Query<'_>) {
+    /// `hash` is that of its name in the view's table.
+    pub(super) fn turn(&self, query: &mut Query<'_>, hash: u32) {
         if !rotates(query.rtype) {
             return;
         }
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(query.name.as_wire());
-        hasher.write_u16(query.rtype.0);
-        let counter = &self.counters[hasher.finish() as usize % COUNTERS];
+        let mixed = (hash ^ u32::from(query.rtype.0)).wrapping_mul(0x9E37_79B9);
+        let counter = &self.counters[(mixed >> 16) as usize % COUNTERS];
         query.rotation = counter.fetch_add(1, Ordering::Relaxed);
     }
 }

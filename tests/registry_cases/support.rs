@@ -70,9 +70,9 @@ impl Store for MemoryStore {
         let rows = self.rows.lock().unwrap();
         into.revision(rows.revision);
         rows.services.iter().for_each(|(name, row)| into.service(name, row.clone()));
-        let mut buffer = Vec::new();
+        let mut packed = Vec::new();
         for ((service, _), row) in &rows.instances {
-            into.instance(service, PackedInstance::new(row, &mut buffer));
+            into.instance(service, PackedInstance::new(row, &mut packed));
         }
         rows.tokens.values().for_each(|token| into.token((**token).clone()));
         rows.zones.iter().for_each(|(name, row)| into.zone(name.clone(), row.clone()));

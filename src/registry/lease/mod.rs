@@ -68,6 +68,15 @@ pub(super) struct Lone {
     pub(super) lapsed: bool,
 }
 
+/// What tells subjects apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum SubjectName<'n> {
+    /// Service and id.
+    Lone(&'n str, &'n str),
+    /// The session.
+    Session(&'n str),
+}
+
 /// Names a lease that ran out, until it ends. Another one that gets its place is not out, so nothing lapses by mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key(u32);
@@ -114,6 +123,14 @@ impl Subject {
         })
     }
 
+    /// What tells it from others.
+    pub(super) fn subject(&self) -> SubjectName<'_> {
+        match self {
+            Self::Lone(lone) => SubjectName::Lone(&lone.service, &lone.id),
+            Self::Session(session) => SubjectName::Session(&session.name),
+        }
+    }
+
     fn lease_seconds(&self) -> u32 {
         match self {
             Self::Lone(lone) => lone.lease_seconds,
@@ -140,6 +157,17 @@ impl Subject {
         match self {
             Self::Lone(lone) => Name::lone(hashing, &lone.service, &lone.id),
             Self::Session(session) => Name::session(hashing, &session.name),
+        }
+    }
+}
+
+impl Effect {
+    /// Whose lease it is about.
+    pub(super) fn subject(&self) -> SubjectName<'_> {
+        match self {
+            Self::Start(subject) | Self::Replace(subject) => subject.subject(),
+            Self::EndLone(service, id) => SubjectName::Lone(service, id),
+            Self::EndSession(session) => SubjectName::Session(session),
         }
     }
 }

@@ -1,27 +1,9 @@
 //! Leases as the writer and the edges see them.
 
 use super::*;
-use crate::model::{Endpoint, Timestamp};
 
 fn lone(id: &str, lease_seconds: u32) -> Subject {
-    let instance = Instance {
-        id: id.into(),
-        proto: "tcp".into(),
-        port: 80,
-        priority: 10,
-        weight: 100,
-        site: None,
-        endpoint: Endpoint::Addresses(["192.0.2.7".parse().expect("address")].into()),
-        tags: [].into(),
-        metadata: [].into(),
-        lease_seconds,
-        session: None,
-        epoch: None,
-        incarnation: Revision(1),
-        state: State::Serving,
-        since: Timestamp(0),
-        revision: Revision(1),
-    };
+    let instance = Instance { lease_seconds, ..Instance::example(id) };
     Subject::lone(&"search".into(), &instance)
 }
 

@@ -94,7 +94,8 @@ pub(super) fn extras(zone: u16, source: &ZoneSource, apexes: &Apexes) -> Extras 
     let aside: Arc<[Aside]> = aside.collect();
     let signed = source.is_signed() && !source.is_dynamic();
     let denial = signed.then(|| Denial::of(&source.apex, &source.records, &aside)).flatten();
-    Extras { signed, aside, denial: denial.map(Arc::new) }
+    let redirects = source.records.iter().any(|record| record.rtype == Rtype::DNAME);
+    Extras { signed, redirects, aside, denial: denial.map(Arc::new) }
 }
 
 /// The zone keeps its SOA itself, because its serial moves.

@@ -71,6 +71,14 @@ pub struct Moment(u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Prefix(pub(super) u64);
 
+/// What an answer costs, and whom.
+#[derive(Debug, Clone, Copy)]
+pub struct Charge {
+    hash: u64,
+    prefix: Prefix,
+    tariff: Tariff,
+}
+
 /// All accounts of a server.
 #[derive(Debug)]
 pub struct Rates {
@@ -142,13 +150,6 @@ impl Rates {
         charged.for_each(|client| self.prefixes.touch(self.hash_of(self.prefix(client))));
     }
 
-    /// Brings the accounts nearer that answers go by which have what was asked, as most do.
-    pub(super) fn prefetch_names<'n>(&self, charged: impl Iterator<Item = (IpAddr, &'n [u8])>) {
-        charged.for_each(|(client, name)| {
-            self.names.touch(self.hash_of_name(self.prefix(client), Kind::Name, name));
-        });
-    }
-
     /// Whether all answers to the client's prefix are to be suppressed, whatever they are.
     pub fn is_in_debt(&self, client: IpAddr, now: Moment) -> bool {
         let prefix = self.prefix(client);
@@ -164,18 +165,33 @@ impl Rates {
         self.verdict(prefix, suppressed)
     }
 
-    /// Charges the account that an answer goes by.
-    pub fn charge(&self, query: &Query<'_>, answer: &Answer<'_>, now: Moment) -> Verdict {
+    /// What an answer will cost; nothing if there is no limit for such answers.
+    pub fn price(&self, query: &Query<'_>, answer: &Answer<'_>) -> Option<Charge> {
         let (kind, name) = kind::of(query, answer);
-        self.charge_name(query.client, kind, name, now)
+        self.price_of(query.client, kind, name)
     }
 
     /// The same for an answer that is known by kind and name.
-    pub fn charge_name(&self, client: IpAddr, kind: Kind, name: &[u8], now: Moment) -> Verdict {
-        let Some(tariff) = self.tariffs.of(kind) else { return Verdict::Pass };
+    pub fn price_of(&self, client: IpAddr, kind: Kind, name: &[u8]) -> Option<Charge> {
+        let tariff = self.tariffs.of(kind)?;
         let prefix = self.prefix(client);
-        let hash = self.hash_of_name(prefix, kind, name);
+        Some(Charge { hash: self.hash_of_name(prefix, kind, name), prefix, tariff })
+    }
+
+    /// Brings the account nearer: for a batch, before the first is charged.
+    pub(super) fn touch(&self, charge: &Charge) {
+        self.names.touch(charge.hash);
+    }
+
+    /// Charges the account for one answer.
+    pub fn charge(&self, charge: &Charge, now: Moment) -> Verdict {
+        let Charge { hash, prefix, tariff } = *charge;
         self.verdict(prefix, self.names.charge(hash, hash, tariff, now.0, 1))
+    }
+
+    /// Charges the account of an answer that is known by kind and name.
+    pub fn charge_name(&self, client: IpAddr, kind: Kind, name: &[u8], now: Moment) -> Verdict {
+        self.price_of(client, kind, name).map_or(Verdict::Pass, |charge| self.charge(&charge, now))
     }
 
     /// Whether limits are only counted.

@@ -42,8 +42,9 @@ impl Respond for Answerer {
         let started = Instant::now();
         let (mut decoded, cookie) = self.rules.decode(message, origin);
         count_cookie(self.blocks.of(origin.transport), cookie);
+        let view = self.published.load();
         if let Decoded::Query(query) = &mut decoded {
-            self.rotation.turn(query);
+            self.rotation.turn(query, view.table.hash(query.name.as_wire()));
         }
         if let Decoded::Query(query) = &decoded
             && matches!(query.rtype, Rtype::AXFR | Rtype::IXFR)
@@ -53,7 +54,7 @@ impl Respond for Answerer {
                 Err(refusal) => decoded = Decoded::Error(refusal),
             }
         }
-        match respond(&self.published.load(), &decoded, &self.rules, out) {
+        match respond(&view, &decoded, &self.rules, out) {
             Ok(reply) => {
                 let block = self.blocks.of(origin.transport);
                 count_reply(block, &reply);

@@ -1,6 +1,6 @@
 //! Handles the batches of one worker: decode all, then answer all, from one view.
 
-use std::net::IpAddr;
+use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use crate::view::{Published, View};
 use crate::wire::count::{count_cookie, count_drop, count_reply};
 use crate::wire::decode::{Decoded, DropReason, HEADER, Origin};
 use crate::wire::rate::{Moment, Rates, Verdict};
-use crate::wire::respond::{Datagram, Silence, respond_limited};
+use crate::wire::respond::{Datagram, Settled, Silence, settle, write};
 use crate::wire::rotation::Rotation;
 use crate::wire::rules::Rules;
 
@@ -37,7 +37,7 @@ pub(in crate::wire) struct Answerer {
     pub failing: bool,
 }
 
-/// One datagram of a batch between the two passes. Written in place: it is larger than most answers.
+/// One datagram of a batch, decoded. Written in place: it is larger than most answers.
 struct Arrived<'p> {
     index: usize,
     decoded: Decoded<'p>,
@@ -47,20 +47,21 @@ struct Arrived<'p> {
 
 impl Arrived<'_> {
     /// None yet.
-    const ROOM: Self = Self { index: 0, decoded: Decoded::Drop(DropReason::Short), datagram: None };
+    fn room() -> Self {
+        Self { index: 0, decoded: Decoded::Drop(DropReason::Short), datagram: None }
+    }
 
-    /// Whose answer will probably be charged, and to which name.
-    fn charged(&self) -> Option<(IpAddr, &[u8])> {
-        match (&self.decoded, self.datagram) {
-            (Decoded::Query(query), Some(datagram)) => Some((datagram.client, query.name.as_wire())),
-            _ => None,
+    /// The name to look up; empty if there is none.
+    fn name(&self) -> &[u8] {
+        match &self.decoded {
+            Decoded::Query(query) => query.name.as_wire(),
+            _ => &[],
         }
     }
 }
 
 impl HandleBatch for Answerer {
-    /// Two passes: the first decodes every query and lets the processor fetch what the second will read. Both hash the
-    /// name, which takes 4 ns; a hash handed from one to the other could be used with the wrong view.
+    /// Decodes every query, then answers them.
     #[allow(clippy::disallowed_methods)] // because latency is measured, and balances follow the clock
     fn handle(&mut self, received: &Received, count: usize, replies: &mut Replies) {
         let started = Instant::now();
@@ -68,7 +69,7 @@ impl HandleBatch for Answerer {
         let rates = self.rules.rates.as_deref().map(|rates| (rates, rates.moment(started)));
         let view = self.published.load();
         let mut slips = SLIPS_PER_BATCH;
-        let mut arrived = [const { Arrived::ROOM }; BATCH];
+        let mut arrived = std::array::from_fn::<_, BATCH, _>(|_| Arrived::room());
         let mut taken = 0;
         if let Some((rates, _)) = rates {
             rates.prefetch_prefixes((0..count).filter_map(|index| received.source(index)).map(|source| source.ip()));
@@ -76,22 +77,14 @@ impl HandleBatch for Answerer {
         for index in 0..count {
             taken += usize::from(self.take(received, index, rates, &mut slips, &mut arrived[taken]));
         }
-        let arrived = &arrived[..taken];
+        let arrived = &mut arrived[..taken];
         if let Some((rates, _)) = rates
+            && count == BATCH
             && arrived.iter().any(|arrived| arrived.datagram.is_some())
         {
-            rates.prefetch_names(arrived.iter().filter_map(Arrived::charged));
-            if count == BATCH {
-                rates.pressed();
-            }
+            rates.pressed();
         }
-        view.prefetch(arrived.iter().filter_map(|arrived| match &arrived.decoded {
-            Decoded::Query(query) => Some(query.name.as_wire()),
-            _ => None,
-        }));
-        for arrived in arrived {
-            self.answer(&view, arrived, replies);
-        }
+        self.answer(&view, arrived, replies);
     }
 
     fn sent(&mut self, sent: Sent) {
@@ -177,19 +170,31 @@ impl Answerer {
     fn decode<'p>(&self, packet: &'p [u8], origin: Origin, decoded: &mut Decoded<'p>) {
         let cookie = self.rules.decode_into(packet, origin, decoded);
         count_cookie(&self.counters, cookie);
-        if let Decoded::Query(query) = decoded {
-            self.rotation.turn(query);
-        }
     }
 
-    fn answer(&self, view: &View, arrived: &Arrived<'_>, replies: &mut Replies) {
-        match respond_limited(view, &arrived.decoded, &self.rules, arrived.datagram, replies.buffer()) {
-            Ok(reply) => {
-                replies.push(arrived.index, reply.len);
-                count_reply(&self.counters, &reply);
+    /// Answers what has been decoded: all names are looked up, all answers are settled, then all are written, so that the
+    /// processor waits for the memory of many at the same time.
+    fn answer(&self, view: &View, arrived: &mut [Arrived<'_>], replies: &mut Replies) {
+        let mut names: [&[u8]; BATCH] = [&[]; BATCH];
+        names.iter_mut().zip(&*arrived).for_each(|(name, arrived)| *name = arrived.name());
+        let located = view.locate(&names[..arrived.len()]);
+        let mut settled = std::array::from_fn::<_, BATCH, _>(|_| Settled::Elsewhere);
+        for ((arrived, located), settled) in arrived.iter_mut().zip(&located).zip(&mut settled) {
+            if let Decoded::Query(query) = &mut arrived.decoded {
+                self.rotation.turn(query, located.hash);
             }
-            Err(Silence::Dropped(reason)) => count_drop(&self.counters, reason),
-            Err(Silence::Limited) => self.counters.limited(Limited::Dropped),
+            *settled = settle(view, located.entry, &arrived.decoded, &self.rules, arrived.datagram);
+        }
+        black_box(settled[..arrived.len()].iter().fold(0, |read, settled| read ^ settled.touch(&self.rules)));
+        for (arrived, settled) in arrived.iter().zip(&settled) {
+            match write(view, &arrived.decoded, settled, &self.rules, arrived.datagram, replies.buffer()) {
+                Ok(reply) => {
+                    replies.push(arrived.index, reply.len);
+                    count_reply(&self.counters, &reply);
+                }
+                Err(Silence::Dropped(reason)) => count_drop(&self.counters, reason),
+                Err(Silence::Limited) => self.counters.limited(Limited::Dropped),
+            }
         }
     }
 }
