@@ -283,8 +283,8 @@ impl ShardBuilder {
     }
 
     /// The same for a shard that replaces another and will be replaced: what is missing to one of the lengths that all
-    /// such shards have becomes slots and a few octets of padding. So the place of a shard that goes suits the next one that comes, whichever it is;
-    /// with lengths of their own, holes that suit nobody take half as much memory as the shards do.
+    /// such shards have becomes slots and a few octets of padding. So the place of a shard that goes suits the next one that
+    /// comes, whichever it is; with lengths of their own, holes that suit nobody take half as much memory as the shards do.
     pub(crate) fn build_even(&mut self) -> Shard {
         self.build_of(even)
     }
