@@ -14,6 +14,8 @@
 mod clock;
 #[path = "../tests/support/instance.rs"]
 mod instance;
+#[path = "support/zone.rs"]
+mod zone;
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
@@ -21,19 +23,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clock::cpu_time;
+use zone::{PER_SERVICE, change, random};
 use zonebeat::answer::Transport;
 use zonebeat::config::RateLimit;
-use zonebeat::model::naming::Naming;
-use zonebeat::model::service::ServiceRow;
-use zonebeat::model::{Instance, Name, Record, Revision, Rtype, Service};
-use zonebeat::registry::{Snapshot, Touched};
-use zonebeat::view::{Compiler, ServerFacts, Size, View, ZoneSource};
+use zonebeat::model::Name;
+use zonebeat::registry::Snapshot;
+use zonebeat::view::{Compiler, Size, View};
 use zonebeat::wire::Rules;
 use zonebeat::wire::decode::{Decoded, DropReason, Origin};
 use zonebeat::wire::rate::{Rates, Verdict};
 use zonebeat::wire::respond::{Datagram, Settled, settle, write};
 
-const PER_SERVICE: usize = 10;
 const BATCH: usize = 64;
 /// Batches of each kind of query.
 const BATCHES: usize = 8 * 1024;
@@ -41,9 +41,9 @@ const BATCHES: usize = 8 * 1024;
 fn main() {
     let count = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(20_000);
     let services = (count / PER_SERVICE).max(1);
-    let compiler = compiler();
+    let compiler = zone::compiler(&[]);
     let mut held = None;
-    let registry = allocation_counter::measure(|| held = Some(snapshot(services))).bytes_current;
+    let registry = allocation_counter::measure(|| held = Some(zone::snapshot(services, label))).bytes_current;
     let snapshot = held.expect("it was made");
     let start = Instant::now();
     let view = compiler.full(&snapshot, &[]);
@@ -195,7 +195,8 @@ fn show_updates(compiler: &Compiler, view: &View, before: &Snapshot, services: u
     for batch in [1, 10, 100, 1000] {
         let batch = batch.min(services * PER_SERVICE);
         let mut after = before.clone();
-        let touched: Vec<_> = (0..batch).map(|number| change(&mut after, random(number) % services, number)).collect();
+        let touched: Vec<_> =
+            (0..batch).map(|number| change(&mut after, label(random(number) % services), number)).collect();
         let time = || {
             let start = cpu_time();
             black_box(compiler.update(view, before, &after, &touched));
@@ -207,42 +208,6 @@ fn show_updates(compiler: &Compiler, view: &View, before: &Snapshot, services: u
         lines.push((format!("transition/{batch}"), each));
     }
     lines
-}
-
-fn change(snapshot: &mut Snapshot, service: usize, number: usize) -> Touched {
-    let name: Arc<str> = label(service).into();
-    let entry = Arc::make_mut(snapshot.services.get_mut(&name).expect("it is there"));
-    let mut instance = entry.instances.iter().nth(number % PER_SERVICE).expect("it is there");
-    instance.port ^= 0x8000;
-    entry.instances.insert(&instance);
-    Touched { service: name, instance: Some(instance.id), revision: Revision(number as u64 + 2) }
-}
-
-fn compiler() -> Compiler {
-    let apex = Name::parse_absolute("sd.test").expect("a name");
-    let mut soa = [apex.as_wire(), apex.as_wire()].concat();
-    soa.extend([0u32, 3600, 600, 86400, 5].iter().flat_map(|number| number.to_be_bytes()));
-    let record = |rtype, rdata: &[u8]| Record { owner: apex.clone(), rtype, ttl: 3600, rdata: rdata.into() };
-    let records = vec![record(Rtype::SOA, &soa), record(Rtype::NS, apex.as_wire())];
-    let source = ZoneSource { apex, records, registrations: true, reverse: false, ttl: 30, readable: true };
-    let server = ServerFacts { udp_size: 1232, ..ServerFacts::default() };
-    Compiler::new(vec![source], Naming::new(&["plain".into()], &[]).expect("a preset"), server, 7)
-}
-
-fn snapshot(services: usize) -> Snapshot {
-    let mut snapshot = Snapshot { revision: Revision(1), ..Snapshot::default() };
-    for number in 0..services {
-        let instances = (0..PER_SERVICE).map(|id| instance(id, number * PER_SERVICE + id)).collect();
-        let service = Service { name: label(number).into(), row: ServiceRow::default(), instances };
-        snapshot.services.insert_mut(service.name.clone(), Arc::new(service));
-    }
-    snapshot
-}
-
-fn instance(id: usize, number: usize) -> Instance {
-    let address = Ipv4Addr::from(0xC612_0000 | (number as u32 & 0x1_FFFF)); // 198.18.0.0/15, for benchmarks (RFC 2544)
-    let port = 20000 + (number % 20000) as u16;
-    Instance { priority: 0, weight: 1, ..instance::instance(&format!("i{id}"), port, &[address.into()]) }
 }
 
 fn label(service: usize) -> String {
@@ -276,12 +241,4 @@ fn question(name: &str, rtype: u16, edns: bool) -> Vec<u8> {
         packet.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
     }
     packet
-}
-
-/// Numbers in an order that no cache foresees, the same in every run (splitmix64).
-fn random(number: usize) -> usize {
-    let mut bits = (number as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    ((bits ^ (bits >> 31)) >> 8) as usize
 }

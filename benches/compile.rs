@@ -10,18 +10,17 @@
 
 #[path = "../tests/support/instance.rs"]
 mod instance;
+#[path = "support/zone.rs"]
+mod zone;
 
-use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::time::Instant;
 
-use zonebeat::model::naming::Naming;
-use zonebeat::model::service::ServiceRow;
-use zonebeat::model::{Instance, Name, Record, Revision, Rtype, Service};
-use zonebeat::registry::{Snapshot, Touched};
-use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
+use zone::{PER_SERVICE, change, random};
+use zonebeat::registry::Snapshot;
+use zonebeat::view::{Compiler, View};
 
-const PER_SERVICE: usize = 10;
+/// Zones of all addresses.
+const REVERSE: [&str; 2] = ["18.198.in-addr.arpa", "19.198.in-addr.arpa"];
 /// Transitions that are timed for each size of a batch.
 const TRANSITIONS: usize = 4000;
 
@@ -30,7 +29,8 @@ fn main() {
     let count = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(100_000);
     let reverse = arguments.iter().any(|argument| argument == "--reverse");
     let services = (count / PER_SERVICE).max(1);
-    let (compiler, snapshot) = (compiler(reverse), snapshot(services));
+    let compiler = zone::compiler(if reverse { &REVERSE } else { &[] });
+    let snapshot = zone::snapshot(services, label);
     let before = resident("VmRSS:");
     let (start, used) = (Instant::now(), cpu_seconds());
     let view = compiler.full(&snapshot, &[]);
@@ -58,7 +58,7 @@ fn show_transitions(compiler: &Compiler, mut view: View, mut snapshot: Snapshot,
             let touched: Vec<_> = (0..batch)
                 .map(|_| {
                     number += 1;
-                    change(&mut after, random(number) % services, number)
+                    change(&mut after, label(random(number) % services), number)
                 })
                 .collect();
             let start = Instant::now();
@@ -70,48 +70,6 @@ fn show_transitions(compiler: &Compiler, mut view: View, mut snapshot: Snapshot,
         let microseconds = |nanoseconds: u128| nanoseconds as f64 / 1e3 / batch as f64;
         println!("{batch:<26}{:>14.1}{:>14.1}", microseconds(spent[0]), microseconds(spent[spent.len() / 2]));
     }
-}
-
-fn change(snapshot: &mut Snapshot, service: usize, number: usize) -> Touched {
-    let name: Arc<str> = label(service).into();
-    let entry = Arc::make_mut(snapshot.services.get_mut(&name).expect("it is there"));
-    let mut instance = entry.instances.iter().nth(number % PER_SERVICE).expect("it is there");
-    instance.port ^= 0x4000;
-    entry.instances.insert(&instance);
-    Touched { service: name, instance: Some(instance.id), revision: Revision(number as u64 + 2) }
-}
-
-fn compiler(reverse: bool) -> Compiler {
-    let mut sources = vec![source("sd.test", true)];
-    sources.extend(reverse.then(|| source("18.198.in-addr.arpa", false)));
-    sources.extend(reverse.then(|| source("19.198.in-addr.arpa", false)));
-    let server = ServerFacts { udp_size: 1232, ..ServerFacts::default() };
-    Compiler::new(sources, Naming::new(&["plain".into()], &[]).expect("a preset"), server, 7)
-}
-
-fn source(apex: &str, registrations: bool) -> ZoneSource {
-    let apex = Name::parse_absolute(apex).expect("a name");
-    let mut soa = [apex.as_wire(), apex.as_wire()].concat();
-    soa.extend([0u32, 3600, 600, 86400, 5].iter().flat_map(|number| number.to_be_bytes()));
-    let record = |rtype, rdata: &[u8]| Record { owner: apex.clone(), rtype, ttl: 3600, rdata: rdata.into() };
-    let records = vec![record(Rtype::SOA, &soa), record(Rtype::NS, apex.as_wire())];
-    ZoneSource { apex, records, registrations, reverse: !registrations, ttl: 30, readable: true }
-}
-
-fn snapshot(services: usize) -> Snapshot {
-    let mut snapshot = Snapshot { revision: Revision(1), ..Snapshot::default() };
-    for number in 0..services {
-        let instances = (0..PER_SERVICE).map(|id| Arc::new(instance(id, number * PER_SERVICE + id))).collect();
-        let service = Service { name: label(number).into(), row: ServiceRow::default(), instances };
-        snapshot.services.insert_mut(service.name.clone(), Arc::new(service));
-    }
-    snapshot
-}
-
-fn instance(id: usize, number: usize) -> Instance {
-    let address = Ipv4Addr::from(0xC612_0000 | (number as u32 & 0x1_FFFF)); // 198.18.0.0/15, for benchmarks (RFC 2544)
-    let port = 20000 + (number % 20000) as u16;
-    Instance { priority: 0, weight: 1, ..instance::instance(&format!("i{id}"), port, &[address.into()]) }
 }
 
 fn label(service: usize) -> String {
@@ -131,12 +89,4 @@ fn resident(key: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("there is a /proc");
     let line = status.lines().find_map(|line| line.strip_prefix(key)).expect("the kernel tells it");
     line.split_whitespace().next().and_then(|number| number.parse::<f64>().ok()).expect("a number of KiB") / 1024.0
-}
-
-/// Numbers in an order that no cache foresees, the same in every run (splitmix64).
-fn random(number: usize) -> usize {
-    let mut bits = (number as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    ((bits ^ (bits >> 31)) >> 8) as usize
 }

@@ -10,26 +10,25 @@
 
 #[path = "../tests/support/instance.rs"]
 mod instance;
+#[path = "support/zone.rs"]
+mod zone;
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Instant;
 
+use zone::{PER_SERVICE, random};
 use zonebeat::answer::Transport;
 use zonebeat::config::RateLimit;
-use zonebeat::model::naming::Naming;
-use zonebeat::model::service::ServiceRow;
-use zonebeat::model::{Instance, Name, Record, Revision, Rtype, Service};
-use zonebeat::registry::Snapshot;
-use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
+use zonebeat::model::Name;
+use zonebeat::view::View;
 use zonebeat::wire::decode::{Decoded, DropReason, Origin};
 use zonebeat::wire::rate::{Rates, Verdict};
 use zonebeat::wire::respond::{Datagram, Settled, respond, settle, write};
 use zonebeat::wire::{CookieOptions, Cookies, Rules};
 
 const SERVICES: usize = 200;
-const PER_SERVICE: usize = 10;
 /// Queries of each mix.
 const QUERIES: usize = 4096;
 const BATCH: usize = 64;
@@ -59,7 +58,9 @@ mixes!(mix_a, mix_b, mix_c, mix_d, mix_nxdomain, mix_nodata, mix_edns, mix_charg
 type Mix<'m> = (fn(&mut Load, &[Vec<u8>]) -> usize, &'m dyn Fn(usize) -> Vec<u8>);
 
 fn main() {
-    let mut load = Load { view: view(), rules: Rules::default(), out: vec![0; 8192] };
+    let snapshot = zone::snapshot(SERVICES, |number| format!("svc{number}"));
+    let view = zone::compiler(&[]).full(&snapshot, &[]);
+    let mut load = Load { view, rules: Rules::default(), out: vec![0; 8192] };
     load.rules.cookies = Arc::new(Cookies::new(&CookieOptions { secrets: vec![[7; 16]], ..CookieOptions::default() }));
     let mixed = |number: usize| match number % 10 {
         0..6 => srv(number),
@@ -132,30 +133,6 @@ impl Load {
     }
 }
 
-fn view() -> View {
-    let apex = Name::parse_absolute("sd.test").expect("a name");
-    let mut soa = [apex.as_wire(), apex.as_wire()].concat();
-    soa.extend([0u32, 3600, 600, 86400, 5].iter().flat_map(|number| number.to_be_bytes()));
-    let record = |rtype, rdata: &[u8]| Record { owner: apex.clone(), rtype, ttl: 3600, rdata: rdata.into() };
-    let records = vec![record(Rtype::SOA, &soa), record(Rtype::NS, apex.as_wire())];
-    let source = ZoneSource { apex, records, registrations: true, reverse: false, ttl: 30, readable: true };
-    let server = ServerFacts { udp_size: 1232, identity: Some("ns1.example.org".into()), version: None };
-    let mut snapshot = Snapshot { revision: Revision(1), ..Snapshot::default() };
-    for number in 0..SERVICES {
-        let instances = (0..PER_SERVICE).map(|id| Arc::new(instance(id, number * PER_SERVICE + id))).collect();
-        let name: Arc<str> = format!("svc{number}").into();
-        let service = Service { name: name.clone(), row: ServiceRow::default(), instances };
-        snapshot.services.insert_mut(name, Arc::new(service));
-    }
-    Compiler::new(vec![source], Naming::new(&["plain".into()], &[]).expect("a preset"), server, 7).full(&snapshot, &[])
-}
-
-fn instance(id: usize, number: usize) -> Instance {
-    let address = Ipv4Addr::from(0xC612_0000 | (number as u32 & 0x1_FFFF)); // 198.18.0.0/15, for benchmarks (RFC 2544)
-    let port = 20000 + (number % 20000) as u16;
-    Instance { priority: 0, weight: 1, ..instance::instance(&format!("i{id}"), port, &[address.into()]) }
-}
-
 /// NSID, and a cookie of a client that has come before: its server's part is taken from an answer.
 fn options(load: &mut Load) -> Vec<u8> {
     let [nsid, cookie] = [[0, 3, 0, 0], [0, 10, 0, 8]];
@@ -202,12 +179,4 @@ fn add_opt(packet: &mut Vec<u8>, options: &[u8]) {
     packet[11] = 1;
     packet.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, options.len() as u8]);
     packet.extend_from_slice(options);
-}
-
-/// Numbers in an order that no cache foresees, the same in every run (splitmix64).
-fn random(number: usize) -> usize {
-    let mut bits = (number as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    ((bits ^ (bits >> 31)) >> 8) as usize
 }

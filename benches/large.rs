@@ -6,6 +6,8 @@
 
 #[path = "../tests/support/instance.rs"]
 mod instance;
+#[path = "support/zone.rs"]
+mod zone;
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
@@ -13,11 +15,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use zonebeat::answer::{Edns, Query, QueryName, Transport, answer};
-use zonebeat::model::naming::Naming;
 use zonebeat::model::service::ServiceRow;
-use zonebeat::model::{Declaration, Instance, Name, Record, Revision, Rtype, Service};
+use zonebeat::model::{Declaration, Instance, Name, Revision, Rtype, Service};
 use zonebeat::registry::{Snapshot, Touched};
-use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
+use zonebeat::view::{Compiler, View};
 use zonebeat::wire::encode::encode;
 
 const CHANGES: usize = 200;
@@ -30,7 +31,7 @@ fn main() {
         "instances", "us/change", "SRV tcp ns", "answers", "limit 20 ns", "octets/inst"
     );
     for count in [10, 100, 1000, 10_000, 100_000] {
-        let compiler = compiler();
+        let compiler = zone::compiler(&[]);
         let (all, limited) = (snapshot(count, None), snapshot(count, Some(20)));
         let view = compiler.full(&all, &[]);
         let change = show_changes(&compiler, &view, &all, count);
@@ -99,17 +100,6 @@ fn best(time: impl Fn() -> Duration) -> Duration {
     (0..ROUNDS).map(|_| time()).min().expect("there are rounds")
 }
 
-fn compiler() -> Compiler {
-    let apex = Name::parse_absolute("sd.test").expect("a name");
-    let mut soa = [apex.as_wire(), apex.as_wire()].concat();
-    soa.extend([0u32, 3600, 600, 86400, 5].iter().flat_map(|number| number.to_be_bytes()));
-    let record = |rtype, rdata: &[u8]| Record { owner: apex.clone(), rtype, ttl: 3600, rdata: rdata.into() };
-    let records = vec![record(Rtype::SOA, &soa), record(Rtype::NS, apex.as_wire())];
-    let source = ZoneSource { apex, records, registrations: true, reverse: false, ttl: 30, readable: true };
-    let server = ServerFacts { udp_size: 1232, ..ServerFacts::default() };
-    Compiler::new(vec![source], Naming::plain(), server, 7)
-}
-
 fn snapshot(count: usize, answer_limit: Option<u32>) -> Snapshot {
     let instances = (0..count).map(instance).collect();
     let declaration =
@@ -125,6 +115,5 @@ fn id(number: usize) -> String {
 }
 
 fn instance(number: usize) -> Instance {
-    let address = Ipv4Addr::from(0xC612_0000 | (number as u32 & 0x1_FFFF)); // 198.18.0.0/15, for benchmarks (RFC 2544)
-    instance::instance(&id(number), 20_000, &[address.into()])
+    instance::instance(&id(number), 20_000, &[zone::address(number).into()])
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use zonebeat::model::service::ServiceRow;
-use zonebeat::model::{Instance, Name, Revision, Token};
+use zonebeat::model::{Name, PackedInstance, Revision, Token};
 use zonebeat::registry::store::embedded::EmbeddedStore;
 use zonebeat::registry::store::{Batch, Load, Store, Write, ZoneRow};
 
@@ -68,7 +68,7 @@ impl Load for Counter {
         self.services += 1;
     }
 
-    fn instance(&mut self, _service: &str, _instance: Instance) {
+    fn instance(&mut self, _service: &str, _instance: PackedInstance<'_>) {
         self.instances += 1;
     }
 

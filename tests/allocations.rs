@@ -1,5 +1,6 @@
 //! The query path allocates nothing: from a packet to its response, for everything that is answered from one set or
-//! none. Answers composed of several sets allocate a few times, however many records they have.
+//! none, large sets and parts of them too, from a view that was compiled at once or changed since. Answers composed of
+//! several sets allocate a few times, however many records they have.
 //!
 //! A binary of its own, because the allocator that counts replaces the one of the whole process.
 
@@ -16,8 +17,8 @@ use zonebeat::config::RateLimit;
 use zonebeat::metrics::dns::CookieOutcome;
 use zonebeat::model::naming::Naming;
 use zonebeat::model::service::ServiceRow;
-use zonebeat::model::{Instance, Name, Revision, Rtype, Service};
-use zonebeat::registry::Snapshot;
+use zonebeat::model::{Declaration, Instance, Name, Revision, Rtype, Service, State};
+use zonebeat::registry::{Snapshot, Touched};
 use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
 use zonebeat::wire::Rules;
 use zonebeat::wire::decode::{Decoded, Origin, decode};
@@ -36,7 +37,7 @@ const FEW: u64 = 12;
 fn zone_file() -> String {
     let mut text = format!(
         "$ORIGIN {ZONE}.\n$TTL 300\n@ SOA ns1 hostmaster 1 3600 600 86400 5\n@ NS ns1\nns1 A 192.0.2.53\n\
-         www A 192.0.2.80\nto-www CNAME www\nto-nothing CNAME nothing\nto-many CNAME many-srv\nto-hosts CNAME many-ptr\n\
+         www A 192.0.2.80\nto-www CNAME www\nto-whole CNAME _whole._tcp\nto-part CNAME _part._tcp\nto-nothing CNAME nothing\nto-many CNAME many-srv\nto-hosts CNAME many-ptr\n\
          *.wild PTR ns1\nold DNAME new\nnew A 192.0.2.81\nwww.new A 192.0.2.82\n"
     );
     for (label, count) in [("few", 2), ("many", 60)] {
@@ -49,8 +50,9 @@ fn zone_file() -> String {
     text
 }
 
-fn instance(number: u8) -> Arc<Instance> {
-    Arc::new(instance::instance(&format!("a{number}"), 8080, &[IpAddr::from([192, 0, 2, number])]))
+fn instance(number: u16) -> Arc<Instance> {
+    let [high, low] = number.to_be_bytes();
+    Arc::new(instance::instance(&format!("a{number}"), 8080, &[IpAddr::from([198, 18, high, low])]))
 }
 
 fn service(name: &str, instances: Vec<Arc<Instance>>) -> Arc<Service> {
@@ -77,6 +79,53 @@ fn view() -> View {
     let signed = [("nsec", NSEC), ("nsec3", NSEC3)].map(|(label, text)| source(&format!("{label}.example.org"), text));
     let sources = std::iter::once(registering).chain(signed).collect();
     Compiler::new(sources, Naming::new(&["plain".into()], &[]).expect("a preset"), server, 7).full(&snapshot, &[])
+}
+
+/// Services with large sets: one that a message holds, one that is larger, and one that declares how many are answered.
+fn crowds() -> Snapshot {
+    let mut snapshot = Snapshot { revision: Revision(1), ..Snapshot::default() };
+    for (name, count, limit) in
+        [("whole", 400, None), ("part", 2000, None), ("chosen", 300, Some(8)), ("small", 30, None)]
+    {
+        let mut service = Service::clone(&service(name, (1..=count).map(instance).collect()));
+        service.row.declaration = Some(Arc::new(Declaration { answer_limit: limit, ..Declaration::default() }));
+        snapshot.services.insert_mut(service.name.clone(), Arc::new(service));
+    }
+    snapshot
+}
+
+/// Some instances of each service come, change, lapse and leave.
+fn changed(before: &Snapshot) -> (Snapshot, Vec<Touched>) {
+    let (mut after, mut touched) = (before.clone(), Vec::new());
+    for (label, service) in before.services.iter() {
+        let mut service = Service::clone(service);
+        let known = service.instances.get("a7").expect("it is there");
+        service.instances.insert(&Instance { state: State::Lapsed, ..known.clone() });
+        service.instances.insert(&Instance { id: "new".into(), priority: 1, ..known });
+        service.instances.insert(&Instance { port: 9, ..Instance::clone(&instance(9)) });
+        service.instances.remove("a11");
+        after.services.insert_mut(label.clone(), Arc::new(service));
+        for id in ["a7", "new", "a9", "a11"] {
+            after.revision = after.revision.next();
+            touched.push(Touched { service: label.clone(), instance: Some(id.into()), revision: after.revision });
+        }
+    }
+    (after, touched)
+}
+
+/// Views with large sets: compiled from nothing, after changes, and with a limit of the zone.
+fn crowded() -> Vec<(&'static str, View)> {
+    let source = ZoneSource { registrations: true, ..source(ZONE, &zone_file()) };
+    let server = ServerFacts { identity: Some("ns".into()), version: None, udp_size: 1232 };
+    let compiler = Compiler::new(vec![source], Naming::new(&["plain".into()], &[]).expect("a preset"), server, 7);
+    let apex = Name::parse_absolute(ZONE).expect("a name");
+    let limited = compiler.clone().with_answer_limits(&[(apex, 12)]);
+    let before = crowds();
+    let (after, touched) = changed(&before);
+    let update = |compiler: &Compiler| compiler.update(&compiler.full(&before, &[]), &before, &after, &touched).0;
+    let changed = [("changed", update(&compiler)), ("limited and changed", update(&limited))];
+    let full = [("compiled", compiler.full(&before, &[])), ("limited", limited.full(&before, &[]))];
+    full.into_iter().chain(changed).collect()
 }
 
 /// DO, and the options NSID, EXPIRE, COOKIE (with a server's part that has to be verified), PADDING and ZONEVERSION.
@@ -148,6 +197,43 @@ fn plain_answers_allocate_nothing() {
             }
             let (allocations, reply) = answer(&view, &query(name, rtype, class), transport);
             assert_eq!((allocations, reply.rcode.0), (0, rcode), "{name} {rtype} {transport:?}");
+        }
+    }
+}
+
+#[test]
+fn large_sets_and_changed_views_allocate_nothing() {
+    for (what, view) in crowded() {
+        let (mut truncated, mut longest) = (0, 0);
+        for service in ["whole", "part", "chosen", "small"] {
+            let (srv, host) = (format!("_{service}._tcp.{ZONE}"), format!("{service}.{ZONE}"));
+            let (new, gone) = (format!("new.{host}"), format!("a11.{host}"));
+            for (name, rtype) in [
+                (&srv, Rtype::SRV),
+                (&srv, Rtype::PTR),
+                (&srv, Rtype::TXT),
+                (&srv, Rtype::A),
+                (&host, Rtype::A),
+                (&host, Rtype::AAAA),
+                (&new, Rtype::A),
+                (&gone, Rtype::A),
+            ] {
+                for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
+                    let (allocations, reply) = answer(&view, &query(name, rtype, 1), transport);
+                    assert_eq!(allocations, 0, "{what}: {name} {rtype} {transport:?}");
+                    assert!(matches!(reply.rcode.0, 0 | 3), "{what}: {name} {rtype} {transport:?}");
+                    truncated += usize::from(reply.truncated);
+                    longest = longest.max(reply.len);
+                }
+            }
+        }
+        let is_limited = what.starts_with("limited");
+        assert_eq!((truncated > 0, longest > 60_000), (!is_limited, !is_limited), "{what}");
+        for name in ["to-whole", "to-part"] {
+            for rtype in [Rtype::SRV, Rtype::PTR] {
+                let (allocations, _) = answer(&view, &query(&format!("{name}.{ZONE}"), rtype, 1), Transport::Tcp);
+                assert!(allocations <= FEW, "{what}: {name} {rtype}: {allocations}");
+            }
         }
     }
 }

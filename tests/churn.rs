@@ -9,7 +9,6 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 use std::time::Duration;
@@ -17,6 +16,7 @@ use std::time::Duration;
 use serde_json::json;
 use support::dns::{Packet, udp};
 use support::faults::{Chance, Kept};
+use support::writer::Writer;
 use support::{Server, ZONE};
 
 const CLIENTS: usize = 32;
@@ -26,53 +26,27 @@ const LIFE: Duration = Duration::from_millis(1200);
 /// Acknowledged changes that prove something.
 const CHANGES: usize = 300;
 
-/// What an instance is to be; `None`: not there.
-type Wanted = Option<Ipv4Addr>;
-
-struct Client {
-    service: String,
-    chance: Chance,
-    acknowledged: BTreeMap<String, Wanted>,
-    /// The change that was under way when the server died.
-    unanswered: Option<(String, Wanted)>,
-    revision: u64,
-    changes: usize,
-}
+/// Writes a service and asks for it.
+struct Client(Writer<Ipv4Addr>);
 
 impl Client {
     fn work(mut self, http: SocketAddr, dns: SocketAddr) -> Self {
         let Ok(mut connection) = Kept::connect(http) else { return self };
         loop {
-            let (id, wanted) = self.choose();
-            self.unanswered = Some((id.clone(), wanted));
-            let path = format!("/v1/services/{}/instances/{id}", self.service);
+            let address = Ipv4Addr::from(0xc612_0000 + self.0.chance.below(1 << 17) as u32);
+            let (id, wanted) = self.0.choose(INSTANCES, address, Ipv4Addr::from(u32::from(address) ^ 1));
             let body = wanted.map(|address| json!({"port": 80, "addresses": [address], "lease_seconds": 300}));
-            let method = if wanted.is_some() { "PUT" } else { "DELETE" };
-            let Ok(reply) = connection.call(method, &path, body.as_ref()) else { return self };
-            assert!(matches!(reply.status, 200 | 201), "{} {}", reply.status, reply.text());
-            let revision = reply.json()["revision"].as_u64().expect("every change has a revision");
-            assert!(revision > self.revision, "{revision} after {}: the order is lost", self.revision);
-            (self.revision, self.unanswered) = (revision, None);
-            self.acknowledged.insert(id.clone(), wanted);
-            self.changes += 1;
+            if !self.0.write(&mut connection, &id, wanted, body.as_ref()) {
+                return self;
+            }
             let Some(found) = self.look(dns, &id) else { return self };
-            assert_eq!(found, wanted, "{id} of {} after revision {revision}", self.service);
-        }
-    }
-
-    fn choose(&mut self) -> (String, Wanted) {
-        let id = format!("i{}", self.chance.below(INSTANCES));
-        let address = Ipv4Addr::from(0xc612_0000 + self.chance.below(1 << 17) as u32);
-        match self.acknowledged.get(&id).copied().flatten() {
-            Some(_) if self.chance.below(3) == 0 => (id, None),
-            Some(before) if before == address => (id, Some(Ipv4Addr::from(u32::from(address) ^ 1))),
-            _ => (id, Some(address)),
+            assert_eq!(found, wanted, "{id} of {} after revision {}", self.0.service, self.0.revision);
         }
     }
 
     /// What the name answers; `None` if nobody does, because the server was killed.
-    fn look(&self, dns: SocketAddr, id: &str) -> Option<Wanted> {
-        let packet = Packet::query(7, &format!("{id}.{}.{ZONE}", self.service), 1);
+    fn look(&self, dns: SocketAddr, id: &str) -> Option<Option<Ipv4Addr>> {
+        let packet = Packet::query(7, &format!("{id}.{}.{ZONE}", self.0.service), 1);
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         socket.connect(dns).unwrap();
@@ -84,14 +58,14 @@ impl Client {
     }
 
     fn compare(&mut self, server: &Server) {
-        let unanswered = self.unanswered.take();
+        let unanswered = self.0.unanswered.take();
         for number in 0..INSTANCES {
             let id = format!("i{number}");
             let found = self.look(server.dns(), &id).expect("the server answers");
-            let known = self.acknowledged.get(&id).copied().flatten();
+            let known = self.0.known(&id);
             let may_be = unanswered.as_ref().filter(|(of, _)| *of == id).map(|(_, wanted)| *wanted);
-            assert!(found == known || Some(found) == may_be, "{id} of {}: {found:?}, not {known:?}", self.service);
-            self.acknowledged.insert(id, found);
+            assert!(found == known || Some(found) == may_be, "{id} of {}: {found:?}, not {known:?}", self.0.service);
+            self.0.acknowledged.insert(id, found);
         }
     }
 }
@@ -99,15 +73,7 @@ impl Client {
 #[test]
 fn what_is_acknowledged_is_answered_and_survives_kill_9() {
     let mut chance = Chance::seeded();
-    let client = |number: usize| Client {
-        service: format!("s{number}"),
-        chance: chance.split(),
-        acknowledged: BTreeMap::new(),
-        unanswered: None,
-        revision: 0,
-        changes: 0,
-    };
-    let mut clients: Vec<Client> = (0..CLIENTS).map(client).collect();
+    let mut clients: Vec<_> = (0..CLIENTS).map(|number| Client(Writer::new(number, chance.split()))).collect();
     let mut server = Server::start();
     for _ in 0..LIVES {
         let (http, dns) = (server.http(), server.dns());
@@ -118,7 +84,7 @@ fn what_is_acknowledged_is_answered_and_survives_kill_9() {
         server = setup.start();
         clients.iter_mut().for_each(|client| client.compare(&server));
     }
-    let changes: usize = clients.iter().map(|client| client.changes).sum();
+    let changes: usize = clients.iter().map(|client| client.0.writes).sum();
     assert!(changes > CHANGES, "too few changes to prove anything: {changes}");
     assert_eq!(udp(server.dns(), &Packet::query(1, ZONE, 6).0).rcode(), 0);
 }

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::faults::{Chance, Kept, srv_of, transfer};
+use support::writer::Writer;
 use support::{Server, Setup, ZONE};
 
 const LIVES: usize = 50;
@@ -30,72 +31,33 @@ const LONGEST: Duration = Duration::from_secs(40);
 /// A restart must be far quicker than any lease.
 const RESTART: Duration = Duration::from_secs(1);
 
-/// What a client last wanted an instance to be; `None`: not there.
-type Wanted = Option<u16>;
-
-/// One client and the service that it alone writes.
-#[derive(Debug, Clone)]
-struct Client {
-    service: String,
-    chance: Chance,
-    /// What was acknowledged, by id.
-    acknowledged: BTreeMap<String, Wanted>,
-    /// The write that was under way when the server died.
-    unanswered: Option<(String, Wanted)>,
-    /// The highest revision that was acknowledged.
-    revision: u64,
-    writes: usize,
-}
+/// Writes the port of its instances.
+struct Client(Writer<u16>);
 
 impl Client {
-    fn new(number: usize, chance: Chance) -> Self {
-        let service = format!("s{number}");
-        Self { service, chance, acknowledged: BTreeMap::new(), unanswered: None, revision: 0, writes: 0 }
-    }
-
     /// Writes until the server dies.
     fn work(mut self, server: SocketAddr) -> Self {
         let Ok(mut connection) = Kept::connect(server) else { return self };
         loop {
-            let (id, wanted) = self.choose();
-            self.unanswered = Some((id.clone(), wanted));
-            let path = format!("/v1/services/{}/instances/{id}", self.service);
-            let reply = match wanted {
-                Some(port) => connection.call("PUT", &path, Some(&body(port))),
-                None => connection.call("DELETE", &path, None),
-            };
-            let Ok(reply) = reply else { return self };
-            assert!(matches!(reply.status, 200 | 201), "{} {}", reply.status, reply.text());
-            let revision = reply.json()["revision"].as_u64().expect("every write has a revision");
-            assert!(revision > self.revision, "{revision} after {}", self.revision);
-            (self.revision, self.unanswered) = (revision, None);
-            self.acknowledged.insert(id, wanted);
-            self.writes += 1;
-        }
-    }
-
-    /// A write that changes something.
-    fn choose(&mut self) -> (String, Wanted) {
-        let id = format!("i{}", self.chance.below(INSTANCES));
-        let port = 1000 + self.chance.below(60_000) as u16;
-        match self.acknowledged.get(&id).copied().flatten() {
-            Some(_) if self.chance.below(3) == 0 => (id, None),
-            Some(before) if before == port => (id, Some(port + 1)),
-            _ => (id, Some(port)),
+            let port = 1000 + self.0.chance.below(60_000) as u16;
+            let (id, wanted) = self.0.choose(INSTANCES, port, port + 1);
+            if !self.0.write(&mut connection, &id, wanted, wanted.map(body).as_ref()) {
+                return self;
+            }
         }
     }
 
     /// Compares what the server has with what this client knows, and learns what became of the unanswered write.
     fn compare(&mut self, instances: &BTreeMap<String, Value>) {
-        if let Some((id, wanted)) = self.unanswered.take()
+        if let Some((id, wanted)) = self.0.unanswered.take()
             && instances.get(&id).and_then(port_of) == wanted
         {
-            self.acknowledged.insert(id, wanted);
+            self.0.acknowledged.insert(id, wanted);
         }
         let known: BTreeMap<&String, u16> =
-            self.acknowledged.iter().filter_map(|(id, wanted)| Some((id, (*wanted)?))).collect();
+            self.0.acknowledged.iter().filter_map(|(id, wanted)| Some((id, (*wanted)?))).collect();
         let found: BTreeMap<&String, u16> = instances.iter().map(|(id, row)| (id, port_of(row).unwrap())).collect();
-        assert_eq!(found, known, "service {}: found on the left, acknowledged on the right", self.service);
+        assert_eq!(found, known, "service {}: found on the left, acknowledged on the right", self.0.service);
         instances.values().for_each(assert_whole);
     }
 }
@@ -149,15 +111,15 @@ impl History {
 }
 
 fn compare(server: &Server, clients: &mut [Client], history: &mut History) {
-    let acknowledged = clients.iter().map(|client| client.revision).max().unwrap_or_default();
+    let acknowledged = clients.iter().map(|client| client.0.revision).max().unwrap_or_default();
     history.follow(server);
     assert!(history.last >= acknowledged, "at {}, but {acknowledged} was acknowledged", history.last);
     let zone = transfer(server.dns(), ZONE);
     for client in clients {
-        let instances = instances_of(server, &client.service);
+        let instances = instances_of(server, &client.0.service);
         client.compare(&instances);
-        let targets = instances.iter().map(|(id, row)| format!("{id}.{}.{ZONE}.:{}", client.service, row["port"]));
-        let owner = format!("_{}._tcp.{ZONE}.", client.service);
+        let targets = instances.iter().map(|(id, row)| format!("{id}.{}.{ZONE}.:{}", client.0.service, row["port"]));
+        let owner = format!("_{}._tcp.{ZONE}.", client.0.service);
         assert_eq!(srv_of(&zone, &owner), targets.collect(), "the zone and the registry differ");
     }
     let serial = serial(server);
@@ -195,12 +157,12 @@ fn restart(setup: Setup, chance: &mut Chance) -> (Server, Duration) {
 #[test]
 fn kill_9_loses_no_acknowledged_write() {
     let mut chance = Chance::seeded();
-    let mut clients: Vec<Client> = (0..CLIENTS).map(|number| Client::new(number, chance.split())).collect();
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|number| Client(Writer::new(number, chance.split()))).collect();
     let mut history = History::default();
     let mut server = Server::start();
     let began = Instant::now();
     let mut starts = Vec::new();
-    let writes = |clients: &[Client]| clients.iter().map(|client| client.writes).sum::<usize>();
+    let writes = |clients: &[Client]| clients.iter().map(|client| client.0.writes).sum::<usize>();
     while starts.len() < LIVES || writes(&clients) < WRITES && began.elapsed() < LONGEST {
         let http = server.http();
         let workers: Vec<_> = clients.drain(..).map(|client| thread::spawn(move || client.work(http))).collect();

@@ -1,6 +1,8 @@
 //! Services of very many instances: changes compile to what compiling everything gives, and answers are whole, truncated
 //! or the part that the client's prefix chooses. Counts and octets, no times.
 
+#[path = "support/dump.rs"]
+mod dump;
 #[path = "support/instance.rs"]
 mod instance;
 #[path = "large_sets/answers.rs"]
@@ -16,7 +18,7 @@ mod support;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use zonebeat::model::naming::Naming;
+use zonebeat::model::naming::{Naming, Template};
 use zonebeat::model::service::ServiceRow;
 use zonebeat::model::{Instance, Name, Record, Revision, Rtype, Service};
 use zonebeat::registry::Snapshot;
@@ -46,8 +48,12 @@ fn source(apex: &str, registrations: bool) -> ZoneSource {
 }
 
 fn compiler(presets: &[&str]) -> Compiler {
+    compiler_with(presets, &[])
+}
+
+fn compiler_with(presets: &[&str], extra: &[Template]) -> Compiler {
     let presets: Vec<String> = presets.iter().map(|&preset| preset.to_owned()).collect();
-    let naming = Naming::new(&presets, &[]).expect("presets");
+    let naming = Naming::new(&presets, extra).expect("presets");
     let server = ServerFacts { udp_size: 1232, ..ServerFacts::default() };
     Compiler::new(vec![source(ZONE, true), source(REVERSE, false)], naming, server, 7)
 }

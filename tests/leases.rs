@@ -1,6 +1,6 @@
 //! What a million leases of lone instances cost: octets counted by the allocator, and entries that ticks visit.
 
-#![allow(missing_docs)]
+#![allow(missing_docs)] // a test has no users
 
 use std::sync::Arc;
 use std::time::Duration;

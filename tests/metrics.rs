@@ -1,7 +1,7 @@
 //! Metrics: promtool has nothing to say about them, and docs/metrics.md lists exactly what is shown.
 
 #![allow(clippy::disallowed_methods)] // processes and clocks of the machine take their time
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)] // a test helper may stop the test
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -31,7 +31,7 @@ fn touched() -> Metrics {
     metrics.store().failed();
     metrics.store().set_writable(true);
     metrics.view().compiled(took);
-    metrics.view().published(Revision(41), 30);
+    metrics.view().published(Revision(41), 30, 9000);
     metrics.view().set_serial(&zone, Serial(u32::MAX));
     metrics.api().answered("GET /v1/services", 200, took);
     let counters = Arc::new(DnsCounters::default());
@@ -96,6 +96,7 @@ fn what_happened_is_shown() {
         "zonebeat_store_writable 1",
         "zonebeat_view_revision 41",
         "zonebeat_view_names 30",
+        "zonebeat_view_bytes 9000",
         "zonebeat_view_compile_seconds_count 1",
         "zonebeat_zone_serial{zone=\"sd.example.org.\"} 4294967295",
         "zonebeat_http_requests_total{call=\"GET /v1/services\",status=\"200\"} 1",
@@ -129,7 +130,7 @@ fn the_age_of_the_view_counts_from_its_publication() {
     std::thread::sleep(Duration::from_millis(30));
     assert!(age() >= 0.03);
     let begun = Instant::now();
-    metrics.view().published(Revision(42), 30);
+    metrics.view().published(Revision(42), 30, 9000);
     assert!(age() <= begun.elapsed().as_secs_f64());
 }
 

@@ -2,52 +2,70 @@
 //! equals, octet by octet, what a plain encoder writes record by record.
 //!
 //! The plain encoder ([`plain`]) knows names and records (from the model and from [`RrSet::records`]), looks names up in a
-//! sorted map, and writes one record after the other. It shares no code with the path under test but the decoder, which
-//! says what was asked. Both start a set at the same record. Answers that are put together from several sets are written
-//! record by record anyway; of those the records are compared.
+//! sorted map, and writes one record after the other; of a large set it scores and sorts every record ([`ranks`]). It
+//! shares no code with the path under test but the decoder, which says what was asked, and reads a view that was compiled
+//! from nothing, while the one that is asked has been changed step by step ([`changes`]). Both start a set at the same
+//! record. Answers that are put together from several sets are written record by record anyway; of those the records of
+//! the answer section and their order are compared.
 
 #[path = "support/instance.rs"]
 mod instance;
+#[path = "plain_encoder/changes.rs"]
+mod changes;
 #[path = "plain_encoder/plain.rs"]
 mod plain;
 #[path = "plain_encoder/random.rs"]
 mod random;
-
-use std::net::IpAddr;
+#[path = "plain_encoder/ranks.rs"]
+mod ranks;
 
 use hickory_proto::op::Message;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use zonebeat::answer::Transport;
+use zonebeat::answer::{Query, Transport};
 use zonebeat::wire::Rules;
 use zonebeat::wire::decode::{Decoded, Origin};
 use zonebeat::wire::respond::{MAX_TCP, respond};
 
-use plain::{Plain, Solution};
+use plain::{Data, Large, Plain, Solution};
 use random::{Ask, Published};
 
-const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 99));
-/// Views, and questions about each.
-const VIEWS: u32 = 128;
-const QUESTIONS: usize = 120;
+/// A part behind an alias may leave so many octets of the largest message: for OPT, a name, and the record that did not
+/// fit any more.
+const UNUSED: usize = 512 + 255 + 400;
 
 #[test]
 fn ready_sections_are_what_the_plain_encoder_writes() {
-    let config = ProptestConfig { cases: VIEWS, failure_persistence: None, ..ProptestConfig::default() };
-    let questions = prop::collection::vec(random::ask(), QUESTIONS);
-    let tried = TestRunner::new(config).run(&(random::published(), questions), |(published, questions)| {
+    let seen = compare_all(128, 120, random::few());
+    let Seen { ready, composed, truncated, bare, negative, refused, options, .. } = seen.clone();
+    let all = [ready, composed, truncated, bare, negative, refused, options];
+    assert!(all.iter().all(|count| *count > 20), "too little of something was tried: {seen:?}");
+}
+
+#[test]
+fn large_sets_and_their_parts_are_what_the_plain_encoder_writes() {
+    let seen = compare_all(64, 120, random::many());
+    let Seen { large, parts, led, truncated, bare, .. } = seen.clone();
+    let all = [large, parts, led, truncated, bare];
+    assert!(all.iter().all(|count| *count > 2), "too little of something was tried: {seen:?}");
+}
+
+/// So many views, and so many questions about each.
+fn compare_all(views: u32, questions: usize, published: impl Strategy<Value = Published>) -> Seen {
+    let config =
+        ProptestConfig { cases: views, failure_persistence: None, max_shrink_iters: 200, ..Default::default() };
+    let all = std::cell::RefCell::new(Seen::default());
+    let questions = prop::collection::vec(random::ask(), questions);
+    let tried = TestRunner::new(config).run(&(published, questions), |(published, questions)| {
         let plain = Plain::new(&published);
         let names = plain.names();
         for ask in &questions {
-            count(&compare(&published, &plain, &ask.packet(&names), ask)?);
+            all.borrow_mut().add(&compare(&published, &plain, &ask.packet(&names), ask)?);
         }
         Ok(())
     });
     tried.unwrap_or_else(|failure| panic!("{failure}"));
-    let seen = SEEN.with_borrow(Seen::clone);
-    let Seen { ready, composed, truncated, bare, negative, refused, options } = seen.clone();
-    let all = [ready, composed, truncated, bare, negative, refused, options];
-    assert!(all.iter().all(|count| *count > 50), "too little of something was tried: {seen:?}");
+    all.into_inner()
 }
 
 /// What has been compared.
@@ -61,17 +79,34 @@ struct Seen {
     negative: usize,
     refused: usize,
     options: usize,
+    /// Whole.
+    large: usize,
+    parts: usize,
+    /// Parts behind an alias.
+    led: usize,
 }
 
-thread_local! {
-    static SEEN: std::cell::RefCell<Seen> = std::cell::RefCell::default();
+impl Seen {
+    fn add(&mut self, one: &Self) {
+        let Self { ready, composed, truncated, bare, negative, refused, options, large, parts, led } = self;
+        *ready += one.ready;
+        *composed += one.composed;
+        *truncated += one.truncated;
+        *bare += one.bare;
+        *negative += one.negative;
+        *refused += one.refused;
+        *options += one.options;
+        *large += one.large;
+        *parts += one.parts;
+        *led += one.led;
+    }
 }
 
 /// Answers one question in both ways.
 fn compare(published: &Published, plain: &Plain, packet: &[u8], ask: &Ask) -> Result<Seen, TestCaseError> {
     let transport = if ask.tcp { Transport::Tcp } else { Transport::Udp };
     let rules = Rules::default();
-    let (mut decoded, _) = rules.decode(packet, Origin { transport, client: CLIENT });
+    let (mut decoded, _) = rules.decode(packet, Origin { transport, client: ask.client });
     let Decoded::Query(query) = &mut decoded else { panic!("a sound query: {packet:?}") };
     query.rotation = ask.rotation;
     let query = *query;
@@ -81,18 +116,21 @@ fn compare(published: &Published, plain: &Plain, packet: &[u8], ask: &Ask) -> Re
     let solution = plain.solve(&query);
     let mut seen = Seen { options: usize::from(ask.cookie.is_some()), ..Seen::default() };
     match &solution {
-        Solution::Composed { answer } => {
+        Solution::Undecided => {}
+        Solution::Composed { alias, records, large } => {
             seen.composed += 1;
             let message = Message::from_vec(fast).map_err(|error| TestCaseError::fail(error.to_string()))?;
-            let records = plain::sorted(answer.iter().map(|record| record.rdata.clone()));
-            let found = plain::sorted(plain::answer_data(fast));
-            prop_assert!(message.metadata.truncation || found == records, "{ask:?}\n{message:?}");
+            let is_part = !message.metadata.truncation
+                && compare_composed(&query, fast, alias.as_ref(), records, large.as_ref())?;
+            seen.led += usize::from(is_part);
         }
         _ => {
             let slow = plain.encode(&query, &solution);
             prop_assert_eq!(fast, &slow.octets[..], "{:?}", ask);
             seen.truncated += usize::from(slow.truncated);
             seen.bare += usize::from(slow.bare);
+            seen.large += usize::from(slow.large == Some(false));
+            seen.parts += usize::from(slow.large == Some(true));
             match solution {
                 Solution::Negative { .. } => seen.negative += 1,
                 Solution::Refused => seen.refused += 1,
@@ -103,14 +141,25 @@ fn compare(published: &Published, plain: &Plain, packet: &[u8], ask: &Ask) -> Re
     Ok(seen)
 }
 
-fn count(one: &Seen) {
-    SEEN.with_borrow_mut(|all| {
-        all.ready += one.ready;
-        all.composed += one.composed;
-        all.truncated += one.truncated;
-        all.bare += one.bare;
-        all.negative += one.negative;
-        all.refused += one.refused;
-        all.options += one.options;
-    });
+/// Compares the answer section of an answer that is put together; says whether it has a part of a large set.
+fn compare_composed(
+    query: &Query<'_>,
+    fast: &[u8],
+    alias: Option<&Data>,
+    records: &[Data],
+    large: Option<&Large>,
+) -> Result<bool, TestCaseError> {
+    let found: Vec<Vec<u8>> = plain::answer_data(fast).collect();
+    let count = found.len() - alias.iter().len();
+    let records = match large {
+        Some(large) if count < records.len() => {
+            prop_assert!(count == large.most() || fast.len() > MAX_TCP - UNUSED, "{count} in {} octets", fast.len());
+            &large.ranked[..count]
+        }
+        _ => records,
+    };
+    let first = plain::first(query, records.len());
+    let expected = alias.into_iter().chain(&records[first..]).chain(&records[..first]);
+    prop_assert_eq!(found, expected.map(|record| record.rdata.clone()).collect::<Vec<_>>());
+    Ok(large.is_some_and(|large| count < large.ranked.len()))
 }

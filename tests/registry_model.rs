@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "registry_cases/support.rs"]
-#[allow(dead_code)]
+#[allow(dead_code)] // tests/registry.rs uses all of it
 mod support;
 
 use std::collections::BTreeMap;

@@ -5,7 +5,7 @@
 //! unless their parent asks them to.
 
 #![allow(clippy::disallowed_methods)] // processes and clocks of the machine take their time
-#![allow(clippy::unwrap_used, unreachable_pub)]
+#![allow(clippy::unwrap_used, unreachable_pub)] // a test may panic; `pub` is what the tests may use
 
 #[path = "support/battery.rs"]
 mod battery;
@@ -323,7 +323,7 @@ fn ballast(directory: &Path) -> PathBuf {
 /// A batch far larger than what a small file has room for inside.
 fn large(expected: u64) -> Batch {
     let mut batch = register(expected);
-    batch.changes[0].reason = "x".repeat(2 << 20);
+    batch.changes[0].reason = "x".repeat(2 << 20).into();
     batch
 }
 

@@ -1,11 +1,14 @@
 //! Views, answers and messages as pure functions: what is published where, what a query gets, how long a message is.
 
+#[path = "support/dump.rs"]
+mod dump;
 #[path = "support/instance.rs"]
 mod instance;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use dump::dump;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{RData, RecordType};
 use proptest::prelude::*;
@@ -14,7 +17,6 @@ use zonebeat::model::naming::Naming;
 use zonebeat::model::service::ServiceRow;
 use zonebeat::model::{Declaration, Endpoint, Instance, Name, Record, Revision, Rtype, Service, State, Timestamp};
 use zonebeat::registry::{Snapshot, Touched};
-use zonebeat::view::rrset::RrSetBuf;
 use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
 use zonebeat::wire::encode::encode;
 
@@ -392,21 +394,6 @@ fn serial_moves_with_the_content_and_only_then() {
     assert_eq!(moved, [(name(ZONE), Revision(7))]);
     assert_eq!(view.zone(&name(ZONE)).expect("zone").serial.0, 7);
     assert_eq!(view.zone(&name("2.0.192.in-addr.arpa")).expect("zone").serial.0, 0, "other zones stay");
-}
-
-/// Everything in a view, comparable.
-fn dump(view: &View) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for (_, entry) in view.table.entries() {
-        let owner = Name::from_wire(entry.name()).expect("stored names are names");
-        lines.push(format!("{owner} zone {} children {} note {:?}", entry.zone(), entry.children(), entry.note()));
-        for set in entry.sets() {
-            let (rtype, set) = (set.rtype, RrSetBuf::from(set));
-            lines.push(format!("{owner} {rtype} {} {:02x?} {:02x?}", set.count, set.answer, set.additional));
-        }
-    }
-    lines.sort();
-    lines
 }
 
 #[derive(Debug, Clone)]

@@ -1,8 +1,7 @@
 //! The changes: many kept connections on one thread, each with instances of its own, so that the order of changes of an
-//! instance is known.
+//! instance is known. What a connection does is in `lone` and `hosts`.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,14 +14,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::ledger::Ledger;
-use super::{Options, ZONE, ask, service};
+use super::lone::Slot;
+use super::{Kind, Options, ask, hosts, lone, service};
 
-/// Lone instances of each connection that do not lapse.
-const OWN: usize = 24;
 /// Seconds until a lease without beats has certainly lapsed: two, ticks, and room.
-const LAPSED: Duration = Duration::from_millis(2600);
+pub(super) const LAPSED: Duration = Duration::from_millis(2600);
 /// Of the transitions, lapses; they take no request.
-const LAPSES: f64 = 0.15;
+pub(super) const LAPSES: f64 = 0.15;
 /// Changes whose answers are watched, per second.
 const WATCHED: usize = 200;
 const HOT: usize = 10_000;
@@ -32,6 +30,7 @@ const PER_SESSION: usize = 200;
 /// What is to be changed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mix {
+    pub(crate) kind: Kind,
     pub(crate) instances: usize,
     pub(crate) rate: usize,
     pub(crate) connections: usize,
@@ -39,7 +38,7 @@ pub(crate) struct Mix {
 }
 
 /// Names with the address that was acknowledged last.
-type Expected = Vec<(String, Option<Ipv4Addr>)>;
+pub(super) type Expected = Vec<(String, Option<Ipv4Addr>)>;
 
 /// A load that runs until it is stopped.
 pub(crate) struct Load {
@@ -88,19 +87,24 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 /// What all connections share.
-struct Plan<'l> {
-    mix: Mix,
+pub(super) struct Plan<'l> {
+    pub(super) mix: Mix,
     dns: SocketAddr,
     started: Instant,
     interval: Duration,
     next: Cell<u32>,
-    ledger: &'l Mutex<Ledger>,
+    pub(super) ledger: &'l Mutex<Ledger>,
     stop: &'l AtomicBool,
 }
 
 impl Plan<'_> {
+    /// Whether the answers to a change are to be watched, if `share` of the transitions could be.
+    pub(super) fn is_watched(&self, chance: &mut Chance, share: f64) -> bool {
+        chance.below((self.mix.rate as f64 * share) as usize) < WATCHED
+    }
+
     /// Waits for the next place in the plan; false when it is over.
-    async fn turn(&self) -> bool {
+    pub(super) async fn turn(&self) -> bool {
         let number = self.next.replace(self.next.get() + 1);
         let at = self.started + self.interval * number;
         tokio::time::sleep_until(at.into()).await;
@@ -112,143 +116,57 @@ impl Plan<'_> {
 }
 
 async fn run(mix: Mix, http: SocketAddr, dns: SocketAddr, ledger: &Mutex<Ledger>, stop: &AtomicBool) -> Expected {
-    let requests = mix.rate as f64 * (1.0 - LAPSES);
+    let requests = mix.rate as f64
+        * match mix.kind {
+            Kind::Lone => 1.0 - LAPSES,
+            Kind::Hosts => hosts::REQUESTS,
+        };
     let (started, next) = (Instant::now(), Cell::new(0));
     let plan = Plan { mix, dns, started, interval: Duration::from_secs_f64(1.0 / requests), next, ledger, stop };
     let hot = Plan { interval: Duration::from_secs(1) / HOT_RATE as u32, next: Cell::new(0), ..plan };
     let expected = Rc::new(RefCell::new(Vec::new()));
-    let clients = (0..mix.connections).map(|number| client(&plan, number, http, expected.clone()));
+    let client = |number| {
+        let expected = expected.clone();
+        let plan = &plan;
+        async move {
+            let found = match mix.kind {
+                Kind::Lone => lone::run(plan, number, http).await,
+                Kind::Hosts => hosts::run(plan, number, http).await,
+            };
+            expected.borrow_mut().extend(found);
+        }
+    };
+    let clients = (0..mix.connections).map(client);
     let changing = (0..if mix.hot { 32 } else { 0 }).map(|number| change_hot(&hot, number, http));
     tokio::join!(futures_util::future::join_all(clients), futures_util::future::join_all(changing));
     expected.take()
 }
 
-/// An instance that a connection changes.
-struct Slot {
-    service: String,
-    id: String,
-    address: Option<Ipv4Addr>,
-}
-
-impl Slot {
-    fn name(&self) -> String {
-        format!("{}.{}.{ZONE}", self.id, self.service)
-    }
-
-    fn put(&self, address: Ipv4Addr, lease: u32) -> Vec<u8> {
-        let body = format!(r#"{{"port":8080,"addresses":["{address}"],"lease_seconds":{lease}}}"#);
-        request("PUT", &format!("/v1/services/{}/instances/{}", self.service, self.id), &body)
-    }
-}
-
-/// A session with one instance changing at each set.
-struct Agent {
-    name: String,
-    members: Vec<(String, String, Ipv4Addr)>,
-}
-
-impl Agent {
-    fn put(&self) -> Vec<u8> {
-        let members = self.members.iter().map(|(service, id, address)| member(service, id, *address));
-        let members: Vec<String> = members.collect();
-        let body = format!(r#"{{"epoch":"1","lease_seconds":3600,"instances":[{}]}}"#, members.join(","));
-        request("PUT", &format!("/v1/sessions/{}", self.name), &body)
-    }
-}
-
-struct Client<'p, 'l> {
+/// A kept connection that makes changes and notes how long they took.
+pub(super) struct Connection<'p, 'l> {
     plan: &'p Plan<'l>,
     stream: TcpStream,
     buffer: Vec<u8>,
-    chance: Chance,
-    slots: Vec<Slot>,
-    short: VecDeque<(Instant, Slot)>,
-    agent: Option<Agent>,
 }
 
-async fn client(plan: &Plan<'_>, number: usize, http: SocketAddr, expected: Rc<RefCell<Expected>>) {
-    let mut client = Client::new(plan, number, http).await;
-    while plan.turn().await {
-        client.change().await;
-    }
-    expected.borrow_mut().extend(client.slots.iter().map(|slot| (slot.name(), slot.address)));
-}
-
-impl<'p, 'l> Client<'p, 'l> {
-    async fn new(plan: &'p Plan<'l>, number: usize, http: SocketAddr) -> Self {
+impl<'p, 'l> Connection<'p, 'l> {
+    pub(super) async fn open(plan: &'p Plan<'l>, http: SocketAddr) -> Self {
         let stream = TcpStream::connect(http).await.expect("the server listens");
         stream.set_nodelay(true).expect("a TCP socket");
-        let mut chance = Chance::new(number as u64 + 1);
-        let all = plan.mix.instances;
-        let mut slot = |kind: &str, at: usize| Slot {
-            service: service(chance.below(all), all),
-            id: format!("{kind}{number}-{at}"),
-            address: None,
-        };
-        let slots = (0..OWN).map(|at| slot("c", at)).collect();
-        let shorts = plan.mix.rate as f64 * LAPSES * LAPSED.as_secs_f64() / plan.mix.connections as f64;
-        let short = (0..shorts.ceil() as usize).map(|at| (Instant::now(), slot("l", at))).collect();
-        let sizes = [10, 50, 200];
-        let size = sizes[number / 8 % sizes.len()];
-        let members =
-            (0..size).map(|at| (service(chance.below(all), all), format!("s{number}-{at}"), chance.address()));
-        let agent =
-            number.is_multiple_of(8).then(|| Agent { name: format!("churn-{number}"), members: members.collect() });
-        Self { plan, stream, buffer: Vec::with_capacity(4096), chance, slots, short, agent }
+        Self { plan, stream, buffer: Vec::with_capacity(4096) }
     }
 
-    /// One request: a return (or first registration) of what lapses, a set, or a change of a lone instance.
-    async fn change(&mut self) {
-        let kind = self.chance.below(850);
-        if kind < 80 && self.agent.is_some() {
-            return self.set().await;
-        }
-        if kind < 300 && self.short.front().is_some_and(|(at, _)| at.elapsed() > Duration::ZERO) {
-            return self.bring_back().await;
-        }
-        let at = self.chance.below(self.slots.len());
-        let leaves = self.slots[at].address.is_some() && self.chance.below(3) == 0;
-        if leaves { self.leave(at).await } else { self.put(at).await }
+    /// Sends a change and awaits its acknowledgement.
+    pub(super) async fn change(&mut self, request: &[u8]) {
+        let (took, status) = self.exchange(request).await;
+        self.note(took, status);
     }
 
-    async fn set(&mut self) {
-        let address = self.chance.address();
-        let agent = self.agent.as_mut().expect("who has no agent makes no sets");
-        let at = self.chance.below(agent.members.len());
-        agent.members[at].2 = address;
-        let request = agent.put();
-        let (took, status) = self.exchange(&request).await;
-        let mut ledger = self.plan.ledger.lock().expect("nobody panics with it");
-        if status == 200 { ledger.sessions.push(took) } else { ledger.refuse(&self.buffer) }
-    }
-
-    async fn bring_back(&mut self) {
-        let (_, slot) = self.short.pop_front().expect("the caller has looked");
-        let (took, status) = self.exchange(&slot.put(Ipv4Addr::new(198, 19, 0, 1), 2)).await;
-        self.note(took, status == 200 || status == 201);
-        self.short.push_back((Instant::now() + LAPSED, slot));
-    }
-
-    async fn leave(&mut self, at: usize) {
-        let slot = &self.slots[at];
-        let request = request("DELETE", &format!("/v1/services/{}/instances/{}", slot.service, slot.id), "");
-        let (took, status) = self.exchange(&request).await;
-        self.note(took, status == 200);
-        self.slots[at].address = None;
-    }
-
-    async fn put(&mut self, at: usize) {
-        let address = self.chance.address();
-        let request = self.slots[at].put(address, 3600);
-        let watched = self.chance.below(self.plan.mix.rate) < WATCHED * 2;
-        if !watched {
-            let (took, status) = self.exchange(&request).await;
-            self.note(took, status == 200 || status == 201);
-            self.slots[at].address = Some(address);
-            return;
-        }
-        let socket = ask::socket(self.plan.dns).await;
-        let question = ask::question(&self.slots[at].name(), 7);
+    /// The same, and notes when the answers show that the name has the address.
+    pub(super) async fn watch(&mut self, request: &[u8], name: &str, address: Ipv4Addr) {
+        let dns = self.plan.dns;
+        let socket = ask::socket(dns).await;
+        let question = ask::question(name, 7);
         let sent = Instant::now();
         let seen = async {
             while ask::address(&socket, &question).await != Ok(Some(address)) {
@@ -257,29 +175,32 @@ impl<'p, 'l> Client<'p, 'l> {
             }
             sent.elapsed().as_secs_f32() * 1e3
         };
-        let dns = self.plan.dns;
         let acknowledged = async {
-            let (took, status) = self.exchange(&request).await;
+            let (took, status) = self.exchange(request).await;
             let at_once = ask::address(&ask::socket(dns).await, &question).await;
             (took, status, at_once)
         };
         let (answered, (took, status, at_once)) = tokio::join!(seen, acknowledged);
-        self.note(took, status == 200 || status == 201);
-        self.slots[at].address = Some(address);
+        self.note(took, status);
         let mut ledger = self.plan.ledger.lock().expect("nobody panics with it");
         ledger.answered.push(answered);
         ledger.not_shown += usize::from(at_once != Ok(Some(address)));
     }
 
-    fn note(&mut self, took: f32, good: bool) {
+    fn note(&mut self, took: f32, status: u16) {
         let mut ledger = self.plan.ledger.lock().expect("nobody panics with it");
-        if good { ledger.acknowledged.push(took) } else { ledger.refuse(&self.buffer) }
+        if status < 300 { ledger.acknowledged.push(took) } else { ledger.refuse(&self.buffer) }
     }
 
-    async fn exchange(&mut self, request: &[u8]) -> (f32, u16) {
+    /// Sends a request; how long its reply took, and its status.
+    pub(super) async fn exchange(&mut self, request: &[u8]) -> (f32, u16) {
         let sent = Instant::now();
         let status = exchange(&mut self.stream, &mut self.buffer, request).await;
         (sent.elapsed().as_secs_f32() * 1e3, status)
+    }
+
+    pub(super) fn reply(&self) -> &[u8] {
+        &self.buffer
     }
 }
 
@@ -337,11 +258,11 @@ fn send_all(http: SocketAddr, count: usize, request: impl Fn(usize) -> Vec<u8>) 
     runtime().block_on(futures_util::future::join_all((0..CONNECTIONS).map(|_| connection())));
 }
 
-fn member(service: &str, id: &str, address: Ipv4Addr) -> String {
+pub(super) fn member(service: &str, id: &str, address: Ipv4Addr) -> String {
     format!(r#"{{"service":"{service}","id":"{id}","registration":{{"port":8080,"addresses":["{address}"]}}}}"#)
 }
 
-fn request(method: &str, path: &str, body: &str) -> Vec<u8> {
+pub(super) fn request(method: &str, path: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     let kind = if body.is_empty() { "" } else { "content-type: application/json\r\n" };
     format!("{method} {path} HTTP/1.1\r\nhost: x\r\n{kind}content-length: {length}\r\n\r\n{body}").into_bytes()
@@ -372,18 +293,23 @@ fn whole(reply: &[u8]) -> Option<u16> {
 pub(crate) struct Chance(u64);
 
 impl Chance {
+    /// Seeds that follow each other give sequences that have nothing in common.
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        Self(mixed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
     }
 
     pub(crate) fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((bits ^ (bits >> 31)) % limit as u64) as usize
+        (mixed(self.0) % limit as u64) as usize
     }
 
-    fn address(&mut self) -> Ipv4Addr {
+    pub(super) fn address(&mut self) -> Ipv4Addr {
         Ipv4Addr::from(0xc612_0000 + self.below(1 << 16) as u32)
     }
+}
+
+fn mixed(mut bits: u64) -> u64 {
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
 }

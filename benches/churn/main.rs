@@ -2,8 +2,9 @@
 //!
 //! Starts a real server with `--instances` instances (ten of a service, registered by sessions of 200, or a copy of the
 //! prepared data directory `--data`), then makes `--rate` transitions per second for `--seconds` through HTTP:
-//! registrations, changes of address, deregistrations, lapses (leases of two seconds that nobody beats for), returns,
-//! and sets of sessions in which one instance changes. Meanwhile dnsperf asks at a fixed rate. It reports
+//! registrations, changes of address, deregistrations, lapses (leases of two seconds that nobody beats for) and returns.
+//! `--mix hosts` makes them as agents do, by sessions of ten instances; `--mix lone` is the worst case, a request for each
+//! instance and a few sets of sessions in which one instance changes. Meanwhile dnsperf asks at a fixed rate. It reports
 //!
 //! - acknowledgements: from the request to its reply, which means durable and published;
 //! - answers: from the request to the first UDP answer that shows the change, for a sample, and how many did not show it
@@ -19,8 +20,10 @@
 #![allow(clippy::disallowed_methods)] // measurements live in real time
 
 mod ask;
+mod hosts;
 mod ledger;
 mod load;
+mod lone;
 mod process;
 mod queries;
 
@@ -34,6 +37,15 @@ use ledger::{Ledger, latencies};
 use load::{Load, Mix};
 use process::{Server, Usage};
 
+/// Who changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Kind {
+    /// Hosts with an agent: sessions of ten instances.
+    Hosts,
+    /// Instances that speak for themselves: a request for each.
+    Lone,
+}
+
 /// What the command line asks for.
 #[derive(Debug, Clone, clap::Parser)]
 pub(crate) struct Options {
@@ -46,6 +58,9 @@ pub(crate) struct Options {
     /// Lease of those instances, in seconds, which nobody beats for: 20 makes them all lapse during the churn.
     #[arg(long, default_value_t = 3600)]
     lease: u32,
+    /// Who changes.
+    #[arg(long, value_enum, default_value_t = Kind::Hosts)]
+    mix: Kind,
     /// Transitions per second.
     #[arg(long, default_value_t = 10_000)]
     rate: usize,
@@ -90,6 +105,7 @@ fn main() {
     let asked = queries::file(server.directory(), options.instances);
     if options.saturated > 0 {
         report["quiet"] = queries::saturate(&server, &asked, options.saturated, 0);
+        report["quiet_at_rate"] = queries::saturate(&server, &asked, options.saturated, options.queries);
     }
     let load = Load::start(&options, server.http(), server.dns());
     eprintln!("churn has begun");
@@ -128,7 +144,7 @@ fn churn(options: &Options, server: &Server, load: &Load, asked: &std::path::Pat
     load.clear();
     let started = Instant::now();
     let perf = (options.perf > 0).then(|| server.perf(options.perf));
-    let queries = queries::run(server, asked, options.seconds, options.queries);
+    let queries = queries::saturate(server, asked, options.seconds, options.queries);
     let seconds = started.elapsed().as_secs_f64();
     let (after, ledger) = (server.usage(), load.take());
     if let Some(mut perf) = perf {
@@ -177,6 +193,6 @@ pub(crate) struct Place {
 
 impl Options {
     fn mix(&self) -> Mix {
-        Mix { instances: self.instances, rate: self.rate, connections: self.connections, hot: self.hot }
+        Mix { kind: self.mix, instances: self.instances, rate: self.rate, connections: self.connections, hot: self.hot }
     }
 }

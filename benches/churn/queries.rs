@@ -40,7 +40,7 @@ pub(crate) fn saturate(server: &Server, asked: &Path, seconds: u64, rate: usize)
 }
 
 /// Runs dnsperf; a rate of 0 has no limit.
-pub(crate) fn run(server: &Server, asked: &Path, seconds: u64, rate: usize) -> Value {
+fn run(server: &Server, asked: &Path, seconds: u64, rate: usize) -> Value {
     let mut command = Command::new("dnsperf");
     command.args(["-s", "127.0.0.1", "-p", &server.dns().port().to_string(), "-e", "-c", "4", "-q", "100"]);
     command.args(["-l", &seconds.to_string(), "-d"]).arg(asked);

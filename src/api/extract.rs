@@ -89,15 +89,16 @@ pub(super) fn fold(label: &str) -> String {
     label.to_ascii_lowercase()
 }
 
-/// A body that must be there.
+/// A body that must be there. It may have `ROOM` octets even where other bodies may not.
 #[derive(Debug)]
-pub(super) struct Body<T>(pub(super) T);
+pub(super) struct Body<T, const ROOM: usize = 0>(pub(super) T);
 
-impl<T: DeserializeOwned> FromRequest<Arc<ApiState>> for Body<T> {
+impl<T: DeserializeOwned, const ROOM: usize> FromRequest<Arc<ApiState>> for Body<T, ROOM> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &Arc<ApiState>) -> Result<Self, Refusal> {
-        json::parse(&read(request, &state.limits).await?).map(Self)
+        let limits = Limits { body: state.limits.body.max(ROOM), ..state.limits.clone() };
+        json::parse(&read(request, &limits).await?).map(Self)
     }
 }
 

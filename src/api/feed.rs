@@ -111,7 +111,7 @@ mod tests {
             time: Timestamp(0),
             author: "anonymous".into(),
             source: "127.0.0.1".into(),
-            reason: String::new(),
+            reason: "".into(),
             transition: Transition::Update,
             subject: "search".into(),
             instance: Some("a1".into()),

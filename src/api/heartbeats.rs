@@ -22,6 +22,8 @@ use crate::registry::{Action, Beaten, Snapshot};
 
 /// The most beats of one call.
 const MOST_BEATS: usize = 1000;
+/// Octets that a body of so many beats may have: twice what the longest labels need.
+const ROOM: usize = MOST_BEATS * 512;
 
 /// The calls of this file.
 pub(super) fn routes() -> OpenApiRouter<Arc<ApiState>> {
@@ -82,7 +84,8 @@ async fn beat_session(
 /// Beat for many instances and sessions.
 ///
 /// Each of up to 1,000 beats names an instance (`service`, `id`) or a session (`session`, `epoch`), and is what its own
-/// call would be: allowed, refused or bringing back on its own. The reply has one entry per beat, in the same order.
+/// call would be: allowed, refused or bringing back on its own. The reply has one entry per beat, in the same order. The
+/// body may have 512,000 octets, or `http.body_limit` if that is more.
 #[utoipa::path(
     post, path = "/v1/heartbeats", tag = "sessions",
     params(ReasonHeader),
@@ -90,7 +93,12 @@ async fn beat_session(
     responses((status = 200, description = "What came of each beat", body = ManyBeaten)),
     security((), ("token" = [])),
 )]
-async fn beat_many(State(state): Shared, Query(()): Query<()>, caller: Caller, Body(body): Body<ManyBeats>) -> Answer {
+async fn beat_many(
+    State(state): Shared,
+    Query(()): Query<()>,
+    caller: Caller,
+    Body(body): Body<ManyBeats, ROOM>,
+) -> Answer {
     if body.beats.len() > MOST_BEATS {
         let detail = format!("field \"beats\" has {} entries; at most {MOST_BEATS} are accepted", body.beats.len());
         return Err(Refusal::new(Word::BadValue, detail));

@@ -127,7 +127,7 @@ pub fn check_beside(
         Err(usage) => return Verdict::Usage(usage),
     };
     if args.json {
-        let _ = writeln!(out, "{:#}", report.json());
+        let _ = writeln!(out, "{:#}", report.json()); // the exit code tells the verdict, whether somebody reads this or not
     } else {
         report.write(out, err, colours);
     }

@@ -153,9 +153,9 @@ fn changes_table(changes: &[Change], now: Timestamp) -> String {
             change.revision.to_string(),
             since(change.time, now),
             format!("{} {instance}", change.transition.as_str()).trim_end().to_owned(),
-            change.author.clone(),
-            change.source.clone(),
-            change.reason.clone(),
+            change.author.to_string(),
+            change.source.to_string(),
+            change.reason.to_string(),
         ]
     };
     table(["REVISION", "WHEN", "CHANGE", "BY", "FROM", "REASON"], changes.iter().take(SHOWN).map(row))

@@ -15,6 +15,7 @@ pub struct ViewMetrics {
     published: Mutex<Instant>,
     seconds: Histogram,
     names: IntGauge,
+    bytes: IntGauge,
     serials: IntGaugeVec,
 }
 
@@ -37,6 +38,11 @@ impl ViewMetrics {
                 make::SECONDS,
             ),
             names: make::gauge(all, "zonebeat_view_names", "Owner names in the published view."),
+            bytes: make::gauge(
+                all,
+                "zonebeat_view_bytes",
+                "Memory that the names and records of the published view take, without sets of very many records.",
+            ),
             serials: make::gauges(all, "zonebeat_zone_serial", "The SOA serial of a zone.", &["zone"]),
         }
     }
@@ -47,9 +53,10 @@ impl ViewMetrics {
     }
 
     /// A view became the published one.
-    pub fn published(&self, revision: Revision, names: usize) {
+    pub fn published(&self, revision: Revision, names: usize, octets: usize) {
         self.revision.set(revision.0 as i64);
         self.names.set(names as i64);
+        self.bytes.set(octets as i64);
         *self.published.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 

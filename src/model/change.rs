@@ -91,12 +91,15 @@ pub struct Change {
     #[schema(value_type = String, format = DateTime)]
     pub time: Timestamp,
     /// Who: a token's name, `anonymous`, or `zonebeat` itself.
-    pub author: String,
+    #[schema(value_type = String)]
+    pub author: Arc<str>,
     /// From where: an address, or `server`.
-    pub source: String,
+    #[schema(value_type = String)]
+    pub source: Arc<str>,
     /// Why, in words.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub reason: String,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    #[schema(value_type = String)]
+    pub reason: Arc<str>,
     /// What happened.
     pub transition: Transition,
     /// The service, token or zone it happened to.

@@ -112,3 +112,28 @@ impl Instance {
             && *epoch == other.epoch
     }
 }
+
+#[cfg(test)]
+impl Instance {
+    /// One that serves, for tests that say what matters to them.
+    pub(crate) fn example(id: &str) -> Self {
+        Self {
+            id: id.into(),
+            proto: "tcp".into(),
+            port: 80,
+            priority: 10,
+            weight: 100,
+            site: None,
+            endpoint: Endpoint::Addresses(["192.0.2.7".parse().expect("address")].into()),
+            tags: [].into(),
+            metadata: [].into(),
+            lease_seconds: 15,
+            session: None,
+            epoch: None,
+            incarnation: Revision(1),
+            state: State::Serving,
+            since: Timestamp(0),
+            revision: Revision(1),
+        }
+    }
+}

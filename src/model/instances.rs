@@ -17,7 +17,7 @@ use rpds::RedBlackTreeMapSync;
 
 use super::Instance;
 use super::packed::{Packed, Packer};
-use super::packed_instance::{InstanceRef, is_serving, pack};
+use super::packed_instance::{InstanceRef, PackedInstance, is_serving, pack};
 use super::service::{remembered_key, split_remembered};
 
 /// The instances of one service.
@@ -218,15 +218,12 @@ impl<I: Borrow<Instance>> FromIterator<I> for Instances {
 #[derive(Default)]
 pub struct InstancesPacker {
     rows: Packer,
-    value: Vec<u8>,
 }
 
 impl InstancesPacker {
     /// Adds an instance behind all others.
-    pub fn push(&mut self, instance: &Instance) {
-        self.value.clear();
-        pack(instance, &mut self.value);
-        self.rows.push(instance.id.as_bytes(), &self.value);
+    pub fn push(&mut self, instance: PackedInstance<'_>) {
+        self.rows.push(instance.id.as_bytes(), instance.value);
     }
 
     /// The instances; the packer is empty afterwards.
@@ -238,7 +235,7 @@ impl InstancesPacker {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -258,7 +255,7 @@ mod tests {
     }
 
     prop_compose! {
-        fn instance()(
+        pub(crate) fn instance()(
             id in "i[0-9]{1,2}",
             proto in prop_oneof![Just("tcp"), Just("udp"), Just("quic")],
             numbers in any::<(u16, u16, u16, u32)>(),
@@ -330,7 +327,8 @@ mod tests {
             }
             check(&packed, &model);
             let mut packer = InstancesPacker::default();
-            model.values().for_each(|instance| packer.push(instance));
+            let mut buffer = Vec::new();
+            model.values().for_each(|instance| packer.push(PackedInstance::new(instance, &mut buffer)));
             let filled = packer.finish();
             check(&filled, &model);
             prop_assert!(filled == packed);
@@ -343,24 +341,9 @@ mod tests {
 
     #[test]
     fn a_plain_instance_takes_little() {
-        let plain = Instance {
-            id: "i0".into(),
-            proto: "tcp".into(),
-            port: 20_000,
-            priority: 10,
-            weight: 100,
-            site: None,
-            endpoint: Endpoint::Addresses(["192.0.2.7".parse().expect("address")].into()),
-            tags: [].into(),
-            metadata: [].into(),
-            lease_seconds: 15,
-            session: None,
-            epoch: None,
-            incarnation: Revision(1_000_000),
-            state: State::Serving,
-            since: Timestamp(1_790_000_000_000),
-            revision: Revision(1_000_000),
-        };
+        let (incarnation, revision) = (Revision(1_000_000), Revision(1_000_000));
+        let since = Timestamp(1_790_000_000_000);
+        let plain = Instance { port: 20_000, incarnation, since, revision, ..Instance::example("i0") };
         let mut value = Vec::new();
         pack(&plain, &mut value);
         assert!(value.len() <= 24, "{}", value.len());

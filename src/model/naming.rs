@@ -149,15 +149,15 @@ impl Naming {
         for template in &templates {
             template.check()?;
         }
-        for (at, template) in templates.iter().enumerate() {
-            if let Some(other) = templates[..at].iter().find(|other| collide::collide(other, template)) {
-                return Err(NamingError::Collision(other.pattern.clone(), template.pattern.clone()));
+        let patterns: Vec<Pattern> = templates.iter().filter_map(Pattern::parse).collect();
+        for (at, pattern) in patterns.iter().enumerate() {
+            if let Some(other) = patterns[..at].iter().find(|other| collide::collide(other, pattern)) {
+                return Err(NamingError::Collision(other.text().to_owned(), pattern.text().to_owned()));
             }
         }
         if !templates.iter().any(|template| template.publishes == Publishes::Host) {
             return Err(NamingError::NoHost);
         }
-        let patterns = templates.iter().filter_map(Pattern::parse).collect();
         Ok(Self { templates, patterns })
     }
 
@@ -197,16 +197,14 @@ impl Template {
 
     fn check(&self) -> Result<(), NamingError> {
         let pattern = || self.pattern.clone();
-        if !self.pattern.ends_with(".{domain}") {
-            return Err(NamingError::NoDomain(pattern()));
-        }
+        let Some(labels) = self.pattern.strip_suffix(".{domain}") else { return Err(NamingError::NoDomain(pattern())) };
         for part in self.pattern.split('{').skip(1) {
             let placeholder = part.split('}').next().unwrap_or(part);
             if !PLACEHOLDERS.contains(&placeholder) {
                 return Err(NamingError::UnknownPlaceholder(pattern(), placeholder.to_owned()));
             }
         }
-        if let Some(label) = self.pattern.split('.').find(|label| !collide::is_label(label)) {
+        if let Some(label) = labels.split('.').find(|label| !pattern::Label::is_sound(label)) {
             return Err(NamingError::Label(pattern(), label.to_owned()));
         }
         let (kind, needed): (_, &[&'static str]) = match self.publishes {
@@ -283,9 +281,14 @@ mod tests {
         assert!(matches!(bad("{nope}.{domain}", Publishes::Addresses), NamingError::UnknownPlaceholder(..)));
         assert!(matches!(bad("x.{domain}", Publishes::Addresses), NamingError::Missing(_, _, "service")));
         assert!(matches!(Naming::new(&["nope".into()], &[]), Err(NamingError::UnknownPreset(_))));
-        for label in
-            ["{service}-{site}.x.{domain}", "{service}..{domain}", "{service}.a}.{domain}", "{service.{domain}"]
-        {
+        for label in [
+            "{service}-{site}.x.{domain}",
+            "{service}..{domain}",
+            "{service}.a}.{domain}",
+            "{service.{domain}",
+            "{domain}.{service}.{domain}",
+            ".{service}.{domain}",
+        ] {
             let error = bad(label, Publishes::Addresses);
             assert!(matches!(error, NamingError::Label(..) | NamingError::UnknownPlaceholder(..)), "{label}: {error}");
         }

@@ -9,8 +9,8 @@
 //! then at most [`MOST`] records. Leaves that are not touched stay the same allocations, so two versions of a map share
 //! what they have in common.
 //!
-//! **Limits.** A leaf with more than one record has at most `LARGEST` octets after a change. A leaf that has become
-//! small joins a neighbour, so that a map that shrinks gives its memory back.
+//! **Limits.** A leaf with more than one record has at most `LARGEST` octets; a record that is larger than that has a leaf
+//! of its own. A leaf that has become small joins a neighbour, so that a map that shrinks gives its memory back.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -132,7 +132,14 @@ impl Packed {
             Shape::Tree(tree) => {
                 let tree = Arc::make_mut(tree);
                 tree.len += usize::from(!spliced.found);
-                tree.put(tree.separator(key), spliced);
+                let separator = tree.separator(key);
+                // What stood alone because it was large may have become small.
+                let is_small = spliced.found && spliced.count < SMALL;
+                tree.put(separator.clone(), spliced);
+                if is_small {
+                    tree.join(&separator);
+                }
+                self.be_leaf_if_one();
             }
         }
     }
@@ -154,13 +161,20 @@ impl Packed {
                 if is_small {
                     tree.join(&separator);
                 }
-                if tree.leaves.size() == 1 {
-                    let only = tree.leaves.values().next().expect("the tree has a leaf").clone();
-                    self.0 = Shape::Leaf(only);
-                }
+                self.be_leaf_if_one();
             }
         }
         true
+    }
+
+    /// A tree of one leaf becomes that leaf.
+    fn be_leaf_if_one(&mut self) {
+        if let Shape::Tree(tree) = &self.0
+            && tree.leaves.size() == 1
+        {
+            let only = tree.leaves.values().next().expect("the tree has a leaf").clone();
+            self.0 = Shape::Leaf(only);
+        }
     }
 
     /// The leaf that has the key or would have it.
@@ -195,21 +209,36 @@ impl Tree {
         self.below(key).0.into()
     }
 
-    /// Stores a leaf, in two if it is too large.
+    /// Stores a leaf, in two if it is too large, and in three if the record that made it so is by itself.
     fn put(&mut self, separator: Box<[u8]>, spliced: Spliced) {
         if !spliced.is_too_large() {
             self.leaves.insert_mut(separator, spliced.octets.into());
             return;
         }
         let is_last = self.leaves.range::<[u8], _>((Bound::Excluded(&*separator), Bound::Unbounded)).next().is_none();
-        let at = spliced.middle(is_last);
-        let (left, right) = spliced.octets.split_at(at);
-        let first = records(right).next().expect("a leaf is split between two records").0;
-        self.leaves.insert_mut(first.into(), right.into());
-        self.leaves.insert_mut(separator, left.into());
+        let (left, right) = spliced.octets.split_at(spliced.split_at(is_last));
+        self.put_right(right);
+        self.put_half(separator, left);
     }
 
-    /// Joins the small leaf under `separator` with the one behind or before it, if there is room.
+    /// Stores what was split off, under its first key.
+    fn put_right(&mut self, right: &[u8]) {
+        let first = records(right).next().expect("a leaf is split between two records").0;
+        self.put_half(first.into(), right);
+    }
+
+    fn put_half(&mut self, separator: Box<[u8]>, half: &[u8]) {
+        if half.len() <= LARGEST || records(half).nth(1).is_none() {
+            self.leaves.insert_mut(separator, half.into());
+            return;
+        }
+        let (left, right) = half.split_at(middle(half));
+        self.put_right(right);
+        self.put_half(separator, left);
+    }
+
+    /// Joins the small leaf under `separator` with the one behind or before it, if there is room, and with more of them
+    /// while it is small: those may have been kept apart by what it had.
     fn join(&mut self, separator: &[u8]) {
         let own = &self.leaves[separator];
         let behind = self.leaves.range::<[u8], _>((Bound::Excluded(separator), Bound::Unbounded)).next();
@@ -220,8 +249,12 @@ impl Tree {
         let Some((stays, left, right_key, right)) = pair else { return };
         let goes: Box<[u8]> = if *stays == *separator { right_key.clone() } else { separator.into() };
         let joined: Leaf = [&**left, &**right].concat().into();
+        let is_small = records(&joined).count() < SMALL;
         self.leaves.remove_mut(&goes);
-        self.leaves.insert_mut(stays, joined);
+        self.leaves.insert_mut(stays.clone(), joined);
+        if is_small {
+            self.join(&stays);
+        }
     }
 }
 
@@ -270,22 +303,22 @@ impl Spliced {
     }
 
     /// Where to split: in the middle, but before a record that came behind all others, because more may follow.
-    fn middle(&self, is_last: bool) -> usize {
-        if is_last && self.appended && self.at > 0 {
-            return self.at;
-        }
-        let mut rest = &*self.octets;
-        while let Some((_, behind)) = split(rest) {
-            rest = behind;
-            if rest.len() <= self.octets.len() / 2 && !rest.is_empty() {
-                break;
-            }
-            if split(rest).is_none_or(|(_, behind)| behind.is_empty()) {
-                break;
-            }
-        }
-        self.octets.len() - rest.len()
+    fn split_at(&self, is_last: bool) -> usize {
+        if is_last && self.appended && self.at > 0 { self.at } else { middle(&self.octets) }
     }
+}
+
+/// The end of the record that reaches to the middle, or that of the last but one.
+fn middle(octets: &[u8]) -> usize {
+    let mut rest = octets;
+    while let Some((_, behind)) = split(rest) {
+        rest = behind;
+        let is_last = split(rest).is_none_or(|(_, behind)| behind.is_empty());
+        if rest.len() <= octets.len() / 2 || is_last {
+            break;
+        }
+    }
+    octets.len() - rest.len()
 }
 
 /// Packs records that come in the order of their keys, each leaf once.
@@ -441,7 +474,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn a_packed_map_is_a_sorted_map(
-            steps in prop::collection::vec((0u16..400, prop::option::weighted(0.6, (0usize..9, 0usize..9))), 1..900),
+            steps in prop::collection::vec((0u16..400, prop::option::weighted(0.6, (0usize..9, 0usize..10))), 1..900),
             ends in prop::bool::ANY,
         ) {
             let (mut packed, mut model) = (Packed::default(), BTreeMap::new());
@@ -451,7 +484,7 @@ mod tests {
                 prop_assert_eq!(before.0.get(&key).map(|found| found.1), before.1.as_deref());
                 match value {
                     Some((fill, size)) => {
-                        let value = vec![fill as u8; if size == 8 { 3000 } else { size * 9 }];
+                        let value = vec![fill as u8; [0, 9, 18, 27, 36, 45, 54, 63, 3000, LARGEST + 1][size]];
                         packed.insert(&key, &value);
                         model.insert(key.clone(), value);
                     }
@@ -480,6 +513,38 @@ mod tests {
             }
             prop_assert!(packed.is_one_leaf() && packed == packer.finish());
         }
+    }
+
+    /// It stands alone, wherever it comes, and what it kept apart stands together when it has gone.
+    #[test]
+    fn a_record_larger_than_a_leaf_splits_one_in_three_and_leaves_no_gaps() {
+        let (mut packed, mut model) = (Packed::default(), BTreeMap::new());
+        let mut put = |packed: &mut Packed, key: Vec<u8>, size: usize| {
+            packed.insert(&key, &vec![7; size]);
+            model.insert(key, vec![7; size]);
+            check(packed, &model);
+        };
+        (100..120).for_each(|number| put(&mut packed, key(number), 400));
+        put(&mut packed, key(1095), 9000);
+        assert_eq!(packed.leaves().count(), 3, "what comes before, itself, what comes behind");
+        put(&mut packed, key(1095), 5);
+        assert_eq!(packed.leaves().count(), 2);
+        let (mut packed, mut model) = (Packed::default(), BTreeMap::new());
+        for number in 100..400 {
+            packed.insert(&key(number), &[7; 5]);
+            packed.insert(&key(number * 10 + 5), &[7; 9000]);
+            model.insert(key(number), vec![7; 5]);
+        }
+        for number in 100..400 {
+            match number % 2 {
+                0 => drop(packed.remove(&key(number * 10 + 5))),
+                _ => {
+                    packed.insert(&key(number * 10 + 5), &[7; 5]);
+                    model.insert(key(number * 10 + 5), vec![7; 5]);
+                }
+            }
+        }
+        check(&packed, &model);
     }
 
     #[test]

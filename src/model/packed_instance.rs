@@ -56,6 +56,27 @@ pub struct InstanceRef<'a> {
     lists: Option<Reader<'a>>,
 }
 
+/// An instance that has been packed, and is about to be kept or looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct PackedInstance<'a> {
+    pub(super) id: &'a str,
+    pub(super) value: &'a [u8],
+}
+
+impl<'a> PackedInstance<'a> {
+    /// Packs an instance into a buffer, which is emptied first.
+    pub fn new(instance: &'a Instance, buffer: &'a mut Vec<u8>) -> Self {
+        buffer.clear();
+        pack(instance, buffer);
+        Self { id: &instance.id, value: buffer }
+    }
+
+    /// A look at it.
+    pub fn look(self) -> InstanceRef<'a> {
+        InstanceRef::read(self.id, self.value)
+    }
+}
+
 /// Where an instance is reached.
 #[derive(Debug, Clone, Copy)]
 pub enum EndpointRef<'a> {
@@ -254,53 +275,96 @@ pub(super) fn is_serving(value: &[u8]) -> bool {
     state(value[0]) == State::Serving
 }
 
+/// What is packed of an instance, whoever holds it. Texts of lists are `T`.
+pub(super) struct Parts<'p, T> {
+    pub(super) proto: &'p str,
+    pub(super) port: u16,
+    pub(super) priority: u16,
+    pub(super) weight: u16,
+    pub(super) site: Option<&'p str>,
+    pub(super) endpoint: &'p Endpoint,
+    pub(super) tags: &'p [T],
+    pub(super) metadata: &'p [(T, T)],
+    pub(super) lease_seconds: u32,
+    pub(super) session: Option<&'p str>,
+    pub(super) epoch: Option<&'p str>,
+    pub(super) incarnation: Revision,
+    pub(super) state: State,
+    pub(super) since: Timestamp,
+    pub(super) revision: Revision,
+}
+
 /// Appends everything but the id.
 pub(super) fn pack(instance: &Instance, octets: &mut Vec<u8>) {
     let Instance { id: _, proto, port, priority, weight, site, endpoint, tags, metadata, .. } = instance;
-    let Instance { lease_seconds, session, epoch, incarnation, state: _, since, revision, .. } = instance;
-    octets.push(flags(instance));
-    octets.extend_from_slice(&port.to_be_bytes());
-    put_number(octets, (*priority).into());
-    put_number(octets, (*weight).into());
-    put_number(octets, (*lease_seconds).into());
-    put_number(octets, incarnation.0);
-    put_number(octets, revision.0.wrapping_sub(incarnation.0));
-    put_number(octets, since.0);
-    match endpoint {
-        Endpoint::Addresses(addresses) => pack_addresses(addresses, octets),
-        Endpoint::Host(name) => put_octets(octets, name.as_wire()),
-    }
-    let own_proto = (!matches!(&**proto, "tcp" | "udp")).then_some(proto);
-    for text in [own_proto, site.as_ref(), session.as_ref(), epoch.as_ref()].into_iter().flatten() {
-        put_octets(octets, text.as_bytes());
-    }
-    if has_lists(instance) {
-        put_number(octets, tags.len() as u64);
-        tags.iter().for_each(|tag| put_octets(octets, tag.as_bytes()));
-        put_number(octets, metadata.len() as u64);
-        for (key, value) in metadata {
-            put_octets(octets, key.as_bytes());
-            put_octets(octets, value.as_bytes());
+    let Instance { lease_seconds, session, epoch, incarnation, state, since, revision, .. } = instance;
+    let parts = Parts {
+        proto,
+        port: *port,
+        priority: *priority,
+        weight: *weight,
+        site: site.as_deref(),
+        endpoint,
+        tags,
+        metadata,
+        lease_seconds: *lease_seconds,
+        session: session.as_deref(),
+        epoch: epoch.as_deref(),
+        incarnation: *incarnation,
+        state: *state,
+        since: *since,
+        revision: *revision,
+    };
+    parts.pack(octets);
+}
+
+impl<T: AsRef<str>> Parts<'_, T> {
+    /// Appends all of them.
+    pub(super) fn pack(&self, octets: &mut Vec<u8>) {
+        octets.push(self.flags());
+        octets.extend_from_slice(&self.port.to_be_bytes());
+        put_number(octets, self.priority.into());
+        put_number(octets, self.weight.into());
+        put_number(octets, self.lease_seconds.into());
+        put_number(octets, self.incarnation.0);
+        put_number(octets, self.revision.0.wrapping_sub(self.incarnation.0));
+        put_number(octets, self.since.0);
+        match self.endpoint {
+            Endpoint::Addresses(addresses) => pack_addresses(addresses, octets),
+            Endpoint::Host(name) => put_octets(octets, name.as_wire()),
+        }
+        let own_proto = (!matches!(self.proto, "tcp" | "udp")).then_some(self.proto);
+        for text in [own_proto, self.site, self.session, self.epoch].into_iter().flatten() {
+            put_octets(octets, text.as_bytes());
+        }
+        if self.has_lists() {
+            put_number(octets, self.tags.len() as u64);
+            self.tags.iter().for_each(|tag| put_octets(octets, tag.as_ref().as_bytes()));
+            put_number(octets, self.metadata.len() as u64);
+            for (key, value) in self.metadata {
+                put_octets(octets, key.as_ref().as_bytes());
+                put_octets(octets, value.as_ref().as_bytes());
+            }
         }
     }
-}
 
-fn flags(instance: &Instance) -> u8 {
-    let flags = [
-        (!instance.is_serving(), LAPSED),
-        (&*instance.proto == "tcp", TCP),
-        (&*instance.proto == "udp", UDP),
-        (instance.site.is_some(), SITE),
-        (instance.session.is_some(), SESSION),
-        (instance.epoch.is_some(), EPOCH),
-        (has_lists(instance), LISTS),
-        (matches!(instance.endpoint, Endpoint::Host(_)), HOST),
-    ];
-    flags.into_iter().filter(|(is, _)| *is).fold(0, |flags, (_, flag)| flags | flag)
-}
+    fn flags(&self) -> u8 {
+        let flags = [
+            (self.state == State::Lapsed, LAPSED),
+            (self.proto == "tcp", TCP),
+            (self.proto == "udp", UDP),
+            (self.site.is_some(), SITE),
+            (self.session.is_some(), SESSION),
+            (self.epoch.is_some(), EPOCH),
+            (self.has_lists(), LISTS),
+            (matches!(self.endpoint, Endpoint::Host(_)), HOST),
+        ];
+        flags.into_iter().filter(|(is, _)| *is).fold(0, |flags, (_, flag)| flags | flag)
+    }
 
-fn has_lists(instance: &Instance) -> bool {
-    !instance.tags.is_empty() || !instance.metadata.is_empty()
+    fn has_lists(&self) -> bool {
+        !self.tags.is_empty() || !self.metadata.is_empty()
+    }
 }
 
 fn pack_addresses(addresses: &[IpAddr], octets: &mut Vec<u8>) {

@@ -46,19 +46,19 @@ pub(super) enum Timer {
 /// Who makes a change, from where and why: for history.
 #[derive(Debug, Clone)]
 pub(super) struct Author {
-    author: String,
-    source: String,
-    reason: String,
+    author: Arc<str>,
+    source: Arc<str>,
+    reason: Arc<str>,
 }
 
 impl Author {
     /// The author that a principal is.
     pub(super) fn new(principal: &Principal, reason: &str) -> Self {
-        Self { author: principal.author(), source: principal.source(), reason: reason.to_owned() }
+        Self { author: principal.author().into(), source: principal.source().into(), reason: reason.into() }
     }
 
     /// The server itself.
-    pub(super) fn server(reason: impl Into<String>) -> Self {
+    pub(super) fn server(reason: impl Into<Arc<str>>) -> Self {
         Self { reason: reason.into(), ..Self::new(&Principal::Server, "") }
     }
 }
@@ -159,14 +159,16 @@ impl Draft {
         let mut left = Vec::new();
         let now = self.now;
         let is_left = self.state.change_service(service, |entry| {
-            let row = entry.row.clone();
             replace(entry, &id, after.as_ref());
-            if let Some(token) = step.claim {
-                entry.row.owned_by.get_or_insert_with(|| token.clone());
+            if let (Some(token), None) = (step.claim, &entry.row.owned_by) {
+                entry.row.owned_by = Some(token.clone());
+                row_changed = true;
             }
-            left = remember(entry, before.as_deref(), after.as_deref(), now);
-            explain_empty(entry, before.as_deref(), || empty_reason(service, &id, step.transition, now, step.by));
-            row_changed |= entry.row != row;
+            let remembered;
+            (left, remembered) = remember(entry, before.as_deref(), after.as_deref(), now);
+            row_changed |= remembered;
+            row_changed |=
+                explain_empty(entry, before.as_deref(), || empty_reason(service, &id, step.transition, now, step.by));
             entry.row.revision = revision;
         });
         self.write_instance(service, &id, after.as_ref());
@@ -296,38 +298,41 @@ fn replace(service: &mut Service, id: &str, after: Option<&Arc<Instance>>) {
     }
 }
 
-/// Remembers the protocol and site that nobody serves any more; returns their keys.
+/// Remembers the protocol and site that nobody serves any more; returns their keys, and whether the row differs now.
 fn remember(
     service: &mut Service,
     before: Option<&Instance>,
     after: Option<&Instance>,
     now: Timestamp,
-) -> Vec<Box<str>> {
+) -> (Vec<Box<str>>, bool) {
     let before = before.filter(|instance| instance.is_serving());
     let after = after.filter(|instance| instance.is_serving());
     let same = |a: &Instance, b: &Instance| a.proto == b.proto && a.site == b.site;
     let mut left = Vec::new();
+    let mut differs = false;
     if before.zip(after).is_some_and(|(before, after)| same(before, after)) {
-        return left;
+        return (left, differs);
     }
-    for key in after.map(places).into_iter().flatten() {
-        service.row.remembered.remove(&remembered_key(key.0, key.1));
+    for (proto, site) in after.into_iter().flat_map(places) {
+        let remembered = &mut service.row.remembered;
+        differs |= !remembered.is_empty() && remembered.remove(&remembered_key(proto, site)).is_some();
     }
-    for (proto, site) in before.map(places).into_iter().flatten() {
+    for (proto, site) in before.into_iter().flat_map(places) {
         if !service.instances.serves(proto, site) {
             let key = remembered_key(proto, site);
             make_room(service);
             service.row.remembered.insert(key.clone(), now);
             left.push(key);
+            differs = true;
         }
     }
-    left
+    (left, differs)
 }
 
 /// Protocol and site under which an instance is published: without a site, and in its site.
-fn places(instance: &Instance) -> Vec<(&str, Option<&str>)> {
+fn places(instance: &Instance) -> impl Iterator<Item = (&str, Option<&str>)> {
     let proto = &*instance.proto;
-    std::iter::once((proto, None)).chain(instance.site.as_deref().map(|site| (proto, Some(site)))).collect()
+    std::iter::once((proto, None)).chain(instance.site.as_deref().map(move |site| (proto, Some(site))))
 }
 
 fn make_room(service: &mut Service) {
@@ -342,13 +347,16 @@ fn make_room(service: &mut Service) {
 }
 
 /// Keeps the reason while nobody serves; the transition that emptied the service gives it. Every DNS client can read it,
-/// so it names no author: history does.
-fn explain_empty(service: &mut Service, before: Option<&Instance>, reason: impl FnOnce() -> String) {
+/// so it names no author: history does. Says whether the row differs now.
+fn explain_empty(service: &mut Service, before: Option<&Instance>, reason: impl FnOnce() -> String) -> bool {
     if service.instances.serving_count() > 0 {
-        service.row.empty_reason = None;
-    } else if before.is_some_and(Instance::is_serving) {
+        return service.row.empty_reason.take().is_some();
+    }
+    let emptied = before.is_some_and(Instance::is_serving);
+    if emptied {
         service.row.empty_reason = Some(reason().into());
     }
+    emptied
 }
 
 fn empty_reason(service: &str, id: &str, transition: Transition, now: Timestamp, by: &Author) -> String {

@@ -10,7 +10,7 @@ use super::session::{MembersPacker, Session};
 use super::state::{State, is_left, tier_sites};
 use super::store::{Load, ZoneRow};
 use crate::model::service::ServiceRow;
-use crate::model::{Instance, InstancesPacker, Name, Revision, Service, Token};
+use crate::model::{InstanceRef, InstancesPacker, Name, PackedInstance, Revision, Service, Token};
 
 /// A state that is being read.
 #[derive(Default)]
@@ -71,25 +71,25 @@ impl Loader {
         service.row.revision = service.row.revision.max(revision);
     }
 
-    fn count(&mut self, instance: &Instance) {
+    fn count(&mut self, instance: &InstanceRef<'_>) {
         self.state.serving += usize::from(instance.is_serving());
         self.state.lapsed += usize::from(!instance.is_serving());
-        let Some(site) = &instance.site else { return };
+        let Some(site) = instance.site else { return };
         match self.sites.get_mut(site) {
             Some(count) => *count += 1,
-            None => drop(self.sites.insert(site.clone(), 1)),
+            None => drop(self.sites.insert(site.into(), 1)),
         }
     }
 
-    fn join(&mut self, service: &str, instance: &Instance) {
-        let Some(session) = &instance.session else { return };
+    fn join(&mut self, service: &str, instance: &InstanceRef<'_>) {
+        let Some(session) = instance.session else { return };
         if !self.sessions.contains_key(session) {
             let (members, lease_seconds) = (MembersPacker::default(), instance.lease_seconds);
-            self.sessions.insert(session.clone(), Joining { members, lease_seconds, lapsed: false });
+            self.sessions.insert(session.into(), Joining { members, lease_seconds, lapsed: false });
         }
         let joining = self.sessions.get_mut(session).expect("it has just been put there");
         joining.lapsed |= !instance.is_serving();
-        joining.members.push(service, &instance.id, instance.incarnation);
+        joining.members.push(service, instance.id, instance.incarnation);
     }
 }
 
@@ -111,15 +111,16 @@ impl Load for Loader {
         self.state.snapshot.services.insert_mut(name, Arc::new(service));
     }
 
-    fn instance(&mut self, service: &str, instance: Instance) {
+    fn instance(&mut self, service: &str, packed: PackedInstance<'_>) {
         if self.at.as_ref().is_none_or(|(at, _)| **at != *service) {
             self.end_service();
         }
         let (_, revision) = self.at.get_or_insert_with(|| (service.into(), Revision(0)));
+        let instance = packed.look();
         *revision = instance.revision.max(*revision);
         self.count(&instance);
         self.join(service, &instance);
-        self.instances.push(&instance);
+        self.instances.push(packed);
     }
 
     fn token(&mut self, token: Token) {
@@ -136,7 +137,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::model::{Endpoint, State as Liveness, Timestamp};
+    use crate::model::{Endpoint, Instance, State as Liveness, Timestamp};
 
     const SERVICES: u64 = 10_000;
     const EACH: u64 = 10;
@@ -165,10 +166,11 @@ mod tests {
 
     /// Services named as in the workload of the measurements, ten plain instances each.
     fn load(session_of: impl Fn(u64) -> Option<Arc<str>>) -> State {
-        let mut loader = Loader::default();
+        let (mut loader, mut buffer) = (Loader::default(), Vec::new());
         (0..SERVICES).for_each(|number| loader.service(&format!("svc{number:05}"), ServiceRow::default()));
         for number in 0..SERVICES * EACH {
-            loader.instance(&format!("svc{:05}", number / EACH), instance(number, session_of(number)));
+            let instance = instance(number, session_of(number));
+            loader.instance(&format!("svc{:05}", number / EACH), PackedInstance::new(&instance, &mut buffer));
         }
         loader.finish().0
     }

@@ -28,8 +28,8 @@
 //! **After a crash.** The store has exactly the acknowledged batches. Leases start full. Epochs of sessions are not
 //! kept, so agents send their full set again.
 //!
-//! **Limits.** 4096 commands wait at most; a batch has about 1000 changes, one of lapses 250; one batch is with the store
-//! and one is made ready behind it; 4096 changes are kept for slow readers of live
+//! **Limits.** 4096 commands wait at most; a batch has about 1000 changes, 250 of them lapses; one batch is with the store
+//! and one is made ready behind it; timers of an hour are at most about three for each that still means something; 4096 changes are kept for slow readers of live
 //! events, who then see that they have missed some.
 
 mod apply;

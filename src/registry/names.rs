@@ -131,7 +131,6 @@ mod tests {
 
     use super::*;
     use crate::model::naming::Naming;
-    use crate::model::{Revision, State, Timestamp};
     use crate::security::Policy;
 
     fn options() -> Options {
@@ -145,24 +144,8 @@ mod tests {
     }
 
     fn instance(endpoint: Endpoint) -> Instance {
-        Instance {
-            id: "a1".into(),
-            proto: "tcp".into(),
-            port: 80,
-            priority: 10,
-            weight: 100,
-            site: Some("lon".into()),
-            endpoint,
-            tags: ["canary".into(), "blue".into()].into(),
-            metadata: [].into(),
-            lease_seconds: 15,
-            session: None,
-            epoch: None,
-            incarnation: Revision(1),
-            state: State::Serving,
-            since: Timestamp(0),
-            revision: Revision(1),
-        }
+        let tags = ["canary".into(), "blue".into()].into();
+        Instance { site: Some("lon".into()), endpoint, tags, ..Instance::example("a1") }
     }
 
     fn texts(endpoint: Endpoint) -> Vec<String> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rpds::RedBlackTreeMapSync;
 
+use super::draft::Timer;
 use super::lease::Subject;
 use super::session::Session;
 use super::{Census, Snapshot};
@@ -121,13 +122,32 @@ impl State {
         }
     }
 
+    /// Whether a timer would still do something when it is due.
+    pub(super) fn is_awaited(&self, timer: &Timer) -> bool {
+        match timer {
+            Timer::Reap { service, id, revision } => {
+                let found = self.service(service).and_then(|service| service.instances.find(id));
+                found.is_some_and(|found| found.revision == *revision && !found.is_serving())
+            }
+            Timer::Forget { service, key, at } => {
+                self.service(service).is_some_and(|service| service.row.remembered.get(key) == Some(at))
+            }
+        }
+    }
+
     /// What leases there are: lone instances and sessions, lapsed or not.
     pub(super) fn subjects(&self) -> impl Iterator<Item = Subject> {
         let lone = self.snapshot.services.values().flat_map(|service| {
             let lone = service.instances.refs().filter(|instance| instance.session.is_none());
-            lone.map(|instance| Subject::lone(&service.name, &instance.to_instance()))
+            lone.map(|instance| Subject::lone_ref(&service.name, &instance))
         });
         lone.chain(self.sessions.values().map(|session| Subject::Session(session.clone())))
+    }
+
+    /// How many subjects there are.
+    pub(super) fn subjects_count(&self) -> usize {
+        let members: usize = self.sessions.values().map(|session| session.members.len()).sum();
+        (self.serving + self.lapsed).saturating_sub(members) + self.sessions.size()
     }
 
     /// The counters, with the number of leases that run.

@@ -9,6 +9,7 @@ mod batch;
 mod pipeline;
 mod standing;
 mod time;
+mod timers;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -18,8 +19,9 @@ use std::time::Duration;
 use self::pipeline::Pipeline;
 pub(super) use self::pipeline::Request;
 use self::standing::Standing;
+use self::timers::Timers;
 use super::apply::apply;
-use super::draft::{Author, Draft, Timer};
+use super::draft::{Author, Draft};
 use super::lease::{Effect, Key};
 use super::shared::Shared;
 use super::state::State;
@@ -43,8 +45,10 @@ pub struct Writer {
     statics_pending: bool,
     /// Leases that ran out.
     out: VecDeque<Key>,
+    /// Those of them that something under way is about: they wait until it is done.
+    held: Vec<Key>,
     /// What happens an hour after its commit, in the order of time; monotonic.
-    timers: VecDeque<(Duration, Timer)>,
+    timers: Timers,
     /// When history is pruned next; monotonic.
     prune_at: Duration,
 }
@@ -69,7 +73,8 @@ impl Writer {
             zones: BTreeMap::new(),
             statics_pending: false,
             out: VecDeque::new(),
-            timers: VecDeque::new(),
+            held: Vec::new(),
+            timers: Timers::default(),
             prune_at: Duration::ZERO,
         }
     }

@@ -11,7 +11,7 @@ use super::health::Freshness;
 use crate::metrics::Metrics;
 use crate::model::{Clock, Name, Revision};
 use crate::registry::{Publisher, Snapshot, Touched, ZoneRow};
-use crate::view::{Compiler, View};
+use crate::view::{Compiler, Spare, View};
 
 /// Where a reload leaves the compiler made from new zone files.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +41,8 @@ pub(super) struct ViewPublisher {
     closed: Option<Prepared>,
     /// What was compiled since.
     prepared: Option<Prepared>,
+    /// What replaced shards leave to the next ones.
+    spare: Spare,
 }
 
 /// A view that is not published yet, and what it takes with it.
@@ -58,7 +60,8 @@ impl ViewPublisher {
         clock: Arc<dyn Clock>,
         metrics: Metrics,
     ) -> Self {
-        Self { compiler, slot, freshness, clock, metrics, shown: Snapshot::default(), closed: None, prepared: None }
+        let (shown, spare) = (Snapshot::default(), Spare::default());
+        Self { compiler, slot, freshness, clock, metrics, shown, closed: None, prepared: None, spare }
     }
 
     fn compiled(&self, started: Duration) {
@@ -102,10 +105,13 @@ impl Publisher for ViewPublisher {
 
     fn prepare(&mut self, after: &Snapshot, touched: &[Touched]) -> Vec<(Name, Revision)> {
         let started = self.clock.monotonic();
-        let (view, moved) = match self.prepared.as_ref().or(self.closed.as_ref()) {
-            Some(last) => self.compiler.update(&last.view, &last.shows, after, touched),
-            None => self.compiler.update(&self.freshness.published().load_full(), &self.shown, after, touched),
+        // What was compiled since the last close is nobody else's yet, so it is changed in place.
+        let (view, shows) = match (self.prepared.take(), &self.closed) {
+            (Some(last), _) => (last.view, last.shows),
+            (None, Some(last)) => (last.view.clone(), last.shows.clone()),
+            (None, None) => ((*self.freshness.published().load_full()).clone(), self.shown.clone()),
         };
+        let (view, moved) = self.compiler.update_own(view, &shows, after, touched, &mut self.spare);
         self.compiled(started);
         self.prepared = Some(Prepared { view, shows: after.clone(), compiler: None });
         moved
@@ -127,7 +133,8 @@ impl Publisher for ViewPublisher {
         let left = before.zones.iter().filter(|zone| prepared.view.zone(&zone.apex).is_none());
         left.for_each(|zone| metrics.forget_serial(&zone.apex));
         prepared.view.zones.iter().for_each(|zone| metrics.set_serial(&zone.apex, zone.serial));
-        metrics.published(prepared.view.revision, prepared.view.table.names());
+        let table = &prepared.view.table;
+        metrics.published(prepared.view.revision, table.names(), table.octets());
         self.freshness.publish(Arc::new(prepared.view));
     }
 

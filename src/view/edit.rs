@@ -15,6 +15,7 @@ use super::aside::Sets;
 use super::large::{self, LargeSet};
 use super::rrset::{Body, RrSet, RrSetBuf};
 use super::shard::{APEX, Entry, Facts, KNOWN, OCCLUDED, STATIC, Shard, ShardBuilder, WILDCARD};
+use super::spare::Spare;
 use super::table::{Slot, Table};
 use crate::model::name::parent;
 use crate::model::{Name, Revision, Rtype};
@@ -48,12 +49,25 @@ struct Pending<'t> {
     members_revision: Revision,
 }
 
-/// What an edit came to.
+/// What edits came to.
 pub(crate) struct Edited {
-    /// The next table.
-    pub(crate) table: Table,
+    shards: Vec<(u16, Shard)>,
+    grown: isize,
     /// For each zone number whose content differs: the last change that made it differ.
     pub(crate) zones: BTreeMap<u16, Revision>,
+}
+
+impl Edited {
+    /// The next table, made from the one that was edited.
+    pub(crate) fn onto(self, base: Table) -> Table {
+        self.onto_with(base, &mut Spare::default())
+    }
+
+    /// The same; what is replaced goes to `spare`.
+    pub(crate) fn onto_with(self, mut base: Table, spare: &mut Spare) -> Table {
+        base.put(self.shards.into_iter(), self.grown, spare);
+        base
+    }
 }
 
 impl<'t> Editor<'t> {
@@ -139,7 +153,12 @@ impl<'t> Editor<'t> {
     }
 
     /// Settles which names exist and rebuilds the touched shards.
-    pub(crate) fn finish(mut self) -> Edited {
+    pub(crate) fn finish(self) -> Edited {
+        self.finish_with(&mut Spare::default())
+    }
+
+    /// The same, in buffers that were kept.
+    pub(crate) fn finish_with(mut self, spare: &mut Spare) -> Edited {
         self.pending.values_mut().for_each(|pending| pending.merge_members());
         self.settle();
         let mut zones = BTreeMap::new();
@@ -157,9 +176,11 @@ impl<'t> Editor<'t> {
             grown += isize::from(pending.exists()) - isize::from(pending.before.is_some());
             shards.entry(pending.slot.shard).or_default().push((name, pending));
         }
-        let mut builder = ShardBuilder::default();
+        let mut builder = ShardBuilder::with(std::mem::take(spare));
         let rebuilt = shards.into_iter().map(|(number, edits)| (number, self.rebuild(&mut builder, &edits)));
-        Edited { table: self.base.with_shards(rebuilt, grown), zones }
+        let shards = rebuilt.collect();
+        *spare = builder.into_spare();
+        Edited { shards, grown, zones }
     }
 
     fn rebuild(&self, builder: &mut ShardBuilder, edits: &[Edit<'t>]) -> Shard {
@@ -170,7 +191,7 @@ impl<'t> Editor<'t> {
         for (name, edit) in edits.iter().filter(|(_, edit)| edit.exists()) {
             builder.push(edit.slot.tag, name, edit.facts(), (&edit.sets(name), &edit.signatures(name)));
         }
-        builder.build()
+        builder.build_even()
     }
 
     /// Deepest names first: a name that came or went is told to its parent, which may come or go by that.

@@ -15,6 +15,7 @@ pub mod publish;
 pub mod rrset;
 pub(crate) mod shard;
 pub mod size;
+mod spare;
 pub mod table;
 pub mod zone;
 
@@ -26,6 +27,7 @@ pub use publish::Published;
 pub use rrset::RrSet;
 pub use shard::Entry;
 pub use size::Size;
+pub use spare::Spare;
 pub use table::{Located, TOGETHER, Table};
 pub use zone::{Zone, ZoneSource};
 
@@ -49,7 +51,7 @@ pub struct View {
     /// All names of all zones.
     pub table: Table,
     /// What is counted of big services.
-    pub(crate) census: compile::Census,
+    pub(crate) tallies: compile::Tallies,
 }
 
 /// What the server says of itself.

@@ -7,6 +7,7 @@ use super::entry::{
 use super::large::Outside;
 use super::rrset::{Body, FOLLOW, IPV4, IPV6, RrSet};
 use crate::model::Rtype;
+use crate::model::packed::put_number;
 
 /// Bodies longer than this live outside their shard, so that a change beside them does not copy them.
 pub(crate) const LARGE: usize = 4096;
@@ -26,12 +27,12 @@ pub(crate) struct Facts<'c> {
 pub(super) type Large = Vec<Option<Outside>>;
 
 /// Where entries are written: their octets, and the bodies that are too large to stand among them.
-pub(super) struct Packer<'p> {
+pub(super) struct EntryPacker<'p> {
     pub(super) out: &'p mut Vec<u8>,
     pub(super) large: &'p mut Large,
 }
 
-impl Packer<'_> {
+impl EntryPacker<'_> {
     /// Writes an entry from its sets, which are read where they are.
     pub(super) fn entry(&mut self, name: &[u8], facts: Facts<'_>, sets: &[RrSet<'_>], signatures: &[RrSet<'_>]) {
         let all = || sets.iter().chain(signatures);
@@ -125,7 +126,7 @@ impl Packer<'_> {
             Body::Large(set) => Outside::Set(set.clone()),
             Body::Ready { .. } | Body::One { .. } => {
                 let mut octets = Vec::new();
-                Packer { out: &mut octets, large: self.large }.body(set);
+                EntryPacker { out: &mut octets, large: self.large }.body(set);
                 Outside::Octets(octets.into())
             }
         });
@@ -141,13 +142,8 @@ impl Packer<'_> {
         }
     }
 
-    /// Seven bits an octet, the last seven first.
-    fn number(&mut self, mut number: u32) {
-        while number > 0x7F {
-            self.out.push(number as u8 | 0x80);
-            number >>= 7;
-        }
-        self.out.push(number as u8);
+    fn number(&mut self, number: u32) {
+        put_number(self.out, number.into());
     }
 }
 

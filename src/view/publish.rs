@@ -62,7 +62,7 @@ mod tests {
             server: Arc::default(),
             zones: [].into(),
             table: Table::empty(7),
-            census: Default::default(),
+            tallies: Default::default(),
         }
     }
 

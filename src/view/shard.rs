@@ -1,13 +1,14 @@
 //! One shard of the table: a packed, immutable run of octets.
 //!
 //! ```text
-//! shard   0 | entries | slots
+//! shard   0 | entries | slots | padding of less than a slot
 //! slot    tag u16 | offset of the entry u16, or u32 when the entries are longer than 64 KiB (0: free)
 //! ```
 //!
 //! All numbers are little-endian; [`super::entry`] has the layout of entries. The tag of a name says which slot a lookup
 //! tries first (the tag's part of all tags is the slot's part of all slots), so slots are laid out anew without a look
-//! at the names, and a shard has as many as it needs and not a power of two. A body that is too large to stand among
+//! at the names, and a shard has as many as it needs and not a power of two; a few more bring it to a length that many
+//! shards have ([`super::spare`]). A body that is too large to stand among
 //! the entries, and every large set, lives in the shard's list of large bodies, whose places stay when the shard is
 //! rebuilt. Nothing in an
 //! entry depends on where it stands, so rebuilding a shard copies the runs between the entries that changed. A shard has
@@ -21,9 +22,10 @@ pub(crate) use super::entry::{APEX, CUT, KNOWN, OCCLUDED, STATIC, WILDCARD};
 pub(crate) use super::pack::Facts;
 
 use super::large::Outside;
-use super::pack::{Large, Packer};
+use super::pack::{EntryPacker, Large};
 use super::rrset::RrSet;
 use super::size::{Size, overhead};
+use super::spare::Spare;
 
 /// Octets that the processor reads at once.
 pub(super) const LINE: usize = 64;
@@ -31,6 +33,8 @@ pub(super) const LINE: usize = 64;
 const NARROW: usize = 4;
 /// Octets of a slot when they are long.
 const WIDE: usize = 6;
+/// Octets that the allocator and the counters of an `Arc` take beside those of a shard.
+const BESIDE: usize = 24;
 
 /// A shard: one allocation, and large bodies if there are any.
 #[derive(Debug, Clone)]
@@ -40,12 +44,14 @@ pub(crate) struct Shard {
     /// How many slots there are.
     slots: u32,
     wide: bool,
+    /// Octets behind the slots.
+    padding: u8,
 }
 
 impl Shard {
     /// A shard without entries.
     pub(crate) fn empty() -> Self {
-        Self { octets: Arc::default(), large: None, slots: 0, wide: false }
+        Self { octets: Arc::default(), large: None, slots: 0, wide: false, padding: 0 }
     }
 
     /// The entry of that whole, lower-case name.
@@ -101,11 +107,16 @@ impl Shard {
         Entry::new(&self.octets[offset..], large)
     }
 
+    /// Octets that the allocator gave for it, without its large bodies.
+    pub(crate) fn block(&self) -> usize {
+        if self.octets.is_empty() { 0 } else { self.octets.len() + overhead(self.octets.len()) }
+    }
+
     /// What it holds.
     pub(crate) fn size(&self) -> Size {
-        let slots = self.slots as usize * self.slot_size();
-        let mut size = Size { slots, names: self.octets.len() - slots, ..Size::default() };
-        size.shards = if self.octets.is_empty() { 0 } else { overhead(self.octets.len()) };
+        let slots = self.octets.len() - self.entries_len();
+        let mut size = Size { slots, names: self.entries_len(), ..Size::default() };
+        size.shards = self.block() - self.octets.len();
         for (_, entry) in self.entries() {
             let (_, bodies) = entry.bodies();
             size.names -= bodies;
@@ -130,7 +141,12 @@ impl Shard {
 
     /// Octets of the entries, with the one before them.
     fn entries_len(&self) -> usize {
-        self.octets.len() - self.slots as usize * self.slot_size()
+        self.octets.len() - self.slots as usize * self.slot_size() - usize::from(self.padding)
+    }
+
+    /// Its octets, which older tables may share.
+    pub(crate) fn into_octets(self) -> Arc<[u8]> {
+        self.octets
     }
 }
 
@@ -170,11 +186,21 @@ pub(crate) struct ShardBuilder {
     octets: Vec<u8>,
     entries: Vec<(u16, u32)>,
     large: Large,
-    /// Slots being laid out.
-    slots: Vec<(u16, u32)>,
+    /// Where the octets of shards come from.
+    spare: Spare,
 }
 
 impl ShardBuilder {
+    /// A builder whose shards stand in buffers that were kept, as far as there are any.
+    pub(crate) fn with(spare: Spare) -> Self {
+        Self { spare, ..Self::default() }
+    }
+
+    /// The buffers that are left.
+    pub(crate) fn into_spare(self) -> Spare {
+        self.spare
+    }
+
     /// Forgets every entry and keeps the room.
     pub(crate) fn clear(&mut self) {
         self.octets.clear();
@@ -248,16 +274,35 @@ impl ShardBuilder {
             self.octets.push(0);
         }
         self.entries.push((tag, self.octets.len() as u32));
-        Packer { out: &mut self.octets, large: &mut self.large }.entry(name, facts, sets, signatures);
+        EntryPacker { out: &mut self.octets, large: &mut self.large }.entry(name, facts, sets, signatures);
     }
 
-    /// Lays out the slots and makes the shard; the builder is empty then.
+    /// Lays out the slots and makes the shard, as small as it can be; the builder is empty then.
     pub(crate) fn build(&mut self) -> Shard {
+        self.build_of(|needed| needed)
+    }
+
+    /// The same for a shard that replaces another and will be replaced: what is missing to one of the lengths that all
+    /// such shards have becomes slots and a few octets of padding. So the place of a shard that goes suits the next one that comes, whichever it is;
+    /// with lengths of their own, holes that suit nobody take half as much memory as the shards do.
+    pub(crate) fn build_even(&mut self) -> Shard {
+        self.build_of(even)
+    }
+
+    /// `length` says how long a shard becomes that needs so many octets.
+    fn build_of(&mut self, length: impl Fn(usize) -> usize) -> Shard {
         let mut built = Shard::empty();
         if !self.entries.is_empty() {
-            (built.slots, built.wide) = (slots_for(self.entries.len()), self.octets.len() > usize::from(u16::MAX));
-            self.write_slots(&built);
-            built.octets = Arc::from(self.octets.as_slice());
+            built.wide = self.octets.len() > usize::from(u16::MAX);
+            let least = self.octets.len() + slots_for(self.entries.len()) * built.slot_size();
+            let room = length(least) - self.octets.len();
+            (built.slots, built.padding) = ((room / built.slot_size()) as u32, (room % built.slot_size()) as u8);
+            match built.wide {
+                true => self.write_slots::<WIDE>(built.slots),
+                false => self.write_slots::<NARROW>(built.slots),
+            }
+            self.octets.resize(self.octets.len() + usize::from(built.padding), 0);
+            built.octets = self.spare.copy(&self.octets);
             let large = self.large.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
             built.large = (large > 0).then(|| Arc::new(self.large.drain(..large).collect()));
         }
@@ -265,32 +310,42 @@ impl ShardBuilder {
         built
     }
 
-    fn write_slots(&mut self, shard: &Shard) {
-        self.slots.clear();
-        self.slots.resize(shard.slots as usize, (0, 0));
-        for entry in &self.entries {
-            let mut slot = first_slot(entry.0, shard.slots) as usize;
-            while self.slots[slot].1 != 0 {
-                slot = if slot + 1 == self.slots.len() { 0 } else { slot + 1 };
+    /// Puts every entry into the first free slot from the one of its tag on.
+    fn write_slots<const WIDTH: usize>(&mut self, count: u32) {
+        let start = self.octets.len();
+        self.octets.resize(start + count as usize * WIDTH, 0);
+        let (slots, _) = self.octets[start..].as_chunks_mut::<WIDTH>();
+        for (tag, offset) in &self.entries {
+            let mut slot = first_slot(*tag, count) as usize;
+            while slots[slot][2..].iter().any(|octet| *octet != 0) {
+                slot = if slot + 1 == slots.len() { 0 } else { slot + 1 };
             }
-            self.slots[slot] = *entry;
-        }
-        self.octets.reserve(self.slots.len() * shard.slot_size());
-        for (tag, offset) in &self.slots {
-            let offset = offset.to_le_bytes();
-            self.octets.extend_from_slice(&tag.to_le_bytes());
-            self.octets.extend_from_slice(if shard.wide { &offset } else { &offset[..2] });
+            slots[slot][..2].copy_from_slice(&tag.to_le_bytes());
+            slots[slot][2..].copy_from_slice(&offset.to_le_bytes()[..WIDTH - 2]);
         }
     }
 }
 
 /// Slots of a shard with so many entries: seven of ten are taken at most, and one is free.
-fn slots_for(entries: usize) -> u32 {
-    entries as u32 * 10 / 7 + 1
+fn slots_for(entries: usize) -> usize {
+    entries * 10 / 7 + 1
+}
+
+/// The length of a replaced shard that needs so many octets: one of few, which grow in steps of an eighth or less.
+fn even(octets: usize) -> usize {
+    let block = octets + BESIDE;
+    let step = match block {
+        ..4096 => 256,
+        4096..65_536 => 2048,
+        _ => 8192,
+    };
+    block.next_multiple_of(step) - BESIDE
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::model::Rtype;
     use crate::view::pack::LARGE;
@@ -369,6 +424,31 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn shards_that_replace_others_have_few_lengths_and_little_to_spare() {
+        let (mut shard, mut builder, mut lengths) = (Shard::empty(), ShardBuilder::default(), BTreeSet::new());
+        for number in 0..1500_u16 {
+            let text = format!("\x05{number:05}\x00").into_bytes();
+            builder.copy_but(&shard, &[]);
+            let content = Content { sets: vec![set(Rtype::TXT, 40)], ..Content::default() };
+            push(&mut builder, number.wrapping_mul(40_503), &text, &content);
+            shard = builder.build_even();
+            builder.copy_but(&shard, &[]);
+            let smallest = builder.build();
+            let spare = shard.octets.len() - smallest.octets.len();
+            assert!(spare < 256 || spare < shard.block() / 2 && spare < 2048 || spare <= shard.block() / 8, "{spare}");
+            lengths.insert(shard.block());
+            assert_eq!(shard.entries().count(), usize::from(number) + 1);
+        }
+        assert!(shard.wide, "{}", shard.octets.len());
+        assert!((0..1500_u16).all(|number| {
+            let text = format!("\x05{number:05}\x00").into_bytes();
+            shard.find(number.wrapping_mul(40_503), &text).is_some_and(|entry| entry.name() == text)
+        }));
+        assert!(lengths.len() < 16 + 32 + 4, "{lengths:?}");
+        assert!(lengths.iter().all(|length| length % 256 == 0), "{lengths:?}");
     }
 
     #[test]

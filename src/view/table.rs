@@ -1,6 +1,6 @@
 //! The table of all names: a seeded hash picks a shard, the shard has the entry.
 //!
-//! 512 chunks of 32 shards, each behind an `Arc`. A change copies the list of chunks, the chunks it touches and the
+//! 1,024 chunks of 16 shards, each behind an `Arc`. A change copies the list of chunks, the chunks it touches and the
 //! shards it touches; everything else is shared with the table before it. Readers hold a table through its view and
 //! see it whole for as long as they do. The seed is drawn when the first table is made, so that nobody can choose
 //! names that fall into one shard.
@@ -13,9 +13,10 @@ use foldhash::fast::FixedState;
 
 use super::shard::{Entry, Shard};
 use super::size::{self, Size};
+use super::spare::Spare;
 
-const CHUNKS: usize = 512;
-const SHARDS: usize = 32;
+const CHUNKS: usize = 1024;
+const SHARDS: usize = 16;
 /// Shards of a table.
 pub(crate) const ALL_SHARDS: usize = CHUNKS * SHARDS;
 /// Names that [`Table::locate`] looks up together: a batch of queries.
@@ -27,6 +28,8 @@ pub struct Table {
     chunks: Arc<[Arc<[Shard]>]>,
     hasher: FixedState,
     names: usize,
+    /// Octets that the allocator gave for the shards.
+    octets: usize,
 }
 
 /// Where a name lives: shard number and tag within the shard.
@@ -62,7 +65,7 @@ impl Table {
     /// A table without names; `seed` should be random.
     pub fn empty(seed: u64) -> Self {
         let chunk: Arc<[Shard]> = vec![Shard::empty(); SHARDS].into();
-        Self { chunks: vec![chunk; CHUNKS].into(), hasher: FixedState::with_seed(seed), names: 0 }
+        Self { chunks: vec![chunk; CHUNKS].into(), hasher: FixedState::with_seed(seed), names: 0, octets: 0 }
     }
 
     /// The entry of a whole, lower-case name.
@@ -110,6 +113,12 @@ impl Table {
         self.names
     }
 
+    /// Octets of memory that the shards take; known without a look at them. Sets that are too large to stand in their
+    /// shard come on top.
+    pub fn octets(&self) -> usize {
+        self.octets
+    }
+
     /// Every entry and where it stands, in no order.
     pub fn entries(&self) -> impl Iterator<Item = (Position, Entry<'_>)> {
         let shards = self.chunks.iter().flat_map(|chunk| chunk.iter()).enumerate();
@@ -155,21 +164,26 @@ impl Table {
         &self.chunks[slot.shard as usize / SHARDS][slot.shard as usize % SHARDS]
     }
 
-    /// The same table with some shards replaced; `grown` is by how many names it grew.
+    /// The same table with some shards replaced, as [`Self::put`] does it.
     pub(crate) fn with_shards(&self, shards: impl Iterator<Item = (u16, Shard)>, grown: isize) -> Self {
-        let mut chunks: Vec<Arc<[Shard]>> = self.chunks.to_vec();
+        let mut next = self.clone();
+        next.put(shards, grown, &mut Spare::default());
+        next
+    }
+
+    /// Replaces some shards; `grown` is by how many names the table grows. What no other table shares is changed in place.
+    pub(crate) fn put(&mut self, shards: impl Iterator<Item = (u16, Shard)>, grown: isize, spare: &mut Spare) {
+        let chunks = Arc::make_mut(&mut self.chunks);
         for (number, shard) in shards {
             let chunk = &mut chunks[number as usize / SHARDS];
             if Arc::strong_count(chunk) > 1 {
                 // Counting up waits for each counter in turn; looking at them first waits for all at the same time.
                 chunk.iter().for_each(Shard::touch_counter);
             }
-            Arc::make_mut(chunk)[number as usize % SHARDS] = shard;
+            let place = &mut Arc::make_mut(chunk)[number as usize % SHARDS];
+            self.octets = self.octets + shard.block() - place.block();
+            spare.keep(std::mem::replace(place, shard).into_octets());
         }
-        Self {
-            chunks: chunks.into(),
-            hasher: self.hasher.clone(),
-            names: self.names.checked_add_signed(grown).unwrap_or_default(),
-        }
+        self.names = self.names.checked_add_signed(grown).unwrap_or_default();
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Names are compressed where resolvers must understand it: owners, and data of types of RFC 1035 (RFC 3597 section 4).
 
-use super::encode::first_record;
+use super::encode::{ASKED, first_record};
 use super::message::{Message, Section};
 use super::names::Names;
 use super::subset;
@@ -10,11 +10,9 @@ use crate::answer::{Composed, Extra, Owner, Part, Query};
 use crate::model::Rtype;
 use crate::model::name::MAX_NAME;
 use crate::view::large::{LargeSet, Pick};
-use crate::view::rrset::{Body, QNAME_AT, RecordRef};
+use crate::view::rrset::{Body, RecordRef};
 use crate::view::{RrSet, Zone};
 
-/// A pointer to the question.
-const ASKED: [u8; 2] = [0xC0, QNAME_AT as u8];
 /// Octets of SOA data behind its names.
 const SOA_NUMBERS: usize = 20;
 
@@ -102,7 +100,7 @@ impl Writer<'_, '_> {
         }
         subset::with_part(self.query, large, room, |picks| {
             let record = |pick: &Pick| large.record(*pick).as_stored();
-            !picks.is_empty() && self.records(place, set, picks.iter().map(record))
+            !picks.is_empty() && self.records(place, set, subset::rotated(self.query, set, picks).map(record))
         })
     }
 

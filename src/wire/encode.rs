@@ -19,7 +19,7 @@ use crate::view::{RrSet, View, Zone};
 pub const MAX_UDP: usize = 8192;
 
 /// A pointer to the question.
-const ASKED: [u8; 2] = [0xC0, QNAME_AT as u8];
+pub(super) const ASKED: [u8; 2] = [0xC0, QNAME_AT as u8];
 const AA: u16 = 0x0400;
 const TC: u16 = 0x0200;
 /// Opcode, RD and CD are copied from the query.

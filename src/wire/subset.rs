@@ -96,14 +96,19 @@ pub(super) fn write(query: &Query<'_>, set: &RrSet<'_>, large: &LargeSet, messag
         return copy(records, set.additional_count > 0, message);
     }
     with_part(query, large, room, |picks| {
-        let first = if picks.is_empty() {
-            0
-        } else {
-            first_record(query.rotation, &RrSet { count: picks.len() as u32, ..*set })
-        };
-        let records = picks[first..].iter().chain(&picks[..first]).map(|pick| large.record(*pick));
+        let records = rotated(query, set, picks).map(|pick| large.record(*pick));
         !picks.is_empty() && copy(records, set.additional_count > 0, message)
     })
+}
+
+/// What was chosen from a set, starting where the rotation says.
+pub(super) fn rotated<'p>(
+    query: &Query<'_>,
+    set: &RrSet<'_>,
+    picks: &'p [Pick],
+) -> impl Iterator<Item = &'p Pick> + Clone {
+    let first = first_record(query.rotation, &RrSet { count: picks.len() as u32, ..*set });
+    picks[first..].iter().chain(&picks[..first])
 }
 
 /// Octets that records may take, `beside` of them for something else. Over a stream some are kept free whatever OPT

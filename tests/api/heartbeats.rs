@@ -112,12 +112,38 @@ async fn a_call_is_bounded_and_strict() {
         ("{}".into(), 400, "bad-value"),
         (r#"{"beats":[{"instance":"a1"}]}"#.into(), 400, "unknown-field"),
         (r#"{"beats":[{"service":7}]}"#.into(), 400, "bad-value"),
-        (json!({"beats": [{"service": "x".repeat(70_000)}]}).to_string(), 413, "too-large"),
+        (json!({"beats": [{"service": "x".repeat(512_000)}]}).to_string(), 413, "too-large"),
     ] {
         let reply = server.call("POST", MANY, &body).await;
         assert_eq!((reply.status, reply.word()), (status, word), "{reply:?}");
     }
     assert_eq!(server.call("POST", MANY, r#"{"beats":[]}"#).await.json["beats"], json!([]));
+}
+
+/// A thousand beats fit whatever the labels are; other calls keep to the limit of all bodies.
+#[tokio::test]
+async fn a_body_holds_a_thousand_beats_of_the_longest_labels() {
+    let server = Server::start().await;
+    let (instance, service) = ("i".repeat(63), "s".repeat(62));
+    register(&server, &service, &instance, 15).await;
+    let lone = json!({"service": service, "id": instance});
+    let session = json!({"session": "h".repeat(128), "epoch": "e".repeat(64), "hash": "0".repeat(32)});
+    let beats: Vec<&Value> = [&lone, &session].into_iter().cycle().take(1000).collect();
+    let body = json!({"beats": beats}).to_string();
+    assert!(body.len() > 200_000, "{} octets", body.len());
+    let reply = server.call("POST", MANY, &body).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let words = words(&reply.json);
+    let of = |wanted: &str| words.iter().filter(|word| **word == wanted).count();
+    assert_eq!((of("renewed"), of("unknown-session"), words.len()), (500, 500, 1000));
+    for (octets, status) in [(512_000, 200), (512_001, 413)] {
+        let padded = format!("{body}{}", " ".repeat(octets - body.len()));
+        let reply = server.call("POST", MANY, &padded).await;
+        assert_eq!(reply.status, status, "{octets} octets");
+        assert!(status == 200 || reply.detail().contains("at most 512000 octets"), "{reply:?}");
+    }
+    let reply = server.call("PUT", "/v1/sessions/host-17", &body).await;
+    assert_eq!((reply.status, reply.word()), (413, "too-large"));
 }
 
 #[tokio::test]

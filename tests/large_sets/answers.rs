@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::RecordType;
 use zonebeat::answer::{Edns, Query, QueryName, Transport, answer};
 use zonebeat::model::{Declaration, Endpoint, Rtype};
 use zonebeat::registry::Touched;
@@ -191,6 +192,18 @@ fn an_alias_leads_to_the_same_part() {
     let view = big(10_000, Some(Declaration { answer_limit: Some(15), ..Declaration::default() }));
     assert_eq!(ask(&view, "alias", Rtype::SRV, UDP).answers.len(), 16);
     assert!(says(&ask_raw(&view, "alias", Rtype::SRV, UDP, 0), "15 of 10,000"));
+    for owner in ["alias", "_big._tcp"] {
+        let turned = (0..30).map(|rotation| {
+            let message = Message::from_vec(&ask_raw(&view, owner, Rtype::SRV, UDP, rotation)).expect("message");
+            let services = message.answers.iter().filter(|record| record.record_type() == RecordType::SRV);
+            services.map(|record| record.data.to_string()).collect::<Vec<_>>()
+        });
+        let turned: Vec<Vec<String>> = turned.collect();
+        let firsts: BTreeSet<&String> = turned.iter().map(|part| &part[0]).collect();
+        assert_eq!(firsts.len(), 15, "{owner}: every record of the part comes first at some time");
+        let parts: BTreeSet<BTreeSet<&String>> = turned.iter().map(|part| part.iter().collect()).collect();
+        assert_eq!(parts.len(), 1, "{owner}: of the same part");
+    }
 }
 
 #[test]

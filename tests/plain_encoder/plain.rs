@@ -1,18 +1,25 @@
-//! A server's answers the plain way: names in a sorted map, records written one after the other.
+//! A server's answers the plain way: names in a sorted map, records written one after the other, the records of a large
+//! set scored and sorted one by one.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use zonebeat::answer::{Query, Transport};
 use zonebeat::model::Rtype;
+use zonebeat::view::rrset::Body;
 use zonebeat::view::{RrSet, Zone};
 
 use super::random::Published;
+use super::ranks::Keys;
 
 /// Where the question's name stands.
 const QNAME_AT: usize = 12;
 const AUTHORITATIVE: u16 = 0x0400;
 const TRUNCATED: u16 = 0x0200;
+/// The largest offset that a pointer says.
+const REACH: usize = 0x3FFF;
+/// Octets of a message over a stream that a large set leaves to OPT.
+const RESERVED: usize = 512;
 
 /// A record without its owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +35,8 @@ struct Node {
     records: Vec<Data>,
     /// Types whose additional section is looked up when they are answered.
     following: Vec<Rtype>,
+    /// Types of which clients may get a part, with the most records of it that were declared.
+    large: Vec<(Rtype, Option<usize>)>,
     note: String,
 }
 
@@ -35,6 +44,7 @@ struct Node {
 pub(crate) struct Plain<'p> {
     nodes: BTreeMap<Vec<u8>, Node>,
     hosts: &'p BTreeMap<Vec<u8>, Vec<IpAddr>>,
+    keys: &'p Keys,
     zone: &'p Zone,
     identity: &'p str,
     minimal: bool,
@@ -44,7 +54,9 @@ pub(crate) struct Plain<'p> {
 #[derive(Debug)]
 pub(crate) enum Solution {
     /// One set.
-    Set { records: Vec<Data> },
+    Set { records: Vec<Data>, large: Option<Large> },
+    /// A large set of which two records are worth the same to the client.
+    Undecided,
     /// The SOA, as an answer.
     Soa,
     /// The SOA, because there is nothing.
@@ -54,7 +66,32 @@ pub(crate) enum Solution {
     /// Another zone.
     Refused,
     /// Something that is put together from several sets: its answer section.
-    Composed { answer: Vec<Data> },
+    Composed { alias: Option<Data>, records: Vec<Data>, large: Option<Large> },
+}
+
+/// What else is known of a set of which clients may get a part.
+#[derive(Debug)]
+pub(crate) struct Large {
+    limit: Option<usize>,
+    /// Its records, what the client prefers first.
+    pub(crate) ranked: Vec<Data>,
+}
+
+impl Large {
+    /// The most records that a client gets.
+    pub(crate) fn most(&self) -> usize {
+        self.limit.unwrap_or(usize::MAX).min(self.ranked.len())
+    }
+}
+
+/// The sections of a message behind its question.
+struct Sections {
+    octets: Vec<u8>,
+    counts: [u16; 3],
+    /// Whether an additional section was left out.
+    bare: bool,
+    /// Records that are answered, and all that there are, if these are more.
+    part: Option<(usize, usize)>,
 }
 
 /// A message.
@@ -63,29 +100,49 @@ pub(crate) struct Encoded {
     pub(crate) truncated: bool,
     /// Whether an additional section was left out.
     pub(crate) bare: bool,
+    /// Whether a large set was answered, and whether in part.
+    pub(crate) large: Option<bool>,
 }
 
 impl<'p> Plain<'p> {
     pub(crate) fn new(published: &'p Published) -> Self {
-        let view = &published.view;
+        let view = &published.whole;
         let mut nodes = BTreeMap::new();
         for (_, entry) in view.table.entries() {
             let sets = || entry.sets();
             let node = Node {
                 records: sets().flat_map(|set| records_of(&set)).collect(),
                 following: sets().filter(RrSet::follows_targets).map(|set| set.rtype).collect(),
+                large: sets().filter_map(|set| Some((set.rtype, limit(&set)?))).collect(),
                 note: entry.note().to_owned(),
             };
             nodes.insert(entry.name().to_vec(), node);
         }
         let identity = view.server.identity.as_deref().expect("the server has a name");
-        Self { nodes, hosts: &published.hosts, zone: &view.zones[0], identity, minimal: view.minimal }
+        let (hosts, keys) = (&published.hosts, &published.keys);
+        Self { nodes, hosts, keys, zone: &view.zones[0], identity, minimal: view.minimal }
     }
 
     /// Every name that exists, with its types; the more records it has, the more often.
     pub(crate) fn names(&self) -> Vec<(&[u8], Vec<Rtype>)> {
-        let types = |node: &Node| node.records.iter().map(|record| record.rtype).collect();
-        let often = |node: &Node| node.records.len().clamp(1, 12);
+        let is_alias = |node: &Node| node.records.iter().any(|record| record.rtype == Rtype::CNAME);
+        let types = |node: &Node| match is_alias(node) {
+            true => vec![Rtype::CNAME, Rtype::SRV, Rtype::PTR, Rtype::A, Rtype::AAAA],
+            false => node.records.iter().map(|record| record.rtype).collect(),
+        };
+        // Where there are very many hosts they would be nearly all.
+        let is_crowded = self.nodes.len() > 500;
+        let often = |node: &Node| match node.records.len() {
+            _ if is_alias(node) => {
+                if is_crowded {
+                    200
+                } else {
+                    4
+                }
+            }
+            count @ 0..100 => count.clamp(1, 12),
+            _ => 300,
+        };
         let repeated = self.nodes.iter().flat_map(|(name, node)| std::iter::repeat_n((name, node), often(node)));
         repeated.map(|(name, node)| (name.as_slice(), types(node))).collect()
     }
@@ -106,20 +163,32 @@ impl<'p> Plain<'p> {
         let of = |rtype: Rtype| node.records.iter().filter(move |record| record.rtype == rtype).cloned();
         let records: Vec<_> = of(query.rtype).collect();
         if !records.is_empty() {
-            return match node.following.contains(&query.rtype) {
-                true => Solution::Composed { answer: records },
-                false => Solution::Set { records },
+            let is_composed = node.following.contains(&query.rtype);
+            return match self.large(query, &name, node, &records) {
+                Err(()) => Solution::Undecided,
+                Ok(large) if is_composed => Solution::Composed { alias: None, records, large },
+                Ok(large) => Solution::Set { records, large },
             };
         }
         if query.rtype == Rtype::ANY && (!node.records.is_empty() || name == apex) {
             return Solution::Any;
         }
         if let Some(alias) = of(Rtype::CNAME).next() {
-            let target = self.nodes.get(&alias.rdata).into_iter().flat_map(|node| node.records.clone());
-            let found = target.filter(|record| record.rtype == query.rtype);
-            return Solution::Composed { answer: std::iter::once(alias).chain(found).collect() };
+            let missing = Node::default();
+            let target = self.nodes.get(&alias.rdata).unwrap_or(&missing);
+            let found = target.records.iter().filter(|record| record.rtype == query.rtype);
+            let records: Vec<_> = found.cloned().collect();
+            let Ok(large) = self.large(query, &alias.rdata, target, &records) else { return Solution::Undecided };
+            return Solution::Composed { alias: Some(alias), records, large };
         }
         Solution::Negative { exists: true, note: node.note.clone() }
+    }
+
+    /// What is known of a set if it is large.
+    fn large(&self, query: &Query<'_>, name: &[u8], node: &Node, records: &[Data]) -> Result<Option<Large>, ()> {
+        let Some((_, limit)) = node.large.iter().find(|(rtype, _)| *rtype == query.rtype) else { return Ok(None) };
+        let ranked = self.keys.rank(query, name, records).ok_or(())?;
+        Ok(Some(Large { limit: *limit, ranked }))
     }
 
     /// The wildcard below the closest name that exists (RFC 4592).
@@ -148,20 +217,23 @@ impl<'p> Plain<'p> {
             _ => None,
         };
         let error = error.filter(|error| start + self.opt(query, Some(*error)).len() <= limit);
+        let large = matches!(solution, Solution::Set { large: Some(_), .. });
         for error in [error, None] {
             let opt = self.opt(query, error);
-            let (octets, counts, bare) = self.sections(query, solution, limit - opt.len());
+            let Sections { octets, counts, bare, part } = self.sections(query, solution, limit - opt.len());
             if start + octets.len() + opt.len() <= limit {
-                return Encoded { octets: whole(query, solution, 0, &octets, counts, &opt), truncated: false, bare };
+                let told = part.map(|part| self.opt(query, Some((0, &in_words(part)))));
+                let opt = told.filter(|told| start + octets.len() + told.len() <= limit).unwrap_or(opt);
+                let octets = whole(query, solution, 0, &octets, counts, &opt);
+                return Encoded { octets, truncated: false, bare, large: large.then_some(part.is_some()) };
             }
         }
         let octets = whole(query, solution, TRUNCATED, &[], [0; 3], &self.opt(query, error));
-        Encoded { octets, truncated: true, bare: false }
+        Encoded { octets, truncated: true, bare: false, large: None }
     }
 
     /// The sections behind the question, without OPT; the additional section only if it fits.
-    fn sections(&self, query: &Query<'_>, solution: &Solution, limit: usize) -> (Vec<u8>, [u16; 3], bool) {
-        let start = QNAME_AT + query.question.len();
+    fn sections(&self, query: &Query<'_>, solution: &Solution, limit: usize) -> Sections {
         let mut octets = Vec::new();
         let asked = [0xC0, QNAME_AT as u8];
         let apex = (QNAME_AT + query.question.len() - 4 - self.zone.apex.as_wire().len()) as u16 | 0xC000;
@@ -173,46 +245,62 @@ impl<'p> Plain<'p> {
                 let hinfo = Data { rtype: Rtype::HINFO, ttl: 3600, rdata: b"\x07RFC8482\x00".to_vec() };
                 write(&mut octets, &asked, &hinfo);
             }
-            Solution::Set { records } => {
-                let rotates = matches!(query.rtype, Rtype::A | Rtype::AAAA | Rtype::SRV);
-                let first = if rotates { query.rotation as usize % records.len() } else { 0 };
-                for record in records[first..].iter().chain(&records[..first]) {
-                    let rdata = shorten(query, record);
-                    write(&mut octets, &asked, &Data { rdata, ..record.clone() });
-                }
-                let (additional, count) = self.additional(query, records, &octets, start);
-                let fits = start + octets.len() + additional.len() <= limit;
-                if fits {
-                    octets.extend(additional);
-                }
-                return (octets, [records.len() as u16, 0, if fits { count } else { 0 }], !fits);
+            Solution::Set { records, large } => return self.set(query, records, large.as_ref(), limit),
+            Solution::Refused | Solution::Composed { .. } | Solution::Undecided => {
+                return Sections { octets, counts: [0; 3], bare: false, part: None };
             }
-            Solution::Refused | Solution::Composed { .. } => return (octets, [0; 3], false),
         }
         let is_answer = !matches!(solution, Solution::Negative { .. });
-        (octets, [u16::from(is_answer), u16::from(!is_answer), 0], false)
+        let counts = [u16::from(is_answer), u16::from(!is_answer), 0];
+        Sections { octets, counts, bare: false, part: None }
     }
 
-    /// The addresses of SRV targets in the order of the set, each at a pointer to its target wherever that stands now.
-    fn additional(&self, query: &Query<'_>, records: &[Data], answer: &[u8], start: usize) -> (Vec<u8>, u16) {
-        let (mut octets, mut count) = (Vec::new(), 0);
+    /// A set, or the part of it that the client gets, with the addresses of its targets if they fit.
+    fn set(&self, query: &Query<'_>, records: &[Data], large: Option<&Large>, limit: usize) -> Sections {
+        let start = QNAME_AT + query.question.len();
+        let chosen = large.map_or(records, |large| choose(query, records, large, limit - start));
+        let (mut octets, mut targets) = (Vec::new(), vec![0; chosen.len()]);
+        let first = first(query, chosen.len());
+        for number in (first..chosen.len()).chain(0..first) {
+            targets[number] = start + octets.len() + 12 + 6;
+            let rdata = shorten(query, &chosen[number]);
+            write(&mut octets, &[0xC0, QNAME_AT as u8], &Data { rdata, ..chosen[number].clone() });
+        }
+        // A ready section has the addresses in the order of the set, and whole names if any of them is out of reach.
+        let (order, reach) = match large {
+            Some(_) => ((first..chosen.len()).chain(0..first).collect::<Vec<_>>(), REACH),
+            None if start + octets.len() > REACH => ((0..chosen.len()).collect(), 0),
+            None => ((0..chosen.len()).collect(), REACH),
+        };
+        let (mut additional, mut count) = (Vec::new(), 0);
+        for number in order {
+            count += self.addresses(query, &chosen[number], targets[number], reach, &mut additional);
+        }
+        let fits = start + octets.len() + additional.len() <= limit;
+        if fits {
+            octets.extend(additional);
+        }
+        let part = (chosen.len() < records.len()).then_some((chosen.len(), records.len()));
+        Sections { octets, counts: [chosen.len() as u16, 0, if fits { count } else { 0 }], bare: !fits, part }
+    }
+
+    /// The addresses of the target of an SRV record, which stands at that offset.
+    fn addresses(&self, query: &Query<'_>, record: &Data, at: usize, reach: usize, octets: &mut Vec<u8>) -> u16 {
         if query.rtype != Rtype::SRV || self.minimal {
-            return (octets, count);
+            return 0;
         }
-        for record in records {
-            let target = &record.rdata[6..];
-            let at = (0..answer.len()).find(|at| answer[*at..].starts_with(&record.rdata)).expect("it was written");
-            let pointer = 0xC000 | (start + at + 6) as u16;
-            for address in &self.hosts[target] {
-                let (rtype, rdata) = match address {
-                    IpAddr::V4(v4) => (Rtype::A, v4.octets().to_vec()),
-                    IpAddr::V6(v6) => (Rtype::AAAA, v6.octets().to_vec()),
-                };
-                write(&mut octets, &pointer.to_be_bytes(), &Data { rtype, ttl: record.ttl, rdata });
-                count += 1;
-            }
+        let target = &record.rdata[6..];
+        let pointer = (0xC000 | at as u16).to_be_bytes();
+        let owner = if at <= reach { &pointer[..] } else { target };
+        let addresses = self.hosts.get(target).into_iter().flatten();
+        for address in addresses.clone() {
+            let (rtype, rdata) = match address {
+                IpAddr::V4(v4) => (Rtype::A, v4.octets().to_vec()),
+                IpAddr::V6(v6) => (Rtype::AAAA, v6.octets().to_vec()),
+            };
+            write(octets, owner, &Data { rtype, ttl: record.ttl, rdata });
         }
-        (octets, count)
+        addresses.count() as u16
     }
 
     /// The OPT record: NSID, the cookie, the extended error.
@@ -241,6 +329,48 @@ impl<'p> Plain<'p> {
         opt.extend(options);
         opt
     }
+}
+
+/// The limit of a set of which clients may get a part.
+fn limit(set: &RrSet<'_>) -> Option<Option<usize>> {
+    match set.body {
+        Body::Large(large) => Some(large.limit()),
+        Body::Ready { .. } | Body::One { .. } => None,
+    }
+}
+
+/// Which record comes first, of so many.
+pub(crate) fn first(query: &Query<'_>, count: usize) -> usize {
+    let rotates = matches!(query.rtype, Rtype::A | Rtype::AAAA | Rtype::SRV);
+    if rotates && count > 0 { query.rotation as usize % count } else { 0 }
+}
+
+/// What a client gets of a large set: all if that may be and fits; else, over UDP, the part that was declared, and over a
+/// stream as much of that as fits.
+fn choose<'r>(query: &Query<'_>, records: &'r [Data], large: &'r Large, room: usize) -> &'r [Data] {
+    let length = |record: &Data| 12 + shorten(query, record).len();
+    let is_stream = query.transport != Transport::Udp;
+    let most_room = 65_535 - RESERVED - QNAME_AT - query.question.len();
+    let room = if is_stream { room.min(most_room) } else { room };
+    let all: usize = records.iter().map(length).sum();
+    if large.most() == records.len() && (all <= room || !is_stream) {
+        return records;
+    }
+    let mut taken = 0;
+    let fitting = large.ranked.iter().take_while(|record| {
+        taken += length(record);
+        taken <= room || !is_stream
+    });
+    &large.ranked[..fitting.take(large.most()).count()]
+}
+
+/// How an answer says that it is a part.
+fn in_words((answered, count): (usize, usize)) -> String {
+    let grouped = |number: usize| match number {
+        0..1000 => number.to_string(),
+        _ => format!("{},{:03}", number / 1000, number % 1000),
+    };
+    format!("{} of {}, chosen by client prefix; HTTP and AXFR have all", grouped(answered), grouped(count))
 }
 
 /// Header, question, sections, OPT.
@@ -315,12 +445,6 @@ fn is_below(name: &[u8], apex: &[u8]) -> bool {
         rest = &rest[1 + usize::from(rest[0])..];
     }
     rest == apex
-}
-
-pub(crate) fn sorted(data: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
-    let mut all: Vec<_> = data.collect();
-    all.sort();
-    all
 }
 
 /// The data of all records of an answer section, with whole names.

@@ -20,7 +20,7 @@ fn silence_lapses_after_the_lease_and_never_before() {
     assert!(world.is_serving("search", "a1"));
     assert!(!world.is_serving("search", "a2"));
     let lapse = world.store.history_now().pop().unwrap();
-    assert_eq!((lapse.transition, lapse.author.as_str()), (Transition::Lapse, "zonebeat"));
+    assert_eq!((lapse.transition, &*lapse.author), (Transition::Lapse, "zonebeat"));
     assert_eq!((world.registry.census().serving, world.registry.census().lapsed), (1, 1));
     world.assert_consistent();
 }

@@ -1,6 +1,8 @@
 //! Stories about the registry. `support` has the registry that they play in.
 
+mod gated;
 mod instances;
+mod lapses;
 mod leases;
 mod pipeline;
 mod policy;

@@ -2,104 +2,13 @@
 
 #![allow(clippy::disallowed_methods)] // threads live in real time
 
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use zonebeat::model::api::Registration;
-use zonebeat::model::clock::SystemClock;
-use zonebeat::model::{Refusal, Revision, Word};
-use zonebeat::registry::{Action, Outcome, Registry, Store};
+use zonebeat::model::{Revision, Word};
 
+use super::gated::{Answered, Gated, PATIENCE, wait_until};
 use super::support::*;
-
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A started registry whose store takes a batch only when it is let.
-struct Gated {
-    registry: Registry,
-    store: Arc<MemoryStore>,
-    stage: Arc<Mutex<Stage>>,
-    thread: JoinHandle<()>,
-    runtime: tokio::runtime::Runtime,
-    gate: Sender<()>,
-    arrived: Receiver<()>,
-}
-
-type Answered = tokio::task::JoinHandle<Result<Outcome, Refusal>>;
-
-impl Gated {
-    fn start() -> Self {
-        let (store, stage): (Arc<MemoryStore>, Arc<Mutex<Stage>>) = Default::default();
-        let opened = store.clone();
-        let (registry, thread) = Registry::start(
-            options(),
-            Box::new(move || Ok(opened.clone() as Arc<dyn Store>)),
-            Box::new(Recorder(stage.clone())),
-            Arc::new(Statics::default()),
-            Arc::new(SystemClock::new()),
-            Arc::new(()),
-        );
-        wait_until("it is loaded", || registry.health().loaded);
-        let (gate, opens) = channel();
-        let (arrive, arrived) = channel();
-        let hook = move || {
-            let _ = arrive.send(());
-            opens.recv_timeout(PATIENCE).expect("the test lets the batch pass");
-        };
-        *store.during_commit.lock().unwrap() = Some(Box::new(hook));
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
-        Self { registry, store, stage, thread, runtime, gate, arrived }
-    }
-
-    fn submit(&self, action: Action) -> Answered {
-        let (registry, command) = (self.registry.clone(), command(&anonymous(), action));
-        self.runtime.spawn(async move { registry.submit(command).await })
-    }
-
-    /// Registers an instance; returns when its batch is with the store.
-    fn submit_to_the_store(&self, id: &str) -> Answered {
-        let answered = self.submit(register("search", id, facts()));
-        self.arrived.recv_timeout(PATIENCE).expect("the batch comes to the store");
-        answered
-    }
-
-    /// Registers an instance; returns when it is compiled behind what the store has.
-    fn submit_behind(&self, action: Action) -> Answered {
-        let before = self.calls("prepare");
-        let answered = self.submit(action);
-        wait_until("it is compiled", || self.calls("prepare") > before);
-        answered
-    }
-
-    fn calls(&self, name: &str) -> usize {
-        self.stage.lock().unwrap().calls.iter().filter(|call| *call == name).count()
-    }
-
-    fn answer(&self, answered: Answered) -> Result<Outcome, Refusal> {
-        self.runtime.block_on(async { tokio::time::timeout(PATIENCE, answered).await }).expect("in time").unwrap()
-    }
-
-    fn published(&self, id: &str) -> bool {
-        let published = self.stage.lock().unwrap().published.clone().unwrap_or_default();
-        published.service("search").is_some_and(|service| service.instance(id).is_some())
-    }
-
-    fn stop(self) {
-        *self.store.during_commit.try_lock().expect("nothing is being committed") = None;
-        self.registry.stop();
-        self.thread.join().unwrap();
-    }
-}
-
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < until, "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
 
 #[test]
 fn a_batch_is_published_with_its_own_commit_and_not_with_the_one_before() {
@@ -162,7 +71,10 @@ fn a_failed_commit_takes_the_batch_behind_it_along() {
 
     gated.store.fail(false);
     *gated.store.during_commit.lock().unwrap() = None;
-    wait_until("the store is back", || gated.registry.health().writable);
+    wait_until("the store is back", || {
+        gated.clock_passes();
+        gated.registry.health().writable
+    });
     gated.answer(gated.submit(register("search", "a2", facts()))).expect("stored");
     assert_eq!(gated.registry.snapshot().revision, Revision(before.revision.0 + 1));
     assert!(gated.published("a2") && !gated.published("a1"));
@@ -180,5 +92,35 @@ fn a_service_that_changes_all_the_time_holds_nobody_up() {
     [first].into_iter().chain(busy).for_each(|answered| drop(gated.answer(answered).expect("stored")));
     let commits = gated.store.commits.load(std::sync::atomic::Ordering::SeqCst);
     assert!(commits < 100, "{commits} commits for 302 changes that waited together");
+    gated.stop();
+}
+
+#[test]
+fn what_waits_behind_a_store_that_hangs_is_bounded() {
+    let gated = Gated::start();
+    let first = gated.submit_to_the_store("a1");
+    let beat = |_| register("search", "a1", facts());
+    let change = |at| register("search", &format!("b{at}"), facts());
+    let (beats, changes): (Vec<Answered>, Vec<Answered>) = (
+        (0..12_000).map(|at| gated.submit(beat(at))).collect(),
+        (0..12_000).map(|at| gated.submit(change(at))).collect(),
+    );
+    let answered = || beats.iter().chain(&changes).filter(|answered| answered.is_finished()).count();
+    // The groups and the queue have 11,000 at most.
+    wait_until("those beyond the bound are refused", || answered() >= 13_000);
+    assert!(!first.is_finished());
+    (0..100).for_each(|_| gated.gate.send(()).unwrap());
+    gated.answer(first).expect("stored");
+    let (mut done, mut busy) = (0, 0);
+    for answered in beats.into_iter().chain(changes) {
+        match gated.answer(answered) {
+            Ok(_) => done += 1,
+            Err(refusal) => {
+                assert_eq!(refusal.word, Word::Busy, "{refusal}");
+                busy += 1;
+            }
+        }
+    }
+    assert!(done >= 4096 && busy >= 13_000, "{done} done, {busy} refused");
     gated.stop();
 }

@@ -176,6 +176,23 @@ fn an_empty_set_is_a_session_too() {
 }
 
 #[test]
+fn an_empty_session_that_ran_out_does_not_come_back_with_a_restart() {
+    let mut world = World::new();
+    world.run(session_set("host-17", "e1", &[])).expect("an empty set");
+    world.wait(16.0);
+    assert_eq!(world.registry.beat_session("host-17", "e1", None), Beaten::Unknown);
+    assert_eq!(world.registry.census().sessions, 0);
+    let mut after = world.restart();
+    assert_eq!(after.registry.census().sessions, 0);
+    assert_eq!(after.registry.beat_session("host-17", "e1", None), Beaten::Unknown);
+    after.run(session_set("host-17", "e2", &[("search", "a1", facts())])).expect("the agent sends its set");
+    after.wait(1.0);
+    assert!(after.is_serving("search", "a1"));
+    assert_eq!(after.registry.beat_session("host-17", "e2", None), Beaten::Renewed { lease_seconds: 15 });
+    after.assert_consistent();
+}
+
+#[test]
 fn a_lapsed_session_is_forgotten_with_its_records() {
     let mut world = World::new();
     set(&mut world, "host-1", "e1", &two());

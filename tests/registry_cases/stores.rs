@@ -143,7 +143,7 @@ fn static_records_that_differ_are_a_change_of_their_zone() {
     other.writer.tick();
     assert_eq!(calls(&other), ["load", "mark 2", "publish"]);
     let change = other.store.history_now().pop().unwrap();
-    assert_eq!((change.author.as_str(), &*change.subject), ("zonebeat", "sd.example.org."));
+    assert_eq!((&*change.author, &*change.subject), ("zonebeat", "sd.example.org."));
 }
 
 #[test]

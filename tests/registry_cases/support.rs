@@ -10,7 +10,8 @@ use zonebeat::model::clock::{Clock, ManualClock};
 use zonebeat::model::naming::Naming;
 use zonebeat::model::service::ServiceRow;
 use zonebeat::model::{
-    Change, Declaration, Instance, Name, Principal, Refusal, Revision, Scope, Service, Timestamp, Token, Word,
+    Change, Declaration, Instance, Name, PackedInstance, Principal, Refusal, Revision, Scope, Service, Timestamp,
+    Token, Word,
 };
 use zonebeat::registry::snapshot::{Snapshot, Touched};
 use zonebeat::registry::store::{Batch, Load, Page, Store, StoreError, Write, ZoneRow};
@@ -69,7 +70,10 @@ impl Store for MemoryStore {
         let rows = self.rows.lock().unwrap();
         into.revision(rows.revision);
         rows.services.iter().for_each(|(name, row)| into.service(name, row.clone()));
-        rows.instances.iter().for_each(|((service, _), row)| into.instance(service, (**row).clone()));
+        let mut packed = Vec::new();
+        for ((service, _), row) in &rows.instances {
+            into.instance(service, PackedInstance::new(row, &mut packed));
+        }
         rows.tokens.values().for_each(|token| into.token((**token).clone()));
         rows.zones.iter().for_each(|(name, row)| into.zone(name.clone(), row.clone()));
         Ok(())

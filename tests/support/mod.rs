@@ -12,6 +12,7 @@ pub mod dns;
 pub mod faults;
 pub mod mounts;
 pub mod http;
+pub mod writer;
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;

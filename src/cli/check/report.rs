@@ -49,6 +49,7 @@ impl Report {
         counts
     }
 
+    /// Writes the report. The exit code tells the verdict, whether somebody reads this or not.
     pub(super) fn write(&self, out: &mut dyn Write, err: &mut dyn Write, colours: bool) {
         for finding in &self.findings {
             let _ = writeln!(err, "{}", finding.render(colours));

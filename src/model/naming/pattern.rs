@@ -11,7 +11,7 @@ pub struct Pattern {
     /// What stands at its names.
     pub publishes: Publishes,
     text: Box<str>,
-    labels: Vec<Label>,
+    pub(super) labels: Vec<Label>,
     /// Bits of its placeholders.
     uses: u8,
     own: u8,
@@ -32,11 +32,12 @@ pub enum Placeholder {
     Tag,
 }
 
+/// One label: a placeholder between literals, or a literal alone, which is the prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Label {
-    prefix: Box<[u8]>,
-    placeholder: Option<Placeholder>,
-    suffix: Box<[u8]>,
+pub(super) struct Label {
+    pub(super) prefix: Box<[u8]>,
+    pub(super) placeholder: Option<Placeholder>,
+    pub(super) suffix: Box<[u8]>,
 }
 
 /// Room for one name.
@@ -155,9 +156,44 @@ impl Pattern {
         let mut room = NameBuf::default();
         Some(self.write(values, &mut room)?.map(|()| Name::from_trusted(room.as_wire())))
     }
+
+    /// The values that give this name, which is whole and in lower case, to this service; `None` if none do.
+    pub fn read<'a>(&self, name: &'a [u8], service: &'a str, domain: &'a Name) -> Option<Values<'a>> {
+        let mut values = Values { service, proto: None, site: None, instance: None, tag: None, domain };
+        let mut rest = name;
+        for label in &self.labels {
+            let (len, behind) = rest.split_first().filter(|(len, _)| **len > 0)?;
+            let (octets, behind) = behind.split_at_checked(usize::from(*len))?;
+            let value = label.read(octets)?;
+            let place = match label.placeholder {
+                None | Some(Placeholder::Service) => &mut None,
+                Some(Placeholder::Proto) => &mut values.proto,
+                Some(Placeholder::Site) => &mut values.site,
+                Some(Placeholder::Instance) => &mut values.instance,
+                Some(Placeholder::Tag) => &mut values.tag,
+            };
+            let expected = match label.placeholder {
+                None => Some(""),
+                Some(Placeholder::Service) => Some(service),
+                _ => *place,
+            };
+            if value.is_empty() != label.placeholder.is_none() || expected.is_some_and(|expected| expected != value) {
+                return None;
+            }
+            *place = Some(value);
+            rest = behind;
+        }
+        (rest == domain.as_wire()).then_some(values)
+    }
 }
 
 impl Label {
+    /// Whether a text is a label with one placeholder at most, and literals around it that a name can have.
+    pub(super) fn is_sound(text: &str) -> bool {
+        let literal = |text: &[u8]| text.iter().all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(octet));
+        Self::parse(text).is_some_and(|label| literal(&label.prefix) && literal(&label.suffix)) && !text.is_empty()
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let (prefix, placeholder, suffix) = match text.split_once('{') {
             None => (text, None, ""),
@@ -179,6 +215,17 @@ impl Label {
             Some(Placeholder::Instance) => values.instance,
             Some(Placeholder::Tag) => values.tag,
         }
+    }
+
+    /// What stands between its literals.
+    fn read<'a>(&self, octets: &'a [u8]) -> Option<&'a str> {
+        let begins =
+            |octets: &[u8], with: &[u8]| octets.len() >= with.len() && octets[..with.len()].eq_ignore_ascii_case(with);
+        let behind =
+            Some(octets).filter(|octets| begins(octets, &self.prefix)).map(|octets| &octets[self.prefix.len()..])?;
+        let end = behind.len().checked_sub(self.suffix.len())?;
+        let (value, suffix) = behind.split_at(end);
+        std::str::from_utf8(value).ok().filter(|_| suffix.eq_ignore_ascii_case(&self.suffix))
     }
 
     fn fault(&self, value: &str, octets: usize) -> NameError {
@@ -232,6 +279,37 @@ mod tests {
         assert!(matches!(write("{tag}.{domain}", &values), Some(Err(NameError::EmptyLabel(_)))));
         let four = write("{instance}.{instance}.{instance}.{instance}.{domain}", &values);
         assert!(matches!(four, Some(Err(NameError::LongName(268)))));
+    }
+
+    #[test]
+    fn what_a_name_was_made_of_is_read_from_it() {
+        let domain = Name::parse_absolute("sd.example.org").expect("name");
+        let (proto, site) = (Some("tcp"), Some("lon"));
+        let values =
+            Values { service: "search", proto, site, instance: Some("a1"), tag: Some("blue"), domain: &domain };
+        for text in [
+            "_{tag}._sub._{service}._{proto}.{domain}",
+            "Pre-{instance}-Post.{service}.{site}.{domain}",
+            "{site}.{service}.{site}.{domain}",
+            "{service}.service.{domain}",
+        ] {
+            let template = Template { pattern: text.into(), publishes: Publishes::Host };
+            let pattern = Pattern::parse(&template).expect("a pattern");
+            let name = pattern.name(&values).expect("all given").expect("a name");
+            let read = pattern.read(name.as_wire(), "search", &domain).expect("a name of the pattern");
+            let found = [read.proto, read.site, read.instance, read.tag];
+            let used = [Placeholder::Proto, Placeholder::Site, Placeholder::Instance, Placeholder::Tag];
+            let given = [proto, site, values.instance, values.tag];
+            let expected: Vec<_> =
+                used.into_iter().zip(given).map(|(one, value)| value.filter(|_| pattern.uses(one))).collect();
+            assert_eq!(found.as_slice(), expected, "{text}");
+            assert!(pattern.read(name.as_wire(), "index", &domain).is_none(), "{text}");
+            assert!(pattern.read(&name.as_wire()[1..], "search", &domain).is_none(), "{text}");
+            assert!(pattern.read(domain.as_wire(), "search", &domain).is_none(), "{text}");
+        }
+        let twice = Template { pattern: "{site}.{service}.{site}.{domain}".into(), publishes: Publishes::Host };
+        let other = Name::parse_absolute("lon.search.sto.sd.example.org").expect("name");
+        assert!(Pattern::parse(&twice).expect("a pattern").read(other.as_wire(), "search", &domain).is_none());
     }
 
     #[test]

@@ -11,8 +11,9 @@ const TABLES: usize = 256;
 pub(super) struct Index(Box<[HashTable<u32>]>);
 
 impl Index {
-    pub(super) fn new() -> Self {
-        Self((0..TABLES).map(|_| HashTable::new()).collect())
+    /// An empty index with room for so many numbers.
+    pub(super) fn new(count: usize) -> Self {
+        Self((0..TABLES).map(|_| HashTable::with_capacity(count.div_ceil(TABLES))).collect())
     }
 
     /// The number with this hash of which `is_it` says that it is the one.

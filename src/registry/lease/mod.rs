@@ -37,7 +37,7 @@ use std::time::Duration;
 use self::table::{Name, Table};
 use super::Beaten;
 use super::session::Session;
-use crate::model::{Instance, Revision, State};
+use crate::model::{Instance, InstanceRef, Revision, State};
 
 /// The resolution of deadlines.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -66,6 +66,15 @@ pub(super) struct Lone {
     pub(super) lease_seconds: u32,
     /// Its lease ran out, and it is out of the answers.
     pub(super) lapsed: bool,
+}
+
+/// What tells subjects apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum SubjectName<'n> {
+    /// Service and id.
+    Lone(&'n str, &'n str),
+    /// The session.
+    Session(&'n str),
 }
 
 /// Names a lease that ran out, until it ends. Another one that gets its place is not out, so nothing lapses by mistake.
@@ -103,6 +112,25 @@ impl Subject {
         })
     }
 
+    /// The same of an instance that is looked at where it lies.
+    pub(super) fn lone_ref(service: &Arc<str>, instance: &InstanceRef<'_>) -> Self {
+        Self::Lone(Lone {
+            service: service.clone(),
+            id: instance.id.into(),
+            incarnation: instance.incarnation,
+            lease_seconds: instance.lease_seconds,
+            lapsed: !instance.is_serving(),
+        })
+    }
+
+    /// What tells it from others.
+    pub(super) fn subject(&self) -> SubjectName<'_> {
+        match self {
+            Self::Lone(lone) => SubjectName::Lone(&lone.service, &lone.id),
+            Self::Session(session) => SubjectName::Session(&session.name),
+        }
+    }
+
     fn lease_seconds(&self) -> u32 {
         match self {
             Self::Lone(lone) => lone.lease_seconds,
@@ -129,6 +157,17 @@ impl Subject {
         match self {
             Self::Lone(lone) => Name::lone(hashing, &lone.service, &lone.id),
             Self::Session(session) => Name::session(hashing, &session.name),
+        }
+    }
+}
+
+impl Effect {
+    /// Whose lease it is about.
+    pub(super) fn subject(&self) -> SubjectName<'_> {
+        match self {
+            Self::Start(subject) | Self::Replace(subject) => subject.subject(),
+            Self::EndLone(service, id) => SubjectName::Lone(service, id),
+            Self::EndSession(session) => SubjectName::Session(session),
         }
     }
 }
@@ -240,10 +279,10 @@ impl Leases {
         self.lock().start(Subject::Lone(lone), true);
     }
 
-    /// Forgets everything and starts these leases full.
-    pub(super) fn reset(&self, subjects: impl Iterator<Item = Subject>) {
+    /// Forgets everything and starts these leases full; there are `count` of them.
+    pub(super) fn reset(&self, count: usize, subjects: impl Iterator<Item = Subject>) {
         let mut table = self.lock();
-        table.reset();
+        table.reset(count);
         subjects.for_each(|subject| table.start(subject, false));
     }
 

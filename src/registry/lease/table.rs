@@ -83,7 +83,7 @@ impl Table {
             hashing,
             entries: Entries::new(),
             texts: Texts::default(),
-            index: Index::new(),
+            index: Index::new(0),
             wheel: Wheel::new(),
             clock: Duration::ZERO,
             now: 0,
@@ -286,11 +286,11 @@ impl Table {
         }
     }
 
-    /// Forgets every lease; the clock goes on.
-    pub(super) fn reset(&mut self) {
+    /// Forgets every lease and makes room for so many; the clock goes on.
+    pub(super) fn reset(&mut self, count: usize) {
         let empty = Self::new(self.hashing.clone());
         let (clock, now, ticked) = (self.clock, self.now, self.ticked);
-        *self = Self { clock, now, ticked, ..empty };
+        *self = Self { clock, now, ticked, index: Index::new(count), ..empty };
         self.wheel.clear(now);
     }
 

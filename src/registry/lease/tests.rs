@@ -1,27 +1,9 @@
 //! Leases as the writer and the edges see them.
 
 use super::*;
-use crate::model::{Endpoint, Timestamp};
 
 fn lone(id: &str, lease_seconds: u32) -> Subject {
-    let instance = Instance {
-        id: id.into(),
-        proto: "tcp".into(),
-        port: 80,
-        priority: 10,
-        weight: 100,
-        site: None,
-        endpoint: Endpoint::Addresses(["192.0.2.7".parse().expect("address")].into()),
-        tags: [].into(),
-        metadata: [].into(),
-        lease_seconds,
-        session: None,
-        epoch: None,
-        incarnation: Revision(1),
-        state: State::Serving,
-        since: Timestamp(0),
-        revision: Revision(1),
-    };
+    let instance = Instance { lease_seconds, ..Instance::example(id) };
     Subject::lone(&"search".into(), &instance)
 }
 
@@ -144,7 +126,7 @@ fn the_age_of_a_beat_is_that_of_the_last_one() {
     world.leases.beat("search", "a1", None);
     world.wait(1.0);
     assert_eq!(world.leases.beat_age("search", "a1"), Some(Duration::from_secs(1)));
-    world.leases.reset([lone("a1", 15)].into_iter());
+    world.leases.reset(1, [lone("a1", 15)].into_iter());
     assert_eq!(world.leases.beat_age("search", "a1"), None);
 }
 

@@ -99,13 +99,7 @@ impl Wheel {
     }
 
     fn empty(&mut self, entries: &mut Entries, slot: u32, out: &mut Vec<u32>) {
-        let head = HEADS + slot;
-        loop {
-            let number = self.links(entries, head).after;
-            if number == head {
-                return;
-            }
-            self.visited += 1;
+        while let Some(number) = self.visit_first(entries, slot) {
             self.unfile(entries, number);
             match entries.known(number).deadline > self.turned {
                 true => self.file(entries, number),
@@ -115,15 +109,20 @@ impl Wheel {
     }
 
     fn bring_near(&mut self, entries: &mut Entries, slot: u32) {
-        let head = HEADS + slot;
-        loop {
-            let number = self.links(entries, head).after;
-            if number == head {
-                return;
-            }
-            self.visited += 1;
+        while let Some(number) = self.visit_first(entries, slot) {
             self.file(entries, number);
         }
+    }
+
+    /// The first entry that is filed in a slot.
+    fn visit_first(&mut self, entries: &mut Entries, slot: u32) -> Option<u32> {
+        let head = HEADS + slot;
+        let number = self.links(entries, head).after;
+        if number == head {
+            return None;
+        }
+        self.visited += 1;
+        Some(number)
     }
 
     fn links<'a>(&'a mut self, entries: &'a mut Entries, at: u32) -> &'a mut Links {

@@ -9,7 +9,7 @@ pub mod embedded;
 use std::sync::Arc;
 
 use crate::model::service::ServiceRow;
-use crate::model::{Change, Instance, Name, Revision, Timestamp, Token};
+use crate::model::{Change, Instance, Name, PackedInstance, Revision, Timestamp, Token};
 
 /// One row written or removed by a batch.
 #[derive(Debug, Clone)]
@@ -62,7 +62,7 @@ pub trait Load {
     fn service(&mut self, name: &str, row: ServiceRow);
 
     /// An instance of a service, which may have no row.
-    fn instance(&mut self, service: &str, instance: Instance);
+    fn instance(&mut self, service: &str, instance: PackedInstance<'_>);
 
     /// A token.
     fn token(&mut self, token: Token);
@@ -95,8 +95,8 @@ impl Load for Loaded {
         self.services.push((name.into(), row));
     }
 
-    fn instance(&mut self, service: &str, instance: Instance) {
-        self.instances.push((service.into(), instance));
+    fn instance(&mut self, service: &str, instance: PackedInstance<'_>) {
+        self.instances.push((service.into(), instance.look().to_instance()));
     }
 
     fn token(&mut self, token: Token) {

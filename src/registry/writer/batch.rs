@@ -7,7 +7,7 @@ use super::super::draft::{Author, Draft, Timer};
 use super::super::lease::{Effect, Key};
 use super::super::state::State;
 use super::super::store::{Batch, Write};
-use super::super::{Store, StoreError, Touched, ZoneRow};
+use super::super::{Snapshot, Store, StoreError, Touched, ZoneRow};
 use super::Writer;
 use super::time::HOUR;
 use crate::model::{Change, Item, Name, Revision, Transition};
@@ -50,13 +50,11 @@ impl From<Draft> for Commit {
 }
 
 impl Writer {
-    /// Compiles, commits, publishes. What was applied on top of a group that the store has is compiled meanwhile, and
-    /// does not happen if the group fails. The leases of `lapsing` are closed right before the store is called, unless
-    /// one of them has been renewed.
+    /// Compiles, commits, publishes, while nothing is under way. The leases of `lapsing` are closed right before the store
+    /// is called, unless one of them has been renewed.
     pub(super) fn commit(&mut self, commit: Commit, lapsing: &[Key]) -> Result<(), NotCommitted> {
         let Commit { state, mut writes, changes, touched, effects, timers } = commit;
         let moved = self.publisher.prepare(&state.snapshot, &touched);
-        self.settle_for(lapsing)?;
         let moved: Vec<(Name, ZoneRow)> = moved.into_iter().map(|(name, at)| self.moved(name, at)).collect();
         writes.extend(moved.iter().map(|(name, row)| Write::Zone(name.clone(), row.clone())));
 
@@ -142,18 +140,26 @@ impl Writer {
         changes
     }
 
-    /// Makes a committed state the current one, for readers, leases, timers and listeners.
-    pub(super) fn adopt(&mut self, state: State, effects: Vec<Effect>, timers: Vec<Timer>, changes: Vec<Arc<Change>>) {
-        self.state = state;
+    /// Makes a committed state the current one, for readers, leases, timers and listeners. Returns the one before it:
+    /// letting it go takes time, which the caller may have other use for.
+    pub(super) fn adopt(
+        &mut self,
+        state: State,
+        effects: Vec<Effect>,
+        timers: Vec<Timer>,
+        changes: Vec<Arc<Change>>,
+    ) -> (State, Arc<Snapshot>) {
+        let before = std::mem::replace(&mut self.state, state);
         let shared = &self.shared;
-        shared.snapshot.store(Arc::new(self.state.snapshot.clone()));
+        let shown = shared.snapshot.swap(Arc::new(self.state.snapshot.clone()));
         shared.leases.apply(effects);
         shared.census.store(Arc::new(self.state.census(0)));
         let due = shared.clock.monotonic() + HOUR;
-        self.timers.extend(timers.into_iter().map(|timer| (due, timer)));
+        self.timers.wind(due, timers, |timer| self.state.is_awaited(timer));
         for change in changes {
             // Nobody listening is no fault.
             let _ = shared.events.send(change);
         }
+        (before, shown)
     }
 }

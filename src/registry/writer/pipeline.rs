@@ -12,13 +12,14 @@
 //! **Failure.** If the store does not take a group, neither that nor the waiting one has happened: both views are dropped,
 //! and every command is run again on the committed state without the store (beats are taken, changes are refused).
 //!
-//! **Lapses** are applied and compiled while the store has a group, when none waits, and committed in place when that is
-//! durable. Leases that commands of the group renew are renewed then, and those do not lapse.
+//! **Lapses** join the waiting group as commands do. Leases that something under way is about wait until that is done,
+//! because it may renew them. The others are sealed when their group goes to the store; if one of them has been renewed
+//! until then, the group is judged again without its lapse. If the store does not take the group, they run anew.
 //!
 //! **Everything else** that commits (timers, zone files, pruning) calls [`Writer::settle`] first: it waits until nothing
 //! is under way. A crash is that of the store: it has the groups that it has committed, whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -26,13 +27,13 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::super::apply::apply;
+use super::super::apply::{apply, lapse};
 use super::super::draft::Draft;
-use super::super::lease::Key;
+use super::super::lease::{Effect, Key, Subject, SubjectName};
 use super::super::state::State;
 use super::super::store::{Batch, Write};
 use super::super::{Command, Outcome, Store, StoreError, ZoneRow};
-use super::batch::{Commit, NotCommitted};
+use super::batch::Commit;
 use super::standing::Standing;
 use super::{Writer, is_reload};
 use crate::model::{Clock, Name, Refusal, Revision};
@@ -50,12 +51,30 @@ pub(in super::super) struct Request {
     pub(in super::super) answer: oneshot::Sender<Answer>,
 }
 
-/// Commands that commit together, applied and compiled.
+/// Lapses of one group: few enough that commands behind them do not wait long in a mass of lapses.
+pub(super) const MOST_LAPSES: usize = 250;
+
+/// Commands and lapses that commit together, applied and compiled.
 #[derive(Default)]
 struct Group {
     commit: Commit,
     moved: BTreeMap<Name, Revision>,
     judged: Vec<(Request, Answer)>,
+    lapsing: Vec<(Key, Subject)>,
+}
+
+impl Group {
+    fn is_full(&self) -> bool {
+        self.commit.changes.len() >= FULL || self.judged.len() >= MOST_JUDGED
+    }
+
+    fn lapses(&self) -> usize {
+        self.lapsing.iter().map(|(_, subject)| subject.instances().max(1)).sum()
+    }
+
+    fn keys(&self) -> Vec<Key> {
+        self.lapsing.iter().map(|(key, _)| *key).collect()
+    }
 }
 
 /// What is under way.
@@ -107,8 +126,22 @@ impl Pipeline {
     }
 
     fn is_full(&self) -> bool {
-        let is_full = |group: &Group| group.commit.changes.len() >= FULL || group.judged.len() >= MOST_JUDGED;
-        self.waiting.as_ref().is_some_and(is_full)
+        self.waiting.as_ref().is_some_and(Group::is_full)
+    }
+
+    /// How many lapses may join the waiting group.
+    fn room_for_lapses(&self) -> usize {
+        match &self.waiting {
+            Some(group) if group.is_full() => 0,
+            Some(group) => MOST_LAPSES.saturating_sub(group.lapses()),
+            None => MOST_LAPSES,
+        }
+    }
+
+    /// What something under way is about.
+    fn concerned(&self) -> HashSet<SubjectName<'_>> {
+        let storing = self.storing.iter().map(|(group, _)| group);
+        storing.chain(&self.waiting).flat_map(|group| &group.commit.effects).map(Effect::subject).collect()
     }
 
     fn is_idle(&self) -> bool {
@@ -120,6 +153,7 @@ impl Pipeline {
         group.commit.extend(next.commit);
         group.moved.extend(next.moved);
         group.judged.extend(next.judged);
+        group.lapsing.extend(next.lapsing);
     }
 }
 
@@ -147,7 +181,30 @@ impl Writer {
         if !matches!(self.standing, Standing::Writable(_)) {
             return self.run_alone(requests); // it failed a moment ago
         }
-        let group = self.judge(requests);
+        let group = self.judge(Vec::new(), requests);
+        self.join(group);
+    }
+
+    /// How many lapses may go into the next group.
+    pub(super) fn room_for_lapses(&self) -> usize {
+        self.pipeline.as_ref().map_or(MOST_LAPSES, Pipeline::room_for_lapses)
+    }
+
+    /// Applies and compiles lapses behind what is under way. Those that something under way is about wait for it.
+    pub(super) fn lapse_behind(&mut self, mut due: Vec<(Key, Subject)>) {
+        let Some(pipeline) = self.pipeline.as_ref().filter(|_| !due.is_empty()) else { return };
+        let concerned = pipeline.concerned();
+        let is_concerned = |(_, subject): &mut (Key, Subject)| concerned.contains(&subject.subject());
+        let held: Vec<Key> = due.extract_if(.., is_concerned).map(|(key, _)| key).collect();
+        self.held.extend(held);
+        if !due.is_empty() {
+            let group = self.judge(due, Vec::new());
+            self.join(group);
+        }
+    }
+
+    /// Puts a group behind what is under way; the store gets it at once if it has none.
+    fn join(&mut self, group: Group) {
         if let Some(pipeline) = &mut self.pipeline {
             pipeline.join(group);
         }
@@ -171,27 +228,8 @@ impl Writer {
         }
     }
 
-    /// Waits until nothing waits for the store; it may still have a group.
-    pub(super) fn hand_over_all(&mut self) {
-        while self.pipeline.as_ref().is_some_and(|pipeline| pipeline.waiting.is_some()) {
-            self.await_store();
-        }
-    }
-
-    /// [`Self::settle`] for what was applied on top of the last group. If the store did not take that, it has not happened,
-    /// and these leases wait until the store is back.
-    pub(super) fn settle_for(&mut self, lapsing: &[Key]) -> Result<(), NotCommitted> {
-        let was_idle = self.pipeline.as_ref().is_none_or(Pipeline::is_idle);
-        self.settle();
-        if was_idle || self.is_writable() {
-            return Ok(());
-        }
-        self.out.extend(lapsing);
-        Err(NotCommitted::Store)
-    }
-
     /// A working copy of the state after everything that is under way.
-    pub(super) fn draft_ahead(&self) -> Draft {
+    fn draft_ahead(&self) -> Draft {
         let state = self.pipeline.as_ref().and_then(Pipeline::state).unwrap_or(&self.state).clone();
         Draft::new(self.shared.clone(), self.statics.clone(), state)
     }
@@ -213,8 +251,9 @@ impl Writer {
         }
     }
 
-    fn judge(&mut self, requests: Vec<Request>) -> Group {
+    fn judge(&mut self, lapsing: Vec<(Key, Subject)>, requests: Vec<Request>) -> Group {
         let mut draft = self.draft_ahead();
+        lapsing.iter().for_each(|(_, subject)| lapse(&mut draft, subject));
         let judged = requests.into_iter().map(|request| {
             let answer = apply(&mut draft, &request.command);
             (request, answer)
@@ -225,15 +264,33 @@ impl Writer {
             true => Vec::new(),
             false => self.publisher.prepare(&commit.state.snapshot, &commit.touched),
         };
-        Group { commit, moved: moved.into_iter().collect(), judged }
+        Group { commit, moved: moved.into_iter().collect(), judged, lapsing }
+    }
+
+    /// Seals the leases of a group that goes to the store. As long as one of them has been renewed since, the group is
+    /// judged again without its lapse.
+    fn seal(&mut self, mut group: Group) -> Group {
+        loop {
+            let renewed = self.shared.leases.seal(&group.keys());
+            if renewed.is_empty() {
+                return group;
+            }
+            if !group.commit.changes.is_empty() {
+                self.publisher.discard();
+            }
+            group.lapsing.retain(|(key, _)| !renewed.contains(key));
+            let requests = group.judged.into_iter().map(|(request, _)| request).collect();
+            group = self.judge(group.lapsing, requests);
+        }
     }
 
     /// Gives the waiting group to the store, which has none. A group that changes nothing needs no store.
     fn hand_over(&mut self) {
-        let Some(pipeline) = &mut self.pipeline else { return };
-        let Some(mut group) = pipeline.waiting.take() else { return };
+        let Some(group) = self.pipeline.as_mut().and_then(|pipeline| pipeline.waiting.take()) else { return };
+        let mut group = self.seal(group);
         if group.commit.changes.is_empty() {
             self.adopt_beats(group.commit.state, group.commit.effects);
+            self.out.extend(self.held.drain(..));
             return answer_all(group.judged);
         }
         self.publisher.close();
@@ -269,9 +326,12 @@ impl Writer {
                 self.publisher.publish();
                 self.zones.extend(moved);
                 let Commit { state, effects, timers, .. } = group.commit;
-                self.adopt(state, effects, timers, changes);
-                answer_all(group.judged);
+                let before = self.adopt(state, effects, timers, changes);
+                self.out.extend(self.held.drain(..));
+                // The store has work again before anything else is done.
                 self.hand_over();
+                answer_all(group.judged);
+                drop(before);
             }
             Err(error) => self.fail(group, &error),
         }
@@ -282,7 +342,9 @@ impl Writer {
         self.publisher.discard();
         self.lose_store(error);
         let waiting = self.pipeline.as_mut().and_then(|pipeline| pipeline.waiting.take());
+        self.out.extend(self.held.drain(..));
         for group in std::iter::once(group).chain(waiting) {
+            self.shared.leases.unseal(&group.keys());
             for (request, _) in group.judged {
                 let answer = self.run_one_without_store(&request.command);
                 let _ = request.answer.send(answer);

@@ -10,6 +10,7 @@ use super::super::state::State;
 use super::super::{Health, StoreError};
 use super::Writer;
 use super::time::{FIRST_PRUNE, HOUR};
+use super::timers::Timers;
 use crate::model::{Name, Refusal, Word};
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -129,10 +130,11 @@ impl Writer {
     fn adopt_loaded(&mut self, loader: Loader, wait: Duration, trouble: Option<String>) {
         let (state, zones) = loader.finish();
         self.state = state;
-        self.shared.leases.reset(self.state.subjects());
+        self.shared.leases.reset(self.state.subjects_count(), self.state.subjects());
         self.out.clear();
         let now = self.shared.clock.monotonic();
-        self.timers = timers_of(&self.state).map(|timer| (now + HOUR, timer)).collect();
+        self.timers = Timers::default();
+        self.timers.wind(now + HOUR, timers_of(&self.state), |_| true);
         self.prune_at = now + FIRST_PRUNE;
         let bases = self.publisher.load(&self.state.snapshot, &zones);
         self.zones = zones.into_iter().collect::<BTreeMap<Name, _>>();

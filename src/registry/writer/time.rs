@@ -18,8 +18,6 @@ pub(super) const HOUR: Duration = Duration::from_secs(3600);
 pub(super) const FIRST_PRUNE: Duration = Duration::from_secs(60);
 /// Timers and pruned changes of one tick.
 const MOST: usize = 1000;
-/// Lapses of one tick: few enough that commands, which take turns with ticks, do not wait long in a mass of lapses.
-const MOST_LAPSES: usize = 250;
 
 impl Writer {
     /// Moves time ahead to what the clock says: opens or regains the store, turns the wheel, commits lapses and timers.
@@ -31,13 +29,6 @@ impl Writer {
             return;
         }
         self.out.extend(self.shared.leases.turn());
-        if !self.has_work() {
-            return;
-        }
-        self.hand_over_all();
-        if !self.is_writable() {
-            return;
-        }
         let busy = self.commit_lapses() || (self.is_writable() && self.commit_timers());
         if !busy {
             self.prune();
@@ -46,14 +37,7 @@ impl Writer {
 
     /// Whether a tick is wanted at once, because the last one could not do everything.
     pub fn is_behind(&self) -> bool {
-        self.is_writable() && !self.out.is_empty()
-    }
-
-    /// Whether a lease ran out, a timer is due or history is to be pruned.
-    fn has_work(&self) -> bool {
-        let now = self.shared.clock.monotonic();
-        let timer = self.timers.front().is_some_and(|(at, _)| *at <= now);
-        timer || !self.out.is_empty() || now >= self.prune_at
+        self.is_writable() && !self.out.is_empty() && self.room_for_lapses() > 0
     }
 
     pub(super) fn is_writable(&self) -> bool {
@@ -69,12 +53,17 @@ impl Writer {
     /// Commits the lapses of leases that ran out; a lease that is renewed until the commit stays. Says whether there
     /// were any.
     fn commit_lapses(&mut self) -> bool {
-        let count = self.out.len().min(MOST_LAPSES);
+        let room = self.room_for_lapses();
+        let count = self.out.len().min(room);
         let keys: Vec<Key> = self.out.drain(..count).collect();
         let mut due = self.shared.leases.still_out(&keys);
-        self.put_back_beyond_a_batch(&mut due);
+        self.put_back_beyond(room, &mut due);
         let mut due = self.admit(due);
         let any = !due.is_empty();
+        if self.pipeline.is_some() {
+            self.lapse_behind(due);
+            return any;
+        }
         while !due.is_empty() {
             match self.commit_lapses_of(&due) {
                 Err(NotCommitted::Renewed(renewed)) => due.retain(|(key, _)| !renewed.contains(key)),
@@ -85,10 +74,10 @@ impl Writer {
     }
 
     /// Leaves for the next tick what would make the batch too large: a session may have many instances.
-    fn put_back_beyond_a_batch(&mut self, due: &mut Vec<(Key, Subject)>) {
+    fn put_back_beyond(&mut self, most: usize, due: &mut Vec<(Key, Subject)>) {
         let mut changes = 0;
         let fits = due.iter().take_while(|(_, subject)| {
-            let room = changes < MOST_LAPSES;
+            let room = changes < most;
             changes += subject.instances();
             room
         });
@@ -99,11 +88,14 @@ impl Writer {
     }
 
     fn commit_lapses_of(&mut self, due: &[(Key, Subject)]) -> Result<(), NotCommitted> {
-        let mut draft = self.draft_ahead();
+        let mut draft = self.draft();
         due.iter().for_each(|(_, subject)| lapse(&mut draft, subject));
         let keys: Vec<Key> = due.iter().map(|(key, _)| *key).collect();
         if draft.changes.is_empty() {
-            self.settle_for(&keys)?;
+            let renewed = self.shared.leases.seal(&keys);
+            if !renewed.is_empty() {
+                return Err(NotCommitted::Renewed(renewed));
+            }
             self.adopt_beats(draft.state, draft.effects);
             return Ok(());
         }
@@ -113,8 +105,7 @@ impl Writer {
     /// Commits what an hour has brought about; says whether there was anything.
     fn commit_timers(&mut self) -> bool {
         let now = self.shared.clock.monotonic();
-        let due: Vec<Timer> =
-            self.timers.iter().take(MOST).take_while(|(at, _)| *at <= now).map(|(_, timer)| timer.clone()).collect();
+        let due = self.timers.due(now, MOST);
         if due.is_empty() {
             return false;
         }
@@ -125,7 +116,7 @@ impl Writer {
         let mut draft = self.draft();
         expire(&mut draft, &due);
         if draft.changes.is_empty() || self.commit(draft.into(), &[]).is_ok() {
-            self.timers.drain(..due.len());
+            self.timers.forget(due.len());
         }
         true
     }

@@ -161,7 +161,7 @@ impl<'b> Bulk<'b> {
         for number in apart {
             self.compiler.edit_service(&mut editor, None, Some(self.services[*number]), None, Revision::default());
         }
-        editor.finish().table
+        editor.finish().onto(table.clone())
     }
 
     /// The services that have one of these names.

@@ -2,20 +2,21 @@
 //!
 //! A service is big when it has more than [`BIG`](crate::view::large::BIG) instances. The names that the instances of a
 //! big service share are not compiled from all of them when one changes: what the instance contributed to each set is
-//! taken out, what it contributes now is put in. Everything else of such a change follows from counts (`census`).
+//! taken out, what it contributes now is put in. Everything else of such a change follows from counts (`tallies`).
 //!
 //! Compiled from all instances, as in any other service, are: a service that becomes big or ceases to be, one whose
-//! declaration changes, and one that declares tiers, because there one instance decides about all.
+//! declaration changes, one that declares tiers, because there one instance decides about all, and a name that two
+//! patterns give, because that of the last of them counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Compiler;
-use super::census::{Counts, Group, Selects, is_big};
 use super::owners::{Owners, nobody, tiers};
 use super::roster::Roster;
 use super::service::{replace_members, replace_own};
+use super::tallies::{Counts, Group, Selects, is_big};
 use crate::model::naming::{NameBuf, Pattern, Publishes, Values};
 use crate::model::service::split_remembered;
 use crate::model::{Endpoint, Instance, Name, Revision, Rtype, Service};
@@ -36,39 +37,94 @@ struct Altered<'p> {
     edits: Contribution,
 }
 
+/// What a change of a big service alters, found before anything is edited.
+pub(super) struct Change<'s, 'c> {
+    old: &'s Service,
+    pub(super) new: &'s Service,
+    /// What the instances that changed were and are.
+    pairs: Vec<Pair>,
+    before: Arc<Counts>,
+    pub(super) after: Counts,
+    /// The shared names that it concerns, in each zone.
+    zones: Vec<(Owners<'c>, BTreeMap<Name, Altered<'c>>)>,
+}
+
+impl<'s, 'c> Change<'s, 'c> {
+    /// The change of these instances of a service that was counted; `None` if it cannot be made instance by instance.
+    pub(super) fn of(
+        compiler: &'c Compiler,
+        (old, new): (Option<&'s Service>, Option<&'s Service>),
+        before: Option<&Arc<Counts>>,
+        ids: &BTreeSet<&str>,
+    ) -> Option<Self> {
+        let (old, new, before) = (old?, new?, Arc::clone(before?));
+        if !is_incremental(old, new) {
+            return None;
+        }
+        let pairs: Vec<Pair> = ids.iter().map(|id| (old.instances.get(id), new.instances.get(id))).collect();
+        let after = before.after(&pairs, &compiler.selects);
+        let mut change = Self { old, new, pairs, before, after, zones: Vec::new() };
+        change.zones = compiler.owners().map(|owners| (owners, owners.altered(&change))).collect();
+        Some(change)
+    }
+
+    /// Whether two patterns give a name that it concerns, before or after it: a template of the configuration and a
+    /// preset, or labels that `policy.allow_labels` let in. What stands there is then decided by more than what changed.
+    pub(super) fn has_rivals(&self) -> bool {
+        let instances = || self.pairs.iter().flat_map(|(was, is)| was.iter().chain(is));
+        self.zones.iter().any(|(owners, altered)| {
+            altered.iter().any(|(name, altered)| self.is_rivalled(*owners, altered.pattern, name.as_wire()))
+                || instances().any(|instance| self.has_rivalled_name(*owners, instance))
+        })
+    }
+
+    /// Whether a name that an instance has alone is given by another pattern too.
+    fn has_rivalled_name(&self, owners: Owners<'_>, instance: &Instance) -> bool {
+        let mut name = NameBuf::default();
+        let own = owners.patterns(Publishes::Host).chain(owners.patterns(Publishes::Instance));
+        own.into_iter().any(|pattern| {
+            matches!(pattern.write(&owners.values(self.new, instance), &mut name), Some(Ok(())))
+                && self.is_rivalled(owners, pattern, name.as_wire())
+        })
+    }
+
+    /// Whether another pattern than this one gives a name.
+    fn is_rivalled(&self, owners: Owners<'_>, pattern: &Pattern, name: &[u8]) -> bool {
+        let others = owners.all_patterns().filter(|other| *other != pattern);
+        let mut read = others.filter_map(|other| Some((other, other.read(name, &self.new.name, owners.apex())?)));
+        read.any(|(other, values)| {
+            let serves = |service: &Service, id: &str| service.instances.get(id).is_some_and(|one| one.is_serving());
+            match values.instance {
+                Some(id) => serves(self.old, id) || serves(self.new, id),
+                None => {
+                    let group = Selects::of(other).group(&values);
+                    is_listed(self.old, other, &group, &self.before) || is_listed(self.new, other, &group, &self.after)
+                }
+            }
+        })
+    }
+}
+
 /// Whether a change of a service can be made instance by instance.
-pub(super) fn is_incremental(old: &Service, new: &Service) -> bool {
+fn is_incremental(old: &Service, new: &Service) -> bool {
     is_big(old) && is_big(new) && old.row.declaration == new.row.declaration && tiers(new).is_empty()
 }
 
-/// What the instances `ids` of a service were and are.
-pub(super) fn pairs(old: &Service, new: &Service, ids: &BTreeSet<&str>) -> Vec<Pair> {
-    ids.iter().map(|id| (old.instances.get(id), new.instances.get(id))).collect()
-}
-
 impl Compiler {
-    /// Edits the names of a big service of which some instances changed; `before` and `after` are its counts.
-    pub(super) fn edit_big(
-        &self,
-        editor: &mut Editor<'_>,
-        (old, new): (&Service, &Service),
-        pairs: &[Pair],
-        (before, after): (&Counts, &Counts),
-        revision: Revision,
-    ) {
+    /// Edits the names of a big service of which some instances changed; no two patterns give one of them.
+    pub(super) fn edit_big(&self, editor: &mut Editor<'_>, change: &Change<'_, '_>, revision: Revision) {
+        let Change { old, new, pairs, before, after, zones } = change;
         let gone = Roster::new(old, pairs.iter().filter_map(|(was, _)| was.as_ref()));
         let come = Roster::new(new, pairs.iter().filter_map(|(_, is)| is.as_ref()));
         let (old_protos, new_protos) = (protos(pairs, before), protos(pairs, after));
-        for owners in self.owners() {
-            replace_own(editor, owners, &gone, &come, revision);
+        for (owners, altered) in zones {
+            replace_own(editor, *owners, &gone, &come, revision);
             let (gone, come) = (Some((&gone, &*old_protos)), Some((&come, &*new_protos)));
-            replace_members(editor, owners, gone, come, None, revision);
-            for (name, altered) in owners.altered(old, new, pairs) {
-                if owners.publishes_at(name.as_wire()) {
-                    let name = name.as_wire();
-                    let beside = |sets: &[Arc<LargeSet>]| owners.beside(new, &altered, name, sets, after);
-                    editor.alter(owners.zone, name, &altered.edits, owners.limit(new), beside, revision);
-                }
+            replace_members(editor, *owners, gone, come, None, revision);
+            for (name, altered) in altered.iter().filter(|(name, _)| owners.publishes_at(name.as_wire())) {
+                let name = name.as_wire();
+                let beside = |sets: &[Arc<LargeSet>]| owners.beside(new, altered, name, sets, after);
+                editor.alter(owners.zone, name, &altered.edits, owners.limit(new), beside, revision);
             }
         }
     }
@@ -99,15 +155,17 @@ impl<'c> Owners<'c> {
         sets
     }
 
-    /// Every shared name that the change of these instances concerns, and the edits of its sets.
-    fn altered(&self, old: &Service, new: &Service, pairs: &[Pair]) -> BTreeMap<Name, Altered<'c>> {
+    /// Every shared name that a change concerns, and the edits of its sets.
+    fn altered(&self, change: &Change<'_, '_>) -> BTreeMap<Name, Altered<'c>> {
+        let Change { old, new, .. } = *change;
         let mut all = BTreeMap::new();
         for pattern in self.shared_patterns() {
             let selects = Selects::of(pattern);
-            for group in remembered_changes(old, new).filter_map(|(proto, site)| selects.known(proto, site)) {
+            let concerned = remembered_changes(old, new).chain(told_otherwise(change));
+            for group in concerned.filter_map(|(proto, site)| selects.known(proto, site)) {
                 self.touch(&mut all, new, pattern, group);
             }
-            for (was, is) in pairs {
+            for (was, is) in &change.pairs {
                 let mut gone = self.contributions(&mut all, new, pattern, was.as_ref());
                 let mut come = self.contributions(&mut all, new, pattern, is.as_ref());
                 let same: Vec<Name> = gone.keys().filter(|name| gone.get(*name) == come.get(*name)).cloned().collect();
@@ -123,7 +181,7 @@ impl<'c> Owners<'c> {
         all
     }
 
-    /// Notes that a name has to be looked at; `None` when another pattern has the name.
+    /// Notes that a name has to be looked at; `None` when there is none, or the same pattern has it that was listed twice.
     fn touch(
         &self,
         all: &mut BTreeMap<Name, Altered<'c>>,
@@ -212,16 +270,11 @@ impl<'c> Owners<'c> {
         counts: &Counts,
     ) -> Published {
         let Altered { pattern, group, .. } = altered;
-        let count = counts.get(group);
-        let listed = match group.tag {
-            Some(_) => count.serving > 0,
-            None => count.all > 0 || is_remembered(service, Selects::of(pattern), group),
-        };
-        if !listed {
+        if !is_listed(service, pattern, group, counts) {
             return Published::default();
         }
         let facts = self.facts(service, pattern.publishes, sets, name);
-        let note = if count.serving == 0 { nobody(service, group.site.as_deref()) } else { String::new() };
+        let note = if counts.get(group).serving == 0 { nobody(service, group.site.as_deref()) } else { String::new() };
         Published { sets: facts.into_iter().collect(), known: true, note }
     }
 }
@@ -247,9 +300,30 @@ fn remembered_changes<'s>(old: &'s Service, new: &'s Service) -> impl Iterator<I
     only(old, new).chain(only(new, old))
 }
 
+/// Protocols of all names whose words change although nothing else does: a service says why it is empty at each of them.
+fn told_otherwise<'c>(change: &'c Change<'_, '_>) -> impl Iterator<Item = (&'c str, Option<&'c str>)> {
+    let Change { old, new, after, .. } = change;
+    let is_new = old.row.empty_reason != new.row.empty_reason;
+    let protos = after.protos().filter(move |_| is_new).map(|proto| (&**proto, None));
+    let known = known_anyway(new).filter(move |(_, site)| is_new && site.is_none());
+    protos.chain(known)
+}
+
+/// Whether a pattern gives the name of a group.
+fn is_listed(service: &Service, pattern: &Pattern, group: &Group, counts: &Counts) -> bool {
+    match group.tag {
+        Some(_) => counts.get(group).serving > 0,
+        None => counts.get(group).all > 0 || is_remembered(service, Selects::of(pattern), group),
+    }
+}
+
 /// Whether a name is known for another reason than its instances.
 fn is_remembered(service: &Service, selects: Selects, group: &Group) -> bool {
+    known_anyway(service).any(|(proto, site)| selects.known(proto, site).as_ref() == Some(group))
+}
+
+/// Protocols and sites that are known for another reason than instances.
+fn known_anyway(service: &Service) -> impl Iterator<Item = (&str, Option<&str>)> {
     let declared = service.row.declaration.as_ref().map(|declared| (declared.proto.as_deref().unwrap_or("tcp"), None));
-    let remembered = service.row.remembered.keys().map(|key| split_remembered(key));
-    declared.into_iter().chain(remembered).any(|(proto, site)| selects.known(proto, site).as_ref() == Some(group))
+    declared.into_iter().chain(service.row.remembered.keys().map(|key| split_remembered(key)))
 }

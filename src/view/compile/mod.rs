@@ -9,7 +9,7 @@
 //! shards, on several threads (`bulk`, which says why that is pure).
 
 mod bulk;
-mod census;
+mod tallies;
 mod large;
 mod names;
 mod owners;
@@ -25,16 +25,17 @@ use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 
 use super::edit::{Editor, Published};
+use super::spare::Spare;
 use super::zone::Extras;
 use super::{ServerFacts, Table, View, Zone, ZoneSource};
 use crate::model::name::parent;
 use crate::model::naming::Naming;
 use crate::model::{Name, Revision, Service};
 use crate::registry::{Snapshot, Touched};
-pub(crate) use census::Census;
-use census::Selects;
-use large::{is_incremental, pairs};
+use large::Change;
 use owners::Owners;
+use tallies::Selects;
+pub(crate) use tallies::Tallies;
 
 /// Compiles views for one configuration and one set of static records.
 #[derive(Debug, Clone)]
@@ -140,8 +141,8 @@ impl Compiler {
         let base = self.compile_browse(self.compile_statics(&Table::empty(self.seed), |_| true));
         let services: Vec<&Service> = snapshot.services.values().map(AsRef::as_ref).collect();
         let table = bulk::compile(self, &base, &services, bulk::threads(services.len()));
-        let census = Census::of(services.into_iter(), &self.selects);
-        View { census, ..self.view(snapshot.revision, table, changed, true) }
+        let tallies = Tallies::of(services.into_iter(), &self.selects);
+        View { tallies, ..self.view(snapshot.revision, table, changed, true) }
     }
 
     /// The names of the touched services on top of `view`, which shows `before`. Says which zones' content differs
@@ -153,39 +154,49 @@ impl Compiler {
         after: &Snapshot,
         touched: &[Touched],
     ) -> (View, Vec<(Name, Revision)>) {
+        self.update_own(view.clone(), before, after, touched, &mut Spare::default())
+    }
+
+    /// [`Self::update`] of a view of which the caller has no more need: what no other view shares is changed in place.
+    /// `spare` is kept between calls.
+    pub fn update_own(
+        &self,
+        view: View,
+        before: &Snapshot,
+        after: &Snapshot,
+        touched: &[Touched],
+        spare: &mut Spare,
+    ) -> (View, Vec<(Name, Revision)>) {
         let mut services: BTreeMap<&str, (Revision, BTreeSet<&str>)> = BTreeMap::new();
         for touch in touched {
             let (revision, instances) = services.entry(&touch.service).or_default();
             *revision = touch.revision.max(*revision);
             instances.extend(touch.instance.as_deref());
         }
-        let (mut editor, mut census) = (Editor::new(&view.table), view.census.clone());
+        let (mut editor, mut tallies) = (Editor::new(&view.table), view.tallies.clone());
         for (name, (revision, ids)) in services {
             let (old, new) = (before.service(name).map(Arc::as_ref), after.service(name).map(Arc::as_ref));
             let is_whole = declared_ttl(old) != declared_ttl(new);
-            match (old, new, census.get(name).cloned()) {
-                (Some(old), Some(new), Some(before)) if is_incremental(old, new) => {
-                    let changed = pairs(old, new, &ids);
-                    let after = before.after(&changed, &self.selects);
-                    self.edit_big(&mut editor, (old, new), &changed, (&before, &after), revision);
-                    census.put(new, after);
-                }
-                _ => {
-                    self.edit_service(&mut editor, old, new, (!is_whole).then_some(&ids), revision);
-                    census.count(name, new, &self.selects);
-                }
+            let change = Change::of(self, (old, new), tallies.get(name), &ids);
+            if let Some(change) = change.as_ref().filter(|change| !change.has_rivals()) {
+                self.edit_big(&mut editor, change, revision);
+                tallies.put(change.new, change.after.clone());
+                continue;
             }
+            let is_whole = is_whole || change.is_some();
+            self.edit_service(&mut editor, old, new, (!is_whole).then_some(&ids), revision);
+            tallies.count(name, new, &self.selects);
         }
-        let edited = editor.finish();
+        let edited = editor.finish_with(spare);
         let mut zones = view.zones.to_vec();
         let mut moved = Vec::new();
-        for (number, revision) in edited.zones {
-            let zone = Arc::make_mut(&mut zones[number as usize]);
-            zone.mark(revision);
-            moved.push((zone.apex.clone(), revision));
+        for (number, revision) in &edited.zones {
+            let zone = Arc::make_mut(&mut zones[usize::from(*number)]);
+            zone.mark(*revision);
+            moved.push((zone.apex.clone(), *revision));
         }
-        let view = View { revision: after.revision, zones: zones.into(), table: edited.table, census, ..view.clone() };
-        (view, moved)
+        let table = edited.onto_with(view.table, spare);
+        (View { revision: after.revision, zones: zones.into(), table, tallies, ..view }, moved)
     }
 
     /// For each dynamic zone the hash of what it contains besides registrations.
@@ -234,7 +245,7 @@ impl Compiler {
         });
         let zones = zones.collect();
         let (server, minimal, restricted) = (Arc::clone(&self.server), self.minimal, !self.allow_query.is_empty());
-        View { revision, stale: false, restricted, minimal, server, zones, table, census: Census::default() }
+        View { revision, stale: false, restricted, minimal, server, zones, table, tallies: Tallies::default() }
     }
 
     fn compile_statics(&self, base: &Table, which: impl Fn(&ZoneSource) -> bool) -> Table {
@@ -247,7 +258,7 @@ impl Compiler {
                 editor.nest(enclosing, &above);
             }
         }
-        editor.finish().table
+        editor.finish().onto(base.clone())
     }
 
     /// Whether a zone may say that names above `apex`, that of a deeper zone of ours, exist. A signed one can prove that
@@ -266,7 +277,7 @@ impl Compiler {
                 editor.publish(owners.zone, name.as_wire(), published, Revision::default());
             }
         }
-        editor.finish().table
+        editor.finish().onto(table.clone())
     }
 
     /// The zones in which services are published.

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 
 use super::Compiler;
-use super::census::is_big;
 use super::names::{Names, What};
 use super::roster::Roster;
+use super::tallies::is_big;
 use crate::model::naming::{NameBuf, Pattern, Placeholder, Publishes, Values};
 use crate::model::{Declaration, Endpoint, Instance, Name, Rtype, Service};
 use crate::view::edit::Published;
@@ -291,6 +291,12 @@ impl<'c> Owners<'c> {
     pub(super) fn patterns(&self, publishes: Publishes) -> impl Iterator<Item = &'c Pattern> + use<'c> {
         let patterns = self.compiler.naming.patterns().iter();
         patterns.filter(move |pattern| pattern.publishes == publishes)
+    }
+
+    /// Patterns of all names of services and instances.
+    pub(super) fn all_patterns(&self) -> impl Iterator<Item = &'c Pattern> + use<'c> {
+        let of_services = |pattern: &&Pattern| !matches!(pattern.publishes, Publishes::Types | Publishes::Browse);
+        self.compiler.naming.patterns().iter().filter(of_services)
     }
 
     /// Patterns of names that instances share.

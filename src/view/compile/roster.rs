@@ -138,27 +138,12 @@ mod tests {
 
     use super::*;
     use crate::model::naming::Naming;
-    use crate::model::{Endpoint, Revision, State, Timestamp};
+    use crate::model::{Endpoint, State};
 
     fn instance(id: &str, site: Option<&str>, tags: &[&str], state: State) -> Instance {
-        Instance {
-            id: id.into(),
-            proto: "tcp".into(),
-            port: 80,
-            priority: 0,
-            weight: 0,
-            site: site.map(Arc::from),
-            endpoint: Endpoint::Addresses([].into()),
-            tags: tags.iter().map(|tag| Box::from(*tag)).collect(),
-            metadata: [].into(),
-            lease_seconds: 15,
-            session: None,
-            epoch: None,
-            incarnation: Revision(1),
-            state,
-            since: Timestamp(0),
-            revision: Revision(1),
-        }
+        let (site, tags) = (site.map(Arc::from), tags.iter().map(|tag| Box::from(*tag)).collect());
+        let endpoint = Endpoint::Addresses([].into());
+        Instance { site, endpoint, tags, state, ..Instance::example(id) }
     }
 
     #[test]

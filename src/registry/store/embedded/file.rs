@@ -187,7 +187,7 @@ fn create(directory: &Path, path: &Path) -> Result<()> {
     }
     let result = write_empty(&unfinished);
     if result.is_err() {
-        let _ = fs::remove_file(&unfinished);
+        let _ = fs::remove_file(&unfinished); // the next start removes it too
     }
     result?;
     fs::rename(&unfinished, path)?;

@@ -7,11 +7,11 @@ use serde::Deserialize;
 
 use super::super::{Load, Page};
 use super::fault::{Fault, Result};
-use super::rows::{CHANGES, INSTANCES, Meta, SERVICES, TOKENS, ZONES, decode};
-use crate::model::{Change, Instance, Name, Revision, Timestamp};
+use super::rows::{CHANGES, INSTANCES, Meta, SERVICES, TOKENS, ZONES, decode, undecodable};
+use crate::model::{Change, Name, Revision, RowPacker, Timestamp};
 
-/// Instances that are decoded before they are handed over.
-const CHUNK: usize = 256;
+/// Instances that are decoded and packed before they are handed over.
+const CHUNK: usize = 1024;
 /// Chunks that may wait.
 const CHUNKS: usize = 8;
 
@@ -38,38 +38,33 @@ pub(super) fn everything(transaction: &ReadTransaction, into: &mut dyn Load) -> 
     Ok(())
 }
 
-/// Instances of one or more services, in order.
-type Chunk = Vec<(Box<str>, Instance)>;
-
 fn instances(transaction: &ReadTransaction, into: &mut dyn Load) -> Result<()> {
     let (sender, receiver) = sync_channel(CHUNKS);
     std::thread::scope(|scope| {
         let decoding = scope.spawn(move || decode_instances(transaction, &sender));
-        for (service, instance) in receiver.into_iter().flatten() {
-            into.instance(&service, instance);
+        for chunk in receiver {
+            RowPacker::read(&chunk).for_each(|(service, instance)| into.instance(service, instance));
         }
         decoding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 
-fn decode_instances(transaction: &ReadTransaction, to: &SyncSender<Chunk>) -> Result<()> {
-    let mut chunk = Vec::with_capacity(CHUNK);
+fn decode_instances(transaction: &ReadTransaction, to: &SyncSender<Vec<u8>>) -> Result<()> {
+    let mut chunk = RowPacker::default();
     for row in transaction.open_table(INSTANCES)?.iter()? {
         let (key, value) = row?;
         let (service, id) = key.value();
         let shown = || format!("instances/{service}/{id}");
-        let instance: Instance = decode(value.value(), shown)?;
         // The order of the keys is the order of the ids only if they are the same.
-        if *instance.id != *id {
-            return Err(Fault::Damaged(format!("row {} has the id of another: {}", shown(), instance.id)));
+        if let Some(other) = chunk.push(service, id, value.value()).map_err(|error| undecodable(shown(), &error))? {
+            return Err(Fault::Damaged(format!("row {} has the id of another: {other}", shown())));
         }
-        chunk.push((service.into(), instance));
         if chunk.len() == CHUNK {
             // Nobody takes it only if the other thread panics, which ends this one's work too.
-            let _ = to.send(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK)));
+            let _ = to.send(chunk.take());
         }
     }
-    let _ = to.send(chunk);
+    let _ = to.send(chunk.take());
     Ok(())
 }
 

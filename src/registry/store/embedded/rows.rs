@@ -166,5 +166,10 @@ pub(super) fn encode(value: &impl Serialize) -> Result<Vec<u8>> {
 
 /// A stored value; `shown` names its table and key if it does not decode.
 pub(super) fn decode<T: DeserializeOwned>(value: &[u8], shown: impl FnOnce() -> String) -> Result<T> {
-    serde_json::from_slice(value).map_err(|error| Fault::Damaged(format!("row {} does not decode: {error}", shown())))
+    serde_json::from_slice(value).map_err(|error| undecodable(shown(), &error))
+}
+
+/// The fault of a value that is not what its table holds.
+pub(super) fn undecodable(shown: String, error: &serde_json::Error) -> Fault {
+    Fault::Damaged(format!("row {shown} does not decode: {error}"))
 }

@@ -1,6 +1,6 @@
 //! What only the inside of the store can bring about: commits that fail and yet are durable, and memory over a file.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)] // a test may panic
 
 use std::fs::File;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ fn change(revision: u64) -> Change {
         time: Timestamp(revision),
         author: "zonebeat".into(),
         source: "server".into(),
-        reason: String::new(),
+        reason: "".into(),
         transition: Transition::Declare,
         subject: "search".into(),
         instance: None,

@@ -86,22 +86,14 @@ fn instance(id: &'static str) -> impl Strategy<Value = Instance> {
     let state = select(vec![State::Serving, State::Serving, State::Serving, State::Lapsed]);
     (select(vec!["tcp", "udp"]), 1u16..4, site, tags, endpoint(), state).prop_map(
         move |(proto, port, site, tags, endpoint, state)| Instance {
-            id: id.into(),
             proto: proto.into(),
             port,
-            priority: 10,
-            weight: 100,
             site: site.map(Arc::from),
             endpoint,
             tags: tags.into_iter().map(Box::from).collect(),
             metadata: [("port".into(), port.to_string().into())].into(),
-            lease_seconds: 15,
-            session: None,
-            epoch: None,
-            incarnation: Revision(1),
             state,
-            since: Timestamp(0),
-            revision: Revision(1),
+            ..Instance::example(id)
         },
     )
 }
@@ -166,7 +158,7 @@ fn by_edits(compiler: &Compiler, base: &Table, services: &[&Service]) -> Table {
     for service in services {
         compiler.edit_service(&mut editor, None, Some(service), None, Revision::default());
     }
-    editor.finish().table
+    editor.finish().onto(base.clone())
 }
 
 fn base(compiler: &Compiler) -> Table {

@@ -215,7 +215,7 @@ impl<R: Respond> Visit<R> {
         });
         let Ok((message, age)) = answered else { return self.refuse(&request::NO_QUERY, flight) };
         let size = message.len() as u32; // at most MAX_TCP
-        let room = self.room.clone().acquire_many_owned(size).await.ok();
+        let room = self.room.clone().acquire_many_owned(size).await.ok(); // nobody closes the semaphore
         drop(turn);
         let response = Response::builder()
             .header("content-type", request::MEDIA_TYPE)

@@ -35,7 +35,7 @@ impl Pulse {
 
     /// A request begins; it is in flight until what this returns is dropped. Waits while there are too many.
     pub(super) async fn begin(self: &Arc<Self>) -> Flight {
-        let permit = self.seat.flight().await.ok();
+        let permit = self.seat.flight().await.ok(); // nobody closes the semaphore
         if self.in_flight.fetch_add(1, Ordering::AcqRel) == 0 {
             self.touch();
         }

@@ -36,7 +36,7 @@ pub(super) async fn serve<R: Respond>(
     let read = match timeout_at(deadline, receive.read_to_end(2 + MAX_TCP)).await {
         Ok(read) => read,
         Err(_) => {
-            let _ = receive.stop(UNSPECIFIED.into());
+            let _ = receive.stop(UNSPECIFIED.into()); // fails if the client has ended it already
             return give_up(&mut send, UNSPECIFIED);
         }
     };

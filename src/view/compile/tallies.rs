@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rpds::RedBlackTreeMapSync;
 
 use super::large::Pair;
-use crate::model::naming::{Naming, Pattern, Placeholder};
+use crate::model::naming::{Naming, Pattern, Placeholder, Values};
 use crate::model::{Instance, Service};
 use crate::view::large::BIG;
 
@@ -44,7 +44,7 @@ pub(super) struct Counts(RedBlackTreeMapSync<Group, Count>);
 
 /// The groups of all big services.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Census(RedBlackTreeMapSync<Arc<str>, Arc<Counts>>);
+pub(crate) struct Tallies(RedBlackTreeMapSync<Arc<str>, Arc<Counts>>);
 
 impl Selects {
     /// What tells instances of one protocol from others.
@@ -61,6 +61,15 @@ impl Selects {
         let shared = naming.patterns().iter().filter(|pattern| pattern.publishes.is_shared());
         let all: BTreeSet<Self> = shared.map(Self::of).chain([Self::PROTO]).collect();
         all.into_iter().collect()
+    }
+
+    /// The group of the values that a pattern was filled with.
+    pub(super) fn group(self, values: &Values<'_>) -> Group {
+        Group {
+            proto: values.proto.filter(|_| self.proto).map(Arc::from),
+            site: values.site.filter(|_| self.site).map(Arc::from),
+            tag: values.tag.filter(|_| self.tag).map(Box::from),
+        }
     }
 
     /// The group of a protocol and site under which a service is known; `None` if they give no name.
@@ -104,6 +113,18 @@ impl Counts {
         self.0.get(group).copied().unwrap_or_default()
     }
 
+    /// The protocols of all instances.
+    pub(super) fn protos(&self) -> impl Iterator<Item = &Arc<str>> {
+        let first = |least: String| Group { proto: Some(least.into()), ..Group::default() };
+        let mut next = first(String::new());
+        std::iter::from_fn(move || {
+            let (group, _) = self.0.range(&next..).next()?;
+            let proto = group.proto.as_ref()?;
+            next = first(format!("{proto}\0")); // what comes after all groups of the protocol
+            Some(proto)
+        })
+    }
+
     /// The same after some instances have changed.
     pub(super) fn after(&self, changed: &[Pair], selects: &[Selects]) -> Self {
         let mut counts = self.clone();
@@ -127,14 +148,14 @@ impl Counts {
     }
 }
 
-impl Census {
+impl Tallies {
     /// Counts all big services.
     pub(super) fn of<'s>(services: impl Iterator<Item = &'s Service>, selects: &[Selects]) -> Self {
-        let mut census = Self::default();
+        let mut tallies = Self::default();
         services.filter(|service| is_big(service)).for_each(|service| {
-            census.put(service, Counts::of(service, selects));
+            tallies.put(service, Counts::of(service, selects));
         });
-        census
+        tallies
     }
 
     /// The counts of a service, if it is big.

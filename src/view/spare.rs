@@ -1,0 +1,115 @@
+//! Buffers of shards that were replaced, for those that are built next.
+//!
+//! **What it holds.** The octets of replaced shards, by their length. Older views may still read them; a buffer is used again
+//! when nobody does, which its counter says. So a writer that changes shards all the time asks the allocator for none:
+//! blocks of some kilobytes among many small ones are what an allocator is slowest at.
+//!
+//! **Who changes it.** The one that compiles; readers know nothing of it. Changed shards
+//! have few lengths ([`super::shard`]), so that most often one of theirs suits.
+//!
+//! **Limits.** [`MOST`] octets; what comes beyond that takes the place of the shortest, or is left to the allocator.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// Octets that are kept, free or not yet.
+const MOST: usize = 16 << 20;
+/// Octets of a shard that is too small to be kept.
+const SMALL: usize = 1024;
+
+/// Buffers of replaced shards.
+#[derive(Debug, Default)]
+pub struct Spare {
+    /// Those of one length in the order in which they become free, about.
+    buffers: BTreeMap<usize, VecDeque<Arc<[u8]>>>,
+    octets: usize,
+}
+
+impl Spare {
+    /// Takes the octets of a shard that was replaced.
+    pub(crate) fn keep(&mut self, mut octets: Arc<[u8]>) {
+        let length = octets.len();
+        if length < SMALL {
+            return;
+        }
+        while self.octets + length > MOST {
+            if !self.forget_one_but(length) {
+                return;
+            }
+        }
+        self.octets += length;
+        let alike = self.buffers.entry(length).or_default();
+        match Arc::get_mut(&mut octets) {
+            Some(_) => alike.push_front(octets),
+            None => alike.push_back(octets),
+        }
+    }
+
+    /// Lets a buffer go that has another length: a table that grows has no more need of the shortest. Says whether there
+    /// was one.
+    fn forget_one_but(&mut self, length: usize) -> bool {
+        let mut others = self.buffers.keys().copied().filter(|other| *other != length);
+        let Some(other) = others.next() else { return false };
+        let gone = self.buffers.get_mut(&other).and_then(VecDeque::pop_front);
+        if self.buffers.get(&other).is_none_or(VecDeque::is_empty) {
+            self.buffers.remove(&other);
+        }
+        self.octets -= gone.map_or(0, |gone| gone.len());
+        true
+    }
+
+    /// A copy of `octets`, in a buffer that was kept if there is one.
+    pub(crate) fn copy(&mut self, octets: &[u8]) -> Arc<[u8]> {
+        match self.take(octets.len()) {
+            Some(mut buffer) => {
+                Arc::get_mut(&mut buffer).expect("it was taken because nobody reads it").copy_from_slice(octets);
+                buffer
+            }
+            None => octets.into(),
+        }
+    }
+
+    fn take(&mut self, length: usize) -> Option<Arc<[u8]>> {
+        let alike = self.buffers.get_mut(&length)?;
+        Arc::get_mut(alike.front_mut()?)?;
+        let buffer = alike.pop_front()?;
+        if alike.is_empty() {
+            self.buffers.remove(&length);
+        }
+        self.octets -= length;
+        Some(buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_is_used_again_when_nobody_reads_it() {
+        let mut spare = Spare::default();
+        let read: Arc<[u8]> = vec![1; SMALL].into();
+        spare.keep(Arc::clone(&read));
+        let other = spare.copy(&[2; SMALL]);
+        assert_eq!((read[0], other[0]), (1, 2));
+        let place = read.as_ptr();
+        drop(read);
+        let again = spare.copy(&[3; SMALL]);
+        assert_eq!((again.as_ptr(), again[0], spare.octets), (place, 3, 0));
+        spare.keep(again);
+        assert_ne!(spare.copy(&[4; 2 * SMALL]).len(), SMALL, "another length");
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let mut spare = Spare::default();
+        let read: Vec<Arc<[u8]>> = (0..40).map(|_| vec![0; 1 << 19].into()).collect();
+        read.iter().for_each(|octets| spare.keep(Arc::clone(octets)));
+        assert_eq!(spare.octets, MOST);
+        drop(read);
+        (0..3).for_each(|_| spare.keep(vec![0; SMALL].into()));
+        assert!(spare.octets <= MOST && spare.take(SMALL).is_some(), "what comes last is what is needed");
+        let octets: usize = spare.buffers.iter().map(|(length, alike)| length * alike.len()).sum();
+        assert_eq!(spare.octets, octets);
+    }
+}
