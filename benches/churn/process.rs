@@ -24,7 +24,6 @@ impl Server {
         if let Some(from) = &options.data {
             let status = Command::new("cp").arg("-r").arg(from).arg(&data).status().expect("cp runs");
             assert!(status.success(), "{} cannot be copied", from.display());
-            forget(&data.join("registry.redb"));
         }
         let config = directory.path().join("zonebeat.toml");
         std::fs::write(&config, "[dns]\nworkers = 1\n").expect("the configuration can be written");
@@ -145,14 +144,6 @@ impl Usage {
     pub(crate) fn since(&self, before: &Self) -> BTreeMap<String, f64> {
         self.0.iter().map(|(name, used)| (name.clone(), used - before.0.get(name).unwrap_or(&0.0))).collect()
     }
-}
-
-/// Takes a copied file out of the system's memory. What cp leaves there is in folios of megabytes, and each write of a page
-/// walks the whole folio it is in; a server that opens its own file has small ones.
-fn forget(file: &Path) {
-    let synced = Command::new("sync").arg(file).status().expect("sync runs");
-    let dropped = Command::new("dd").arg(format!("if={}", file.display())).args(["iflag=nocache", "count=0"]).output();
-    assert!(synced.success() && dropped.expect("dd runs").status.success(), "{} cannot be synced", file.display());
 }
 
 fn is_query_thread(name: &str) -> bool {
