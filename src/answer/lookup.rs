@@ -64,6 +64,7 @@ pub fn find<'v>(view: &'v View, name: &[u8], rtype: Rtype) -> Found<'v> {
 }
 
 /// The same for a name whose entry has been looked up.
+#[inline]
 pub fn find_at<'v>(view: &'v View, entry: Option<Entry<'v>>, name: &[u8], rtype: Rtype) -> Found<'v> {
     match entry {
         Some(entry) => exact(view, entry, name, rtype),
@@ -71,6 +72,7 @@ pub fn find_at<'v>(view: &'v View, entry: Option<Entry<'v>>, name: &[u8], rtype:
     }
 }
 
+#[inline]
 fn exact<'v>(view: &'v View, entry: Entry<'v>, name: &[u8], rtype: Rtype) -> Found<'v> {
     if rtype == Rtype::DS
         && entry.is(APEX)
@@ -93,6 +95,7 @@ fn exact<'v>(view: &'v View, entry: Entry<'v>, name: &[u8], rtype: Rtype) -> Fou
 
 /// What an entry that is ours to answer has of a type. RRSIG and NSEC stand beside an alias (RFC 4035 section 2.5), so it
 /// does not lead to those of another name.
+#[inline]
 fn at_entry<'v>(zone: &'v Zone, entry: Entry<'v>, rtype: Rtype) -> Found<'v> {
     let set = entry.set_or(rtype, Rtype::CNAME);
     if let Some(set) = set.filter(|set| set.rtype == rtype) {

@@ -260,6 +260,7 @@ impl<'v> Entry<'v> {
     }
 
     /// The set of a type, or else that of another.
+    #[inline]
     pub fn set_or(&self, rtype: Rtype, other: Rtype) -> Option<RrSet<'v>> {
         let extras = self.extras();
         self.search(&extras, [rtype, other], false)
@@ -322,6 +323,7 @@ impl<'v> Entry<'v> {
         self.octets[1]
     }
 
+    #[inline]
     fn extras(&self) -> Extras {
         let form = self.form();
         let mut cursor = Cursor { octets: self.octets, at: FIXED + self.octets[2] as usize };
@@ -350,6 +352,7 @@ impl<'v> Entry<'v> {
     }
 
     /// The set that stands under a type, or else under another, among those of signatures or among the others.
+    #[inline]
     fn search(&self, extras: &Extras, [rtype, other]: [Rtype; 2], is_signatures: bool) -> Option<RrSet<'v>> {
         let mut heads = Cursor { octets: self.octets, at: extras.directory };
         let (mut found, mut body): (Option<(SetHead, usize)>, _) = (None, 0);
@@ -377,6 +380,7 @@ impl<'v> Entry<'v> {
         })
     }
 
+    #[inline]
     fn read(&self, head: &SetHead, at: usize, is_signatures: bool) -> RrSet<'v> {
         let octets: &'v [u8] = match head.form & HEAD_LARGE {
             0 => &self.octets[at..at + head.stored()],

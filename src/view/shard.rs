@@ -186,8 +186,6 @@ pub(crate) struct ShardBuilder {
     octets: Vec<u8>,
     entries: Vec<(u16, u32)>,
     large: Large,
-    /// Slots being laid out.
-    slots: Vec<(u16, u32)>,
     /// Where the octets of shards come from.
     spare: Spare,
 }
@@ -285,8 +283,8 @@ impl ShardBuilder {
     }
 
     /// The same for a shard that replaces another and will be replaced: what is missing to one of the lengths that all
-    /// such shards have becomes slots and a few octets of padding. So the place of a shard that goes suits the next one that comes, whichever it is;
-    /// with lengths of their own, holes that suit nobody take half as much memory as the shards do.
+    /// such shards have becomes slots and a few octets of padding. So the place of a shard that goes suits the next one that
+    /// comes, whichever it is; with lengths of their own, holes that suit nobody take half as much memory as the shards do.
     pub(crate) fn build_even(&mut self) -> Shard {
         self.build_of(even)
     }
@@ -299,7 +297,10 @@ impl ShardBuilder {
             let least = self.octets.len() + slots_for(self.entries.len()) * built.slot_size();
             let room = length(least) - self.octets.len();
             (built.slots, built.padding) = ((room / built.slot_size()) as u32, (room % built.slot_size()) as u8);
-            self.write_slots(&built);
+            match built.wide {
+                true => self.write_slots::<WIDE>(built.slots),
+                false => self.write_slots::<NARROW>(built.slots),
+            }
             self.octets.resize(self.octets.len() + usize::from(built.padding), 0);
             built.octets = self.spare.copy(&self.octets);
             let large = self.large.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
@@ -309,21 +310,18 @@ impl ShardBuilder {
         built
     }
 
-    fn write_slots(&mut self, shard: &Shard) {
-        self.slots.clear();
-        self.slots.resize(shard.slots as usize, (0, 0));
-        for entry in &self.entries {
-            let mut slot = first_slot(entry.0, shard.slots) as usize;
-            while self.slots[slot].1 != 0 {
-                slot = if slot + 1 == self.slots.len() { 0 } else { slot + 1 };
+    /// Puts every entry into the first free slot from the one of its tag on.
+    fn write_slots<const WIDTH: usize>(&mut self, count: u32) {
+        let start = self.octets.len();
+        self.octets.resize(start + count as usize * WIDTH, 0);
+        let (slots, _) = self.octets[start..].as_chunks_mut::<WIDTH>();
+        for (tag, offset) in &self.entries {
+            let mut slot = first_slot(*tag, count) as usize;
+            while slots[slot][2..].iter().any(|octet| *octet != 0) {
+                slot = if slot + 1 == slots.len() { 0 } else { slot + 1 };
             }
-            self.slots[slot] = *entry;
-        }
-        self.octets.reserve(self.slots.len() * shard.slot_size());
-        for (tag, offset) in &self.slots {
-            let offset = offset.to_le_bytes();
-            self.octets.extend_from_slice(&tag.to_le_bytes());
-            self.octets.extend_from_slice(if shard.wide { &offset } else { &offset[..2] });
+            slots[slot][..2].copy_from_slice(&tag.to_le_bytes());
+            slots[slot][2..].copy_from_slice(&offset.to_le_bytes()[..WIDTH - 2]);
         }
     }
 }

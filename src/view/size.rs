@@ -140,6 +140,6 @@ mod tests {
 
     #[test]
     fn a_table_without_names_is_small() {
-        assert!(Table::empty(SEED).size().total() < 16 * 1024);
+        assert!(Table::empty(SEED).size().total() < 20 * 1024);
     }
 }

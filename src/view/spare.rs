@@ -7,7 +7,7 @@
 //! **Who changes it.** The one that compiles; readers know nothing of it. Changed shards
 //! have few lengths ([`super::shard`]), so that most often one of theirs suits.
 //!
-//! **Limits.** [`MOST`] octets; what comes beyond that is left to the allocator.
+//! **Limits.** [`MOST`] octets; what comes beyond that takes the place of the shortest, or is left to the allocator.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -29,8 +29,13 @@ impl Spare {
     /// Takes the octets of a shard that was replaced.
     pub(crate) fn keep(&mut self, mut octets: Arc<[u8]>) {
         let length = octets.len();
-        if length < SMALL || self.octets + length > MOST {
+        if length < SMALL {
             return;
+        }
+        while self.octets + length > MOST {
+            if !self.forget_one_but(length) {
+                return;
+            }
         }
         self.octets += length;
         let alike = self.buffers.entry(length).or_default();
@@ -38,6 +43,19 @@ impl Spare {
             Some(_) => alike.push_front(octets),
             None => alike.push_back(octets),
         }
+    }
+
+    /// Lets a buffer go that has another length: a table that grows has no more need of the shortest. Says whether there
+    /// was one.
+    fn forget_one_but(&mut self, length: usize) -> bool {
+        let mut others = self.buffers.keys().copied().filter(|other| *other != length);
+        let Some(other) = others.next() else { return false };
+        let gone = self.buffers.get_mut(&other).and_then(VecDeque::pop_front);
+        if self.buffers.get(&other).is_none_or(VecDeque::is_empty) {
+            self.buffers.remove(&other);
+        }
+        self.octets -= gone.map_or(0, |gone| gone.len());
+        true
     }
 
     /// A copy of `octets`, in a buffer that was kept if there is one.
@@ -88,5 +106,10 @@ mod tests {
         let read: Vec<Arc<[u8]>> = (0..40).map(|_| vec![0; 1 << 19].into()).collect();
         read.iter().for_each(|octets| spare.keep(Arc::clone(octets)));
         assert_eq!(spare.octets, MOST);
+        drop(read);
+        (0..3).for_each(|_| spare.keep(vec![0; SMALL].into()));
+        assert!(spare.octets <= MOST && spare.take(SMALL).is_some(), "what comes last is what is needed");
+        let octets: usize = spare.buffers.iter().map(|(length, alike)| length * alike.len()).sum();
+        assert_eq!(spare.octets, octets);
     }
 }
