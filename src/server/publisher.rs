@@ -140,6 +140,8 @@ impl Publisher for ViewPublisher {
 
     fn discard(&mut self) {
         (self.closed, self.prepared) = (None, None);
+        // What was replaced in them still stands in the published view.
+        self.spare = Spare::default();
     }
 
     fn set_stale(&mut self, stale: bool) {

@@ -191,9 +191,14 @@ impl<'v> RrSet<'v> {
         })
     }
 
-    /// Reads each cache line of what a message takes of it, so that the processor has them when they are copied.
-    pub fn touch(&self) -> u8 {
+    /// Reads each cache line of what a message of so many octets takes of it, so that the processor has them when they are
+    /// copied.
+    pub fn touch(&self, limit: usize) -> u8 {
         let Body::Ready { answer, additional } = self.body else { return 0 };
+        if answer.len() > limit {
+            return 0;
+        }
+        let additional = if answer.len() + additional.len() > limit { &[] } else { additional };
         let lines = |octets: &[u8]| octets.iter().step_by(LINE).fold(0, |read, octet| read ^ octet);
         lines(answer) ^ lines(additional) ^ additional.last().copied().unwrap_or_default()
     }

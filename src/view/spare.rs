@@ -17,6 +17,9 @@ const MOST: usize = 16 << 20;
 /// Octets of a shard that is too small to be kept.
 const SMALL: usize = 1024;
 
+/// Buffers of one length that are looked at for one that nobody reads; the others are further behind the next time.
+const LOOKED_AT: usize = 4;
+
 /// Buffers of replaced shards.
 #[derive(Debug, Default)]
 pub struct Spare {
@@ -71,6 +74,9 @@ impl Spare {
 
     fn take(&mut self, length: usize) -> Option<Arc<[u8]>> {
         let alike = self.buffers.get_mut(&length)?;
+        let is_read = |buffer: &mut Arc<[u8]>| Arc::get_mut(buffer).is_none();
+        let busy = alike.iter_mut().take(LOOKED_AT).map(is_read).take_while(|is_read| *is_read).count();
+        alike.rotate_left(busy);
         Arc::get_mut(alike.front_mut()?)?;
         let buffer = alike.pop_front()?;
         if alike.is_empty() {
@@ -98,6 +104,20 @@ mod tests {
         assert_eq!((again.as_ptr(), again[0], spare.octets), (place, 3, 0));
         spare.keep(again);
         assert_ne!(spare.copy(&[4; 2 * SMALL]).len(), SMALL, "another length");
+    }
+
+    #[test]
+    fn a_buffer_that_is_read_for_long_does_not_keep_others_from_use() {
+        let mut spare = Spare::default();
+        let read: Vec<Arc<[u8]>> = (0..20).map(|_| vec![0; SMALL].into()).collect();
+        read.iter().for_each(|octets| spare.keep(Arc::clone(octets)));
+        let free: Arc<[u8]> = vec![1; SMALL].into();
+        let place = free.as_ptr();
+        spare.buffers.get_mut(&SMALL).unwrap().push_back(free);
+        spare.octets += SMALL;
+        let copies: Vec<Arc<[u8]>> = (0..20).map(|_| spare.copy(&[2; SMALL])).collect();
+        assert!(copies.iter().any(|copy| copy.as_ptr() == place));
+        assert!(read.iter().all(|octets| octets[0] == 0));
     }
 
     #[test]

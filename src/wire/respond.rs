@@ -183,12 +183,12 @@ pub enum Settled<'v> {
 
 impl Settled<'_> {
     /// Reads what will be copied, and the account that will be charged; returns nothing that means anything.
-    pub fn touch(&self, rules: &Rules) -> u8 {
-        let Self::Answer(answer, charge) = self else { return 0 };
+    pub fn touch(&self, decoded: &Decoded<'_>, rules: &Rules) -> u8 {
+        let (Self::Answer(answer, charge), Decoded::Query(query)) = (self, decoded) else { return 0 };
         if let Some((charge, rates)) = charge.as_ref().zip(rules.rates.as_ref()) {
             rates.touch(charge);
         }
-        if let Content::Set(set) = &answer.content { set.touch() } else { 0 }
+        if let Content::Set(set) = &answer.content { set.touch(limit(query, rules)) } else { 0 }
     }
 }
 
@@ -225,10 +225,6 @@ fn finish(
     limits: Limits<'_>,
     out: &mut [u8],
 ) -> Result<Reply, Silence> {
-    let limit = match query.transport.is_datagram() {
-        true => rules.udp.limit(query.client, query.edns.map(|edns| edns.udp_size)),
-        false => MAX_TCP,
-    };
     let (answer, charge) = match settled {
         Settled::Answer(answer, charge) => (answer, charge.as_ref()),
         Settled::Elsewhere => return limited(view, query, limits.of_prefix(), limits, out),
@@ -239,7 +235,15 @@ fn finish(
         _ if limits.are_log_only() => Some(Limited::LogOnly),
         verdict => return limited(view, query, verdict, limits, out),
     };
-    Ok(guarded(view, query, out, only_counted, |out| encode(view, query, answer, limit, out)))
+    Ok(guarded(view, query, out, only_counted, |out| encode(view, query, answer, limit(query, rules), out)))
+}
+
+/// Octets that the response to a query may have.
+fn limit(query: &Query<'_>, rules: &Rules) -> usize {
+    match query.transport.is_datagram() {
+        true => rules.udp.limit(query.client, query.edns.map(|edns| edns.udp_size)),
+        false => MAX_TCP,
+    }
 }
 
 /// Lets `encode` write an answer, and says what became of it.

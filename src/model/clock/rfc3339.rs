@@ -11,7 +11,8 @@ pub(super) fn parse(text: &str) -> Result<Timestamp, jiff::Error> {
 }
 
 /// A time in the form in which we write it, `2026-11-23T08:35:13.058Z` with any number of digits behind the point or
-/// none; `None` if it has another one, is no time, or is a leap day.
+/// none; `None` if it has another one, is no time, is a leap day, or in the year 9999, whose last hours are beyond what
+/// [`jiff::Timestamp`] holds.
 fn own_form(text: &[u8]) -> Option<Timestamp> {
     let (head, fraction) = text.strip_suffix(b"Z")?.split_at_checked(19)?;
     let digits = |range: std::ops::Range<usize>| number(&head[range]);
@@ -26,7 +27,7 @@ fn own_form(text: &[u8]) -> Option<Timestamp> {
         4 | 6 | 9 | 11 => 30,
         _ => 31,
     };
-    if year < 1970 || !(1..=12).contains(&month) || !(1..=longest).contains(&day) {
+    if !(1970..9999).contains(&year) || !(1..=12).contains(&month) || !(1..=longest).contains(&day) {
         return None;
     }
     if hour > 23 || minute > 59 || second > 59 {

@@ -16,7 +16,9 @@
 //! because it may renew them. The others are sealed when their group goes to the store; if one of them has been renewed
 //! until then, the group is judged again without its lapse. If the store does not take the group, they run anew.
 //!
-//! **Everything else** that commits (timers, zone files, pruning) calls [`Writer::settle`] first: it waits until nothing
+//! **Timers** of an hour join it in the same way; those of a group that fails are due again.
+//!
+//! **Everything else** that commits (zone files, pruning) calls [`Writer::settle`] first: it waits until nothing
 //! is under way. A crash is that of the store: it has the groups that it has committed, whole.
 
 use std::collections::{BTreeMap, HashSet};
@@ -35,6 +37,8 @@ use super::super::store::{Batch, Write};
 use super::super::{Command, Outcome, Store, StoreError, ZoneRow};
 use super::batch::Commit;
 use super::standing::Standing;
+use super::time::expire;
+use super::timers::Due;
 use super::{Writer, is_reload};
 use crate::model::{Clock, Name, Refusal, Revision};
 
@@ -51,7 +55,7 @@ pub(in super::super) struct Request {
     pub(in super::super) answer: oneshot::Sender<Answer>,
 }
 
-/// Lapses of one group: few enough that commands behind them do not wait long in a mass of lapses.
+/// Lapses and timers of one group: few enough that commands behind them do not wait long in a mass of lapses.
 pub(super) const MOST_LAPSES: usize = 250;
 
 /// Commands and lapses that commit together, applied and compiled.
@@ -61,6 +65,7 @@ struct Group {
     moved: BTreeMap<Name, Revision>,
     judged: Vec<(Request, Answer)>,
     lapsing: Vec<(Key, Subject)>,
+    expiring: Vec<Due>,
 }
 
 impl Group {
@@ -68,8 +73,9 @@ impl Group {
         self.commit.changes.len() >= FULL || self.judged.len() >= MOST_JUDGED
     }
 
+    /// Lapses and timers.
     fn lapses(&self) -> usize {
-        self.lapsing.iter().map(|(_, subject)| subject.instances().max(1)).sum()
+        self.expiring.len() + self.lapsing.iter().map(|(_, subject)| subject.instances().max(1)).sum::<usize>()
     }
 
     fn keys(&self) -> Vec<Key> {
@@ -129,7 +135,7 @@ impl Pipeline {
         self.waiting.as_ref().is_some_and(Group::is_full)
     }
 
-    /// How many lapses may join the waiting group.
+    /// How many lapses and timers may join the waiting group.
     fn room_for_lapses(&self) -> usize {
         match &self.waiting {
             Some(group) if group.is_full() => 0,
@@ -154,6 +160,7 @@ impl Pipeline {
         group.moved.extend(next.moved);
         group.judged.extend(next.judged);
         group.lapsing.extend(next.lapsing);
+        group.expiring.extend(next.expiring);
     }
 }
 
@@ -181,11 +188,11 @@ impl Writer {
         if !matches!(self.standing, Standing::Writable(_)) {
             return self.run_alone(requests); // it failed a moment ago
         }
-        let group = self.judge(Vec::new(), requests);
+        let group = self.judge(Vec::new(), Vec::new(), requests);
         self.join(group);
     }
 
-    /// How many lapses may go into the next group.
+    /// How many lapses and timers may go into the next group.
     pub(super) fn room_for_lapses(&self) -> usize {
         self.pipeline.as_ref().map_or(MOST_LAPSES, Pipeline::room_for_lapses)
     }
@@ -198,9 +205,15 @@ impl Writer {
         let held: Vec<Key> = due.extract_if(.., is_concerned).map(|(key, _)| key).collect();
         self.held.extend(held);
         if !due.is_empty() {
-            let group = self.judge(due, Vec::new());
+            let group = self.judge(due, Vec::new(), Vec::new());
             self.join(group);
         }
+    }
+
+    /// Applies and compiles behind what is under way what an hour has brought about.
+    pub(super) fn expire_behind(&mut self, due: Vec<Due>) {
+        let group = self.judge(Vec::new(), due, Vec::new());
+        self.join(group);
     }
 
     /// Puts a group behind what is under way; the store gets it at once if it has none.
@@ -251,9 +264,10 @@ impl Writer {
         }
     }
 
-    fn judge(&mut self, lapsing: Vec<(Key, Subject)>, requests: Vec<Request>) -> Group {
+    fn judge(&mut self, lapsing: Vec<(Key, Subject)>, expiring: Vec<Due>, requests: Vec<Request>) -> Group {
         let mut draft = self.draft_ahead();
         lapsing.iter().for_each(|(_, subject)| lapse(&mut draft, subject));
+        expire(&mut draft, &expiring);
         let judged = requests.into_iter().map(|request| {
             let answer = apply(&mut draft, &request.command);
             (request, answer)
@@ -264,7 +278,7 @@ impl Writer {
             true => Vec::new(),
             false => self.publisher.prepare(&commit.state.snapshot, &commit.touched),
         };
-        Group { commit, moved: moved.into_iter().collect(), judged, lapsing }
+        Group { commit, moved: moved.into_iter().collect(), judged, lapsing, expiring }
     }
 
     /// Seals the leases of a group that goes to the store. As long as one of them has been renewed since, the group is
@@ -280,7 +294,7 @@ impl Writer {
             }
             group.lapsing.retain(|(key, _)| !renewed.contains(key));
             let requests = group.judged.into_iter().map(|(request, _)| request).collect();
-            group = self.judge(group.lapsing, requests);
+            group = self.judge(group.lapsing, group.expiring, requests);
         }
     }
 
@@ -345,6 +359,7 @@ impl Writer {
         self.out.extend(self.held.drain(..));
         for group in std::iter::once(group).chain(waiting) {
             self.shared.leases.unseal(&group.keys());
+            self.timers.put_back(group.expiring);
             for (request, _) in group.judged {
                 let answer = self.run_one_without_store(&request.command);
                 let _ = request.answer.send(answer);

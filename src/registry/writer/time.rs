@@ -10,14 +10,17 @@ use super::super::lease::{Key, Subject};
 use super::Writer;
 use super::batch::NotCommitted;
 use super::standing::Standing;
+use super::timers::Due;
 use crate::model::Timestamp;
 
 /// How long the record of a lapsed instance and an emptied name are kept.
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
 /// When history is pruned after a start.
 pub(super) const FIRST_PRUNE: Duration = Duration::from_secs(60);
-/// Timers and pruned changes of one tick.
+/// Pruned changes of one tick.
 const MOST: usize = 1000;
+/// How long pruning waits between two ticks while there is other work.
+const PAUSE: Duration = Duration::from_secs(1);
 
 impl Writer {
     /// Moves time ahead to what the clock says: opens or regains the store, turns the wheel, commits lapses and timers.
@@ -29,15 +32,17 @@ impl Writer {
             return;
         }
         self.out.extend(self.shared.leases.turn());
-        let busy = self.commit_lapses() || (self.is_writable() && self.commit_timers());
-        if !busy {
-            self.prune();
+        let lapsed = self.commit_lapses();
+        let expired = self.is_writable() && self.commit_timers();
+        if self.is_writable() {
+            self.prune(lapsed || expired);
         }
     }
 
     /// Whether a tick is wanted at once, because the last one could not do everything.
     pub fn is_behind(&self) -> bool {
-        self.is_writable() && !self.out.is_empty() && self.room_for_lapses() > 0
+        let has_more = || !self.out.is_empty() || self.timers.are_due(self.shared.clock.monotonic());
+        self.is_writable() && self.room_for_lapses() > 0 && has_more()
     }
 
     pub(super) fn is_writable(&self) -> bool {
@@ -104,25 +109,25 @@ impl Writer {
 
     /// Commits what an hour has brought about; says whether there was anything.
     fn commit_timers(&mut self) -> bool {
-        let now = self.shared.clock.monotonic();
-        let due = self.timers.due(now, MOST);
+        let due = self.timers.take(self.shared.clock.monotonic(), self.room_for_lapses());
         if due.is_empty() {
             return false;
         }
-        self.settle();
-        if !self.is_writable() {
+        if self.pipeline.is_some() {
+            self.expire_behind(due);
             return true;
         }
         let mut draft = self.draft();
         expire(&mut draft, &due);
-        if draft.changes.is_empty() || self.commit(draft.into(), &[]).is_ok() {
-            self.timers.forget(due.len());
+        if !draft.changes.is_empty() && self.commit(draft.into(), &[]).is_err() {
+            self.timers.put_back(due);
         }
         true
     }
 
-    /// Forgets the oldest history. A store that does not take it shows with the next commit, so its error is dropped.
-    fn prune(&mut self) {
+    /// Forgets the oldest history, a little at a time and seldom while there is other work: nothing else is committed
+    /// meanwhile. A store that does not take it shows with the next commit, so its error is dropped.
+    fn prune(&mut self, is_busy: bool) {
         let now = self.shared.clock.monotonic();
         if now < self.prune_at {
             return;
@@ -134,16 +139,18 @@ impl Writer {
         let age = self.shared.options.history.as_millis() as u64;
         let before = Timestamp(self.shared.clock.wall().0.saturating_sub(age));
         let pruned = self.store.as_ref().map(|store| store.prune(before, MOST));
-        if !matches!(pruned, Some(Ok(MOST))) {
-            self.prune_at = now + HOUR;
-        }
+        self.prune_at = match pruned {
+            Some(Ok(MOST)) if is_busy => now + PAUSE,
+            Some(Ok(MOST)) => now,
+            _ => now + HOUR,
+        };
     }
 }
 
 /// Removes records first, so that a service of which nothing is left is dropped with its last name.
-fn expire(draft: &mut Draft, due: &[Timer]) {
+pub(super) fn expire(draft: &mut Draft, due: &[Due]) {
     let mut forgotten: BTreeMap<&Arc<str>, Vec<(Box<str>, Timestamp)>> = BTreeMap::new();
-    for timer in due {
+    for (_, timer) in due {
         match timer {
             Timer::Reap { service, id, revision } => reap(draft, service, id, *revision),
             Timer::Forget { service, key, at } => forgotten.entry(service).or_default().push((key.clone(), *at)),

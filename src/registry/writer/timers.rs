@@ -17,7 +17,10 @@ const SEGMENT: usize = 1024;
 /// Segments that are swept for each that is filled.
 const SWEPT: usize = 2;
 
-type Segment = VecDeque<(Duration, Timer)>;
+/// A timer and when it is due; monotonic.
+pub(super) type Due = (Duration, Timer);
+
+type Segment = VecDeque<Due>;
 
 /// Timers in the order of time.
 #[derive(Debug, Default)]
@@ -47,22 +50,31 @@ impl Timers {
         }
     }
 
-    /// The timers that are due, at most so many.
-    pub(super) fn due(&self, now: Duration, most: usize) -> Vec<Timer> {
-        let all = self.segments.iter().flatten().take(most);
-        all.take_while(|(at, _)| *at <= now).map(|(_, timer)| timer.clone()).collect()
+    /// Whether one is due.
+    pub(super) fn are_due(&self, now: Duration) -> bool {
+        self.segments.iter().find_map(VecDeque::front).is_some_and(|(at, _)| *at <= now)
     }
 
-    /// Forgets the first ones.
-    pub(super) fn forget(&mut self, mut count: usize) {
-        while let Some(first) = self.segments.front_mut().filter(|_| count > 0) {
-            let gone = count.min(first.len());
-            first.drain(..gone);
-            count -= gone;
-            if first.is_empty() {
-                self.segments.pop_front();
-                self.next = self.next.saturating_sub(1);
+    /// Takes those that are due out, at most so many.
+    pub(super) fn take(&mut self, now: Duration, most: usize) -> Vec<Due> {
+        let mut taken = Vec::new();
+        while let Some(first) = self.segments.front_mut().filter(|_| taken.len() < most) {
+            let due = first.iter().take(most - taken.len()).take_while(|(at, _)| *at <= now).count();
+            taken.extend(first.drain(..due));
+            if !first.is_empty() {
+                break;
             }
+            self.segments.pop_front();
+            self.next = self.next.saturating_sub(1);
+        }
+        taken
+    }
+
+    /// Puts back what was taken and could not be committed.
+    pub(super) fn put_back(&mut self, taken: Vec<Due>) {
+        if !taken.is_empty() {
+            self.segments.push_front(taken.into());
+            self.next += 1;
         }
     }
 
@@ -111,8 +123,8 @@ mod tests {
             let kept = number as usize / 100;
             assert!(len(&timers) <= 3 * kept + 6 * SEGMENT, "{} timers, {kept} of them mean something", len(&timers));
         }
-        let due = timers.due(seconds(2_000_000), usize::MAX);
-        let revisions = due.iter().map(|timer| match timer {
+        let due = timers.take(seconds(2_000_000), usize::MAX);
+        let revisions = due.iter().map(|(_, timer)| match timer {
             Timer::Reap { revision, .. } => revision.0,
             Timer::Forget { .. } => panic!("none was wound"),
         });
@@ -121,20 +133,38 @@ mod tests {
         assert_eq!(revisions.iter().filter(|number| number.is_multiple_of(100)).count(), 10_000);
     }
 
+    fn due(numbers: impl IntoIterator<Item = u64>) -> Vec<Due> {
+        numbers.into_iter().map(|number| (seconds(number), reap(number))).collect()
+    }
+
     #[test]
     fn timers_go_off_in_their_order_and_once() {
         let mut timers = Timers::default();
         for number in 0..5000 {
             timers.wind(seconds(number), [reap(number)], |_| true);
         }
-        assert_eq!(timers.due(seconds(2), 10), [reap(0), reap(1), reap(2)]);
-        timers.forget(3);
-        assert_eq!(timers.due(seconds(4000), 1), [reap(3)]);
-        timers.forget(2000);
-        assert_eq!((timers.due(seconds(4000), 1), len(&timers)), (vec![reap(2003)], 2997));
-        timers.forget(9000);
-        assert!(timers.due(seconds(9000), 1).is_empty());
-        timers.wind(seconds(9000), [reap(1)], |_| true);
-        assert_eq!(timers.due(seconds(9000), 9), [reap(1)]);
+        assert_eq!(timers.take(seconds(2), 10), due(0..3));
+        assert_eq!(timers.take(seconds(4000), 1), due([3]));
+        assert_eq!(timers.take(seconds(2003), usize::MAX), due(4..2004));
+        assert_eq!((timers.are_due(seconds(2003)), timers.are_due(seconds(2004))), (false, true));
+        assert_eq!((timers.take(seconds(4000), 1), len(&timers)), (due([2004]), 2995));
+        assert_eq!(timers.take(seconds(9000), usize::MAX), due(2005..5000));
+        assert!(!timers.are_due(seconds(9000)));
+        timers.wind(seconds(9000), [reap(9000)], |_| true);
+        assert_eq!(timers.take(seconds(9000), 9), due([9000]));
+    }
+
+    #[test]
+    fn timers_that_are_wound_and_swept_meanwhile_cost_none_of_those_put_back() {
+        let mut timers = Timers::default();
+        let means = |timer: &Timer| matches!(timer, Timer::Reap { revision, .. } if revision.0.is_multiple_of(2));
+        (0..5000).for_each(|number| timers.wind(seconds(number), [reap(number)], |_| true));
+        let taken = timers.take(seconds(1499), 1000);
+        assert_eq!(taken, due(0..1000));
+        (5000..20_000).for_each(|number| timers.wind(seconds(number), [reap(number)], means));
+        timers.put_back(taken);
+        let all = timers.take(seconds(20_000), usize::MAX);
+        let live: Vec<Due> = all.into_iter().filter(|(_, timer)| means(timer)).collect();
+        assert_eq!(live, due((0..20_000).step_by(2)));
     }
 }

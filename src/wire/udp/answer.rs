@@ -185,7 +185,8 @@ impl Answerer {
             }
             *settled = settle(view, located.entry, &arrived.decoded, &self.rules, arrived.datagram);
         }
-        black_box(settled[..arrived.len()].iter().fold(0, |read, settled| read ^ settled.touch(&self.rules)));
+        let touch = |(arrived, settled): (&Arrived<'_>, &Settled<'_>)| settled.touch(&arrived.decoded, &self.rules);
+        black_box(arrived.iter().zip(&settled).map(touch).fold(0, |all, read| all ^ read));
         for (arrived, settled) in arrived.iter().zip(&settled) {
             match write(view, &arrived.decoded, settled, &self.rules, arrived.datagram, replies.buffer()) {
                 Ok(reply) => {
