@@ -154,3 +154,31 @@ fn short_session(session: &str) -> zonebeat::registry::Action {
         other => other,
     }
 }
+
+#[test]
+fn the_end_of_records_waits_behind_the_store_and_comes_again_when_that_fails() {
+    let (gated, first) = with_lapses_behind(&["a1", "a2"]);
+    gated.pass(first);
+    gated.arrived.recv_timeout(PATIENCE).expect("the lapses come to the store");
+    gated.gate.send(()).unwrap();
+    wait_until("they lapse", || !gated.is_serving("a1") && !gated.is_serving("a2"));
+
+    let next = gated.submit_to_the_store("b2");
+    let before = gated.calls("prepare");
+    gated.an_hour_passes();
+    wait_until("their end is compiled", || gated.calls("prepare") > before);
+    assert!(gated.published("a1") && gated.published("a2"), "and has not happened");
+    gated.store.fail(true);
+    gated.gate.send(()).unwrap();
+    gated.answer(next).expect_err("the store did not take it");
+    assert!(gated.published("a1") && gated.published("a2"));
+
+    gated.store.fail(false);
+    *gated.store.during_commit.lock().unwrap() = None;
+    wait_until("their records end", || {
+        gated.clock_passes();
+        gated.registry.health().writable && !gated.published("a1") && !gated.published("a2")
+    });
+    assert!(gated.is_serving("b1"));
+    gated.stop();
+}

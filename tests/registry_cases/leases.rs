@@ -182,6 +182,21 @@ fn a_mass_of_lapses_goes_through_in_batches() {
 }
 
 #[test]
+fn a_mass_of_lapses_does_not_keep_the_end_of_records_back() {
+    let mut world = World::new();
+    world.register("search", "a1", Registration { lease_seconds: Some(2), ..facts() });
+    world.wait(2.3);
+    let commands: Vec<_> =
+        (0..1000).map(|n| command(&anonymous(), register("other", &format!("b{n}"), facts()))).collect();
+    assert!(world.writer.run_batch(&commands).iter().all(Result::is_ok));
+    world.wait(14.8);
+    world.clock.advance(Duration::from_secs(3600));
+    world.writer.tick();
+    assert!(world.registry.census().lapsed > 0 && world.writer.is_behind(), "most lapses are still to come");
+    assert!(world.instance("search", "a1").is_none());
+}
+
+#[test]
 fn commands_take_turns_with_a_mass_of_lapses() {
     let mut world = World::new();
     let commands: Vec<_> =
