@@ -25,8 +25,8 @@ NANOSECONDS = {"octets": 1, "ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
 LINE = re.compile(r"^([a-z][\w/.-]*) (\d+) ([\d.]+) (ns|us|ms|s|octets)$")
 # What leases prints: sessions, ns of a beat, us of a tick, octets of a lease.
 LEASES = re.compile(r"^leases (\d+) ([\d.]+) ([\d.]+) ([\d.]+)$")
-# What compile prints: how many transitions are compiled at once, us of each.
-TRANSITIONS = re.compile(r"^(\d+) +([\d.]+)$")
+# What compile prints: how many transitions are compiled at once, us of each at least and as the median.
+TRANSITIONS = re.compile(r"^(\d+) +[\d.]+ +([\d.]+)$")
 
 # Title, unit, and of each line its name and what the legend says.
 PANELS = [
