@@ -30,11 +30,11 @@ use zonebeat::model::Name;
 use zonebeat::registry::Snapshot;
 use zonebeat::view::{Compiler, Size, View};
 use zonebeat::wire::Rules;
-use zonebeat::wire::decode::{Decoded, DropReason, Origin};
+use zonebeat::wire::batch::{Arrived, BATCH, HandleDatagrams, Step, answer};
+use zonebeat::wire::decode::{Decoded, Origin};
 use zonebeat::wire::rate::{Rates, Verdict};
-use zonebeat::wire::respond::{Datagram, Settled, settle, write};
+use zonebeat::wire::respond::{Datagram, Reply, Silence};
 
-const BATCH: usize = 64;
 /// Batches of each kind of query.
 const BATCHES: usize = 8 * 1024;
 
@@ -150,43 +150,52 @@ struct Times {
 /// How long the queries of one batch take, and how long the answers are together. The time is that of the wall: whoever
 /// reads the processor's asks the kernel, and the median leaves out the batches that somebody interrupted.
 fn time_batch(view: &View, packets: &[Vec<u8>], rules: &Rules, batch: usize) -> (Times, usize) {
-    let mut out = vec![0; 8192];
-    let mut octets = 0;
     let client = IpAddr::from(Ipv4Addr::new(198, 51, (batch % 256) as u8, 1));
     let moment = rules.rates.as_ref().map(|rates| rates.moment(Instant::now()));
     let datagram = moment.map(|now| Datagram { now, len: 64, client, prefix: Verdict::Pass });
-    let mut decoded = std::array::from_fn::<_, BATCH, _>(|_| Decoded::Drop(DropReason::Short));
+    let origin = Origin { transport: Transport::Udp, client };
+    let mut out = vec![0; 8192];
     let start = Instant::now();
-    for (index, (packet, decoded)) in packets.iter().zip(&mut decoded).enumerate() {
-        rules.decode_into(packet, Origin { transport: Transport::Udp, client }, decoded);
-        if let Decoded::Query(query) = decoded {
+    let mut turn = Turn { packets, rules, origin, datagram, out: &mut out, octets: 0, reached: [start; 3] };
+    answer(view, rules, packets.len(), &mut turn);
+    let Turn { octets, reached: [decoded, located, settled], .. } = turn;
+    let times =
+        Times { decode: decoded - start, find: located - decoded, settle: settled - located, write: settled.elapsed() };
+    (times, octets)
+}
+
+/// One batch, and when its steps were done.
+struct Turn<'t, 'p> {
+    packets: &'p [Vec<u8>],
+    rules: &'t Rules,
+    origin: Origin,
+    datagram: Option<Datagram>,
+    out: &'t mut [u8],
+    octets: usize,
+    reached: [Instant; 3],
+}
+
+impl<'p> HandleDatagrams<'p> for Turn<'_, 'p> {
+    fn decode(&mut self, index: usize, arrived: &mut Arrived<'p>) -> bool {
+        self.rules.decode_into(&self.packets[index], self.origin, &mut arrived.decoded);
+        if let Decoded::Query(query) = &mut arrived.decoded {
             query.rotation = index as u32;
         }
+        arrived.datagram = self.datagram;
+        true
     }
-    let fetched = Instant::now();
-    let names = std::array::from_fn::<&[u8], BATCH, _>(|index| match &decoded[index] {
-        Decoded::Query(query) => query.name.as_wire(),
-        _ => &[],
-    });
-    let located = view.locate(&names);
-    let answered = Instant::now();
-    let mut settled = std::array::from_fn::<_, BATCH, _>(|_| Settled::Elsewhere);
-    for ((decoded, located), settled) in decoded.iter().zip(&located).zip(&mut settled) {
-        *settled = settle(view, located.entry, decoded, rules, datagram);
+
+    fn buffer(&mut self) -> &mut [u8] {
+        self.out
     }
-    let touch = |(decoded, settled): (&Decoded<'_>, &Settled<'_>)| settled.touch(decoded, rules);
-    black_box(decoded.iter().zip(&settled).map(touch).fold(0, |all, read| all ^ read));
-    let written = Instant::now();
-    for (decoded, settled) in decoded.iter().zip(&settled) {
-        octets += write(view, decoded, settled, rules, datagram, &mut out).expect("every query is answered").len;
+
+    fn answered(&mut self, _arrived: &Arrived<'p>, outcome: Result<Reply, Silence>) {
+        self.octets += outcome.expect("every query is answered").len;
     }
-    let times = Times {
-        decode: fetched - start,
-        find: answered - fetched,
-        settle: written - answered,
-        write: written.elapsed(),
-    };
-    (times, octets)
+
+    fn reached(&mut self, step: Step) {
+        self.reached[step as usize] = Instant::now();
+    }
 }
 
 /// Changes the port of one instance per change, in batches of several sizes.

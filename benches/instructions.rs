@@ -1,5 +1,6 @@
 //! Instructions per query from packet to packet: a fixed workload for `valgrind --tool=callgrind`, which counts them.
 //!
+//! Queries come in full batches; those of `single` come one by one, and show what a batch costs however small it is.
 //! Each mix is one function that is never inlined and runs once, so what callgrind says of it, with all that it calls, is
 //! the cost of [`QUERIES`] queries. `scripts/instructions.sh` builds this, runs it and compares with
 //! `benches/instructions.txt`. Nothing here depends on chance or on the clock, apart from the secret of the cookies,
@@ -23,21 +24,22 @@ use zonebeat::answer::Transport;
 use zonebeat::config::RateLimit;
 use zonebeat::model::Name;
 use zonebeat::view::View;
-use zonebeat::wire::decode::{Decoded, DropReason, Origin};
-use zonebeat::wire::rate::{Rates, Verdict};
-use zonebeat::wire::respond::{Datagram, Settled, respond, settle, write};
+use zonebeat::wire::batch::{Arrived, BATCH, HandleDatagrams, answer};
+use zonebeat::wire::decode::{Decoded, Origin};
+use zonebeat::wire::rate::{Moment, Rates, Verdict};
+use zonebeat::wire::respond::{Datagram, Reply, Silence, respond};
 use zonebeat::wire::{CookieOptions, Cookies, Rules};
 
 const SERVICES: usize = 200;
 /// Queries of each mix.
 const QUERIES: usize = 4096;
-const BATCH: usize = 64;
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
 
-/// What answers, and the room for an answer.
+/// What answers, how many queries at once, and the room for an answer.
 struct Load {
     view: View,
     rules: Rules,
+    batch: usize,
     out: Vec<u8>,
 }
 
@@ -52,7 +54,7 @@ macro_rules! mixes {
     )* };
 }
 
-mixes!(mix_a, mix_b, mix_c, mix_d, mix_nxdomain, mix_nodata, mix_edns, mix_charged);
+mixes!(mix_a, mix_b, mix_c, mix_d, mix_nxdomain, mix_nodata, mix_edns, mix_charged, mix_single);
 
 /// What one mix is: its function, and the packet of a number.
 type Mix<'m> = (fn(&mut Load, &[Vec<u8>]) -> usize, &'m dyn Fn(usize) -> Vec<u8>);
@@ -60,7 +62,7 @@ type Mix<'m> = (fn(&mut Load, &[Vec<u8>]) -> usize, &'m dyn Fn(usize) -> Vec<u8>
 fn main() {
     let snapshot = zone::snapshot(SERVICES, |number| format!("svc{number}"));
     let view = zone::compiler(&[]).full(&snapshot, &[]);
-    let mut load = Load { view, rules: Rules::default(), out: vec![0; 8192] };
+    let mut load = Load { view, rules: Rules::default(), batch: BATCH, out: vec![0; 8192] };
     load.rules.cookies = Arc::new(Cookies::new(&CookieOptions { secrets: vec![[7; 16]], ..CookieOptions::default() }));
     let mixed = |number: usize| match number % 10 {
         0..6 => srv(number),
@@ -85,6 +87,9 @@ fn main() {
     for (answer, packet) in mixes {
         octets += run(&mut load, answer, packet);
     }
+    load.batch = 1;
+    octets += run(&mut load, mix_single, &no_options);
+    load.batch = BATCH;
     let most = 1 << 20;
     let settings = RateLimit { per_name: most, per_zone: most, per_prefix: most, ..RateLimit::default() };
     load.rules.rates = Rates::new(&settings, 7).map(Arc::new);
@@ -98,39 +103,49 @@ fn run(load: &mut Load, answer: fn(&mut Load, &[Vec<u8>]) -> usize, packet: &dyn
 }
 
 impl Load {
-    /// What a worker does with batches of datagrams, without network, own addresses, counters and clock.
+    /// What a worker does with batches of datagrams, without network, own addresses, counters, rotation and clock.
     fn answer(&mut self, packets: &[Vec<u8>]) -> usize {
-        let Self { view, rules, out } = self;
-        let mut octets = 0;
+        let Self { view, rules, batch, out } = self;
         let now = rules.rates.as_ref().map(|rates| rates.moment(Instant::now()));
-        for packets in packets.chunks(BATCH) {
-            let mut decoded = std::array::from_fn::<_, BATCH, _>(|_| Decoded::Drop(DropReason::Short));
-            for (index, (packet, decoded)) in packets.iter().zip(&mut decoded).enumerate() {
-                rules.decode_into(packet, Origin { transport: Transport::Udp, client: CLIENT }, decoded);
-                if let Decoded::Query(query) = decoded {
-                    query.rotation = index as u32;
-                }
-                if let Some((rates, now)) = rules.rates.as_ref().zip(now) {
-                    assert_eq!(rates.charge_prefix(CLIENT, now), Verdict::Pass);
-                }
-            }
-            let names = std::array::from_fn::<&[u8], BATCH, _>(|index| match &decoded[index] {
-                Decoded::Query(query) => query.name.as_wire(),
-                _ => &[],
-            });
-            let datagram = now.map(|now| Datagram { now, len: 64, client: CLIENT, prefix: Verdict::Pass });
-            let located = view.locate(&names);
-            let mut settled = std::array::from_fn::<_, BATCH, _>(|_| Settled::Elsewhere);
-            for ((decoded, located), settled) in decoded.iter().zip(&located).zip(&mut settled) {
-                *settled = settle(view, located.entry, decoded, rules, datagram);
-            }
-            let touch = |(decoded, settled): (&Decoded<'_>, &Settled<'_>)| settled.touch(decoded, rules);
-            black_box(decoded.iter().zip(&settled).map(touch).fold(0, |all, read| all ^ read));
-            for (decoded, settled) in decoded.iter().zip(&settled) {
-                octets += write(view, decoded, settled, rules, datagram, out).expect("every query is answered").len;
-            }
+        let mut octets = 0;
+        for packets in packets.chunks(*batch) {
+            let mut turn = Turn { packets, rules, now, out, octets: 0 };
+            answer(view, rules, packets.len(), &mut turn);
+            octets += turn.octets;
         }
         octets
+    }
+}
+
+/// One batch.
+struct Turn<'t, 'p> {
+    packets: &'p [Vec<u8>],
+    rules: &'t Rules,
+    now: Option<Moment>,
+    out: &'t mut [u8],
+    octets: usize,
+}
+
+impl<'p> HandleDatagrams<'p> for Turn<'_, 'p> {
+    fn decode(&mut self, index: usize, arrived: &mut Arrived<'p>) -> bool {
+        let origin = Origin { transport: Transport::Udp, client: CLIENT };
+        self.rules.decode_into(&self.packets[index], origin, &mut arrived.decoded);
+        if let Decoded::Query(query) = &mut arrived.decoded {
+            query.rotation = index as u32;
+        }
+        if let Some((rates, now)) = self.rules.rates.as_ref().zip(self.now) {
+            assert_eq!(rates.charge_prefix(CLIENT, now), Verdict::Pass);
+            arrived.datagram = Some(Datagram { now, len: 64, client: CLIENT, prefix: Verdict::Pass });
+        }
+        true
+    }
+
+    fn buffer(&mut self) -> &mut [u8] {
+        self.out
+    }
+
+    fn answered(&mut self, _arrived: &Arrived<'p>, outcome: Result<Reply, Silence>) {
+        self.octets += outcome.expect("every query is answered").len;
     }
 }
 

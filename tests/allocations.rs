@@ -1,9 +1,11 @@
 //! The query path allocates nothing: from a packet to its response, for everything that is answered from one set or
-//! none, large sets and parts of them too, from a view that was compiled at once or changed since. Answers composed of
-//! several sets allocate a few times, however many records they have.
+//! none, large sets and parts of them too, from a view that was compiled at once or changed since; alone and in
+//! the batches of a worker. Answers composed of several sets allocate a few times, however many records they have.
 //!
 //! A binary of its own, because the allocator that counts replaces the one of the whole process.
 
+#[path = "support/batch.rs"]
+mod batch;
 #[path = "support/instance.rs"]
 mod instance;
 
@@ -25,6 +27,8 @@ use zonebeat::wire::decode::{Decoded, Origin, decode};
 use zonebeat::wire::rate::{Rates, Verdict};
 use zonebeat::wire::respond::{Datagram, MAX_TCP, Reply, respond, respond_limited};
 use zonebeat::zone::parse_text;
+
+use batch::Packet;
 
 const ZONE: &str = "sd.example.org";
 /// Zones that were signed elsewhere, one with each kind of proof.
@@ -238,6 +242,41 @@ fn large_sets_and_changed_views_allocate_nothing() {
     }
 }
 
+/// The same in batches, among packets that get an error, nothing, or not even a look.
+#[test]
+fn batches_allocate_nothing() {
+    let origin = Origin { transport: Transport::Udp, client: Ipv4Addr::LOCALHOST.into() };
+    let views = crowded().into_iter().chain([("small", view())]);
+    for (what, view) in views {
+        let names = ["search", "whole", "part", "chosen", "small", "empty", "nope"];
+        let hosts = names.iter().flat_map(|name| [name.to_string(), format!("a1.{name}"), format!("a11.{name}")]);
+        let hosts = hosts.map(|host| query(&format!("{host}.{ZONE}"), Rtype::A, 1));
+        let sets = names.iter().flat_map(|name| [Rtype::SRV, Rtype::PTR].map(|rtype| (name, rtype)));
+        let sets = sets.map(|(name, rtype)| query(&format!("_{name}._tcp.{ZONE}"), rtype, 1));
+        let rest = [query("example.com", Rtype::A, 1), query("id.server", Rtype::TXT, 3)];
+        let all = hosts.chain(sets).chain(rest).cycle().take(100).enumerate();
+        let packets = all.map(|(n, octets)| Packet { octets, origin, rotation: n as u32, datagram: None }).collect();
+        let packets = batch::interspersed(packets);
+        let (rules, mut out) = (Rules::default(), vec![0; MAX_TCP]);
+        for size in batch::SIZES {
+            let (mut answers, mut errors, mut silent, mut heard) = (0, 0, 0, 0);
+            let info = measure(|| {
+                for packets in packets.chunks(size) {
+                    heard += batch::answer_batch(&view, &rules, packets, &mut out, |arrived, outcome| match outcome {
+                        Ok((reply, _)) if matches!(arrived.decoded, Decoded::Query(_)) && !reply.panicked => {
+                            answers += 1
+                        }
+                        Ok(_) => errors += 1,
+                        Err(_) => silent += 1,
+                    });
+                }
+            });
+            assert_eq!((info.count_total, answers, errors, silent), (0, 100, 20, 20), "{what} by {size}");
+            assert_eq!(heard, packets.len() - 10, "{what} by {size}: ten are done with unread");
+        }
+    }
+}
+
 /// The same without EDNS, with EDNS alone, and with the cookie that the server has made.
 #[test]
 fn options_and_cookies_allocate_nothing() {
@@ -306,6 +345,25 @@ fn limiting_allocates_nothing() {
         }
     });
     assert_eq!((info.count_total, whole, truncated), (0, 3, 10));
+    for size in batch::SIZES {
+        let rates = Arc::new(Rates::new(&settings, 7).expect("limits are on"));
+        let (now, rules) = (rates.moment(Instant::now()), Rules { rates: Some(rates), ..Rules::default() });
+        let origin = Origin { transport: Transport::Udp, client };
+        let packet =
+            || Packet { octets: packet.clone(), origin, rotation: 0, datagram: Some(Datagram { now, ..datagram }) };
+        let packets: Vec<Packet> = std::iter::repeat_with(packet).take(23).collect();
+        let (mut whole, mut truncated) = (0, 0);
+        let info = measure(|| {
+            for packets in packets.chunks(size) {
+                batch::answer_batch(&view, &rules, packets, &mut out, |_, outcome| match outcome {
+                    Ok((reply, _)) if reply.truncated => truncated += 1,
+                    Ok(_) => whole += 1,
+                    Err(_) => {}
+                });
+            }
+        });
+        assert_eq!((info.count_total, whole, truncated), (0, 3, 10), "by {size}");
+    }
 }
 
 #[test]

@@ -6,8 +6,11 @@
 //! shares no code with the path under test but the decoder, which says what was asked, and reads a view that was compiled
 //! from nothing, while the one that is asked has been changed step by step ([`changes`]). Both start a set at the same
 //! record. Answers that are put together from several sets are written record by record anyway; of those the records of
-//! the answer section and their order are compared.
+//! the answer section and their order are compared. In a batch, among packets that get an error or nothing ([`batch`]), each
+//! question gets the same octets as alone.
 
+#[path = "support/batch.rs"]
+mod batch;
 #[path = "support/instance.rs"]
 mod instance;
 #[path = "plain_encoder/changes.rs"]
@@ -23,10 +26,12 @@ use hickory_proto::op::Message;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use zonebeat::answer::{Query, Transport};
+use zonebeat::model::Rtype;
 use zonebeat::wire::Rules;
 use zonebeat::wire::decode::{Decoded, Origin};
-use zonebeat::wire::respond::{MAX_TCP, respond};
+use zonebeat::wire::respond::{MAX_TCP, Silence, respond};
 
+use batch::Packet;
 use plain::{Data, Large, Plain, Solution};
 use random::{Ask, Published};
 
@@ -62,7 +67,7 @@ fn compare_all(views: u32, questions: usize, published: impl Strategy<Value = Pu
         for ask in &questions {
             all.borrow_mut().add(&compare(&published, &plain, &ask.packet(&names), ask)?);
         }
-        Ok(())
+        compare_batches(&published, questions.iter().map(|ask| to_packet(ask, &names)).collect())
     });
     tried.unwrap_or_else(|failure| panic!("{failure}"));
     all.into_inner()
@@ -139,6 +144,36 @@ fn compare(published: &Published, plain: &Plain, packet: &[u8], ask: &Ask) -> Re
         }
     }
     Ok(seen)
+}
+
+fn to_packet(ask: &Ask, names: &[(&[u8], Vec<Rtype>)]) -> Packet {
+    let transport = if ask.tcp { Transport::Tcp } else { Transport::Udp };
+    let origin = Origin { transport, client: ask.client };
+    Packet { octets: ask.packet(names), origin, rotation: ask.rotation, datagram: None }
+}
+
+/// Answers questions in batches: each gets, octet by octet, what it gets alone, and so does what stands between them.
+fn compare_batches(published: &Published, packets: Vec<Packet>) -> Result<(), TestCaseError> {
+    let (view, rules, packets) = (&published.view, Rules::default(), batch::interspersed(packets));
+    let (mut out, mut lone) = (vec![0xEE; MAX_TCP], vec![0xEE; MAX_TCP]);
+    for size in batch::SIZES {
+        for packets in packets.chunks(size) {
+            let mut expected = packets.iter().enumerate().filter(|(_, packet)| !packet.octets.is_empty());
+            let mut compared = Ok(());
+            batch::answer_batch(view, &rules, packets, &mut out, |arrived, outcome| {
+                let alone = respond(view, &arrived.decoded, &rules, &mut lone).map_err(Silence::Dropped);
+                let alone = alone.map(|reply| (reply, &lone[..reply.len]));
+                let index = expected.next().map(|(index, _)| index);
+                if (outcome, Some(arrived.index)) != (alone, index) && compared.is_ok() {
+                    compared =
+                        Err(TestCaseError::fail(format!("{index:?} of {size}: {outcome:?} and alone {alone:?}")));
+                }
+            });
+            compared?;
+            prop_assert!(expected.next().is_none(), "a packet was forgotten");
+        }
+    }
+    Ok(())
 }
 
 /// Compares the answer section of an answer that is put together; says whether it has a part of a large set.

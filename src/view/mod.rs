@@ -28,7 +28,7 @@ pub use rrset::RrSet;
 pub use shard::Entry;
 pub use size::Size;
 pub use spare::Spare;
-pub use table::{Located, TOGETHER, Table};
+pub use table::{FEW, Located, TOGETHER, Table};
 pub use zone::{Zone, ZoneSource};
 
 use crate::model::{Name, Revision};
@@ -72,8 +72,8 @@ impl View {
     }
 
     /// The entries of a batch of whole, lower-case names, found together.
-    pub fn locate<'v>(&'v self, names: &[&[u8]]) -> [Located<'v>; TOGETHER] {
-        self.table.locate(names)
+    pub fn locate<'v>(&'v self, names: &[&[u8]], located: &mut [Located<'v>]) {
+        self.table.locate(names, located);
     }
 
     /// The zone an entry belongs to.

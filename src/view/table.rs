@@ -21,6 +21,8 @@ const SHARDS: usize = 16;
 pub(crate) const ALL_SHARDS: usize = CHUNKS * SHARDS;
 /// Names that [`Table::locate`] looks up together: a batch of queries.
 pub const TOGETHER: usize = 64;
+/// Names for which less room is prepared: what comes to a quiet server at once.
+pub const FEW: usize = 8;
 
 /// Names and their entries.
 #[derive(Debug, Clone)]
@@ -38,6 +40,9 @@ pub(crate) struct Slot {
     pub(crate) shard: u16,
     pub(crate) tag: u16,
 }
+
+/// A lookup under way: a shard, the tag in it, and where the first entry with that tag begins.
+type Lookup<'v> = (&'v Shard, u16, u32);
 
 /// What a lookup found.
 #[derive(Clone, Copy, Default)]
@@ -74,17 +79,25 @@ impl Table {
         self.shard(slot).find(slot.tag, name)
     }
 
-    /// Looks up several whole, lower-case names together, [`TOGETHER`] of them at most.
+    /// Looks up several whole, lower-case names together, [`TOGETHER`] of them at most, and writes what it finds of each
+    /// into `located`.
     ///
     /// A lookup reads a shard, a slot and an entry, and each of them says where the next one is. Every loop reads one of
     /// them for all names: its turns are short and do not depend on each other, so the processor waits for many at the
     /// same time.
-    pub fn locate<'v>(&'v self, names: &[&[u8]]) -> [Located<'v>; TOGETHER] {
-        let mut located = [Located::default(); TOGETHER];
-        let mut lookups = [(&self.chunks[0][0], 0, 0); TOGETHER];
+    pub fn locate<'v>(&'v self, names: &[&[u8]], located: &mut [Located<'v>]) {
+        let nowhere = (&self.chunks[0][0], 0, 0);
+        match names.len() {
+            ..=FEW => self.locate_with(&mut [nowhere; FEW], names, located),
+            _ => self.locate_with(&mut [nowhere; TOGETHER], names, located),
+        }
+    }
+
+    fn locate_with<'v>(&'v self, lookups: &mut [Lookup<'v>], names: &[&[u8]], located: &mut [Located<'v>]) {
         let lookups = &mut lookups[..names.len()];
+        let located = &mut located[..names.len()];
         let mut read = 0;
-        for ((lookup, located), name) in lookups.iter_mut().zip(&mut located).zip(names) {
+        for ((lookup, located), name) in lookups.iter_mut().zip(&mut *located).zip(names) {
             let slot = self.slot(name);
             *lookup = (self.shard(slot), slot.tag, 0);
             located.hash = slot.number();
@@ -97,10 +110,9 @@ impl Table {
             read ^= u32::from(shard.touch_entry(*offset));
         }
         black_box(read);
-        for (((shard, tag, _), located), name) in lookups.iter().zip(&mut located).zip(names) {
+        for (((shard, tag, _), located), name) in lookups.iter().zip(located).zip(names) {
             located.entry = shard.find(*tag, name);
         }
-        located
     }
 
     /// What [`Located::hash`] is for a name.

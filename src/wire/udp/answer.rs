@@ -1,6 +1,5 @@
-//! Handles the batches of one worker: decode all, then answer all, from one view.
+//! Handles the batches of one worker: who is answered, and what is counted.
 
-use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,11 +7,12 @@ use super::own::OwnAddresses;
 use super::worker::{BATCH, Fault, HandleBatch, Received, Replies, Sent};
 use crate::answer::{Query, Transport};
 use crate::metrics::dns::{Block, Dropped, Limited};
-use crate::view::{Published, View};
+use crate::view::Published;
+use crate::wire::batch::{Arrived, HandleDatagrams, answer};
 use crate::wire::count::{count_cookie, count_drop, count_reply};
 use crate::wire::decode::{Decoded, DropReason, HEADER, Origin};
 use crate::wire::rate::{Moment, Rates, Verdict};
-use crate::wire::respond::{Datagram, Settled, Silence, settle, write};
+use crate::wire::respond::{Datagram, Reply, Silence};
 use crate::wire::rotation::Rotation;
 use crate::wire::rules::Rules;
 
@@ -37,54 +37,25 @@ pub(in crate::wire) struct Answerer {
     pub failing: bool,
 }
 
-/// One datagram of a batch, decoded. Written in place: it is larger than most answers.
-struct Arrived<'p> {
-    index: usize,
-    decoded: Decoded<'p>,
-    /// Set if answers to it may be limited.
-    datagram: Option<Datagram>,
-}
-
-impl Arrived<'_> {
-    /// None yet.
-    fn room() -> Self {
-        Self { index: 0, decoded: Decoded::Drop(DropReason::Short), datagram: None }
-    }
-
-    /// The name to look up; empty if there is none.
-    fn name(&self) -> &[u8] {
-        match &self.decoded {
-            Decoded::Query(query) => query.name.as_wire(),
-            _ => &[],
-        }
-    }
-}
-
 impl HandleBatch for Answerer {
-    /// Decodes every query, then answers them.
+    /// Answers the queries of a batch from the view as it is now.
     #[allow(clippy::disallowed_methods)] // because latency is measured, and balances follow the clock
     fn handle(&mut self, received: &Received, count: usize, replies: &mut Replies) {
         let started = Instant::now();
         self.started = Some(started);
         let rates = self.rules.rates.as_deref().map(|rates| (rates, rates.moment(started)));
-        let view = self.published.load();
-        let mut slips = SLIPS_PER_BATCH;
-        let mut arrived = std::array::from_fn::<_, BATCH, _>(|_| Arrived::room());
-        let mut taken = 0;
         if let Some((rates, _)) = rates {
             rates.prefetch_prefixes((0..count).filter_map(|index| received.source(index)).map(|source| source.ip()));
         }
-        for index in 0..count {
-            taken += usize::from(self.take(received, index, rates, &mut slips, &mut arrived[taken]));
-        }
-        let arrived = &mut arrived[..taken];
+        let view = self.published.load();
+        let mut turn = Turn { answerer: self, received, replies, rates, slips: SLIPS_PER_BATCH, limitable: false };
+        answer(&view, &self.rules, count, &mut turn);
         if let Some((rates, _)) = rates
             && count == BATCH
-            && arrived.iter().any(|arrived| arrived.datagram.is_some())
+            && turn.limitable
         {
             rates.pressed();
         }
-        self.answer(&view, arrived, replies);
     }
 
     fn sent(&mut self, sent: Sent) {
@@ -108,95 +79,95 @@ impl HandleBatch for Answerer {
     }
 }
 
-impl Answerer {
-    /// Decodes a datagram into `arrived` and decides how it may be limited; `false` if it is done with.
+/// One batch of a worker: what came, what goes, and what its prefixes may still get.
+struct Turn<'t, 'p> {
+    answerer: &'t Answerer,
+    received: &'p Received,
+    replies: &'t mut Replies,
+    rates: Option<(&'t Rates, Moment)>,
+    slips: usize,
+    /// Whether an answer may be limited.
+    limitable: bool,
+}
+
+impl<'p> HandleDatagrams<'p> for Turn<'_, 'p> {
+    /// Decides how a datagram may be limited, too.
     ///
     /// A prefix in debt is looked at first: what cannot have a cookie is then not even decoded, unless it slips.
-    fn take<'p>(
-        &self,
-        received: &'p Received,
-        index: usize,
-        rates: Option<(&Rates, Moment)>,
-        slips: &mut usize,
-        arrived: &mut Arrived<'p>,
-    ) -> bool {
-        (arrived.index, arrived.datagram) = (index, None);
-        let source = received.source(index).filter(|source| source.port() != 0);
-        let source = source.filter(|source| !self.own.has(*source, received.destination(index)));
+    fn decode(&mut self, index: usize, arrived: &mut Arrived<'p>) -> bool {
+        let Answerer { own, counters, .. } = self.answerer;
+        let source = self.received.source(index).filter(|source| source.port() != 0);
+        let source = source.filter(|source| !own.has(*source, self.received.destination(index)));
         let Some(client) = source.map(|source| source.ip()) else {
-            count_drop(&self.counters, DropReason::Source);
+            count_drop(counters, DropReason::Source);
             return false;
         };
-        let packet = received.packet(index);
+        let packet = self.received.packet(index);
         let origin = Origin { transport: Transport::Udp, client };
-        let limited = rates.filter(|(rates, _)| !rates.is_exempt(client));
+        let limited = self.rates.filter(|(rates, _)| !rates.is_exempt(client));
         let Some((rates, now)) = limited else {
-            self.decode(packet, origin, &mut arrived.decoded);
+            self.read(packet, origin, &mut arrived.decoded);
             return true;
         };
         let in_debt = is_query(packet) && rates.is_in_debt(client, now);
-        let early = (in_debt && !has_additional(packet)).then(|| self.charge(rates, origin, now, slips));
+        let early = (in_debt && !has_additional(packet)).then(|| self.charge(rates, origin, now));
         if early == Some(Verdict::Drop) {
             return false;
         }
-        self.decode(packet, origin, &mut arrived.decoded);
+        self.read(packet, origin, &mut arrived.decoded);
         if matches!(&arrived.decoded, Decoded::Drop(_) | Decoded::Query(Query { verified: true, .. })) {
             return true;
         }
-        let prefix = early.unwrap_or_else(|| self.charge(rates, origin, now, slips));
+        let prefix = early.unwrap_or_else(|| self.charge(rates, origin, now));
         if prefix == Verdict::Drop && !rates.is_log_only() {
             return false;
         }
         arrived.datagram = Some(Datagram { now, len: packet.len(), client, prefix });
+        self.limitable = true;
         true
     }
 
+    fn turn(&mut self, query: &mut Query<'p>, hash: u32) {
+        self.answerer.rotation.turn(query, hash);
+    }
+
+    fn buffer(&mut self) -> &mut [u8] {
+        self.replies.buffer()
+    }
+
+    fn answered(&mut self, arrived: &Arrived<'p>, outcome: Result<Reply, Silence>) {
+        let counters = &self.answerer.counters;
+        match outcome {
+            Ok(reply) => {
+                self.replies.push(arrived.index, reply.len);
+                count_reply(counters, &reply);
+            }
+            Err(Silence::Dropped(reason)) => count_drop(counters, reason),
+            Err(Silence::Limited) => counters.limited(Limited::Dropped),
+        }
+    }
+}
+
+impl Turn<'_, '_> {
     /// Charges the prefix of a datagram; of those that are limited, some slip.
-    fn charge(&self, rates: &Rates, origin: Origin, now: Moment, slips: &mut usize) -> Verdict {
+    fn charge(&mut self, rates: &Rates, origin: Origin, now: Moment) -> Verdict {
         match rates.charge_prefix(origin.client, now) {
             Verdict::Pass => Verdict::Pass,
             verdict if rates.is_log_only() => verdict,
-            Verdict::Slip if *slips > 0 => {
-                *slips -= 1;
+            Verdict::Slip if self.slips > 0 => {
+                self.slips -= 1;
                 Verdict::Slip
             }
             _ => {
-                self.counters.limited(Limited::Dropped);
+                self.answerer.counters.limited(Limited::Dropped);
                 Verdict::Drop
             }
         }
     }
 
-    fn decode<'p>(&self, packet: &'p [u8], origin: Origin, decoded: &mut Decoded<'p>) {
-        let cookie = self.rules.decode_into(packet, origin, decoded);
-        count_cookie(&self.counters, cookie);
-    }
-
-    /// Answers what has been decoded: all names are looked up, all answers are settled, then all are written, so that the
-    /// processor waits for the memory of many at the same time.
-    fn answer(&self, view: &View, arrived: &mut [Arrived<'_>], replies: &mut Replies) {
-        let mut names: [&[u8]; BATCH] = [&[]; BATCH];
-        names.iter_mut().zip(&*arrived).for_each(|(name, arrived)| *name = arrived.name());
-        let located = view.locate(&names[..arrived.len()]);
-        let mut settled = std::array::from_fn::<_, BATCH, _>(|_| Settled::Elsewhere);
-        for ((arrived, located), settled) in arrived.iter_mut().zip(&located).zip(&mut settled) {
-            if let Decoded::Query(query) = &mut arrived.decoded {
-                self.rotation.turn(query, located.hash);
-            }
-            *settled = settle(view, located.entry, &arrived.decoded, &self.rules, arrived.datagram);
-        }
-        let touch = |(arrived, settled): (&Arrived<'_>, &Settled<'_>)| settled.touch(&arrived.decoded, &self.rules);
-        black_box(arrived.iter().zip(&settled).map(touch).fold(0, |all, read| all ^ read));
-        for (arrived, settled) in arrived.iter().zip(&settled) {
-            match write(view, &arrived.decoded, settled, &self.rules, arrived.datagram, replies.buffer()) {
-                Ok(reply) => {
-                    replies.push(arrived.index, reply.len);
-                    count_reply(&self.counters, &reply);
-                }
-                Err(Silence::Dropped(reason)) => count_drop(&self.counters, reason),
-                Err(Silence::Limited) => self.counters.limited(Limited::Dropped),
-            }
-        }
+    fn read<'p>(&self, packet: &'p [u8], origin: Origin, decoded: &mut Decoded<'p>) {
+        let cookie = self.answerer.rules.decode_into(packet, origin, decoded);
+        count_cookie(&self.answerer.counters, cookie);
     }
 }
 

@@ -30,7 +30,7 @@ use libc::{
 use super::super::encode::MAX_UDP;
 
 /// Datagrams per call.
-pub(crate) const BATCH: usize = 64;
+pub(crate) use super::super::batch::BATCH;
 
 /// Datagrams that a call asks for at least. It asks for twice as many as the one before it got, so that a quiet server
 /// does not prepare a whole batch for each datagram.
