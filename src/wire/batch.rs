@@ -75,11 +75,13 @@ pub trait HandleDatagrams<'p> {
 /// Answers a batch of `count` datagrams, [`BATCH`] at most.
 pub fn answer<'p>(view: &View, rules: &Rules, count: usize, handler: &mut impl HandleDatagrams<'p>) {
     match count {
+        ..=1 => answer_up_to::<1>(view, rules, count, handler),
         ..=FEW => answer_up_to::<FEW>(view, rules, count, handler),
         _ => answer_up_to::<BATCH>(view, rules, count, handler),
     }
 }
 
+#[inline(never)] // or a small batch would take the stack of a large one
 fn answer_up_to<'p, const MOST: usize>(
     view: &View,
     rules: &Rules,
@@ -102,13 +104,13 @@ fn answer_up_to<'p, const MOST: usize>(
         if let Decoded::Query(query) = &mut arrived.decoded {
             handler.turn(query, located.hash);
         }
-        *settled = settle(view, located.entry, &arrived.decoded, rules, arrived.datagram);
+        *settled = settle(view, located.entry, &arrived.decoded, rules, arrived.datagram.as_ref());
     }
     let touch = |(arrived, settled): (&Arrived<'_>, &Settled<'_>)| settled.touch(&arrived.decoded, rules);
     black_box(arrived.iter().zip(&*settled).map(touch).fold(0, |all, read| all ^ read));
     handler.reached(Step::Settled);
     for (arrived, settled) in arrived.iter().zip(settled) {
-        let outcome = write(view, &arrived.decoded, settled, rules, arrived.datagram, handler.buffer());
+        let outcome = write(view, &arrived.decoded, settled, rules, arrived.datagram.as_ref(), handler.buffer());
         handler.answered(arrived, outcome);
     }
 }

@@ -82,6 +82,7 @@ pub fn respond_limited(
         Decoded::Query(query) => view.find(query.name.as_wire()),
         _ => None,
     };
+    let datagram = datagram.as_ref();
     write(view, decoded, &settle(view, entry, decoded, rules, datagram), rules, datagram, out)
 }
 
@@ -91,7 +92,7 @@ pub fn write(
     decoded: &Decoded<'_>,
     settled: &Settled<'_>,
     rules: &Rules,
-    datagram: Option<Datagram>,
+    datagram: Option<&Datagram>,
     out: &mut [u8],
 ) -> Result<Reply, Silence> {
     let limits = Limits { rates: rules.rates.as_deref(), datagram };
@@ -111,7 +112,7 @@ pub fn write(
 #[derive(Clone, Copy)]
 struct Limits<'r> {
     rates: Option<&'r Rates>,
-    datagram: Option<Datagram>,
+    datagram: Option<&'r Datagram>,
 }
 
 impl Limits<'_> {
@@ -199,7 +200,7 @@ pub fn settle<'v>(
     entry: Option<Entry<'v>>,
     decoded: &Decoded<'_>,
     rules: &Rules,
-    datagram: Option<Datagram>,
+    datagram: Option<&Datagram>,
 ) -> Settled<'v> {
     let limits = Limits { rates: rules.rates.as_deref(), datagram };
     match decoded {
