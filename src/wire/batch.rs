@@ -75,8 +75,8 @@ pub trait HandleDatagrams<'p> {
 /// Answers a batch of `count` datagrams, [`BATCH`] at most.
 pub fn answer<'p>(view: &View, rules: &Rules, count: usize, handler: &mut impl HandleDatagrams<'p>) {
     match count {
-        ..=1 => answer_up_to::<1>(view, rules, count, handler),
-        ..=FEW => answer_up_to::<FEW>(view, rules, count, handler),
+        0 | 1 => answer_up_to::<1>(view, rules, count, handler),
+        2..=FEW => answer_up_to::<FEW>(view, rules, count, handler),
         _ => answer_up_to::<BATCH>(view, rules, count, handler),
     }
 }
