@@ -114,7 +114,7 @@ impl Packed {
     }
 
     /// The leaves in order, each with its octets: what is the same allocation in two versions has not changed between
-    /// them. Read one with [`records`].
+    /// them.
     pub fn leaves(&self) -> impl Iterator<Item = &Arc<[u8]>> {
         self.leaves_from(&[])
     }
