@@ -29,8 +29,8 @@
 //! kept, so agents send their full set again.
 //!
 //! **Limits.** 4096 commands wait at most; a batch has about 1000 changes, 250 of them lapses; one batch is with the store
-//! and one is made ready behind it; timers of an hour are at most about three for each that still means something; 4096 changes are kept for slow readers of live
-//! events, who then see that they have missed some.
+//! and one is made ready behind it; timers of an hour are at most about three for each that still means something; 4096
+//! changes are kept for slow readers of live events, who then see that they have missed some.
 
 mod apply;
 pub mod command;
@@ -72,7 +72,8 @@ pub const DEFAULT_LEASE_SECONDS: i64 = 15;
 /// Opens the store; called again while it fails.
 pub type Opener = Box<dyn FnMut() -> Result<Arc<dyn Store>, StoreError> + Send>;
 
-/// Hears what the registry does, for metrics and the log. Called on the writer's thread and on those that beat: must not block.
+/// Hears what the registry does, for metrics and the log. Called on the writer's thread and on those that beat: must not
+/// block.
 pub trait Observer: Send + Sync + 'static {
     /// A batch is durable and published; `took` is the time in the store.
     fn committed(&self, _changes: &[Arc<Change>], _took: Duration) {}

@@ -13,9 +13,9 @@
 //! `load`, `history` and `change` read a snapshot of the file and wait for nobody but `reopen`.
 //!
 //! **Failure.** After an I/O error redb refuses everything until the file is opened again, and so does this store.
-//! A commit whose fsync failed may nevertheless have reached the disk. Therefore `reopen` makes sure of 1 MiB of room, writes
-//! the file's content over itself and syncs it, opens the file (redb repairs it), takes the failed batch back if it is in there (`undo`), and
-//! proves with a commit that the disk takes writes. The caller need not know: after `reopen` the store is where the last
+//! A commit whose fsync failed may nevertheless have reached the disk. Therefore `reopen` makes sure of 1 MiB of room,
+//! writes the file's content over itself and syncs it, opens the file (redb repairs it), takes the failed batch back if it
+//! is in there (`undo`), and proves with a commit that the disk takes writes. The caller need not know: after `reopen` the store is where the last
 //! acknowledged commit left it, or it says that it is not. A failed batch can be found later only if this
 //! process dies before a `reopen` worked; then it was neither acknowledged nor published.
 //!
