@@ -5,8 +5,8 @@
 //! lapses and returns all the time an hour of timers would be many times what lapsed records there are.
 //!
 //! **Shape.** Segments of [`SEGMENT`] timers. Each time that one is full, two others are swept, in turn: what came to
-//! nothing goes, and two that have room become one. So there are at most about three timers for each that still means something,
-//! and sweeping costs each new timer the look at two old ones.
+//! nothing goes, and two that have room become one. So there are at most about three timers for each that still
+//! means something, and sweeping costs each new timer the look at two old ones.
 
 use std::collections::VecDeque;
 use std::time::Duration;
