@@ -8,6 +8,8 @@
 #![allow(missing_docs, clippy::print_stdout)] // a program that prints a table
 #![allow(clippy::disallowed_methods)] // because time is what it measures
 
+#[path = "support/allocator.rs"]
+mod allocator;
 #[path = "../tests/support/instance.rs"]
 mod instance;
 #[path = "support/zone.rs"]

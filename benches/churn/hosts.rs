@@ -81,9 +81,11 @@ impl<'p, 'l> Client<'p, 'l> {
         let (mut chance, mix) = (Chance::new(number as u64 + 1), plan.mix);
         let all = mix.instances;
         let hosts = (0..OWN).map(|at| Host::new(format!("h{number}-{at}"), 3600, all, &mut chance)).collect();
-        let silent = mix.rate as f64 * LAPSES / SIZE as f64 * LAPSED.as_secs_f64();
-        let silent = (number..silent.ceil() as usize).step_by(mix.connections);
-        let silent = silent.map(|at| (Instant::now(), Host::new(format!("q{at}"), 2, all, &mut chance))).collect();
+        let silent = (mix.rate as f64 * LAPSES / SIZE as f64 * LAPSED.as_secs_f64()).ceil();
+        // They begin one after the other: those that begin together would lapse together from then on.
+        let begin = |at: usize| Instant::now() + LAPSED.mul_f64(at as f64 / silent);
+        let mine = (number..silent as usize).step_by(mix.connections);
+        let silent = mine.map(|at| (begin(at), Host::new(format!("q{at}"), 2, all, &mut chance))).collect();
         Self { plan, connection, chance, hosts, silent }
     }
 

@@ -1,13 +1,16 @@
 //! What was measured, and how it is shown.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 /// What came back, by kind; milliseconds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Ledger {
+    since: Instant,
     pub(crate) acknowledged: Vec<f32>,
+    /// The same by the second in which the acknowledgement came.
+    seconds: Vec<Vec<f32>>,
     pub(crate) sessions: Vec<f32>,
     pub(crate) hot: Vec<f32>,
     pub(crate) answered: Vec<f32>,
@@ -19,7 +22,39 @@ pub(crate) struct Ledger {
     pub(crate) behind: Duration,
 }
 
+impl Default for Ledger {
+    fn default() -> Self {
+        Self {
+            since: Instant::now(),
+            acknowledged: Vec::new(),
+            seconds: Vec::new(),
+            sessions: Vec::new(),
+            hot: Vec::new(),
+            answered: Vec::new(),
+            not_shown: 0,
+            refused: 0,
+            first_refusal: None,
+            behind: Duration::ZERO,
+        }
+    }
+}
+
 impl Ledger {
+    /// A change was acknowledged after so many milliseconds.
+    pub(crate) fn acknowledge(&mut self, took: f32) {
+        let second = self.since.elapsed().as_secs() as usize;
+        self.seconds.resize_with(self.seconds.len().max(second + 1), Vec::new);
+        self.seconds[second].push(took);
+        self.acknowledged.push(took);
+    }
+
+    /// The 99th percentile of acknowledgements in each second, in whole milliseconds: a plan that is held but for a
+    /// few seconds looks other than one that is missed all the time.
+    pub(crate) fn by_second(&self) -> Value {
+        let p99 = |second: &Vec<f32>| latencies(second)["p99"].as_f64().map(f64::round);
+        json!(self.seconds.iter().map(p99).collect::<Vec<_>>())
+    }
+
     pub(crate) fn refuse(&mut self, reply: &[u8]) {
         self.refused += 1;
         self.first_refusal.get_or_insert_with(|| String::from_utf8_lossy(&reply[..reply.len().min(600)]).into_owned());

@@ -189,7 +189,7 @@ impl<'p, 'l> Connection<'p, 'l> {
 
     fn note(&mut self, took: f32, status: u16) {
         let mut ledger = self.plan.ledger.lock().expect("nobody panics with it");
-        if status < 300 { ledger.acknowledged.push(took) } else { ledger.refuse(&self.buffer) }
+        if status < 300 { ledger.acknowledge(took) } else { ledger.refuse(&self.buffer) }
     }
 
     /// Sends a request; how long its reply took, and its status.

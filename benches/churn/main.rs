@@ -166,6 +166,7 @@ fn describe(ledger: &Ledger, before: &Usage, after: &Usage, changes: u64, second
         "refused": ledger.refused,
         "first_refusal": ledger.first_refusal,
         "acknowledged_ms": latencies(&ledger.acknowledged),
+        "acknowledged_p99_ms_by_second": ledger.by_second(),
         "sessions_ms": latencies(&ledger.sessions),
         "hot_ms": latencies(&ledger.hot),
         "answered_ms": latencies(&ledger.answered),

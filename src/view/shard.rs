@@ -12,7 +12,7 @@
 //! the entries, and every large set, lives in the shard's list of large bodies, whose places stay when the shard is
 //! rebuilt. Nothing in an
 //! entry depends on where it stands, so rebuilding a shard copies the runs between the entries that changed. A shard has
-//! some tens of thousands of octets in practice: a table has 16,384 of them.
+//! some thousands of octets in practice: a table has 65,536 of them.
 
 use std::hint::black_box;
 use std::sync::Arc;

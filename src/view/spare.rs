@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// Octets that are kept, free or not yet.
 const MOST: usize = 16 << 20;
 /// Octets of a shard that is too small to be kept.
-const SMALL: usize = 1024;
+const SMALL: usize = 512;
 
 /// Buffers of one length that are looked at for one that nobody reads; the others are further behind the next time.
 const LOOKED_AT: usize = 4;

@@ -1,9 +1,10 @@
 //! The table of all names: a seeded hash picks a shard, the shard has the entry.
 //!
-//! 1,024 chunks of 16 shards, each behind an `Arc`. A change copies the list of chunks, the chunks it touches and the
-//! shards it touches; everything else is shared with the table before it. Readers hold a table through its view and
-//! see it whole for as long as they do. The seed is drawn when the first table is made, so that nobody can choose
-//! names that fall into one shard.
+//! 64 groups of 64 chunks of 16 shards; groups, chunks and the octets of shards stand behind an `Arc` each. A change copies
+//! the list of groups, the groups, chunks and shards that it touches, and nothing else: so a change of one name counts up
+//! 144 pointers, and one of a thousand names at most 4,096 and 16 for each. Everything else is shared with the table
+//! before it. Readers hold a table through its view and see it whole for as long as they do. The seed is drawn when the
+//! first table is made, so that nobody can choose names that fall into one shard.
 
 use std::hash::{BuildHasher, Hasher};
 use std::hint::black_box;
@@ -15,19 +16,23 @@ use super::shard::{Entry, Shard};
 use super::size::{self, Size};
 use super::spare::Spare;
 
-const CHUNKS: usize = 1024;
+const GROUPS: usize = 64;
+const CHUNKS: usize = 64;
 const SHARDS: usize = 16;
 /// Shards of a table.
-pub(crate) const ALL_SHARDS: usize = CHUNKS * SHARDS;
+pub(crate) const ALL_SHARDS: usize = GROUPS * CHUNKS * SHARDS;
 /// Names that [`Table::locate`] looks up together: a batch of queries.
 pub const TOGETHER: usize = 64;
 /// Names for which less room is prepared: what comes to a quiet server at once.
 pub const FEW: usize = 8;
 
+type Chunk = Arc<[Shard]>;
+type Group = Arc<[Chunk]>;
+
 /// Names and their entries.
 #[derive(Debug, Clone)]
 pub struct Table {
-    chunks: Arc<[Arc<[Shard]>]>,
+    groups: Arc<[Group]>,
     hasher: FixedState,
     names: usize,
     /// Octets that the allocator gave for the shards.
@@ -69,8 +74,9 @@ impl Slot {
 impl Table {
     /// A table without names; `seed` should be random.
     pub fn empty(seed: u64) -> Self {
-        let chunk: Arc<[Shard]> = vec![Shard::empty(); SHARDS].into();
-        Self { chunks: vec![chunk; CHUNKS].into(), hasher: FixedState::with_seed(seed), names: 0, octets: 0 }
+        let chunk: Chunk = vec![Shard::empty(); SHARDS].into();
+        let group: Group = vec![chunk; CHUNKS].into();
+        Self { groups: vec![group; GROUPS].into(), hasher: FixedState::with_seed(seed), names: 0, octets: 0 }
     }
 
     /// The entry of a whole, lower-case name.
@@ -86,7 +92,7 @@ impl Table {
     /// them for all names: its turns are short and do not depend on each other, so the processor waits for many at the
     /// same time.
     pub fn locate<'v>(&'v self, names: &[&[u8]], located: &mut [Located<'v>]) {
-        let nowhere = (&self.chunks[0][0], 0, 0);
+        let nowhere = (&self.groups[0][0][0], 0, 0);
         match names.len() {
             ..=FEW => self.locate_with(&mut [nowhere; FEW], names, located),
             _ => self.locate_with(&mut [nowhere; TOGETHER], names, located),
@@ -133,8 +139,8 @@ impl Table {
 
     /// Every entry and where it stands, in no order.
     pub fn entries(&self) -> impl Iterator<Item = (Position, Entry<'_>)> {
-        let shards = self.chunks.iter().flat_map(|chunk| chunk.iter()).enumerate();
-        shards.flat_map(|(number, shard)| {
+        let chunks = self.groups.iter().flat_map(|group| group.iter());
+        chunks.flat_map(|chunk| chunk.iter()).enumerate().flat_map(|(number, shard)| {
             let position = move |offset| Position { shard: number as u16, offset };
             shard.entries().map(move |(offset, entry)| (position(offset), entry))
         })
@@ -142,20 +148,16 @@ impl Table {
 
     /// The entry at a position of this very table.
     pub fn at(&self, position: Position) -> Entry<'_> {
-        let shard = position.shard as usize;
-        self.chunks[shard / SHARDS][shard % SHARDS].entry_at(position.offset as usize)
+        self.shard(Slot { shard: position.shard, tag: 0 }).entry_at(position.offset as usize)
     }
 
     /// Octets of the table, by part. It looks at every entry.
     pub fn size(&self) -> Size {
-        let mut distinct: Vec<&Arc<[Shard]>> = self.chunks.iter().collect();
-        distinct.sort_unstable_by_key(|chunk| chunk.as_ptr());
-        distinct.dedup_by(|one, other| Arc::ptr_eq(one, other));
-        let octets = |chunk: &Arc<[Shard]>| size_of_val::<[Shard]>(chunk);
-        let chunks = distinct.iter().map(|chunk| octets(chunk) + size::overhead(octets(chunk)));
-        let list = self.chunks.len() * size_of::<Arc<[Shard]>>();
-        let shards = chunks.sum::<usize>() + list + size::overhead(list);
-        let all = distinct.iter().flat_map(|chunk| chunk.iter()).map(Shard::size).sum::<Size>();
+        let groups = distinct(self.groups.iter());
+        let chunks = distinct(groups.iter().flat_map(|group| group.iter()));
+        let lists = groups.iter().map(|group| block(group)).chain(chunks.iter().map(|chunk| block(chunk)));
+        let shards = block(&self.groups) + lists.sum::<usize>();
+        let all = chunks.iter().flat_map(|chunk| chunk.iter()).map(Shard::size).sum::<Size>();
         all + Size { shards, ..Size::default() }
     }
 
@@ -164,7 +166,7 @@ impl Table {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(name);
         let hash = hasher.finish();
-        Slot { shard: (hash >> (64 - (CHUNKS * SHARDS).ilog2())) as u16, tag: hash as u16 }
+        Slot { shard: (hash >> (64 - ALL_SHARDS.ilog2())) as u16, tag: hash as u16 }
     }
 
     /// The seeded hash, for tables of names beside this one.
@@ -173,7 +175,8 @@ impl Table {
     }
 
     pub(crate) fn shard(&self, slot: Slot) -> &Shard {
-        &self.chunks[slot.shard as usize / SHARDS][slot.shard as usize % SHARDS]
+        let (group, chunk, shard) = place(slot.shard);
+        &self.groups[group][chunk][shard]
     }
 
     /// The same table with some shards replaced, as [`Self::put`] does it.
@@ -185,17 +188,41 @@ impl Table {
 
     /// Replaces some shards; `grown` is by how many names the table grows. What no other table shares is changed in place.
     pub(crate) fn put(&mut self, shards: impl Iterator<Item = (u16, Shard)>, grown: isize, spare: &mut Spare) {
-        let chunks = Arc::make_mut(&mut self.chunks);
+        let groups = Arc::make_mut(&mut self.groups);
         for (number, shard) in shards {
-            let chunk = &mut chunks[number as usize / SHARDS];
+            let (group, chunk, at) = place(number);
+            let group = &mut groups[group];
+            // Counting up waits for each counter in turn; looking at them first waits for all at the same time.
+            if Arc::strong_count(group) > 1 {
+                group.iter().for_each(|chunk| _ = black_box(Arc::strong_count(chunk)));
+            }
+            let chunk = &mut Arc::make_mut(group)[chunk];
             if Arc::strong_count(chunk) > 1 {
-                // Counting up waits for each counter in turn; looking at them first waits for all at the same time.
                 chunk.iter().for_each(Shard::touch_counter);
             }
-            let place = &mut Arc::make_mut(chunk)[number as usize % SHARDS];
+            let place = &mut Arc::make_mut(chunk)[at];
             self.octets = self.octets + shard.block() - place.block();
             spare.keep(std::mem::replace(place, shard).into_octets());
         }
         self.names = self.names.checked_add_signed(grown).unwrap_or_default();
     }
+}
+
+/// Group, chunk within it, and shard within that.
+fn place(shard: u16) -> (usize, usize, usize) {
+    let shard = usize::from(shard);
+    (shard / (CHUNKS * SHARDS), shard / SHARDS % CHUNKS, shard % SHARDS)
+}
+
+/// Each of several shared lists once.
+fn distinct<'l, T: 'l>(lists: impl Iterator<Item = &'l Arc<[T]>>) -> Vec<&'l Arc<[T]>> {
+    let mut distinct: Vec<&Arc<[T]>> = lists.collect();
+    distinct.sort_unstable_by_key(|list| list.as_ptr());
+    distinct.dedup_by(|one, other| Arc::ptr_eq(one, other));
+    distinct
+}
+
+/// Octets of a list, with what the allocator takes beside it.
+fn block<T>(list: &[T]) -> usize {
+    size_of_val(list) + size::overhead(size_of_val(list))
 }

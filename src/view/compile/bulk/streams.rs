@@ -1,8 +1,8 @@
 //! Encoded entries on their way to their shards.
 //!
 //! Where an entry belongs is anywhere: written there at once, each would wait for memory that is in no cache, and every
-//! shard's buffer would need its size beforehand. So entries are appended to the stream of 128 neighbouring shards, of
-//! which there are few enough to be written quickly, and a stream is taken apart when all are complete: two megabytes
+//! shard's buffer would need its size beforehand. So entries are appended to the stream of 256 neighbouring shards, of
+//! which there are few enough to be written quickly, and a stream is taken apart when all are complete: one megabyte
 //! at a time.
 //!
 //! ```text
@@ -18,7 +18,7 @@ use crate::view::shard::ShardBuilder;
 use crate::view::table::{ALL_SHARDS, Slot};
 
 /// Shards of one stream.
-pub(super) const SHARDS: usize = 128;
+pub(super) const SHARDS: usize = 256;
 /// How many streams there are.
 pub(super) const STREAMS: usize = ALL_SHARDS / SHARDS;
 /// Octets of a block.
