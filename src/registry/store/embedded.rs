@@ -30,12 +30,13 @@
 //! disk), it is opened for reading with the repair kept in memory (`overlay`): `load` and `history` work, writes fail,
 //! [`Store::trouble`] says why, and `reopen` tries to write again.
 //!
-//! **Limits.** Writes per second are bounded by fsync; the writer batches. Opening reads the whole file once and
-//! verifies its checksums. redb panics on some contents that it never writes; such a panic is caught and reported as
+//! **Limits.** Writes per second are bounded by fsync; the writer batches. Opening reads the whole file once, in a way
+//! that keeps later writes cheap (`folios`), and verifies its checksums. redb panics on some contents that it never writes; such a panic is caught and reported as
 //! damage.
 
 mod fault;
 mod file;
+mod folios;
 mod overlay;
 mod read;
 mod rows;
