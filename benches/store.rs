@@ -1,6 +1,7 @@
 //! What a million instances cost the embedded store: seconds to commit, close, open, load, and open after a crash; the
 //! size of its file: `cargo bench --bench store -- [THOUSANDS]`. With a directory that holds a copy of a store: seconds to
-//! open, read and close that one, `cargo bench --bench store -- DIRECTORY`.
+//! open, read and close that one, `cargo bench --bench store -- DIRECTORY`; with a number too, what a change costs in commits
+//! of that many, as hosts that come, move and leave make them: `cargo bench --bench store -- DIRECTORY CHANGES`.
 
 #![allow(missing_docs, clippy::print_stdout)] // a program that prints a table
 #![allow(clippy::disallowed_methods)] // because time is what it measures
@@ -9,6 +10,9 @@
 #[allow(dead_code, unreachable_pub)] // it also serves the tests of stores
 #[path = "../tests/support/store.rs"]
 mod support;
+
+#[path = "store/churn.rs"]
+mod churn;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,10 +25,16 @@ use zonebeat::registry::store::embedded::EmbeddedStore;
 use zonebeat::registry::store::{Batch, Load, Store, Write, ZoneRow};
 
 fn main() {
-    if let Some(directory) = std::env::args().map(PathBuf::from).find(|argument| argument.is_dir()) {
-        return start(&directory);
+    let number: Option<u64> = std::env::args().find_map(|argument| argument.parse().ok());
+    let directory = std::env::args().skip(1).map(PathBuf::from).find(|argument| argument.is_dir());
+    match (directory, number) {
+        (Some(directory), Some(changes)) => churn::run(&directory, changes),
+        (Some(directory), None) => start(&directory),
+        (None, thousands) => thousand_by_thousand(thousands.unwrap_or(1000)),
     }
-    let thousands: u64 = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(1000);
+}
+
+fn thousand_by_thousand(thousands: u64) {
     let [whole, crashed] = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let [file, copy] = [&whole, &crashed].map(|directory| directory.path().join("registry.redb"));
     let store = EmbeddedStore::open(whole.path()).unwrap();

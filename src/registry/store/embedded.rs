@@ -22,6 +22,11 @@
 //! A file that is removed or replaced while it is open would take commits that nobody finds again, so each commit looks
 //! whether the path still names it, and fails if not.
 //!
+//! **Pages.** A commit holds a snapshot of what was before it, so that redb gives the pages that it replaces free only with
+//! the next commit. Without one, redb does it at once, in a small commit of its own that stays in memory; and as long as
+//! that is there, every page that the next commit has to read pushes one that it has written out of memory, which it
+//! then reads and writes once more.
+//!
 //! **History** may have as many changes as [`EmbeddedStore::keeping`] says: each commit that goes beyond removes the oldest,
 //! at most twice as many as it adds, in its own transaction. A commit that failed may have removed some all the same; they
 //! were beyond the limit before it. The file keeps its size and uses the room again.
@@ -30,12 +35,13 @@
 //! disk), it is opened for reading with the repair kept in memory (`overlay`): `load` and `history` work, writes fail,
 //! [`Store::trouble`] says why, and `reopen` tries to write again.
 //!
-//! **Limits.** Writes per second are bounded by fsync; the writer batches. Opening reads the whole file once and
-//! verifies its checksums. redb panics on some contents that it never writes; such a panic is caught and reported as
+//! **Limits.** Writes per second are bounded by fsync; the writer batches. Opening reads the whole file once, in a way
+//! that keeps later writes cheap (`folios`), and verifies its checksums. redb panics on some contents that it never writes; such a panic is caught and reported as
 //! damage.
 
 mod fault;
 mod file;
+mod folios;
 mod overlay;
 mod read;
 mod rows;
@@ -161,6 +167,7 @@ impl Store for EmbeddedStore {
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
         self.write(|database, writer| {
             file::check_still(&self.path, writer.file)?;
+            let before = database.begin_read()?;
             let transaction = database.begin_write()?;
             let mut tables = Tables::open(&transaction)?;
             let undo = undo::apply(&mut tables, batch)?;
@@ -170,6 +177,7 @@ impl Store for EmbeddedStore {
             drop(tables);
             writer.failed = Some(undo);
             transaction.commit()?;
+            drop(before);
             writer.failed = None;
             writer.revision = revision;
             Ok(())

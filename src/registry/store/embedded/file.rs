@@ -9,6 +9,7 @@ use redb::backends::FileBackend;
 use redb::{Builder, Database, ReadableDatabase};
 
 use super::fault::{Fault, Result, guarded};
+use super::folios::read_ahead;
 use super::overlay::Overlay;
 use super::rows::{Meta, SCHEMA, Tables};
 use super::undo::{Undo, settle};
@@ -87,6 +88,7 @@ pub(super) fn open(path: &Path, failed: Option<&Undo>) -> Result<Opened> {
 }
 
 fn open_writable(path: &Path, failed: Option<&Undo>) -> Result<Opened> {
+    read_ahead(path);
     if failed.is_some() {
         prove_room(path)?;
         write_again(path)?;

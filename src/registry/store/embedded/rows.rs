@@ -38,18 +38,18 @@ pub(super) enum Key {
 }
 
 impl Key {
-    /// Key and encoded value of a write; no value means that the row goes.
-    pub(super) fn of(write: &Write) -> Result<(Self, Option<Vec<u8>>)> {
+    /// Key of a write, and its value encoded into `buffer`; no value means that the row goes.
+    pub(super) fn of<'b>(write: &Write, buffer: &'b mut Vec<u8>) -> Result<(Self, Option<&'b [u8]>)> {
         Ok(match write {
             Write::Instance(service, instance) => {
-                (Self::Instance(service.clone(), instance.id.clone()), Some(encode(&**instance)?))
+                (Self::Instance(service.clone(), instance.id.clone()), Some(encode(&**instance, buffer)?))
             }
             Write::RemoveInstance(service, id) => (Self::Instance(service.clone(), id.clone()), None),
-            Write::Service(service, row) => (Self::Service(service.clone()), Some(encode(row)?)),
+            Write::Service(service, row) => (Self::Service(service.clone()), Some(encode(row, buffer)?)),
             Write::RemoveService(service) => (Self::Service(service.clone()), None),
-            Write::Token(token) => (Self::Token(token.id.clone()), Some(encode(&**token)?)),
+            Write::Token(token) => (Self::Token(token.id.clone()), Some(encode(&**token, buffer)?)),
             Write::RemoveToken(id) => (Self::Token(id.clone()), None),
-            Write::Zone(name, row) => (Self::Zone(name.clone()), Some(encode(row)?)),
+            Write::Zone(name, row) => (Self::Zone(name.clone()), Some(encode(row, buffer)?)),
         })
     }
 }
@@ -159,9 +159,11 @@ fn number(table: &impl ReadableTable<&'static str, &'static str>, key: &str) -> 
     value.parse().map_err(|_| shown())
 }
 
-/// A value as it is stored.
-pub(super) fn encode(value: &impl Serialize) -> Result<Vec<u8>> {
-    serde_json::to_vec(value).map_err(|error| Fault::from(std::io::Error::other(error)))
+/// A value as it is stored, in place of what the buffer held.
+pub(super) fn encode<'b>(value: &impl Serialize, buffer: &'b mut Vec<u8>) -> Result<&'b [u8]> {
+    buffer.clear();
+    serde_json::to_writer(&mut *buffer, value).map_err(|error| Fault::from(std::io::Error::other(error)))?;
+    Ok(buffer)
 }
 
 /// A stored value; `shown` names its table and key if it does not decode.

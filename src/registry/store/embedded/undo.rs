@@ -32,9 +32,10 @@ pub(super) fn apply(tables: &mut Tables<'_>, batch: &Batch) -> Result<Undo> {
     }
     let commit = tables.commits()? + 1;
     let mut rows = Vec::with_capacity(batch.writes.len());
+    let mut buffer = Vec::new();
     for write in &batch.writes {
-        let (key, value) = Key::of(write)?;
-        let before = tables.replace(&key, value.as_deref())?;
+        let (key, value) = Key::of(write, &mut buffer)?;
+        let before = tables.replace(&key, value)?;
         rows.push((key, before));
     }
     let mut last = found;
@@ -43,7 +44,7 @@ pub(super) fn apply(tables: &mut Tables<'_>, batch: &Batch) -> Result<Undo> {
             return Err(std::io::Error::other(format!("change {} follows change {last}", change.revision)).into());
         }
         last = change.revision;
-        tables.changes.insert(last.0, encode(change)?.as_slice())?;
+        tables.changes.insert(last.0, encode(change, &mut buffer)?)?;
     }
     tables.set_revision(last)?;
     tables.set_commits(commit)?;
