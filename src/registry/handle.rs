@@ -53,10 +53,9 @@ impl Registry {
         let (registry, writer, queue) = Self::assemble(options, open, publisher, statics, clock, observer);
         let thread = std::thread::Builder::new().name("registry".into());
         let waker = Arc::downgrade(&registry.queue);
-        // Without room or handles the writer is awake anyway.
         let wake = move || {
             if let Some(queue) = waker.upgrade() {
-                let _ = queue.try_send(Message::Stored);
+                let _ = queue.try_send(Message::Stored); // without room the writer is awake anyway
             }
         };
         let handle = thread.spawn(move || run(writer, &queue, wake)).expect("the system starts a thread at our start");

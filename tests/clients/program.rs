@@ -66,7 +66,8 @@ pub(crate) struct Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended by itself
+        // It may have ended by itself.
+        let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
             let log = fs::read(self.place.path().join("log")).unwrap_or_default();

@@ -280,6 +280,7 @@ async fn a_connection_without_requests_ends() {
     let wire = Wire::with_limits(limits).await;
     let mut silent = wire.connect(wire.https(), H2).await;
     let (begun, mut rest) = (Instant::now(), Vec::new());
+    // Closed or reset: it has ended.
     let _ = soon("who sends no preface is cut off", silent.read_to_end(&mut rest)).await;
     assert!(begun.elapsed() < Duration::from_secs(4));
 

@@ -252,7 +252,7 @@ impl Writer {
         self.settle();
         if let Some(Pipeline { jobs, thread, .. }) = self.pipeline.take() {
             drop(jobs);
-            let _ = thread.join();
+            let _ = thread.join(); // had it panicked, this thread would have too
         }
     }
 
@@ -260,7 +260,7 @@ impl Writer {
         let (commands, answers): (Vec<_>, Vec<_>) =
             requests.into_iter().map(|request| (request.command, request.answer)).unzip();
         for (answer, result) in answers.into_iter().zip(self.run_batch(&commands)) {
-            let _ = answer.send(result);
+            let _ = answer.send(result); // a caller that has gone away does not hear of it
         }
     }
 
@@ -362,15 +362,14 @@ impl Writer {
             self.timers.put_back(group.expiring);
             for (request, _) in group.judged {
                 let answer = self.run_one_without_store(&request.command);
-                let _ = request.answer.send(answer);
+                let _ = request.answer.send(answer); // a caller that has gone away does not hear of it
             }
         }
     }
 }
 
-/// A caller that has gone away does not hear of it.
 fn answer_all(judged: Vec<(Request, Answer)>) {
     for (request, answer) in judged {
-        let _ = request.answer.send(answer);
+        let _ = request.answer.send(answer); // a caller that has gone away does not hear of it
     }
 }
