@@ -1,6 +1,6 @@
 //! What a million instances cost the embedded store: seconds to commit, close, open, load, and open after a crash; the
-//! size of its file: `cargo bench --bench store -- [THOUSANDS]`. With a directory that holds a copy of a store: seconds to
-//! open, read and close that one, `cargo bench --bench store -- DIRECTORY`.
+//! size of its file: `cargo bench --bench store -- [THOUSANDS]`. With a directory that holds a copy of a store: seconds
+//! to open, read and close that one, `cargo bench --bench store -- DIRECTORY`.
 
 #![allow(missing_docs, clippy::print_stdout)] // a program that prints a table
 #![allow(clippy::disallowed_methods)] // because time is what it measures

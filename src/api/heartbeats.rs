@@ -1,7 +1,7 @@
 //! Heartbeats: of an instance, of a session, and of many at once.
 //!
-//! A beat is no command: it reads the published state, moves a deadline in the lease table and is answered. Only one that
-//! comes after its lease ran out asks the writer to bring back what it beats for.
+//! A beat is no command: it reads the published state, moves a deadline in the lease table and is answered. Only one
+//! that comes after its lease ran out asks the writer to bring back what it beats for.
 
 use std::sync::Arc;
 
@@ -84,8 +84,8 @@ async fn beat_session(
 /// Beat for many instances and sessions.
 ///
 /// Each of up to 1,000 beats names an instance (`service`, `id`) or a session (`session`, `epoch`), and is what its own
-/// call would be: allowed, refused or bringing back on its own. The reply has one entry per beat, in the same order. The
-/// body may have 512,000 octets, or `http.body_limit` if that is more.
+/// call would be: allowed, refused or bringing back on its own. The reply has one entry per beat, in the same order.
+/// The body may have 512,000 octets, or `http.body_limit` if that is more.
 #[utoipa::path(
     post, path = "/v1/heartbeats", tag = "sessions",
     params(ReasonHeader),

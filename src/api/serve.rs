@@ -31,8 +31,8 @@ use super::Limits;
 use super::seats::{Seat, Seats};
 use super::stall::Bounded;
 
-/// How long connections are read as before when the server stops: a request that was sent before lies in the kernel, and
-/// closing its connection at once would lose it.
+/// How long connections are read as before when the server stops: a request that was sent before lies in the kernel,
+/// and closing its connection at once would lose it.
 const LAST_CALLS: Duration = Duration::from_millis(250);
 
 /// Octets that are buffered for a connection in each direction, and so the longest head. Bodies pass through in parts.

@@ -35,8 +35,10 @@ impl Plan {
         let mut zones = config.plan_zones(&names);
         for zone in loaded.zones.iter().filter(|zone| zone.is_signed()) {
             if zones.registering().any(|planned| planned.name == zone.origin) {
-                let zone = &zone.origin;
-                tracing::info!(%zone, "the only zone file is signed, so it takes no registrations; declare a [[zone]] for them");
+                tracing::info!(
+                    zone = %zone.origin,
+                    "the only zone file is signed, so it takes no registrations; declare a [[zone]] for them"
+                );
             }
             zones.decline(&zone.origin);
         }
@@ -222,8 +224,8 @@ pub(super) fn wire_options(config: &Config, certificates: Option<Arc<Certificate
     }
 }
 
-/// How many connections there may be: what is asked for, and at most half of the descriptors. Those that are ending take
-/// up to a quarter more of them, and HTTP and the store need the rest.
+/// How many connections there may be: what is asked for, and at most half of the descriptors. Those that are ending
+/// take up to a quarter more of them, and HTTP and the store need the rest.
 fn connections(asked: usize, most: usize) -> usize {
     match asked {
         0 => most,

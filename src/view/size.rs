@@ -44,8 +44,8 @@ impl std::iter::Sum for Size {
     }
 }
 
-/// What the allocator takes for so many octets behind an [`std::sync::Arc`], besides them: two counters, the head of the
-/// block, and what is missing to a multiple of 16.
+/// What the allocator takes for so many octets behind an [`std::sync::Arc`], besides them: two counters, the head of
+/// the block, and what is missing to a multiple of 16.
 pub(super) fn overhead(octets: usize) -> usize {
     let whole = 16 + octets;
     (whole + 8).next_multiple_of(16).max(32) - octets
@@ -118,7 +118,8 @@ mod tests {
         empty.with_shards((0..).zip(shards.into_iter().map(build)), names)
     }
 
-    /// Names as those of the measurements in docs/performance.md. A tenth of their number: shards themselves weigh more.
+    /// Names as those of the measurements in docs/performance.md. A tenth of their number:
+    /// shards themselves weigh more.
     #[test]
     fn an_instance_takes_less_than_a_recorded_number_of_octets() {
         let table = table();

@@ -76,7 +76,8 @@ impl Drop for Program {
     }
 }
 
-/// Runs dig against a server that may not be up yet, and returns the lines of its output, sorted and with single spaces.
+/// Runs dig against a server that may not be up yet, and returns the lines of its output,
+/// sorted and with single spaces.
 #[allow(dead_code)] // not every test that starts programs asks with dig
 pub(crate) fn dig(server: SocketAddr, args: &[&str]) -> Vec<String> {
     let mut command = Command::new("dig");

@@ -50,8 +50,8 @@ impl From<Draft> for Commit {
 }
 
 impl Writer {
-    /// Compiles, commits, publishes, while nothing is under way. The leases of `lapsing` are closed right before the store
-    /// is called, unless one of them has been renewed.
+    /// Compiles, commits, publishes, while nothing is under way. The leases of `lapsing` are closed right before the
+    /// store is called, unless one of them has been renewed.
     pub(super) fn commit(&mut self, commit: Commit, lapsing: &[Key]) -> Result<(), NotCommitted> {
         let Commit { state, mut writes, changes, touched, effects, timers } = commit;
         let moved = self.publisher.prepare(&state.snapshot, &touched);

@@ -9,8 +9,9 @@
 //! are committed in the order of their commands. Also commands that were refused, or that only beat, wait for the group
 //! that they were judged with: what they were judged by may still fail.
 //!
-//! **Failure.** If the store does not take a group, neither that nor the waiting one has happened: both views are dropped,
-//! and every command is run again on the committed state without the store (beats are taken, changes are refused).
+//! **Failure.** If the store does not take a group, neither that nor the waiting one has happened: both
+//! views are dropped, and every command is run again on the committed state without the store (beats are
+//! taken, changes are refused).
 //!
 //! **Lapses** join the waiting group as commands do. Leases that something under way is about wait until that is done,
 //! because it may renew them. The others are sealed when their group goes to the store; if one of them has been renewed

@@ -4,9 +4,9 @@
 //! the view before. Both are functions of their arguments alone: servers with the same configuration, static records
 //! and registry revision get the same content.
 //!
-//! A service becomes a `roster` (who serves, where it is known), the roster a list of `names` in each zone, and each name
-//! gets its sets from `owners`. What changed goes through an editor (`service`); everything at once goes straight into
-//! shards, on several threads (`bulk`, which says why that is pure).
+//! A service becomes a `roster` (who serves, where it is known), the roster a list of `names` in each zone, and each
+//! name gets its sets from `owners`. What changed goes through an editor (`service`); everything at once goes straight
+//! into shards, on several threads (`bulk`, which says why that is pure).
 
 mod bulk;
 mod tallies;
@@ -261,8 +261,8 @@ impl Compiler {
         editor.finish().onto(base.clone())
     }
 
-    /// Whether a zone may say that names above `apex`, that of a deeper zone of ours, exist. A signed one can prove that
-    /// only if it says something there itself, such as a delegation.
+    /// Whether a zone may say that names above `apex`, that of a deeper zone of ours, exist. A signed one can prove
+    /// that only if it says something there itself, such as a delegation.
     fn knows(&self, zone: u16, apex: &Name) -> bool {
         let extras = &self.extras[usize::from(zone)];
         !extras.signed || extras.aside.iter().any(|aside| aside.owner.is_within(apex))
