@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::{Caller, ReasonHeader};
-use super::extract::{Body, InstancePath, OptionalBody, Segments, SessionPath, fold};
+use super::extract::{Body, InstancePath, OptionalBody, ROOM_FOR_MANY, Segments, SessionPath, fold};
 use super::instances::unknown_instance;
 use super::query::Query;
 use super::{Answer, ApiState, Shared, json, problem};
@@ -22,8 +22,6 @@ use crate::registry::{Action, Beaten, Snapshot};
 
 /// The most beats of one call.
 const MOST_BEATS: usize = 1000;
-/// Octets that a body of so many beats may have: twice what the longest labels need.
-const ROOM: usize = MOST_BEATS * 512;
 
 /// The calls of this file.
 pub(super) fn routes() -> OpenApiRouter<Arc<ApiState>> {
@@ -97,7 +95,7 @@ async fn beat_many(
     State(state): Shared,
     Query(()): Query<()>,
     caller: Caller,
-    Body(body): Body<ManyBeats, ROOM>,
+    Body(body): Body<ManyBeats, ROOM_FOR_MANY>,
 ) -> Answer {
     if body.beats.len() > MOST_BEATS {
         let detail = format!("field \"beats\" has {} entries; at most {MOST_BEATS} are accepted", body.beats.len());

@@ -2,9 +2,9 @@
 //!
 //! One task per connection, at most `Limits::connections` of them; beyond that the quietest gives way. A head must
 //! arrive within `Limits::head_time`, which also ends idle connections; a client that reads nothing of its reply for
-//! `Limits::write_time` is cut. At shutdown what is in the listen queue is
-//! still accepted and what was sent before is still read, for a moment in which every reply says `Connection: close`.
-//! Calls in flight are finished, streams of events end, and what is left after `Limits::drain_time` is cut.
+//! `Limits::write_time` is cut. At shutdown what is in the listen queue is still accepted and what was sent before is
+//! still read, for a moment in which every reply says `Connection: close`. Calls in flight are finished, streams of
+//! events end, and what is left after `Limits::drain_time` is cut.
 
 use std::convert::Infallible;
 use std::io;

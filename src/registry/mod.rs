@@ -19,11 +19,11 @@
 //! clock from the commit, or from our own start: after a restart they are full again.
 //!
 //! **Without a store.** If it cannot be opened at start there is no data: commands are refused with `not-ready`, and
-//! opening is tried again after 1 to 10 s. If a commit fails, or the store says at start that it
-//! reads and does not write, nothing of a batch has happened: the changes are
-//! refused with `store-unavailable`, the answers go on and say that they may be stale, and reopening is tried again
-//! in the same way and with a command at most once a second. A command that changes nothing is a beat and needs no
-//! store. Until the store is back nothing lapses, and then every lease runs full once more.
+//! opening is tried again after 1 to 10 s. If a commit fails, or the store says at start that it reads and does not
+//! write, nothing of a batch has happened: the changes are refused with `store-unavailable`, the answers go on and say
+//! that they may be stale, and reopening is tried again in the same way and with a command at most once a second. A
+//! command that changes nothing is a beat and needs no store. Until the store is back nothing lapses, and then every
+//! lease runs full once more.
 //!
 //! **After a crash.** The store has exactly the acknowledged batches. Leases start full. Epochs of sessions are not
 //! kept, so agents send their full set again.
