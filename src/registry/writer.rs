@@ -1,7 +1,7 @@
 //! The single writer: it alone changes the registry.
 //!
 //! It holds the current state with its indexes, the rows of the zones, the leases that ran out and are not committed
-//! yet, the timers of an hour, and the thread that calls the store ([`pipeline`]). It takes commands as they come,
+//! yet, the timers of an hour, and the thread that calls the store (`pipeline`). It takes commands as they come,
 //! [`Writer::tick`] is called as time passes, and [`Writer::settle`] waits for the store; time is the clock's, so that
 //! tests run it by hand ([`Writer::run_batch`]). What happens when the store is away stands in the parent module.
 
@@ -83,11 +83,17 @@ impl Writer {
         }
     }
 
-    /// Runs commands as one batch and waits for the store, for whoever runs the writer by hand. One answer for each.
-    pub fn run_batch(&mut self, commands: &[Command]) -> Vec<Answer> {
-        let requests = commands.iter().cloned().map(Request::new);
-        let (requests, answers): (Vec<_>, Vec<_>) = requests.unzip();
+    /// Takes commands as one batch behind what is under way, for whoever runs the writer by hand. Each is answered when
+    /// its batch is done: by the next [`Writer::settle`] at the latest.
+    pub fn take_batch(&mut self, commands: &[Command]) -> Vec<oneshot::Receiver<Answer>> {
+        let (requests, answers) = commands.iter().cloned().map(Request::new).unzip();
         self.take(requests);
+        answers
+    }
+
+    /// Takes commands as one batch and waits until it is done. One answer for each.
+    pub fn run_batch(&mut self, commands: &[Command]) -> Vec<Answer> {
+        let answers = self.take_batch(commands);
         self.settle();
         let answered = |mut answer: oneshot::Receiver<_>| answer.try_recv().expect("all that was taken is answered");
         answers.into_iter().map(answered).collect()
