@@ -172,3 +172,6 @@ fn tell_of_lower_serials(served: &View, next: &View) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -380,14 +380,6 @@ impl World {
         self.wait_beating(seconds, &[]);
     }
 
-    /// Lets time pass while the store keeps what it has: lapses are made ready behind it.
-    pub(crate) fn wait_unsettled(&mut self, seconds: f64) {
-        for _ in 0..(seconds * 10.0).round() as usize {
-            self.clock.advance(Duration::from_millis(100));
-            self.writer.tick();
-        }
-    }
-
     /// Lets time pass while these lone instances beat with every second.
     pub(crate) fn wait_beating(&mut self, seconds: f64, alive: &[(&str, &str)]) {
         for tick in 0..(seconds * 10.0).round() as usize {
