@@ -75,7 +75,8 @@ mod tests {
     fn service(number: usize) -> Vec<Made> {
         let name = |text: String| Name::parse_absolute(&format!("{text}.sd.test")).expect("a name");
         let label = format!("svc{number:05}");
-        let address = |id: usize| IpAddr::V4(Ipv4Addr::from(0x0A00_0000 + (number * PER_SERVICE + id) as u32));
+        // 198.18.0.0/15, for benchmarks (RFC 2544).
+        let address = |id: usize| IpAddr::V4(Ipv4Addr::from(0xC612_0000 + (number * PER_SERVICE + id) as u32));
         let addresses: Vec<IpAddr> = (0..PER_SERVICE).map(address).collect();
         let hosts: Vec<Name> = (0..PER_SERVICE).map(|id| name(format!("i{id}.{label}"))).collect();
         let instances: Vec<Name> = (0..PER_SERVICE).map(|id| name(format!("i{id}._{label}._tcp"))).collect();
