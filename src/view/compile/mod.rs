@@ -37,6 +37,9 @@ use owners::Owners;
 use tallies::Selects;
 pub(crate) use tallies::Tallies;
 
+/// The most zones of a view: entries number them with 16 bits.
+pub const MOST_ZONES: usize = 1 << 16;
+
 /// Compiles views for one configuration and one set of static records.
 #[derive(Debug, Clone)]
 pub struct Compiler {
@@ -81,7 +84,8 @@ impl Apexes {
 }
 
 impl Compiler {
-    /// A compiler; sources without a well-formed SOA are left out. `seed` keys the hash of names.
+    /// A compiler of [`MOST_ZONES`] sources at most; those without a well-formed SOA are left out. `seed` keys the hash
+    /// of names.
     pub fn new(mut sources: Vec<ZoneSource>, naming: Naming, server: ServerFacts, seed: u64) -> Self {
         sources.retain(|source| Zone::new(source, Revision::default(), false).is_some());
         sources.sort_by(|a, b| a.apex.cmp(&b.apex));
