@@ -2,10 +2,10 @@
 //! the compiler, without any network or disk: `cargo bench --bench answer -- [INSTANCES]`.
 //!
 //! The view has INSTANCES instances (20,000 if missing) in services of ten. Queries come in batches of 64, as from the
-//! network: all are decoded, all names are looked up, all answers are settled, then all are written. No batch asks what one before it
-//! asked, so what a million instances take is not in the processor's caches; each step stands in a column, and a value
-//! is the median of the batches. Changes are processor time. At the end stand lines for `benches/scale.py`: name, size,
-//! value, unit. `--lookups` leaves the changes out.
+//! network: all are decoded, all names are looked up, all answers are settled, then all are written. No batch asks what
+//! one before it asked, so what a million instances take is not in the processor's caches; each step stands in a
+//! column, and a value is the median of the batches. Changes are processor time. At the end stand lines for
+//! `benches/scale.py`: name, size, value, unit. `--lookups` leaves the changes out.
 
 #![allow(missing_docs, clippy::print_stdout)] // a program that prints a table
 #![allow(clippy::disallowed_methods)] // because time is what it measures

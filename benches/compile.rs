@@ -2,8 +2,8 @@
 //! and disk: `cargo bench --bench compile -- [INSTANCES] [--reverse]`.
 //!
 //! Services have ten instances of one address each, as in `benches/workload.py`. With `--reverse` the addresses have a
-//! reverse zone, so that there is one more name for each. Resident memory is the process's: before compiling, after, and
-//! the most that it ever was until then; the registry is a part of all three.
+//! reverse zone, so that there is one more name for each. Resident memory is the process's: before compiling, after,
+//! and the most that it ever was until then; the registry is a part of all three.
 
 #![allow(missing_docs, clippy::print_stdout)] // a program that prints a table
 #![allow(clippy::disallowed_methods)] // because time is what it measures

@@ -1,8 +1,8 @@
 //! Instructions per query from packet to packet: a fixed workload for `valgrind --tool=callgrind`, which counts them.
 //!
 //! Queries come in full batches; those of `single` come one by one, and show what a batch costs however small it is.
-//! Each mix is one function that is never inlined and runs once, so what callgrind says of it, with all that it calls, is
-//! the cost of [`QUERIES`] queries. `scripts/instructions.sh` builds this, runs it and compares with
+//! Each mix is one function that is never inlined and runs once, so what callgrind says of it, with all that it calls,
+//! is the cost of [`QUERIES`] queries. `scripts/instructions.sh` builds this, runs it and compares with
 //! `benches/instructions.txt`. Nothing here depends on chance or on the clock, apart from the secret of the cookies,
 //! which does not change what happens.
 

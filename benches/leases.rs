@@ -1,10 +1,12 @@
 //! Nanoseconds per beat, microseconds per tick and octets per lease: `cargo bench --bench leases`.
 //!
-//! Lone sessions, ten of a service, beat in an order that no cache knows, all of them once in five seconds of the lease
-//! clock, ticks in between; nobody lapses. One line per number of sessions: `leases N beat_ns tick_us octets`. With
-//! `--threads` the same beats by two threads at once, next to the beats of one, show what the one lock costs. Times are medians.
+//! Lone sessions, ten of a service, beat in an order that no cache knows, all of them once in five seconds of the
+//! lease clock, ticks in between; nobody lapses. One line per number of sessions: `leases N beat_ns tick_us
+//! octets`. With `--threads` the same beats by two threads at once, next to the beats of one, show what the one
+//! lock costs. Times are medians.
 
-#![allow(missing_docs, clippy::print_stdout, clippy::disallowed_methods)] // a program that prints a table and takes its time
+// A program that prints a table and takes its time.
+#![allow(missing_docs, clippy::print_stdout, clippy::disallowed_methods)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

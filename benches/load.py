@@ -70,8 +70,8 @@ def alternate(targets, mixes, rounds, measure, label):
 
 
 def table(title, rows, key, form="{:.2f}", ours="zonebeat", ratio=True):
-    """A table as Markdown. `rows` maps what stands at the left to values by server; a value that is there for some servers
-    only is left out for the others. Behind each value: ours as a part of it."""
+    """A table as Markdown. `rows` maps what stands at the left to values by server; a value that is there for some
+    servers only is left out for the others. Behind each value: ours as a part of it."""
     names = list(dict.fromkeys(name for by_name in rows.values() for name in by_name))
     lines = [title, "", "| | " + " | ".join(names) + " |", "| --- " * (len(names) + 1) + "|"]
     for label, by_name in rows.items():

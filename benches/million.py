@@ -3,15 +3,15 @@
 
 usage: million.py [--instances 1000000] [--lone] [--connections 64] [--json FILE] [--judge]
 
-Instances are registered in sessions of 200, one request after the other, or with --lone one by one, each with a PUT of its
-own over kept connections. Every acknowledgement means that the registration is on disk (fsync) and published. Then the
-server is stopped, started, killed (SIGKILL) and started again, each time on the same data. From the start of the
-process on, it is asked every few milliseconds: for the last instance over DNS, and for /readyz over HTTP. What it says
-before it is ready is shown: it has to be SERVFAIL with an EDE, and 503; never "no such name".
+Instances are registered in sessions of 200, one request after the other, or with --lone one by one, each with a PUT
+of its own over kept connections. Every acknowledgement means that the registration is on disk (fsync) and published.
+Then the server is stopped, started, killed (SIGKILL) and started again, each time on the same data. From the start of
+the process on, it is asked every few milliseconds: for the last instance over DNS, and for /readyz over HTTP. What it
+says before it is ready is shown: it has to be SERVFAIL with an EDE, and 503; never "no such name".
 
 Octets per instance after registering are the growth of resident memory, after a start all of it. In the end it says
-whether the bars were held: 500 MB (1 MB is 1,000,000 octets) resident at any time, ready 5 s after the start of the process.
-With --judge it fails when one was not.
+whether the bars were held: 500 MB (1 MB is 1,000,000 octets) resident at any time, ready 5 s after the start of the
+process. With --judge it fails when one was not.
 """
 
 import argparse

@@ -83,7 +83,7 @@ def free_port():
 
 
 def zonebeat_command(directory, zone, core, ports=(0, 0), workers=0, allow=()):
-    """Writes the configuration; `ports` are those of DNS and HTTP. Without `workers` there is one per core it may use."""
+    """Writes the configuration; `ports` are those of DNS and HTTP. Without `workers`: one per core it may use."""
     if not os.path.exists(ZONEBEAT):
         raise SystemExit("there is no release build: run `cargo build --release --locked` first")
     config = os.path.join(directory, "zonebeat.toml")

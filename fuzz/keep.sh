@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Keeps what fuzzing found: the smallest inputs that reach everything in target/fuzz/corpus/TARGET become seeds in
-# fuzz/corpus/TARGET, at most KEEP of them: fuzz/keep.sh [TARGET...]. Run it after fuzz/run.sh, which builds the targets.
+# Keeps what fuzzing found: the smallest inputs that reach everything in target/fuzz/corpus/TARGET
+# become seeds in fuzz/corpus/TARGET, at most KEEP of them: fuzz/keep.sh [TARGET...]. Run it after
+# fuzz/run.sh, which builds the targets.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -5,11 +5,11 @@
 #
 # Fails when a mix takes over 10 % more than recorded; --record writes the figures anew, and the commit says why they
 # changed. Only this package and the two hashes that nobody else uses are optimised, with the settings of the release
-# profile: all other dependencies are those that the tests have built, so this costs a minute and not five. What the path
-# takes of those is generic or inline, and so is optimised too.
+# profile: all other dependencies are those that the tests have built, so this costs a minute and not five. What the
+# path takes of those is generic or inline, and so is optimised too.
 #
-# valgrind counts, so the figures do not depend on the speed or the load of a machine. They depend on the version of Rust;
-# the C library chooses its copying by the processor, which is told to have no extensions.
+# valgrind counts, so the figures do not depend on the speed or the load of a machine. They depend on the version of
+# Rust; the C library chooses its copying by the processor, which is told to have no extensions.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

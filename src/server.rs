@@ -114,7 +114,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let http = HttpListeners::bind(&config.http.listen).await?;
     let (dns_addresses, encrypted_addresses) = (wire.local_addrs(), wire.encrypted_addrs().clone());
 
-    let parts = Parts::new(&config, &plan);
+    let parts = Parts::new(&config, &plan)?;
     let dns_stop = CancellationToken::new();
     let dns = wire.serve(parts.freshness.published().clone(), Arc::clone(&parts.counters), dns_stop.clone())?;
     let (registry, writer) = parts.start_registry(&config, &plan, &http.addresses);
@@ -172,18 +172,18 @@ struct Parts {
 }
 
 impl Parts {
-    fn new(config: &Config, plan: &Plan) -> Self {
+    fn new(config: &Config, plan: &Plan) -> Result<Self, ConfigError> {
         let identity = config.server_id(hostname().as_deref());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let metrics = Metrics::new();
         let counters = Arc::new(DnsCounters::default());
         register_dns_metrics(&metrics, &counters);
-        let compiler = plan.compiler(config, &identity);
+        let compiler = plan.compiler(config, &identity)?;
         let freshness = Arc::new(Freshness::new(Published::new(compiler.unready()), Arc::clone(&clock)));
         let holders = SharedHolders::new(plan.holders());
         let zones = SharedZones::new(Arc::clone(&freshness), &plan.statics);
         let (slot, store_in_use) = (Slot::default(), Arc::default());
-        Self { identity, clock, metrics, counters, compiler, slot, freshness, holders, zones, store_in_use }
+        Ok(Self { identity, clock, metrics, counters, compiler, slot, freshness, holders, zones, store_in_use })
     }
 
     fn start_registry(&self, config: &Config, plan: &Plan, http: &[SocketAddr]) -> (Registry, JoinHandle<()>) {

@@ -148,7 +148,8 @@ fn query(name: &str, rtype: Rtype, class: u16) -> Vec<u8> {
     packet
 }
 
-/// What answering takes: allocations, and the reply. The first answer of a thread prepares the thread and does not count.
+/// What answering takes: allocations, and the reply. The first answer of a thread prepares the thread and does not
+/// count.
 fn answer(view: &View, packet: &[u8], transport: Transport) -> (u64, Reply) {
     let (client, rules) = (Ipv4Addr::LOCALHOST.into(), Rules::default());
     let mut out = vec![0; MAX_TCP];

@@ -1,8 +1,8 @@
 //! What dig, kdig and hand-made packets get from a real server: the rules of DNS, one by one.
 //!
 //! A script in `tests/answers/` is a server (zone files, configuration, registrations), questions, and what must come
-//! back, each under the RFC section that asks for it; [`script`] tells its form. What needs arithmetic (sizes, rotation)
-//! stands in [`sizes`].
+//! back, each under the RFC section that asks for it; [`script`] tells its form. What needs arithmetic (sizes,
+//! rotation) stands in [`sizes`].
 
 #[path = "answers/script.rs"]
 mod script;

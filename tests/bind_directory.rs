@@ -170,6 +170,7 @@ struct Bind(Child);
 
 impl Drop for Bind {
     fn drop(&mut self) {
+        // It may have ended by itself.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

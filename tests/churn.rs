@@ -1,8 +1,9 @@
 //! Many changes at once: each is in the answers when it is acknowledged, changes of an instance keep their order, and a
 //! kill -9 in the middle takes nothing back.
 //!
-//! More clients than a batch needs, so that batches are made ready while others are with the store (the writer's
-//! pipeline). After every acknowledgement the client asks over UDP, and the next answer has to be what was acknowledged.
+//! More clients than a batch needs, so that batches are made ready while others are with the store
+//! (the writer's pipeline). After every acknowledgement the client asks over UDP, and the next answer
+//! has to be what was acknowledged.
 
 #![allow(clippy::disallowed_methods)] // real processes live in real time
 #![allow(clippy::unwrap_used)] // a test helper may stop the test

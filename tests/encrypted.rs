@@ -1,5 +1,5 @@
-//! DNS over TLS, HTTPS and QUIC: with the programs that operators use, against real servers (`programs`, `rotation`), and
-//! with clients that break rules, against the wire alone (`tls`, `https`, `quic`).
+//! DNS over TLS, HTTPS and QUIC: with the programs that operators use, against real servers (`programs`, `rotation`),
+//! and with clients that break rules, against the wire alone (`tls`, `https`, `quic`).
 
 #![allow(clippy::disallowed_methods)] // real sockets live in real time
 #![allow(clippy::unwrap_used)] // a test helper may stop the test

@@ -1,5 +1,5 @@
-//! A flood from one /24, at the highest rate that this machine gives, does nobody else any harm: clients of other prefixes
-//! lose less than one query in a thousand, and no more octets go back to the /24 than came from it.
+//! A flood from one /24, at the highest rate that this machine gives, does nobody else any harm: clients of other
+//! prefixes lose less than one query in a thousand, and no more octets go back to the /24 than came from it.
 //!
 //! Nor do packets that are malformed or forged ([`hostile`]).
 //!
@@ -82,8 +82,8 @@ fn measure(kind: Kind) -> Outcome {
 }
 
 /// Floods, and compares with what is promised. The queues hold a tenth of a second of such a flood, so a
-/// machine that gives the server no processor for that long at its beginning spoils the figure of losses, and only that:
-/// then it is measured again.
+/// machine that gives the server no processor for that long at its beginning spoils the figure of losses, and
+/// only that: then it is measured again.
 fn flood(kind: Kind) {
     let _alone = alone();
     for attempt in 1..=ATTEMPTS {

@@ -1,5 +1,5 @@
-//! Services of very many instances: changes compile to what compiling everything gives, and answers are whole, truncated
-//! or the part that the client's prefix chooses. Counts and octets, no times.
+//! Services of very many instances: changes compile to what compiling everything gives, and answers are whole,
+//! truncated or the part that the client's prefix chooses. Counts and octets, no times.
 
 #[path = "support/dump.rs"]
 mod dump;

@@ -1,5 +1,5 @@
-//! What registered instances take in memory, in the parts that grow with them: registry, leases and view together, counted
-//! by the allocator.
+//! What registered instances take in memory, in the parts that grow with them: registry, leases and view
+//! together, counted by the allocator.
 //!
 //! Here they come batch by batch, as from clients; what a start takes from the store is weighed beside its code
 //! (`registry/load.rs`, `view/size.rs`, `tests/leases.rs`). `benches/million.py` judges the whole process at a million.

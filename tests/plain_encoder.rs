@@ -1,13 +1,13 @@
 //! The fast path is the plain encoder: on random views and random queries, what `respond` copies from ready sections
 //! equals, octet by octet, what a plain encoder writes record by record.
 //!
-//! The plain encoder ([`plain`]) knows names and records (from the model and from [`RrSet::records`]), looks names up in a
-//! sorted map, and writes one record after the other; of a large set it scores and sorts every record ([`ranks`]). It
-//! shares no code with the path under test but the decoder, which says what was asked, and reads a view that was compiled
-//! from nothing, while the one that is asked has been changed step by step ([`changes`]). Both start a set at the same
-//! record. Answers that are put together from several sets are written record by record anyway; of those the records of
-//! the answer section and their order are compared. In a batch, among packets that get an error or nothing ([`batch`]), each
-//! question gets the same octets as alone.
+//! The plain encoder ([`plain`]) knows names and records (from the model and from [`RrSet::records`]), looks names up
+//! in a sorted map, and writes one record after the other; of a large set it scores and sorts every record ([`ranks`]).
+//! It shares no code with the path under test but the decoder, which says what was asked, and reads a view that was
+//! compiled from nothing, while the one that is asked has been changed step by step ([`changes`]). Both start a set at
+//! the same record. Answers that are put together from several sets are written record by record anyway; of those the
+//! records of the answer section and their order are compared. In a batch, among packets that get an error or nothing
+//! ([`batch`]), each question gets the same octets as alone.
 
 #[path = "support/batch.rs"]
 mod batch;

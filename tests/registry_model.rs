@@ -1,7 +1,11 @@
 //! Random commands against a model that is simple enough to be believed.
 //!
-//! The model knows which instances there are, with their port and the tick of their last beat. After every step the
+//! The model knows which instances there are, with their port and the tick of their last beat. After a step the
 //! registry must agree with it; the published state, the snapshot and what a restart would find must be the same.
+//!
+//! After many steps, but not after all: a step may be left with the store. What the next ones bring is judged behind it
+//! then, lapses and timers too, until a step is looked at again. The model takes everything as done at once; it knows
+//! only that the lease of what was registered meanwhile starts when the store is done ([`UnderWay`]).
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -9,13 +13,15 @@
 #[allow(dead_code)] // tests/registry.rs uses all of it
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use proptest::prelude::*;
-use zonebeat::model::Word;
+use tokio::sync::oneshot;
 use zonebeat::model::api::Registration;
-use zonebeat::registry::{Action, Beaten};
+use zonebeat::model::{Refusal, Word};
+use zonebeat::registry::{Action, Beaten, Outcome};
 
 use support::*;
 
@@ -26,14 +32,38 @@ const SITES: [Option<&str>; 3] = [None, Some("lon"), Some("db")];
 
 #[derive(Debug, Clone)]
 enum Move {
-    Register { service: usize, id: usize, port: i64, site: usize },
-    Set { session: bool, members: Vec<(usize, usize)> },
-    BeatSession { session: bool },
-    Beat { service: usize, id: usize },
-    Deregister { service: usize, id: usize },
-    Declare { service: usize },
-    Undeclare { service: usize },
-    Wait { seconds: u64 },
+    Register {
+        service: usize,
+        id: usize,
+        port: i64,
+        site: usize,
+    },
+    Set {
+        session: bool,
+        members: Vec<(usize, usize)>,
+    },
+    BeatSession {
+        session: bool,
+    },
+    Beat {
+        service: usize,
+        id: usize,
+    },
+    Deregister {
+        service: usize,
+        id: usize,
+    },
+    Declare {
+        service: usize,
+    },
+    Undeclare {
+        service: usize,
+    },
+    Wait {
+        seconds: u64,
+    },
+    /// An hour and a second pass at once; leases count half a second of it.
+    Hour,
     Fail(bool),
     Restart,
 }
@@ -56,6 +86,20 @@ struct Model {
     failing: bool,
     /// The store has been found failing.
     away: bool,
+    under_way: UnderWay,
+}
+
+/// What was done since the registry was last looked at.
+#[derive(Debug, Clone, Default)]
+struct UnderWay {
+    /// The store has something.
+    busy: bool,
+    /// Leases that start when it is done.
+    starting: BTreeSet<Who>,
+    /// Those that something under way is about: what they are by then is not what a beat finds now.
+    concerned: BTreeSet<Who>,
+    /// Those that ran out meanwhile. A beat may still come before the lapse is with the store.
+    lapsing: BTreeSet<Who>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,6 +126,7 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => service.clone().prop_map(|service| Move::Declare { service }),
         1 => service.prop_map(|service| Move::Undeclare { service }),
         6 => prop_oneof![3 => Just(1u64), 3 => Just(5), 2 => Just(16)].prop_map(|seconds| Move::Wait { seconds }),
+        1 => Just(Move::Hour),
         1 => any::<bool>().prop_map(Move::Fail),
         1 => Just(Move::Restart),
     ]
@@ -113,17 +158,38 @@ impl Model {
 
     /// Time passes with the store writable.
     fn pass(&mut self, seconds: u64) {
-        for silence in self.silence.values_mut() {
+        for (_, silence) in self.silence.iter_mut().filter(|(who, _)| !self.under_way.starting.contains(who)) {
             *silence += seconds;
         }
         let out: Vec<Who> = self.silence.iter().filter(|(_, silence)| **silence > LEASE).map(|(who, _)| *who).collect();
         for who in out {
             self.silence.remove(&who);
-            for (key, known) in &mut self.instances {
-                if known.session.map_or(Who::Lone(key.0, key.1), Who::Session) == who {
-                    known.serving = false;
-                }
-            }
+            self.under_way.busy |= self.set_serving(who, false);
+            self.under_way.lapsing.insert(who);
+        }
+    }
+
+    /// Whether there are any.
+    fn set_serving(&mut self, who: Who, serving: bool) -> bool {
+        let of = |(key, known): &(&(usize, usize), &mut Known)| {
+            known.session.map_or(Who::Lone(key.0, key.1), Who::Session) == who
+        };
+        self.instances.iter_mut().filter(of).map(|(_, known)| known.serving = serving).count() > 0
+    }
+
+    /// An instance is about to change, and with it perhaps the session that it leaves.
+    fn concern(&mut self, service: usize, id: usize) {
+        let before = self.who(service, id);
+        self.under_way.concerned.extend(before.into_iter().chain([Who::Lone(service, id)]));
+    }
+
+    /// A lease starts when what starts it is done.
+    fn start(&mut self, who: Who, changes: bool) {
+        self.silence.insert(who, 0);
+        self.under_way.busy |= changes;
+        if self.under_way.busy {
+            self.under_way.starting.insert(who);
+            self.under_way.concerned.insert(who);
         }
     }
 
@@ -132,9 +198,13 @@ impl Model {
     }
 }
 
+/// A command, what the model says of it, and where its answer comes.
+type Pending = (Action, Result<bool, Word>, oneshot::Receiver<Result<Outcome, Refusal>>);
+
 struct Play {
     world: World,
     model: Model,
+    pending: Vec<Pending>,
 }
 
 fn registration(port: i64, site: usize) -> Registration {
@@ -142,7 +212,21 @@ fn registration(port: i64, site: usize) -> Registration {
 }
 
 impl Play {
-    fn step(&mut self, next: Move) {
+    fn new(world: World) -> Self {
+        let mut play = Self { world, model: Model::default(), pending: Vec::new() };
+        play.prune();
+        play
+    }
+
+    /// Lets the first time come at which history is pruned, for which the writer waits until nothing is under way.
+    fn prune(&mut self) {
+        self.world.clock.advance(Duration::from_secs(61));
+        self.world.tick();
+    }
+
+    /// With `stay` the store is left with what it has, as long as it works.
+    fn step(&mut self, next: Move, stay: bool) {
+        let worked = self.is_store_there();
         match next {
             Move::Register { service, id, port, site } => self.register(service, id, port, site),
             Move::Set { session, members } => self.set(session, &members),
@@ -152,20 +236,45 @@ impl Play {
             Move::Declare { service } => self.declare(service),
             Move::Undeclare { service } => self.undeclare(service),
             Move::Wait { seconds } => self.wait(seconds),
+            Move::Hour => self.hour(),
             Move::Fail(failing) => {
+                self.settle();
                 self.world.store.fail(failing);
                 self.model.failing = failing;
             }
             Move::Restart => self.restart(),
         }
-        self.compare();
+        if !(stay && worked && self.is_store_there()) {
+            self.settle();
+            self.compare();
+        }
+    }
+
+    fn is_store_there(&self) -> bool {
+        !self.model.failing && !self.model.away
+    }
+
+    /// Waits for the store. What it has done lets go of leases that ran out meanwhile.
+    fn settle(&mut self) {
+        self.world.writer.settle();
+        for (action, expected, mut answer) in std::mem::take(&mut self.pending) {
+            let answer = answer.try_recv().expect("it is answered");
+            assert_eq!(answer.map(|_| ()).map_err(|refusal| refusal.word), expected.map(|_| ()), "{action:?}");
+        }
+        self.world.tick();
+        self.model.under_way = UnderWay::default();
     }
 
     /// Runs a command that the model expects to change something, to do nothing, or to be refused.
     fn run(&mut self, action: Action, expected: Result<bool, Word>) -> bool {
+        if self.is_store_there() {
+            let mut answers = self.world.writer.take_batch(&[command(&anonymous(), action.clone())]);
+            self.pending.push((action, expected, answers.remove(0)));
+            return expected.is_ok();
+        }
         let may_retry = self.model.away && !self.model.failing;
         if may_retry {
-            self.world.clock.advance(std::time::Duration::from_secs(1));
+            self.world.clock.advance(Duration::from_secs(1));
         }
         let result = self.world.run(action.clone());
         if may_retry {
@@ -190,6 +299,9 @@ impl Play {
     }
 
     fn register(&mut self, service: usize, id: usize, port: i64, site: usize) {
+        if SITES[site].is_some() {
+            self.settle(); // whether it fits is not the model's to say
+        }
         let wanted = Known { port, site, session: None, serving: true };
         let before = self.model.instances.get(&(service, id)).cloned();
         let same = before.as_ref().is_some_and(|b| Known { serving: true, ..b.clone() } == wanted);
@@ -198,8 +310,9 @@ impl Play {
             false => Err(Word::SiteLabel),
         };
         if self.run(register(SERVICES[service], IDS[id], registration(port, site)), expected) {
+            self.model.concern(service, id);
             self.model.instances.insert((service, id), wanted);
-            self.model.silence.insert(Who::Lone(service, id), 0);
+            self.model.start(Who::Lone(service, id), expected == Ok(true));
         }
     }
 
@@ -229,27 +342,33 @@ impl Play {
         let expected = if blocked { Err(Word::SiteLabel) } else { Ok(changes) };
         if self.run(session_set(session_name(session), "e", &registrations), expected) {
             let keys: Vec<_> = members.iter().map(|(service, id)| Who::Lone(*service, *id)).collect();
+            members.iter().chain(&leaving).for_each(|(service, id)| self.model.concern(*service, *id));
             self.model.instances = after.instances;
             self.model.silence.retain(|who, _| !keys.contains(who));
-            self.model.silence.insert(Who::Session(session), 0);
+            self.model.start(Who::Session(session), changes);
         }
     }
 
     fn beat_session(&mut self, session: bool) {
-        let beaten = self.world.registry.beat_session(session_name(session), "e", None);
         let who = Who::Session(session);
+        if self.model.under_way.concerned.contains(&who) {
+            self.settle();
+        }
+        let beaten = self.world.registry.beat_session(session_name(session), "e", None);
         match beaten {
             Beaten::Renewed { .. } => {
-                assert!(self.model.silence.contains_key(&who));
+                assert!(self.model.silence.contains_key(&who) || self.model.under_way.lapsing.remove(&who));
                 self.model.silence.insert(who, 0);
+                self.model.set_serving(who, true);
             }
             Beaten::Lapsed { .. } => {
                 assert!(!self.model.silence.contains_key(&who));
-                if self.run(Action::ReturnSession { session: session_name(session).into() }, Ok(true)) {
-                    self.model.silence.insert(who, 0);
-                    for known in self.model.instances.values_mut().filter(|known| known.session == Some(session)) {
-                        known.serving = true;
-                    }
+                // One without instances is forgotten; its lapse is still with the store.
+                let is_known = !self.model.members(session).is_empty();
+                let expected = if is_known { Ok(true) } else { Err(Word::UnknownSession) };
+                if self.run(Action::ReturnSession { session: session_name(session).into() }, expected) {
+                    let changes = self.model.set_serving(who, true);
+                    self.model.start(who, changes);
                 }
             }
             Beaten::Unknown => {}
@@ -258,21 +377,27 @@ impl Play {
     }
 
     fn beat(&mut self, service: usize, id: usize) {
-        let who = self.model.who(service, id);
-        let beaten = self.world.registry.beat(SERVICES[service], IDS[id], None);
-        match who {
-            Some(Who::Lone(..)) if self.model.instances[&(service, id)].serving => {
-                assert!(matches!(beaten, Beaten::Renewed { .. }), "{beaten:?}");
-                self.model.silence.insert(Who::Lone(service, id), 0);
+        if self.model.under_way.concerned.contains(&Who::Lone(service, id)) {
+            self.settle();
+        }
+        let Some(who @ Who::Lone(..)) = self.model.who(service, id) else {
+            return assert_eq!(self.world.registry.beat(SERVICES[service], IDS[id], None), Beaten::Unknown);
+        };
+        let serving = self.model.instances[&(service, id)].serving;
+        match self.world.registry.beat(SERVICES[service], IDS[id], None) {
+            Beaten::Renewed { .. } => {
+                assert!(serving || self.model.under_way.lapsing.remove(&who));
+                self.model.silence.insert(who, 0);
+                self.model.set_serving(who, true);
             }
-            Some(Who::Lone(..)) => {
-                assert!(matches!(beaten, Beaten::Lapsed { .. }), "{beaten:?}");
+            Beaten::Lapsed { .. } => {
+                assert!(!serving);
                 if self.run(bring_back(SERVICES[service], IDS[id], None), Ok(true)) {
-                    self.model.instances.get_mut(&(service, id)).unwrap().serving = true;
-                    self.model.silence.insert(Who::Lone(service, id), 0);
+                    self.model.set_serving(who, true);
+                    self.model.start(who, true);
                 }
             }
-            _ => assert_eq!(beaten, Beaten::Unknown),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -280,6 +405,8 @@ impl Play {
         let known = self.model.instances.contains_key(&(service, id));
         let expected = if known { Ok(true) } else { Err(Word::UnknownInstance) };
         if self.run(deregister(SERVICES[service], IDS[id], None), expected) {
+            self.model.concern(service, id);
+            self.model.under_way.busy = true;
             self.model.instances.remove(&(service, id));
             self.model.silence.remove(&Who::Lone(service, id));
         }
@@ -291,11 +418,13 @@ impl Play {
             false => Err(Word::SiteLabel),
         };
         if self.run(declare(SERVICES[service]), expected) {
+            self.model.under_way.busy |= expected == Ok(true);
             self.model.declared.insert(service, true);
         }
     }
 
     fn undeclare(&mut self, service: usize) {
+        self.settle();
         let in_use = self.model.instances.keys().any(|(of, _)| *of == service);
         let expected = match self.world.service(SERVICES[service]) {
             None => Err(Word::UnknownService),
@@ -321,9 +450,32 @@ impl Play {
             // It came back somewhere in these ten seconds: beat for everybody to be in step again.
             self.beat_for_all();
         }
-        self.world.wait(seconds as f64 + 0.3);
+        for _ in 0..seconds * 10 + 3 {
+            self.world.clock.advance(Duration::from_millis(100));
+            self.world.writer.tick(); // lapses are made ready behind what the store has
+        }
         self.model.pass(seconds);
         self.forget_little_waits();
+    }
+
+    /// What lapsed before is forgotten, and so are services of which nothing is left.
+    fn hour(&mut self) {
+        if !self.is_store_there() {
+            return;
+        }
+        let before = std::mem::take(&mut self.model.under_way);
+        self.world.clock.advance(Duration::from_secs(3601));
+        self.world.writer.tick();
+        self.settle();
+        let is_kept = |key: &(usize, usize), known: &mut Known| {
+            known.serving || before.lapsing.contains(&known.session.map_or(Who::Lone(key.0, key.1), Who::Session))
+        };
+        self.model.instances.retain(is_kept);
+        for (service, name) in SERVICES.iter().enumerate().filter(|_| !before.busy) {
+            let is_left = self.model.instances.keys().any(|(of, _)| *of == service);
+            let is_declared = self.model.declared.contains_key(&service);
+            assert_eq!(self.world.service(name).is_some(), is_left || is_declared, "{name}");
+        }
     }
 
     /// Three tenths of a second more than the model counts would add up: beats of those that live take them back.
@@ -352,10 +504,12 @@ impl Play {
     }
 
     fn restart(&mut self) {
-        if self.model.failing || self.model.away {
+        if !self.is_store_there() {
             return;
         }
+        self.settle();
         self.world = self.world.restart();
+        self.prune();
         self.model.all_silences_start_anew();
         // Epochs are gone: sessions send their set again, and an empty one is no longer known.
         for session in [false, true] {
@@ -393,14 +547,16 @@ impl Play {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_registry_does_what_the_model_says(moves in prop::collection::vec(moves(), 1..60)) {
-        let mut play = Play { world: World::new(), model: Model::default() };
-        for next in moves {
-            play.step(next);
+    fn the_registry_does_what_the_model_says(moves in prop::collection::vec((moves(), any::<bool>()), 1..60)) {
+        let mut play = Play::new(World::new());
+        for (next, stay) in moves {
+            play.step(next, stay);
         }
+        play.settle();
+        play.compare();
         assert!(play.world.store.commits.load(Ordering::SeqCst) > 0);
     }
 }

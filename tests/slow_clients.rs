@@ -25,8 +25,8 @@ const BACK: usize = 200;
 const FILES: usize = 1024;
 /// In how much time a fresh client is answered.
 const FRESH: Duration = Duration::from_secs(1);
-/// The most processor time in two seconds of a server that has nothing to do: a fifth, and most of that is the noise of a
-/// build for tests on a machine that is shared.
+/// The most processor time in two seconds of a server that has nothing to do: a fifth, and most of that is the noise of
+/// a build for tests on a machine that is shared.
 const IDLE: Duration = Duration::from_millis(400);
 
 fn query(id: u16) -> Vec<u8> {
@@ -122,8 +122,8 @@ fn large() -> (Setup, Vec<u8>) {
     (Setup::bare().zone_file(ZONE, &zone), [&(query.len() as u16).to_be_bytes(), &*query].concat())
 }
 
-/// Asks from `CLIENTS` addresses, reads nothing, and comes again from other addresses when it was displaced, until it has
-/// to end.
+/// Asks from `CLIENTS` addresses, reads nothing, and comes again from other addresses when it was
+/// displaced, until it has to end.
 fn ask_and_never_read(server: &Server, says: &[u8], over: &AtomicBool) {
     let mut next = (0..u16::MAX).cycle();
     let mut connect = || hurry_from(next.next().unwrap().to_be_bytes(), server.dns()).expect("there are sockets");

@@ -177,8 +177,8 @@ fn in_hexadecimal(rtype: Rtype, data: &[u8]) -> String {
     format!("TYPE{} \\# {} {digits}", rtype.0, data.len())
 }
 
-/// Zone files of every shape, as `tests/zone_named.rs` compares them with BIND, with some octets changed, taken out or put
-/// in; without those that could make a million records.
+/// Zone files of every shape, as `tests/zone_named.rs` compares them with BIND, with some octets changed, taken out or
+/// put in; without those that could make a million records.
 fn mutated_file() -> impl Strategy<Value = Vec<u8>> {
     let octet = prop_oneof![any::<u8>(), proptest::sample::select(b" \t\n\r()\"\\;@$.0129aIN".to_vec())];
     let change = (any::<u16>(), octet, 0..3u8);

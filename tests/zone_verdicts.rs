@@ -4,7 +4,8 @@
 //! === title of the case
 //! --- whole [ORIGIN]    the text of the zone file after `$TTL 300`; ORIGIN is example.org without it
 //! --- zone              the same, with SOA, NS and an address of ns put before it; its lines count from 1
-//! --- signed FILE       a zone of `zones/`, changed: `drop OWNER TYPE [COVERED]` (`*`: any owner), `add RECORD`, `replace TEXT -> TEXT`
+//! --- signed FILE       a zone of `zones/`, changed: `drop OWNER TYPE [COVERED]` (`*`: any owner), `add RECORD`,
+//!                       `replace TEXT -> TEXT`
 //! --- findings          all that we find, each as LINE severity: beginning of the message; lines not for `signed`
 //! --- verdicts          what the three say: NAME ok, warning or error
 //! --- because           why they do not say the same

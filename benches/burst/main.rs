@@ -6,8 +6,8 @@
 //! query that waits. So what is lost and what is wrong is known.
 //!
 //! Without `--rate` a new burst goes out whenever less than `--in-flight` queries wait: the server is saturated, never
-//! flooded. With it, bursts go out by the clock whatever comes back, and latencies say how the server does at this rate.
-//! `--every` shows what happens over time, for changes under load.
+//! flooded. With it, bursts go out by the clock whatever comes back, and latencies say how the server does at this
+//! rate. `--every` shows what happens over time, for changes under load.
 
 #![allow(missing_docs, clippy::print_stdout)] // a program that prints a table
 #![allow(clippy::disallowed_methods)] // because time is what it measures

@@ -4,8 +4,8 @@
 //! first beats of lone instances, then beats of sessions with many instances. No beat may fail, and none may be written
 //! to the store: the revision afterwards is the revision before.
 //!
-//! `-- fleet [SESSIONS] [INSTANCES OF EACH] [BEATS PER SECOND] [SECONDS]` beats at a fixed rate (`fleet`), `-- idle` keeps
-//! connections and says nothing (`idle`).
+//! `-- fleet [SESSIONS] [INSTANCES OF EACH] [BEATS PER SECOND] [SECONDS]` beats at a fixed rate (`fleet`), `-- idle`
+//! keeps connections and says nothing (`idle`).
 
 #![allow(missing_docs, clippy::print_stdout)] // a program that prints a table
 

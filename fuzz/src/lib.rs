@@ -1,5 +1,8 @@
 //! What fuzz targets share: views with everything in them, and what must hold for every response and every body.
 
+#[path = "../../tests/support/instance.rs"]
+mod plain;
+
 use std::fmt::Debug;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};
@@ -8,7 +11,7 @@ use hickory_proto::op::Message;
 use zonebeat::answer::Transport;
 use zonebeat::model::naming::Naming;
 use zonebeat::model::service::ServiceRow;
-use zonebeat::model::{Endpoint, Instance, Name, Revision, Service, State, Timestamp};
+use zonebeat::model::{Instance, Name, Revision, Service};
 use zonebeat::registry::Snapshot;
 use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
 use zonebeat::wire::decode::{Decoded, Origin, decode};
@@ -74,23 +77,12 @@ pub fn compile(row: ServiceRow, instance: Instance) -> View {
 
 /// An instance as the registry keeps it.
 pub fn instance(number: u8) -> Instance {
+    let address = Ipv4Addr::new(192, 0, 2, number).into();
     Instance {
-        id: format!("a{number:03}").into(),
-        proto: "tcp".into(),
-        port: 8080,
-        priority: 10,
-        weight: 100,
         site: Some("lon".into()),
-        endpoint: Endpoint::Addresses([IpAddr::V4(Ipv4Addr::new(192, 0, 2, number))].into()),
         tags: [Box::from("canary")].into(),
         metadata: [("version".into(), "2.4.1".into())].into(),
-        lease_seconds: 15,
-        session: None,
-        epoch: None,
-        incarnation: Revision(1),
-        state: State::Serving,
-        since: Timestamp(0),
-        revision: Revision(1),
+        ..plain::instance(&format!("a{number:03}"), 8080, &[address])
     }
 }
 

@@ -53,8 +53,8 @@ impl Seen {
 }
 
 /// What to ask for and what to look for, from the names that a registration is answered under: SRV of every
-/// `_service._proto` name and, because an answer may be a part of a large service, of the instance's own name below it; the
-/// instance's own host names, or the host it names, as target.
+/// `_service._proto` name and, because an answer may be a part of a large service, of the instance's own name below it;
+/// the instance's own host names, or the host it names, as target.
 pub fn plan(names: &[String], id: &str, port: u16, proto: &str, host: Option<&Name>) -> (Vec<Name>, Wanted) {
     let all: Vec<Name> = names.iter().filter_map(|text| Name::parse_absolute(text).ok()).collect();
     let is_set = |name: &Name| {

@@ -1,8 +1,8 @@
 //! Who may ask about a zone.
 //!
 //! A zone with a list answers only clients of its prefixes; all others get REFUSED with EDE 18. The same holds for what
-//! another zone leads to: an alias into such a zone is answered and not followed, as a server without the zone would do,
-//! and addresses of targets in it are left out.
+//! another zone leads to: an alias into such a zone is answered and not followed, as a server without the zone would
+//! do, and addresses of targets in it are left out.
 
 use std::net::IpAddr;
 

@@ -1,9 +1,9 @@
-//! Answers of several sets: aliases followed inside our zones, delegations, targets with their addresses, signatures and
-//! proofs of absence.
+//! Answers of several sets: aliases followed inside our zones, delegations, targets with their addresses,
+//! signatures and proofs of absence.
 //!
 //! A plain answer (one set at the name that was asked, from a zone without signatures) never comes here. Signatures go
-//! beside every set of a signed zone, and proofs into the authority section, when the query wants them (RFC 4035 section
-//! 3.1): nothing is signed here, the zone file has it all.
+//! beside every set of a signed zone, and proofs into the authority section, when the query wants them (RFC 4035
+//! section 3.1): nothing is signed here, the zone file has it all.
 
 use super::denial::{Prover, signatures_of};
 use super::lookup::{Found, find};
@@ -95,8 +95,8 @@ struct Composer<'v, 'q> {
     composed: Composed<'v>,
 }
 
-/// Follows aliases as long as they stay in our zones; the last name decides the rcode (RFC 6604 section 2). A CNAME that
-/// a DNAME gives is what was asked when CNAME was asked.
+/// Follows aliases as long as they stay in our zones; the last name decides the rcode (RFC 6604 section 2). A CNAME
+/// that a DNAME gives is what was asked when CNAME was asked.
 pub(super) fn compose<'v>(view: &'v View, query: &Query<'_>, found: Found<'v>) -> Answer<'v> {
     let mut composer = Composer {
         view,

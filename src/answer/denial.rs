@@ -24,8 +24,8 @@ impl<'v> Prover<'v, '_> {
         }
     }
 
-    /// The name does not exist, and its wildcard does not either or has no such type: the record at the wildcard or over
-    /// it says which.
+    /// The name does not exist, and its wildcard does not either or has no such type: the record at the
+    /// wildcard or over it says which.
     pub(super) fn no_name(mut self, name: &[u8]) {
         let Some(encloser) = closest_encloser(self.view, name) else { return };
         let mut room = [0; MAX_NAME];
@@ -71,8 +71,9 @@ impl<'v> Prover<'v, '_> {
         }
     }
 
-    /// The closest provable encloser's record, and the one that covers the next closer name (RFC 5155 section 7.2.1).
-    /// Where spans are opted out it may stand above the closest encloser, and the wildcard that counts is the one below it.
+    /// The closest provable encloser's record, and the one that covers the next closer name (RFC 5155
+    /// section 7.2.1). Where spans are opted out it may stand above the closest encloser, and the wildcard
+    /// that counts is the one below it.
     fn enclosed<'n>(&mut self, chain: &Nsec3Chain, name: &[u8], encloser: &'n [u8]) -> Option<&'n [u8]> {
         let mut provable = Some(encloser);
         while let Some(above) = provable {

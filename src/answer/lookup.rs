@@ -1,7 +1,7 @@
 //! Finding a name and type in a view: RFC 1034 section 4.3.2 with RFC 4592 wildcards and RFC 6672 DNAME.
 //!
-//! A name belongs to the deepest zone of ours that it lies in, but for one type: DS at the apex of a zone belongs to the
-//! zone above (RFC 4035 section 3.1.4.1).
+//! A name belongs to the deepest zone of ours that it lies in, but for one type: DS at the apex of a zone belongs to
+//! the zone above (RFC 4035 section 3.1.4.1).
 
 use crate::model::Rtype;
 use crate::model::name::{MAX_NAME, parent};
@@ -93,8 +93,8 @@ fn exact<'v>(view: &'v View, entry: Entry<'v>, name: &[u8], rtype: Rtype) -> Fou
     at_entry(zone, entry, rtype)
 }
 
-/// What an entry that is ours to answer has of a type. RRSIG and NSEC stand beside an alias (RFC 4035 section 2.5), so it
-/// does not lead to those of another name.
+/// What an entry that is ours to answer has of a type. RRSIG and NSEC stand beside an alias (RFC 4035 section 2.5), so
+/// it does not lead to those of another name.
 #[inline]
 fn at_entry<'v>(zone: &'v Zone, entry: Entry<'v>, rtype: Rtype) -> Found<'v> {
     let set = entry.set_or(rtype, Rtype::CNAME);

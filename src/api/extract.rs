@@ -18,6 +18,10 @@ use crate::model::{Refusal, Word};
 /// How much of a body that is too large is read and thrown away, so that the client gets to see the answer.
 const DRAIN: usize = 1024 * 1024;
 
+/// Octets that the body of a call about up to 1,000 beats or instances may have: 512 for each. Beats with the longest
+/// labels need half of that, and so do instances without much metadata.
+pub(super) const ROOM_FOR_MANY: usize = 512_000;
+
 /// Which service a call is about.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Path)]

@@ -139,7 +139,7 @@ mod tests {
             for _ in 0..count {
                 let next = change(kept.len() as u64 + 1);
                 kept.push(next.clone());
-                let _ = self.live.send(Arc::new(next));
+                let _ = self.live.send(Arc::new(next)); // nobody may be listening yet
             }
         }
 

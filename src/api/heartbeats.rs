@@ -1,7 +1,7 @@
 //! Heartbeats: of an instance, of a session, and of many at once.
 //!
-//! A beat is no command: it reads the published state, moves a deadline in the lease table and is answered. Only one that
-//! comes after its lease ran out asks the writer to bring back what it beats for.
+//! A beat is no command: it reads the published state, moves a deadline in the lease table and is answered. Only one
+//! that comes after its lease ran out asks the writer to bring back what it beats for.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::{Caller, ReasonHeader};
-use super::extract::{Body, InstancePath, OptionalBody, Segments, SessionPath, fold};
+use super::extract::{Body, InstancePath, OptionalBody, ROOM_FOR_MANY, Segments, SessionPath, fold};
 use super::instances::unknown_instance;
 use super::query::Query;
 use super::{Answer, ApiState, Shared, json, problem};
@@ -22,8 +22,6 @@ use crate::registry::{Action, Beaten, Snapshot};
 
 /// The most beats of one call.
 const MOST_BEATS: usize = 1000;
-/// Octets that a body of so many beats may have: twice what the longest labels need.
-const ROOM: usize = MOST_BEATS * 512;
 
 /// The calls of this file.
 pub(super) fn routes() -> OpenApiRouter<Arc<ApiState>> {
@@ -84,8 +82,8 @@ async fn beat_session(
 /// Beat for many instances and sessions.
 ///
 /// Each of up to 1,000 beats names an instance (`service`, `id`) or a session (`session`, `epoch`), and is what its own
-/// call would be: allowed, refused or bringing back on its own. The reply has one entry per beat, in the same order. The
-/// body may have 512,000 octets, or `http.body_limit` if that is more.
+/// call would be: allowed, refused or bringing back on its own. The reply has one entry per beat, in the same order.
+/// The body may have 512,000 octets, or `http.body_limit` if that is more.
 #[utoipa::path(
     post, path = "/v1/heartbeats", tag = "sessions",
     params(ReasonHeader),
@@ -97,7 +95,7 @@ async fn beat_many(
     State(state): Shared,
     Query(()): Query<()>,
     caller: Caller,
-    Body(body): Body<ManyBeats, ROOM>,
+    Body(body): Body<ManyBeats, ROOM_FOR_MANY>,
 ) -> Answer {
     if body.beats.len() > MOST_BEATS {
         let detail = format!("field \"beats\" has {} entries; at most {MOST_BEATS} are accepted", body.beats.len());

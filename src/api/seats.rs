@@ -1,9 +1,9 @@
 //! Seats for connections: how many there are, and who gives way when all are taken.
 //!
 //! Clients keep connections open and forget them, or open them and say nothing. When all seats are taken, the
-//! connection that has been quiet for longest gives its seat to the new one, which is the one that is needed. Only while
-//! every connection has a call in flight does a new one wait. A stream of events counts as quiet once it runs: its client
-//! comes back and goes on where it was.
+//! connection that has been quiet for longest gives its seat to the new one, which is the one that is needed. Only
+//! while every connection has a call in flight does a new one wait. A stream of events counts as quiet once it runs:
+//! its client comes back and goes on where it was.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};

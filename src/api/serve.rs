@@ -2,9 +2,9 @@
 //!
 //! One task per connection, at most `Limits::connections` of them; beyond that the quietest gives way. A head must
 //! arrive within `Limits::head_time`, which also ends idle connections; a client that reads nothing of its reply for
-//! `Limits::write_time` is cut. At shutdown what is in the listen queue is
-//! still accepted and what was sent before is still read, for a moment in which every reply says `Connection: close`.
-//! Calls in flight are finished, streams of events end, and what is left after `Limits::drain_time` is cut.
+//! `Limits::write_time` is cut. At shutdown what is in the listen queue is still accepted and what was sent before is
+//! still read, for a moment in which every reply says `Connection: close`. Calls in flight are finished, streams of
+//! events end, and what is left after `Limits::drain_time` is cut.
 
 use std::convert::Infallible;
 use std::io;
@@ -31,8 +31,8 @@ use super::Limits;
 use super::seats::{Seat, Seats};
 use super::stall::Bounded;
 
-/// How long connections are read as before when the server stops: a request that was sent before lies in the kernel, and
-/// closing its connection at once would lose it.
+/// How long connections are read as before when the server stops: a request that was sent before lies in the kernel,
+/// and closing its connection at once would lose it.
 const LAST_CALLS: Duration = Duration::from_millis(250);
 
 /// Octets that are buffered for a connection in each direction, and so the longest head. Bodies pass through in parts.
@@ -244,7 +244,7 @@ mod tests {
         stream.write_all(b"GET /peer HTTP/1.1\r\nHost").await.expect("write");
         let started = Instant::now();
         let mut rest = Vec::new();
-        let _ = stream.read_to_end(&mut rest).await;
+        let _ = stream.read_to_end(&mut rest).await; // closed or reset: it has ended
         assert!(started.elapsed() < Duration::from_secs(5));
     }
 

@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::{Caller, ReasonHeader};
-use super::extract::{Body, NoBody, Segments, SessionPath};
+use super::extract::{Body, NoBody, ROOM_FOR_MANY, Segments, SessionPath};
 use super::query::{Pairs, Parameters, Query};
 use super::{Answer, ApiState, Shared, json, show, unexpected};
 use crate::model::Refusal;
@@ -23,7 +23,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<ApiState>> {
 /// Replace everything that a session beats for.
 ///
 /// Instances of the session that the set does not name leave at once. All of the set is applied, or nothing. The
-/// reply's `hash` goes into the beats.
+/// reply's `hash` goes into the beats. A set has up to 1,000 instances; the body may have 512,000 octets, or
+/// `http.body_limit` if that is more.
 #[utoipa::path(
     put, path = "/v1/sessions/{session}", tag = "sessions",
     params(SessionPath, ReasonHeader),
@@ -36,7 +37,7 @@ async fn set_session(
     Segments(at): Segments<SessionPath>,
     Query(()): Query<()>,
     caller: Caller,
-    Body(set): Body<SessionSet>,
+    Body(set): Body<SessionSet, ROOM_FOR_MANY>,
 ) -> Answer {
     let action = Action::SetSession { session: at.session, set };
     match state.registry.submit(caller.command(action)).await? {

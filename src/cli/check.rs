@@ -127,7 +127,8 @@ pub fn check_beside(
         Err(usage) => return Verdict::Usage(usage),
     };
     if args.json {
-        let _ = writeln!(out, "{:#}", report.json()); // the exit code tells the verdict, whether somebody reads this or not
+        // Whether somebody reads it or not: the exit code tells the verdict.
+        let _ = writeln!(out, "{:#}", report.json());
     } else {
         report.write(out, err, colours);
     }

@@ -16,11 +16,11 @@ pub fn print(text: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// Prints lines to standard error. There is nobody to tell if that fails.
+/// Prints lines to standard error.
 pub fn eprint(text: &str) {
     let mut out = io::stderr().lock();
     for line in text.lines() {
-        let _ = writeln!(out, "{}", printable(line));
+        let _ = writeln!(out, "{}", printable(line)); // there is nobody to tell if that fails
     }
 }
 

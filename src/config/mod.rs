@@ -8,8 +8,8 @@
 //! proves that it says what the code does. Unknown keys are errors. Nothing binds before `validate` has passed. What is
 //! wrong is said with file, line, column and a caret. Relative paths are relative to the working directory.
 //!
-//! A support: imports only `model`. The parts that touch files are [`load`](Config::load), [`zones`], [`certificate`] and
-//! the secrets of [`CookieSettings`].
+//! A support: imports only `model`. The parts that touch files are [`load`](Config::load), [`zones`], [`certificate`]
+//! and the secrets of [`CookieSettings`].
 
 pub mod certificate;
 mod cookies;

@@ -3,10 +3,10 @@
 //! # Shape
 //!
 //! Each worker has a [`Block`] of plain atomic numbers on cache lines of its own and is the only one that writes there,
-//! so that counting never waits and never disturbs another worker ([`DnsCounters::block_of_one`]: it adds by a load and a
-//! store); the TCP tasks share one. [`DnsCounters`] knows every
-//! block and adds them up when somebody scrapes. Labels have a fixed set of values: what clients send cannot make more
-//! series. A block is registered when its worker starts and is never removed: its numbers count until the process ends.
+//! so that counting never waits and never disturbs another worker ([`DnsCounters::block_of_one`]: it adds by a load and
+//! a store); the TCP tasks share one. [`DnsCounters`] knows every block and adds them up when somebody scrapes. Labels
+//! have a fixed set of values: what clients send cannot make more series. A block is registered when its worker starts
+//! and is never removed: its numbers count until the process ends.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};

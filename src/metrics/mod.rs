@@ -1,9 +1,10 @@
 //! The metrics and their names: what `/metrics` shows. `docs/metrics.md` lists them all; `tests/metrics.rs` compares.
 //!
-//! One handle, cheap to clone, owns a registry of its own. Each group is for one part of the server, and the composition
-//! root hands it what happened there: no part knows of metrics it does not set. Counting is an atomic addition; only
-//! series with labels that are not known beforehand are looked up. Values are in memory and start at zero with the
-//! process. A part that counts in its own way, as the query path does, brings a collector ([`Metrics::register`]).
+//! One handle, cheap to clone, owns a registry of its own. Each group is for one part of the server, and the
+//! composition root hands it what happened there: no part knows of metrics it does not set. Counting is an
+//! atomic addition; only series with labels that are not known beforehand are looked up. Values are in memory
+//! and start at zero with the process. A part that counts in its own way, as the query path does, brings a
+//! collector ([`Metrics::register`]).
 
 mod api;
 pub mod dns;

@@ -91,7 +91,9 @@ pub struct Beat {
 
 /// Reply to a beat.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-#[schema(example = json!({"lease_seconds": 15, "heartbeat_seconds": 5.102, "servers": ["http://192.0.2.53:8053"], "returned": false}))]
+#[schema(example = json!({
+    "lease_seconds": 15, "heartbeat_seconds": 5.102, "servers": ["http://192.0.2.53:8053"], "returned": false
+}))]
 pub struct Beaten {
     /// How long it may be silent from now on.
     pub lease_seconds: u32,
@@ -446,8 +448,10 @@ pub struct Readiness {
 
 /// An error: a problem document (RFC 9457), `application/problem+json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[schema(example = json!({"type": "https://zonebeat.example.org/problems/unknown-instance", "title": "Not Found", "status": 404,
-    "detail": "service \"search\" has no instance \"a9\"; register it with PUT /v1/services/search/instances/a9"}))]
+#[schema(example = json!({
+    "type": "https://zonebeat.example.org/problems/unknown-instance", "title": "Not Found", "status": 404,
+    "detail": "service \"search\" has no instance \"a9\"; register it with PUT /v1/services/search/instances/a9"
+}))]
 pub struct Problem {
     /// Ends in a stable word, as `.../unknown-instance`.
     #[serde(rename = "type")]

@@ -1,7 +1,8 @@
 //! From an instance's JSON straight to its packed octets: what a start does a million times.
 //!
-//! Reading an [`Instance`](super::Instance) makes a heap block of each of its texts, only to copy them once more. Here texts
-//! stay where they are in the JSON, unless it has escapes in them. What is read, and what is refused, is the same.
+//! Reading an [`Instance`](super::Instance) makes a heap block of each of its texts, only to copy them
+//! once more. Here texts stay where they are in the JSON, unless it has escapes in them. What is read, and
+//! what is refused, is the same.
 
 use std::borrow::Cow;
 
@@ -171,8 +172,9 @@ mod tests {
 
     #[test]
     fn another_id_is_given_back() {
-        let json = br#"{"id":"a2","proto":"tcp","port":80,"priority":0,"weight":1,"endpoint":{"addresses":["192.0.2.7"]},
-            "lease_seconds":15,"incarnation":1,"state":"serving","since":"2026-01-01T00:00:00Z","revision":1,"later":[]}"#;
+        let json = br#"{"id":"a2","proto":"tcp","port":80,"priority":0,"weight":1,
+            "endpoint":{"addresses":["192.0.2.7"]},"lease_seconds":15,"incarnation":1,"state":"serving",
+            "since":"2026-01-01T00:00:00Z","revision":1,"later":[]}"#;
         let mut rows = RowPacker::default();
         assert_eq!(rows.push("search", "a1", json).expect("it decodes").as_deref(), Some("a2"));
         assert!(rows.is_empty());

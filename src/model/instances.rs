@@ -1,9 +1,9 @@
 //! The instances of a service: packed, sorted by id, shared between versions.
 //!
-//! **Shape.** A [`Packed`] map from the id to what [`super::packed_instance`] makes of an instance: about 33 octets for a
-//! plain one, and one allocation for up to 32 of them. Once there are more, counts of the instances by protocol and site
-//! are kept beside the map, so that no question that every change asks walks the service. Below that, walking the
-//! one leaf is as quick.
+//! **Shape.** A [`Packed`] map from the id to what [`super::packed_instance`] makes of an instance: about 33 octets
+//! for a plain one, and one allocation for up to 32 of them. Once there are more, counts of the instances by protocol
+//! and site are kept beside the map, so that no question that every change asks walks the service. Below that,
+//! walking the one leaf is as quick.
 //!
 //! **Cost.** A change builds one leaf of at most 32 instances; a clone copies two pointers. What comes out is unpacked
 //! from the leaf when it is asked for: [`InstanceRef`] to look at, [`Instance`] to keep.
@@ -102,8 +102,8 @@ impl Instances {
         }
     }
 
-    /// The protocols, and the sites in each, that instances have: how many of them, by protocol and site; without a site
-    /// for all of a protocol. The work grows with the number of these, not of the instances.
+    /// The protocols, and the sites in each, that instances have: how many of them, by protocol and site; without a
+    /// site for all of a protocol. The work grows with the number of these, not of the instances.
     pub fn places(&self) -> BTreeMap<(&str, Option<&str>), Tally> {
         let mut places = BTreeMap::new();
         match &self.tallies {

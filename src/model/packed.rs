@@ -1,16 +1,16 @@
 //! A sorted map from octets to octets, packed: what a million small rows are kept in.
 //!
 //! **Shape.** Records lie one behind the other in leaves of at most [`MOST`] records: length of the key, key, length of
-//! the value, value; lengths as varints. A map of one leaf is one shared allocation. A larger one is a persistent tree of
-//! leaves, each under the least key that it may hold; the first stands under the empty key.
+//! the value, value; lengths as varints. A map of one leaf is one shared allocation. A larger one is a persistent tree
+//! of leaves, each under the least key that it may hold; the first stands under the empty key.
 //!
 //! **Cost.** Cloning copies a pointer. Inserting, replacing or removing one record builds one leaf anew and, in a tree,
 //! the path to it: about log n pointers and a kilobyte, however many records there are. A lookup walks the tree and
 //! then at most [`MOST`] records. Leaves that are not touched stay the same allocations, so two versions of a map share
 //! what they have in common.
 //!
-//! **Limits.** A leaf with more than one record has at most `LARGEST` octets; a record that is larger than that has a leaf
-//! of its own. A leaf that has become small joins a neighbour, so that a map that shrinks gives its memory back.
+//! **Limits.** A leaf with more than one record has at most `LARGEST` octets; a record that is larger than that has a
+//! leaf of its own. A leaf that has become small joins a neighbour, so that a map that shrinks gives its memory back.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -113,8 +113,7 @@ impl Packed {
         self.leaves_from(first).flat_map(|leaf| records(leaf)).skip_while(before)
     }
 
-    /// The leaves in order, each with its octets: what is the same allocation in two versions has not changed between
-    /// them.
+    /// The leaves in order, each with its octets: one that is the same allocation in two versions has not changed.
     pub fn leaves(&self) -> impl Iterator<Item = &Arc<[u8]>> {
         self.leaves_from(&[])
     }

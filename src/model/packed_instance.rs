@@ -1,7 +1,7 @@
 //! An instance as packed octets, and a look at them without unpacking.
 //!
-//! What every instance has comes first, what is rare only when it is there: a plain one with an IPv4 address takes about
-//! 20 octets besides its id. Everything is kept, whatever its value; equal instances have equal octets.
+//! What every instance has comes first, what is rare only when it is there: a plain one with an IPv4 address takes
+//! about 20 octets besides its id. Everything is kept, whatever its value; equal instances have equal octets.
 //!
 //! ```text
 //! flags, port, priority, weight, lease, incarnation, revision, since, endpoint,

@@ -346,8 +346,8 @@ fn make_room(service: &mut Service) {
     }
 }
 
-/// Keeps the reason while nobody serves; the transition that emptied the service gives it. Every DNS client can read it,
-/// so it names no author: history does. Says whether the row differs now.
+/// Keeps the reason while nobody serves; the transition that emptied the service gives it. Every DNS client can read
+/// it, so it names no author: history does. Says whether the row differs now.
 fn explain_empty(service: &mut Service, before: Option<&Instance>, reason: impl FnOnce() -> String) -> bool {
     if service.instances.serving_count() > 0 {
         return service.row.empty_reason.take().is_some();

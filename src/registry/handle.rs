@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::broadcast;
 
 use super::lease::TICK;
 use super::shared::Shared;
@@ -52,18 +52,11 @@ impl Registry {
     ) -> (Self, std::thread::JoinHandle<()>) {
         let (registry, writer, queue) = Self::assemble(options, open, publisher, statics, clock, observer);
         let thread = std::thread::Builder::new().name("registry".into());
-        let waker = Arc::downgrade(&registry.queue);
-        // Without room or handles the writer is awake anyway.
-        let wake = move || {
-            if let Some(queue) = waker.upgrade() {
-                let _ = queue.try_send(Message::Stored);
-            }
-        };
-        let handle = thread.spawn(move || run(writer, &queue, wake)).expect("the system starts a thread at our start");
+        let handle = thread.spawn(move || run(writer, &queue)).expect("the system starts a thread at our start");
         (registry, handle)
     }
 
-    /// Everything that `start` starts, not started: tests run the writer themselves.
+    /// Everything that `start` starts, but for the writer's thread: tests run the writer themselves.
     pub fn assemble(
         options: Options,
         open: Opener,
@@ -74,8 +67,15 @@ impl Registry {
     ) -> (Self, Writer, Queue) {
         let shared = Arc::new(Shared::new(options, clock, observer));
         let (sender, receiver) = sync_channel(QUEUE);
-        let writer = Writer::new(shared.clone(), open, publisher, statics);
-        (Self { shared, queue: Arc::new(sender) }, writer, Queue(receiver))
+        let queue = Arc::new(sender);
+        let waker = Arc::downgrade(&queue);
+        let wake = move || {
+            if let Some(queue) = waker.upgrade() {
+                let _ = queue.try_send(Message::Stored); // without room the writer is awake anyway
+            }
+        };
+        let writer = Writer::new(shared.clone(), open, publisher, statics, wake);
+        (Self { shared, queue }, writer, Queue(receiver))
     }
 
     /// Asks for a change; answers when it is durable and published.
@@ -83,8 +83,8 @@ impl Registry {
         if self.shared.stopping.load(Ordering::Acquire) {
             return Err(self.gone());
         }
-        let (answer, answered) = oneshot::channel();
-        match self.queue.try_send(Message::Command(Box::new(Request { command, answer }))) {
+        let (request, answered) = Request::new(command);
+        match self.queue.try_send(Message::Command(Box::new(request))) {
             Ok(()) => answered.await.unwrap_or_else(|_| Err(self.gone())),
             Err(TrySendError::Full(_)) => {
                 Err(Refusal::new(Word::Busy, format!("{QUEUE} requests are waiting already; try again in a second")))
@@ -201,8 +201,7 @@ impl Registry {
 }
 
 /// The writer's thread: batches as commands come, ticks as time passes, until it is told to stop.
-fn run(writer: Writer, queue: &Queue, wake: impl Fn() + Send + 'static) {
-    let mut writer = writer.with_store_thread(wake);
+fn run(mut writer: Writer, queue: &Queue) {
     writer.tick();
     let mut next = Instant::now() + TICK;
     loop {

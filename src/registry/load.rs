@@ -1,7 +1,7 @@
 //! Building the state from a store, row by row.
 //!
-//! Rows come sorted, so each service is put into the map once, each leaf of its instances is packed once, and nothing is
-//! kept twice: besides the state itself there is one buffer for the service at hand and one for each session.
+//! Rows come sorted, so each service is put into the map once, each leaf of its instances is packed once, and nothing
+//! is kept twice: besides the state itself there is one buffer for the service at hand and one for each session.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! Who is alive: the registry.
 //!
-//! **What it holds.** Services with their instances, tokens, sessions and leases. Readers see a [`Snapshot`]: immutable,
-//! taken by one pointer, sharing everything that did not change. Liveness is memory only; rows and history are in the
-//! store.
+//! **What it holds.** Services with their instances, tokens, sessions and leases. Readers see a
+//! [`Snapshot`]: immutable, taken by one pointer, sharing everything that did not change. Liveness is memory
+//! only; rows and history are in the store.
 //!
 //! **Who changes it.** One thread, the [`writer`]. Edges send a [`Command`] through a bounded queue
 //! ([`Registry::submit`]; full: `busy`). The writer takes what waits, validates and applies it to a working copy
@@ -19,18 +19,18 @@
 //! clock from the commit, or from our own start: after a restart they are full again.
 //!
 //! **Without a store.** If it cannot be opened at start there is no data: commands are refused with `not-ready`, and
-//! opening is tried again after 1 to 10 s. If a commit fails, or the store says at start that it
-//! reads and does not write, nothing of a batch has happened: the changes are
-//! refused with `store-unavailable`, the answers go on and say that they may be stale, and reopening is tried again
-//! in the same way and with a command at most once a second. A command that changes nothing is a beat and needs no
-//! store. Until the store is back nothing lapses, and then every lease runs full once more.
+//! opening is tried again after 1 to 10 s. If a commit fails, or the store says at start that it reads and does not
+//! write, nothing of a batch has happened: the changes are refused with `store-unavailable`, the answers go on and say
+//! that they may be stale, and reopening is tried again in the same way and with a command at most once a second. A
+//! command that changes nothing is a beat and needs no store. Until the store is back nothing lapses, and then every
+//! lease runs full once more.
 //!
 //! **After a crash.** The store has exactly the acknowledged batches. Leases start full. Epochs of sessions are not
 //! kept, so agents send their full set again.
 //!
-//! **Limits.** 4096 commands wait at most; a batch has about 1000 changes, 250 of them lapses; one batch is with the store
-//! and one is made ready behind it; timers of an hour are at most about three for each that still means something; 4096
-//! changes are kept for slow readers of live events, who then see that they have missed some.
+//! **Limits.** 4096 commands wait at most; a batch has about 1000 changes, 250 of them lapses; one batch is with the
+//! store and one is made ready behind it; timers of an hour are at most about three for each that still means
+//! something; 4096 changes are kept for slow readers of live events, who then see that they have missed some.
 
 mod apply;
 pub mod command;
@@ -72,8 +72,8 @@ pub const DEFAULT_LEASE_SECONDS: i64 = 15;
 /// Opens the store; called again while it fails.
 pub type Opener = Box<dyn FnMut() -> Result<Arc<dyn Store>, StoreError> + Send>;
 
-/// Hears what the registry does, for metrics and the log. Called on the writer's thread and on those that beat: must not
-/// block.
+/// Hears what the registry does, for metrics and the log. Called on the writer's thread and on
+/// those that beat: must not block.
 pub trait Observer: Send + Sync + 'static {
     /// A batch is durable and published; `took` is the time in the store.
     fn committed(&self, _changes: &[Arc<Change>], _took: Duration) {}
@@ -93,8 +93,8 @@ impl Observer for () {}
 
 /// Turns committed states into views; implemented by the composition root, so that the registry knows no view.
 ///
-/// `load`, `reload` and `prepare` compile aside; `publish` makes the result visible by one swap, `discard` drops it. While
-/// the store is busy with one batch the next one is compiled: `close` parts them.
+/// `load`, `reload` and `prepare` compile aside; `publish` makes the result visible by one swap, `discard` drops it.
+/// While the store is busy with one batch the next one is compiled: `close` parts them.
 pub trait Publisher: Send + 'static {
     /// Compiles everything from a loaded store. Returns, for each zone that takes registrations, the hash of what it
     /// contains besides registrations (zone file, configured SOA, NS, naming): its basis.

@@ -1,9 +1,9 @@
 //! The single writer: it alone changes the registry.
 //!
 //! It holds the current state with its indexes, the rows of the zones, the leases that ran out and are not committed
-//! yet, and the timers of an hour. [`Writer::run_batch`] is called with commands, [`Writer::tick`] as time passes;
-//! neither sleeps, and time is the clock's, so that tests run it by hand. What happens when the store is away stands in
-//! the parent module.
+//! yet, the timers of an hour, and the thread that calls the store (`pipeline`). It takes commands as they come,
+//! [`Writer::tick`] is called as time passes, and [`Writer::settle`] waits for the store; time is the clock's, so that
+//! tests run it by hand ([`Writer::run_batch`]). What happens when the store is away stands in the parent module.
 
 mod batch;
 mod pipeline;
@@ -16,8 +16,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use self::pipeline::Pipeline;
+use tokio::sync::oneshot;
+
 pub(super) use self::pipeline::Request;
+use self::pipeline::{Answer, Pipeline};
 use self::standing::Standing;
 use self::timers::Timers;
 use super::apply::apply;
@@ -26,7 +28,7 @@ use super::lease::{Effect, Key};
 use super::shared::Shared;
 use super::state::State;
 use super::{Action, Command, Opener, Outcome, Publisher, StaticNames, Store, ZoneRow};
-use crate::model::{Name, Refusal, Word};
+use crate::model::Name;
 use crate::security::{Want, authorize};
 
 /// The state of the registry, and what it takes to change it.
@@ -38,8 +40,8 @@ pub struct Writer {
     store: Option<Arc<dyn Store>>,
     standing: Standing,
     state: State,
-    /// What was applied and is not committed yet; `None` in a writer that commits on its own thread.
-    pipeline: Option<Pipeline>,
+    /// What was applied and is not committed yet.
+    pipeline: Pipeline,
     zones: BTreeMap<Name, ZoneRow>,
     /// The store did not take the hashes of the static records that are published.
     statics_pending: bool,
@@ -54,14 +56,17 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// A writer that has not opened its store; the first tick does.
+    /// A writer that has not opened its store; the first tick does. The store's thread calls `wake` each time that it is
+    /// done with a batch.
     pub(super) fn new(
         shared: Arc<Shared>,
         open: Opener,
         publisher: Box<dyn Publisher>,
         statics: Arc<dyn StaticNames>,
+        wake: impl Fn() + Send + 'static,
     ) -> Self {
         Self {
+            pipeline: Pipeline::start(shared.clock.clone(), wake),
             shared,
             open,
             publisher,
@@ -69,7 +74,6 @@ impl Writer {
             store: None,
             standing: Standing::default(),
             state: State::default(),
-            pipeline: None,
             zones: BTreeMap::new(),
             statics_pending: false,
             out: VecDeque::new(),
@@ -79,23 +83,20 @@ impl Writer {
         }
     }
 
-    /// Applies commands in their order and commits what they change as one batch. One answer for each.
-    pub fn run_batch(&mut self, commands: &[Command]) -> Vec<Result<Outcome, Refusal>> {
-        self.settle();
-        self.retry_for_command();
-        if let Standing::NotLoaded(retry) = &self.standing {
-            let detail =
-                format!("the registry has not been loaded: {}; try another server, or again later", retry.trouble);
-            return commands.iter().map(|_| Err(Refusal::new(Word::NotReady, detail.clone()))).collect();
-        }
-        let mut answers = Vec::with_capacity(commands.len());
-        for group in commands.chunk_by(|a, b| !is_reload(a) && !is_reload(b)) {
-            match group {
-                [command] if is_reload(command) => answers.push(self.reload(command)),
-                group => answers.extend(self.run_group(group)),
-            }
-        }
+    /// Takes commands as one batch behind what is under way, for whoever runs the writer by hand. Each is answered when
+    /// its batch is done: by the next [`Writer::settle`] at the latest.
+    pub fn take_batch(&mut self, commands: &[Command]) -> Vec<oneshot::Receiver<Answer>> {
+        let (requests, answers) = commands.iter().cloned().map(Request::new).unzip();
+        self.take(requests);
         answers
+    }
+
+    /// Takes commands as one batch and waits until it is done. One answer for each.
+    pub fn run_batch(&mut self, commands: &[Command]) -> Vec<Answer> {
+        let answers = self.take_batch(commands);
+        self.settle();
+        let answered = |mut answer: oneshot::Receiver<_>| answer.try_recv().expect("all that was taken is answered");
+        answers.into_iter().map(answered).collect()
     }
 
     /// Whether somebody has called [`super::Registry::stop`].
@@ -108,28 +109,9 @@ impl Writer {
         Draft::new(self.shared.clone(), self.statics.clone(), self.state.clone())
     }
 
-    fn run_group(&mut self, commands: &[Command]) -> Vec<Result<Outcome, Refusal>> {
-        if let Standing::Away(_) = self.standing {
-            return self.run_without_store(commands);
-        }
-        let mut draft = self.draft();
-        let answers: Vec<_> = commands.iter().map(|command| apply(&mut draft, command)).collect();
-        if draft.changes.is_empty() {
-            self.adopt_beats(draft.state, draft.effects);
-            return answers;
-        }
-        match self.commit(draft.into(), &[]) {
-            Ok(()) => answers,
-            Err(_) => self.run_without_store(commands),
-        }
-    }
-
     /// Beats are taken and mistakes are named; what would change something is refused.
-    fn run_without_store(&mut self, commands: &[Command]) -> Vec<Result<Outcome, Refusal>> {
-        commands.iter().map(|command| self.run_one_without_store(command)).collect()
-    }
-
-    fn run_one_without_store(&mut self, command: &Command) -> Result<Outcome, Refusal> {
+    fn run_without_store(&mut self, command: &Command) -> Answer {
+        self.check_loaded()?;
         let mut draft = self.draft();
         let outcome = apply(&mut draft, command)?;
         if !draft.changes.is_empty() {
@@ -146,7 +128,8 @@ impl Writer {
     }
 
     /// Compiles the zone files again; a batch of its own.
-    fn reload(&mut self, command: &Command) -> Result<Outcome, Refusal> {
+    fn reload(&mut self, command: &Command) -> Answer {
+        self.check_loaded()?;
         authorize(&self.state.snapshot.tokens, &command.principal, Want::Administer)?;
         if let Standing::Away(_) = self.standing {
             return Err(self.unavailable());

@@ -39,7 +39,7 @@ impl OwnRegistration {
     /// Registers, so that the very first query has an answer.
     pub(super) async fn first_beat(&mut self) {
         if self.registry.health().loaded {
-            drop(self.register().await);
+            let _ = self.register().await; // the beats come back to it, and tell why it was refused
         }
     }
 

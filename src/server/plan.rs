@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -13,6 +14,7 @@ use crate::model::naming::Naming;
 use crate::model::{Clock, Finding, Name, Place, Record, Rtype};
 use crate::registry::Options;
 use crate::security::Policy;
+use crate::view::compile::MOST_ZONES;
 use crate::view::{Compiler, ServerFacts, ZoneSource};
 use crate::wire::{Certificates, CookieOptions, EncryptedOptions, TcpLimits, UdpLimits, WireOptions};
 use crate::zone::{self, Checks, Loaded, StaticRecord, StaticZone};
@@ -35,8 +37,10 @@ impl Plan {
         let mut zones = config.plan_zones(&names);
         for zone in loaded.zones.iter().filter(|zone| zone.is_signed()) {
             if zones.registering().any(|planned| planned.name == zone.origin) {
-                let zone = &zone.origin;
-                tracing::info!(%zone, "the only zone file is signed, so it takes no registrations; declare a [[zone]] for them");
+                tracing::info!(
+                    zone = %zone.origin,
+                    "the only zone file is signed, so it takes no registrations; declare a [[zone]] for them"
+                );
             }
             zones.decline(&zone.origin);
         }
@@ -82,8 +86,14 @@ impl Plan {
         Holders::of(&self.statics)
     }
 
-    /// The compiler of views with these zones.
-    pub(super) fn compiler(&self, config: &Config, identity: &str) -> Compiler {
+    /// The compiler of views with these zones; an error if there are too many of them.
+    pub(super) fn compiler(&self, config: &Config, identity: &str) -> Result<Compiler, ConfigError> {
+        let count = self.zones.zones.len();
+        if count > MOST_ZONES {
+            let place = config.zones_dir.as_deref().unwrap_or(Path::new("configuration")).to_string_lossy();
+            let message = format!("there are {count} zones; at most {MOST_ZONES} are served");
+            return Err(ConfigError::Wrong(vec![Finding::error(Place::whole(&place), message)]));
+        }
         let naming = naming(config);
         let shown = |text: &str| config.dns.identity.then(|| Box::from(text));
         let version = concat!("zonebeat ", env!("CARGO_PKG_VERSION"));
@@ -93,7 +103,7 @@ impl Plan {
         let limit = |zone: &ZonePlanEntry| (zone.name.clone(), zone.settings.answer_limit);
         let limits: Vec<_> = self.zones.zones.iter().map(limit).filter(|(_, limit)| *limit > 0).collect();
         let compiler = compiler.with_answer_limits(&limits);
-        compiler.with_access(self.access(config)).minimal(config.dns.minimal_responses)
+        Ok(compiler.with_access(self.access(config)).minimal(config.dns.minimal_responses))
     }
 
     /// The clients that may ask about each zone, where not all may: as the zone says, or else as the server does.
@@ -222,8 +232,8 @@ pub(super) fn wire_options(config: &Config, certificates: Option<Arc<Certificate
     }
 }
 
-/// How many connections there may be: what is asked for, and at most half of the descriptors. Those that are ending take
-/// up to a quarter more of them, and HTTP and the store need the rest.
+/// How many connections there may be: what is asked for, and at most half of the descriptors. Those that are ending
+/// take up to a quarter more of them, and HTTP and the store need the rest.
 fn connections(asked: usize, most: usize) -> usize {
     match asked {
         0 => most,
@@ -265,6 +275,21 @@ pub(super) fn registry_options(config: &Config, plan: &Plan, http: &[SocketAddr]
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn more_zones_than_entries_can_number_are_an_error() {
+        let zone = |number: usize| ZonePlanEntry {
+            name: Name::parse_absolute(&format!("z{number}.example.org")).expect("a name"),
+            settings: ZoneSettings::default(),
+            has_file: true,
+            registrations: false,
+            reverse: false,
+            self_register: false,
+        };
+        let plan = Plan { zones: ZonePlan { zones: (0..=MOST_ZONES).map(zone).collect() }, statics: Vec::new() };
+        let error = plan.compiler(&Config::default(), "ns1").expect_err("one zone too many");
+        assert!(error.to_string().contains("65537 zones; at most 65536"), "{error}");
+    }
 
     #[test]
     fn connections_leave_descriptors_for_the_rest() {

@@ -1,8 +1,8 @@
 //! The registry's publisher: compiles views and swaps them in.
 //!
-//! It holds the snapshot that the published view shows, because a view is compiled from what differs, and up to two views
-//! that are not published yet: the one that the store has, and the one that is compiled on top of it. Zone files come
-//! from a slot that a reload fills: the next `reload` takes them, so they are never half applied.
+//! It holds the snapshot that the published view shows, because a view is compiled from what differs, and up to two
+//! views that are not published yet: the one that the store has, and the one that is compiled on top of it. Zone files
+//! come from a slot that a reload fills: the next `reload` takes them, so they are never half applied.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -155,8 +155,8 @@ impl Publisher for ViewPublisher {
     }
 }
 
-/// Warns of zones that secondaries will not transfer, because what they have counts as newer (RFC 1982). Zones of a view
-/// are in the order of their apexes.
+/// Warns of zones that secondaries will not transfer, because what they have counts as newer (RFC 1982). Zones of a
+/// view are in the order of their apexes.
 fn tell_of_lower_serials(served: &View, next: &View) {
     for zone in next.zones.iter().filter(|zone| zone.ready) {
         let Ok(at) = served.zones.binary_search_by(|before| before.apex.cmp(&zone.apex)) else { continue };
@@ -172,3 +172,6 @@ fn tell_of_lower_serials(served: &View, next: &View) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

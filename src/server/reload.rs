@@ -123,7 +123,7 @@ impl Reload {
             plan::tell(&loaded.findings);
             let refused = loaded.broken.iter().map(|broken| broken.file.clone()).collect();
             let plan = before.reread(&config, loaded.or_keep(&before.statics));
-            let compiler = plan.compiler(&config, &identity);
+            let compiler = plan.compiler(&config, &identity)?;
             Ok((plan, compiler, refused))
         }
     }

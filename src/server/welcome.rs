@@ -14,7 +14,7 @@ pub(super) fn print(zones: &[Name], dns: &[SocketAddr], http: &[SocketAddr], reg
     let ([zone, ..], [dns, ..], [http, ..]) = (zones, dns, http) else { return };
     let text = text(zone.to_string().trim_end_matches('.'), dns, http, registers_itself);
     // Nobody may be reading: a closed standard output is no reason to stop.
-    drop(std::io::stdout().lock().write_all(text.as_bytes()));
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
 fn text(zone: &str, dns: &SocketAddr, http: &SocketAddr, registers_itself: bool) -> String {

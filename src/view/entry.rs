@@ -86,7 +86,7 @@ pub struct Entry<'v> {
     large: &'v [Option<Outside>],
 }
 
-/// What stands between the name and the bodies.
+/// What stands between the name and the directory.
 struct Extras {
     zone: u16,
     children: u32,

@@ -2,11 +2,11 @@
 //!
 //! # What it holds
 //!
-//! The records of one name and type, ready to be copied into a message, each with the ready records about its target and
-//! with a key by which clients choose (see [`choose`](self::ClientPrefix)). All sets that a service of more than [`BIG`]
-//! instances shares are large, and so are those of a service that declares an `answer_limit` below its count, and sets
-//! to which many services contribute when they have more than [`BIG`] records. So it is decided by content alone, never
-//! by history.
+//! The records of one name and type, ready to be copied into a message, each with the ready records about its target
+//! and with a key by which clients choose (see [`choose`](self::ClientPrefix)). All sets that a service of more than
+//! [`BIG`] instances shares are large, and so are those of a service that declares an `answer_limit` below its
+//! count, and sets to which many services contribute when they have more than [`BIG`] records. So it is decided by
+//! content alone, never by history.
 //!
 //! # Shape
 //!
@@ -15,8 +15,8 @@
 //! rebuilds one bucket: it costs the same in a set of a thousand records and in one of a hundred thousand.
 //!
 //! Several instances may contribute the same record, such as their common address. It is held once, with the number of
-//! those who contribute it, so that a change of one needs no look at the others. Its key is the key of the instance that
-//! contributes it, so that SRV records and addresses of one instance score alike for a client, and the hash of the
+//! those who contribute it, so that a change of one needs no look at the others. Its key is the key of the instance
+//! that contributes it, so that SRV records and addresses of one instance score alike for a client, and the hash of the
 //! record itself if several do.
 //!
 //! # Limits

@@ -1,10 +1,10 @@
 //! The only swap: the writer publishes, readers load.
 //!
 //! Readers hold a view through a guard for one batch of queries and never wait. Old views are freed on the writer's
-//! side: it keeps each until no reader holds it, so that no query pays for freeing shards. What it keeps is what readers
-//! hold, one view for each of them at most (a worker's batch, a transfer of which there are only so many at once), however
-//! many were published since; and of a view only the shards that were replaced after it are its own. Freeing one gives
-//! back those and counts down some hundred pointers.
+//! side: it keeps each until no reader holds it, so that no query pays for freeing shards. What it keeps is what
+//! readers hold, one view for each of them at most (a worker's batch, a transfer of which there are only so many at
+//! once), however many were published since; and of a view only the shards that were replaced after it are its own.
+//! Freeing one gives back those and counts down some hundred pointers.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

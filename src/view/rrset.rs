@@ -8,8 +8,8 @@
 //! additional  (owner, type, class, TTL, RDLENGTH, RDATA) x additional count
 //! ```
 //!
-//! A set of one record is stored without heads ([`Body::One`]): the record's is made when it is sent, and its additional
-//! section is the addresses of its target.
+//! A set of one record is stored without heads ([`Body::One`]): the record's is made when it is sent, and its
+//! additional section is the addresses of its target.
 //!
 //! An additional owner is a pointer to the SRV target inside the answer above it, computed for the answer in its stored
 //! order; whoever rotates the answer moves the pointers (see `wire::encode`). When the answer is so long that pointers
@@ -191,8 +191,8 @@ impl<'v> RrSet<'v> {
         })
     }
 
-    /// Reads each cache line of what a message of so many octets takes of it, so that the processor has them when they are
-    /// copied.
+    /// Reads each cache line of what a message of so many octets takes of it, so that the processor
+    /// has them when they are copied.
     pub fn touch(&self, limit: usize) -> u8 {
         let Body::Ready { answer, additional } = self.body else { return 0 };
         if answer.len() > limit {

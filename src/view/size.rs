@@ -44,8 +44,8 @@ impl std::iter::Sum for Size {
     }
 }
 
-/// What the allocator takes for so many octets behind an [`std::sync::Arc`], besides them: two counters, the head of the
-/// block, and what is missing to a multiple of 16.
+/// What the allocator takes for so many octets behind an [`std::sync::Arc`], besides them: two counters, the head of
+/// the block, and what is missing to a multiple of 16.
 pub(super) fn overhead(octets: usize) -> usize {
     let whole = 16 + octets;
     (whole + 8).next_multiple_of(16).max(32) - octets
@@ -75,7 +75,8 @@ mod tests {
     fn service(number: usize) -> Vec<Made> {
         let name = |text: String| Name::parse_absolute(&format!("{text}.sd.test")).expect("a name");
         let label = format!("svc{number:05}");
-        let address = |id: usize| IpAddr::V4(Ipv4Addr::from(0x0A00_0000 + (number * PER_SERVICE + id) as u32));
+        // 198.18.0.0/15, for benchmarks (RFC 2544).
+        let address = |id: usize| IpAddr::V4(Ipv4Addr::from(0xC612_0000 + (number * PER_SERVICE + id) as u32));
         let addresses: Vec<IpAddr> = (0..PER_SERVICE).map(address).collect();
         let hosts: Vec<Name> = (0..PER_SERVICE).map(|id| name(format!("i{id}.{label}"))).collect();
         let instances: Vec<Name> = (0..PER_SERVICE).map(|id| name(format!("i{id}._{label}._tcp"))).collect();
@@ -118,7 +119,8 @@ mod tests {
         empty.with_shards((0..=u16::MAX).zip(shards.into_iter().map(build)), names)
     }
 
-    /// Names as those of the measurements in docs/performance.md. A tenth of their number: shards themselves weigh more.
+    /// Names as those of the measurements in docs/performance.md. A tenth of their number:
+    /// shards themselves weigh more.
     #[test]
     fn an_instance_takes_less_than_a_recorded_number_of_octets() {
         let table = table();

@@ -1,11 +1,13 @@
 //! Many packets, their responses: a batch of datagrams is answered in steps, from one view.
 //!
-//! All packets are decoded, all names are looked up, all answers are settled, what they will copy is read, then all are
-//! written: each step is a short loop whose turns do not depend on each other, so that the processor waits for the memory
-//! of many at the same time (docs/decisions/0029-batches-in-steps.md). Everything stands on the stack, in arrays that are
-//! prepared as far as the batch may need them; no lock, no log, and no allocation but that of an answer of several sets.
+//! All packets are decoded, all names are looked up, all answers are settled, what they will copy is read, then
+//! all are written: each step is a short loop whose turns do not depend on each other, so that the processor waits
+//! for the memory of many at the same time (docs/decisions/0029-batches-in-steps.md). Everything stands on the
+//! stack, in arrays that are prepared as far as the batch may need them; no lock, no log, and no allocation but
+//! that of an answer of several sets.
 //!
-//! The worker brings packets and takes responses through [`HandleDatagrams`]; tests and benches do the same without network.
+//! The worker brings packets and takes responses through [`HandleDatagrams`]; tests and benches
+//! do the same without network.
 
 use std::hint::black_box;
 

@@ -1,9 +1,8 @@
 //! An answer becomes octets.
 //!
-//! The plain case copies: header, the client's question, the ready sections of one set (or, for a set of one record, its
-//! head and its data), OPT. Rotating a set is copying
-//! its tail before its head and adding the difference to each additional owner pointer. Composed answers are written
-//! record by record in `wire::compose`.
+//! The plain case copies: header, the client's question, the ready sections of one set (or, for a set of one record,
+//! its head and its data), OPT. Rotating a set is copying its tail before its head and adding the difference to each
+//! additional owner pointer. Composed answers are written record by record in `wire::compose`.
 
 use super::compose;
 use super::decode::{FLAG_QR, HEADER};

@@ -2,11 +2,11 @@
 //!
 //! A packet passes [`decode`] (what is asked), [`rules`] (what is known of the client: [`cookie`], [`keepalive`]),
 //! `answer` (what the view says), [`rate`] (whether the client gets it) and [`encode`] (the response); [`respond`]
-//! holds the last three together and is the same for every transport; [`batch`] takes many packets through them, step by
-//! step. `udp`, `tcp` and [`encrypted`] bring packets and
-//! take responses; [`error`] writes what needs no view; [`limits`] says how much a client gets. `encode` copies ready
-//! sets into a [`message`] and leaves answers of several sets to `compose`, which compresses `names`; `opt` is the last
-//! record of each. `rotation` chooses where a set starts, `count` counts. [`server`] opens the sockets and runs it all.
+//! holds the last three together and is the same for every transport; [`batch`] takes many packets through them, step
+//! by step. `udp`, `tcp` and [`encrypted`] bring packets and take responses; [`error`] writes what needs no view;
+//! [`limits`] says how much a client gets. `encode` copies ready sets into a [`message`] and leaves answers of several
+//! sets to `compose`, which compresses `names`; `opt` is the last record of each. `rotation` chooses where a set
+//! starts, `count` counts. [`server`] opens the sockets and runs it all.
 
 pub mod batch;
 pub mod cookie;

@@ -171,8 +171,8 @@ fn refuse(view: &View, error: &ErrorReply<'_>, out: &mut [u8]) -> Reply {
     Reply { len, rcode: error.rcode, rtype, truncated: false, panicked: false, limited: None }
 }
 
-/// What a packet gets, before it is written: of a batch all are settled, then what they will copy is fetched, then all are
-/// written.
+/// What a packet gets, before it is written: of a batch all are settled, then what they will copy is
+/// fetched, then all are written.
 pub enum Settled<'v> {
     /// Known without the view, or by its limit.
     Elsewhere,

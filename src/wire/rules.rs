@@ -23,9 +23,9 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Reads one packet, and settles what can be known of it before it is answered: whether its cookie shows who sent it
-    /// (which may turn the query into an error), and what the response tells besides the answer. Says what the cookie
-    /// was worth, if there was one.
+    /// Reads one packet, and settles what can be known of it before it is answered: whether its cookie shows who sent
+    /// it (which may turn the query into an error), and what the response tells besides the answer. Says what the
+    /// cookie was worth, if there was one.
     pub fn decode<'p>(&self, packet: &'p [u8], origin: Origin) -> (Decoded<'p>, Option<CookieOutcome>) {
         let mut decoded = Decoded::Drop(DropReason::Short);
         let cookie = self.decode_into(packet, origin, &mut decoded);

@@ -34,8 +34,8 @@ use crate::view::Published;
 
 /// Connections that the kernel keeps for us until they are accepted.
 const BACKLOG: i32 = 1024;
-/// Octets that the kernel keeps of a connection that it cannot send yet: one long answer. With more, a client that reads
-/// nothing could have megabytes made before that is seen, and a slow one would show progress rarely.
+/// Octets that the kernel keeps of a connection that it cannot send yet: one long answer. With more, a client that
+/// reads nothing could have megabytes made before that is seen, and a slow one would show progress rarely.
 const UNSENT: u32 = 64 * 1024;
 /// How often a free port is looked for that is free for UDP and TCP alike.
 const PORT_TRIES: usize = 32;

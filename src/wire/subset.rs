@@ -1,9 +1,9 @@
 //! Large sets in messages: the whole set, or the part of it that the client's prefix gets.
 //!
-//! A set is answered whole when it fits, unless its service declares an `answer_limit` below its count: then every client
-//! gets that many records. Over UDP that is all: what does not fit is truncated, so that the client comes back over TCP.
-//! Over a stream there is nothing larger to come back for, so as many records are answered as a message holds. Who gets a
-//! part is told so in an extended error.
+//! A set is answered whole when it fits, unless its service declares an `answer_limit` below its count: then every
+//! client gets that many records. Over UDP that is all: what does not fit is truncated, so that the client comes back
+//! over TCP. Over a stream there is nothing larger to come back for, so as many records are answered as a message
+//! holds. Who gets a part is told so in an extended error.
 
 use std::fmt::Write as _;
 

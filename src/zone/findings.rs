@@ -1,4 +1,5 @@
-//! What was found in one zone, in bounded memory: of errors and of warnings the first ones, and how many more there are.
+//! What was found in one zone, in bounded memory: of errors and of warnings the first ones,
+//! and how many more there are.
 //!
 //! Warnings never keep a zone from being read, however many they are: BIND loads it too.
 

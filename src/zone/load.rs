@@ -53,7 +53,8 @@ pub fn load(sources: &dyn Sources, files: &[String]) -> Loaded {
     load_files(&Checks::default(), sources, &files)
 }
 
-/// Reads and checks zone files, with what the checks need besides them. Two files of one zone are an error of the second.
+/// Reads and checks zone files, with what the checks need besides them. Two files of one zone are an error of the
+/// second.
 pub fn load_files(checks: &Checks, sources: &dyn Sources, files: &[ZoneFile]) -> Loaded {
     let mut loaded = Loaded::default();
     let mut taken: HashMap<Name, &str> = HashMap::new();

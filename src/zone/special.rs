@@ -16,7 +16,8 @@ pub(super) fn named(input: &mut Input<'_>, names: &[(&str, u16)], max: u32) -> R
         .ok_or_else(|| input.fault(format!("{} is neither a known mnemonic nor a number from 0 to {max}", shown(text))))
 }
 
-/// Flags of a key: a number, also hexadecimal, or mnemonics joined by `|`, which may be cut short (RFC 2535 section 7.1).
+/// Flags of a key: a number, also hexadecimal, or mnemonics joined by `|`, which may be cut
+/// short (RFC 2535 section 7.1).
 pub(super) fn key_flags(input: &mut Input<'_>) -> Result<u16, Fault> {
     let text = input.word("flags of a key")?;
     let digits = std::str::from_utf8(text).unwrap_or_default();

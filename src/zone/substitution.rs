@@ -1,4 +1,5 @@
-//! Substitution expressions of NAPTR records: delimiter, expression, replacement, delimiter, flags (RFC 3402 section 3.2).
+//! Substitution expressions of NAPTR records: delimiter, expression, replacement, delimiter,
+//! flags (RFC 3402 section 3.2).
 //!
 //! The expression is a POSIX extended one. It is checked as far as a typing error shows: brackets, repetitions and
 //! back references; the texts that pass are those that clients can compile.

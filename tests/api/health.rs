@@ -107,7 +107,7 @@ async fn while_the_store_is_read_the_server_is_not_ready_and_says_why() {
     let path = directory.path().to_owned();
     let (release, held) = std::sync::mpsc::sync_channel::<()>(1);
     let open = move || -> Result<Arc<dyn Store>, StoreError> {
-        let _ = held.recv();
+        let _ = held.recv(); // until the test lets go, or has ended
         Ok(Arc::new(EmbeddedStore::open(&path)?))
     };
     let server = Server::with(directory, Limits::default(), Box::new(open)).await;

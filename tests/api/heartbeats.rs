@@ -142,7 +142,7 @@ async fn a_body_holds_a_thousand_beats_of_the_longest_labels() {
         assert_eq!(reply.status, status, "{octets} octets");
         assert!(status == 200 || reply.detail().contains("at most 512000 octets"), "{reply:?}");
     }
-    let reply = server.call("PUT", "/v1/sessions/host-17", &body).await;
+    let reply = server.call("POST", "/v1/sessions/host-17/heartbeat", &body).await;
     assert_eq!((reply.status, reply.word()), (413, "too-large"));
 }
 

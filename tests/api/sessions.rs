@@ -79,6 +79,35 @@ async fn a_set_replaces_the_one_before_and_is_applied_whole_or_not_at_all() {
     assert_eq!((again.status, again.word()), (404, "unknown-session"));
 }
 
+/// A thousand instances as agents name them, ten of each service, fit without any configuration.
+#[tokio::test]
+async fn a_session_of_a_thousand_instances_registers_in_one_call() {
+    let server = Server::start().await;
+    let one = |number: usize| {
+        json!({"service": format!("service-{:05}", number / 10), "id": format!("i-{number:07}"), "registration": {
+            "port": 8080 + number % 100, "addresses": [format!("192.0.2.{}", number % 250)], "site": "lon",
+            "tags": ["canary"], "metadata": {"version": "2.4.1", "commit": "9fceb02d0ae598e95dc970b74767f19372d61af8"}}})
+    };
+    let set = |count: usize| json!({"epoch": "7c2f", "instances": (0..count).map(one).collect::<Vec<_>>()}).to_string();
+    let body = set(1000);
+    assert!(body.len() > 200_000, "{} octets", body.len());
+    let stored = server.call("PUT", HOST, &body).await;
+    assert_eq!(stored.status, 200, "{stored:?}");
+    assert_eq!(stored.json["instances"].as_array().map(Vec::len), Some(1000));
+    assert_eq!(text(&stored.json["hash"]), hash(&stored.json));
+    let last = server.get("/v1/services/service-00099").await;
+    assert_eq!((&last.json["serving"], last.status), (&json!(10), 200));
+
+    let reply = server.call("PUT", HOST, &set(1001)).await;
+    assert_eq!((reply.status, reply.word()), (400, "bad-value"), "{reply:?}");
+    for (octets, status) in [(512_000, 200), (512_001, 413)] {
+        let padded = format!("{body}{}", " ".repeat(octets - body.len()));
+        let reply = server.call("PUT", HOST, &padded).await;
+        assert_eq!(reply.status, status, "{octets} octets");
+        assert!(status == 200 || reply.detail().contains("at most 512000 octets"), "{reply:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_beat_after_the_lease_brings_all_back() {
     let server = Server::start().await;

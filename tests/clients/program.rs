@@ -66,7 +66,8 @@ pub(crate) struct Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended by itself
+        // It may have ended by itself.
+        let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
             let log = fs::read(self.place.path().join("log")).unwrap_or_default();
@@ -75,7 +76,8 @@ impl Drop for Program {
     }
 }
 
-/// Runs dig against a server that may not be up yet, and returns the lines of its output, sorted and with single spaces.
+/// Runs dig against a server that may not be up yet, and returns the lines of its output,
+/// sorted and with single spaces.
 #[allow(dead_code)] // not every test that starts programs asks with dig
 pub(crate) fn dig(server: SocketAddr, args: &[&str]) -> Vec<String> {
     let mut command = Command::new("dig");

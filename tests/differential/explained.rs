@@ -1,4 +1,5 @@
-//! The differences between servers that are no fault: each with its RFC and its reason, matched as narrowly as it can be.
+//! The differences between servers that are no fault: each with its RFC and its reason,
+//! matched as narrowly as it can be.
 
 use crate::message::{Record, Response};
 use crate::name::Name;

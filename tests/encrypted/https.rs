@@ -201,7 +201,8 @@ async fn long_bodies_and_heads_are_refused() {
 async fn many_requests_at_once_are_all_answered() {
     let wire = Wire::start().await;
     let client = connect(&wire).await;
-    client.call(get_query(&query(0, "sd.example.org", 6, None)), &[]).await; // from now on it knows how many may be open
+    // From now on it knows how many may be open.
+    client.call(get_query(&query(0, "sd.example.org", 6, None)), &[]).await;
     let mut asked = tokio::task::JoinSet::new();
     for id in 0..1000u16 {
         let mut requests = client.requests.clone();
@@ -280,6 +281,7 @@ async fn a_connection_without_requests_ends() {
     let wire = Wire::with_limits(limits).await;
     let mut silent = wire.connect(wire.https(), H2).await;
     let (begun, mut rest) = (Instant::now(), Vec::new());
+    // Closed or reset: it has ended.
     let _ = soon("who sends no preface is cut off", silent.read_to_end(&mut rest)).await;
     assert!(begun.elapsed() < Duration::from_secs(4));
 

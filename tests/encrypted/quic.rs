@@ -124,7 +124,8 @@ async fn rfc9250_4_3_3_who_breaks_the_protocol_is_told_so() {
     ] {
         let (_client, connection) = connect(&wire).await;
         let (mut send, mut receive) = connection.open_bi().await.unwrap();
-        let _ = send.write_all(&octets).await; // may be cut off before it is through
+        // Either may be cut off before it is through.
+        let _ = send.write_all(&octets).await;
         let _ = send.finish();
         assert!(soon(what, receive.read_to_end(1000)).await.is_err(), "{what}");
         assert_eq!(code(&connection).await, PROTOCOL_ERROR, "{what}");
@@ -205,6 +206,7 @@ async fn a_connection_without_queries_ends() {
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(8) && connection.close_reason().is_none() {
         if let Ok((mut send, mut receive)) = connection.open_bi().await {
+            // The connection's lifetime may end in the middle of any of these.
             let _ = send.write_all(&framed(&query(0, "sd.example.org", 6, None))).await;
             let _ = send.finish();
             let _ = receive.read_to_end(1000).await;
@@ -226,7 +228,8 @@ async fn initials(wire: &Wire, count: usize) -> Vec<Vec<u8>> {
         tokio::task::yield_now().await;
         let (length, _) = trap.recv_from(&mut buffer).unwrap();
         packets.push(buffer[..length].to_vec());
-        drop(connecting); // says goodbye in another packet
+        drop(connecting);
+        // It says goodbye in another packet, which is not a first one.
         let _ = trap.recv_from(&mut buffer).unwrap();
     }
     packets
@@ -269,7 +272,7 @@ async fn stall(wire: &Wire) -> Vec<tokio::task::AbortHandle> {
     far.connect(wire.quic()).await.unwrap();
     let (client, address) = (endpoint(wire), near.local_addr().unwrap());
     let connecting = tokio::spawn(async move {
-        let _ = client.connect(address, HOST).unwrap().await;
+        let _ = client.connect(address, HOST).unwrap().await; // it stays in its handshake until the test ends it
     });
     let relay = tokio::spawn(async move {
         let (mut buffer, mut back) = ([0; 2048], [0; 2048]);

@@ -184,7 +184,8 @@ fn datagram(source: SocketAddrV4, destination: SocketAddrV4, payload: &[u8]) -> 
     packet
 }
 
-/// Tells how many packets the server has dropped as short, as responses and for their source, and how often it panicked.
+/// Tells how many packets the server has dropped as short, as responses and for their source, and how often it
+/// panicked.
 fn metrics(port: u16) {
     let server = SocketAddr::from(([127, 0, 0, 1], port));
     let reply = http::request(server, "GET", "/metrics", &[], None).expect("the server answers HTTP");

@@ -1,5 +1,5 @@
-//! Three network namespaces: the server in the middle, the flood and the client beside it. Their addresses exist nowhere
-//! else, and dropping the lab removes everything.
+//! Three network namespaces: the server in the middle, the flood and the client beside it. Their addresses exist
+//! nowhere else, and dropping the lab removes everything.
 
 #![allow(unreachable_pub)] // `pub` is what the tests may use; there is no crate around it
 
@@ -108,7 +108,8 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         for part in [FLOOD, CLIENT, MIDDLE] {
-            let _ = Command::new("ip").args(["netns", "delete", &self.name(part)]).status(); // the test may have failed before
+            // The test may have failed before it was there.
+            let _ = Command::new("ip").args(["netns", "delete", &self.name(part)]).status();
         }
     }
 }

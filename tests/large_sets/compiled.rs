@@ -1,4 +1,5 @@
-//! What is compiled incrementally is what compiling everything gives, large sets included, on both sides of the threshold.
+//! What is compiled incrementally is what compiling everything gives, large sets included, on
+//! both sides of the threshold.
 
 use std::sync::Arc;
 
@@ -153,8 +154,8 @@ fn a_new_reason_reaches_every_name_that_nobody_serves() {
     assert_eq!(told, 8, "three protocols and the addresses, in both presets");
 }
 
-/// With `policy.allow_labels` a site may have the label that stands in a pattern: the pattern that comes last has the name,
-/// as long as it gives it.
+/// With `policy.allow_labels` a site may have the label that stands in a pattern: the pattern that comes last has the
+/// name, as long as it gives it.
 #[test]
 fn the_last_of_two_patterns_has_a_name_whichever_instance_changes() {
     for presets in [["plain", "consul"], ["consul", "plain"]] {

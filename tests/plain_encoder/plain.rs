@@ -345,8 +345,8 @@ pub(crate) fn first(query: &Query<'_>, count: usize) -> usize {
     if rotates && count > 0 { query.rotation as usize % count } else { 0 }
 }
 
-/// What a client gets of a large set: all if that may be and fits; else, over UDP, the part that was declared, and over a
-/// stream as much of that as fits.
+/// What a client gets of a large set: all if that may be and fits; else, over UDP, the part that was declared, and over
+/// a stream as much of that as fits.
 fn choose<'r>(query: &Query<'_>, records: &'r [Data], large: &'r Large, room: usize) -> &'r [Data] {
     let length = |record: &Data| 12 + shorten(query, record).len();
     let is_stream = query.transport != Transport::Udp;

@@ -46,7 +46,7 @@ impl Gated {
         let (gate, opens) = channel();
         let (arrive, arrived) = channel();
         let hook = move || {
-            let _ = arrive.send(());
+            let _ = arrive.send(()); // the test may have seen enough
             opens.recv_timeout(PATIENCE).expect("the test lets the batch pass");
         };
         *store.during_commit.lock().unwrap() = Some(Box::new(hook));

@@ -15,8 +15,8 @@ fn short() -> Registration {
     Registration { lease_seconds: Some(2), ..facts() }
 }
 
-/// A registry in which these have registered with short leases, and the store has a batch with `b1`, whose lease is long;
-/// the short leases have run out, and their lapses are compiled behind it.
+/// A registry in which these have registered with short leases, and the store has a batch with `b1`, whose lease is
+/// long; the short leases have run out, and their lapses are compiled behind it.
 fn with_lapses_behind(ids: &[&str]) -> (Gated, super::gated::Answered) {
     let gated = Gated::start();
     for id in ids {

@@ -1,4 +1,5 @@
-//! One batch with the store, the next one made ready behind it: the order of publishing, and what a failure takes along.
+//! One batch with the store, the next one made ready behind it: the order of publishing, and what a failure takes
+//! along.
 
 #![allow(clippy::disallowed_methods)] // threads live in real time
 

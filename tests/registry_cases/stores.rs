@@ -28,7 +28,7 @@ fn a_failed_commit_changes_nothing() {
     let health = world.registry.health();
     assert!(health.loaded && !health.writable && health.trouble.unwrap().contains("disk is full"));
     assert!(world.stage.lock().unwrap().stale);
-    assert_eq!(calls(&world)[calls(&world).len() - 3..], ["prepare", "discard", "stale true"]);
+    assert_eq!(calls(&world)[calls(&world).len() - 4..], ["prepare", "close", "discard", "stale true"]);
     world.assert_consistent();
 }
 
@@ -118,7 +118,7 @@ fn a_store_that_is_away_is_tried_with_a_back_off_and_by_commands() {
 fn an_unopened_store_is_not_an_empty_registry() {
     let mut world = World::unopened(options(), Arc::default());
     world.openable.store(false, Ordering::SeqCst);
-    world.writer.tick();
+    world.tick();
     let refusal = world.run(register("search", "a1", facts())).expect_err("not ready");
     assert_eq!(refusal.word, Word::NotReady);
     assert!(refusal.detail.contains("in use by another process"), "{refusal}");
@@ -140,7 +140,7 @@ fn static_records_that_differ_are_a_change_of_their_zone() {
     assert_eq!(calls(&again), ["load", "publish"]);
     let mut other = World::unopened(options(), world.store.clone());
     other.stage.lock().unwrap().hash = "basis-2".into();
-    other.writer.tick();
+    other.tick();
     assert_eq!(calls(&other), ["load", "mark 2", "publish"]);
     let change = other.store.history_now().pop().unwrap();
     assert_eq!((&*change.author, &*change.subject), ("zonebeat", "sd.example.org."));
@@ -154,7 +154,7 @@ fn static_records_that_cannot_be_committed_are_published_as_stale() {
         let store = store.clone();
         Box::new(move || store.fail(true))
     });
-    world.writer.tick();
+    world.tick();
     assert_eq!(calls(&world), ["load", "publish", "stale true"]);
     assert!(world.registry.health().loaded && !world.registry.health().writable);
     *store.during_commit.lock().unwrap() = None;
@@ -175,14 +175,20 @@ fn zone_files_are_reloaded_as_a_batch_of_their_own() {
     assert!(changed(answers[1].as_ref().unwrap()) && !changed(answers[3].as_ref().unwrap()));
     assert_eq!(
         calls(&world)[3..],
-        ["prepare", "publish", "reload", "mark 3", "publish", "prepare", "publish", "reload", "publish"]
+        [
+            ["prepare", "close", "publish"].as_slice(),
+            &["reload", "mark 3", "publish"],
+            &["prepare", "close", "publish"],
+            &["reload", "publish"],
+        ]
+        .concat()
     );
     assert_eq!(world.store.zone().static_hash, "basis-2");
     world.stage.lock().unwrap().hash = "basis-3".into();
     world.store.fail(true);
     let answers = world.writer.run_batch(&[reload()]);
     assert_eq!(answers[0].as_ref().expect_err("store").word, Word::StoreUnavailable);
-    assert_eq!(calls(&world)[12..], ["reload", "discard", "stale true"]);
+    assert_eq!(calls(&world)[14..], ["reload", "discard", "stale true"]);
     assert_eq!(world.store.zone().static_hash, "basis-2");
 }
 
@@ -212,7 +218,7 @@ fn loaded_is_said_only_when_it_is_answered() {
         move || *seen.lock().unwrap() = Some((registry.health().loaded, stage.lock().unwrap().published.is_some()))
     };
     *world.store.during_commit.lock().unwrap() = Some(Box::new(note));
-    world.writer.tick();
+    world.tick();
     assert_eq!(*seen.lock().unwrap(), Some((false, false)), "in the commit that records the static records");
     assert!(world.registry.health().loaded && world.stage.lock().unwrap().published.is_some());
 }

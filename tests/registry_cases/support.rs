@@ -225,7 +225,7 @@ impl StaticNames for Statics {
     }
 }
 
-/// A registry, not started: the test is its thread.
+/// A registry, not started: the test is the writer's thread. The store has its own, which the test waits for.
 pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) store: Arc<MemoryStore>,
@@ -315,7 +315,7 @@ impl World {
 
     pub(crate) fn with(options: Options) -> Self {
         let mut world = Self::unopened(options, Arc::default());
-        world.writer.tick();
+        world.tick();
         world
     }
 
@@ -323,7 +323,7 @@ impl World {
     pub(crate) fn restart(&self) -> Self {
         let mut world = Self::unopened(self.options.clone(), self.store.clone());
         world.clock.advance(Duration::from_secs(10));
-        world.writer.tick();
+        world.tick();
         world
     }
 
@@ -369,6 +369,12 @@ impl World {
         refusal.word
     }
 
+    /// What the writer does as time passes, and what the store makes of it.
+    pub(crate) fn tick(&mut self) {
+        self.writer.tick();
+        self.writer.settle();
+    }
+
     /// Lets time pass in ticks of 100 ms.
     pub(crate) fn wait(&mut self, seconds: f64) {
         self.wait_beating(seconds, &[]);
@@ -378,7 +384,7 @@ impl World {
     pub(crate) fn wait_beating(&mut self, seconds: f64, alive: &[(&str, &str)]) {
         for tick in 0..(seconds * 10.0).round() as usize {
             self.clock.advance(Duration::from_millis(100));
-            self.writer.tick();
+            self.tick();
             for (service, id) in alive.iter().filter(|_| tick % 10 == 0) {
                 assert!(matches!(self.registry.beat(service, id, None), Beaten::Renewed { .. }), "{service}/{id}");
             }
@@ -389,7 +395,7 @@ impl World {
     pub(crate) fn wait_long(&mut self, seconds: u64) {
         for _ in 0..seconds * 2 {
             self.clock.advance(Duration::from_millis(500));
-            self.writer.tick();
+            self.tick();
         }
     }
 

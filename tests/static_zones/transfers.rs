@@ -86,7 +86,7 @@ fn only_configured_prefixes_may_transfer() {
 
 #[test]
 fn a_large_zone_comes_in_several_messages_from_one_view() {
-    let server = Setup::bare().config("[[zone]]\nname = \"sd.example.org\"\n[http]\nbody_limit = \"1MiB\"\n").start();
+    let server = Setup::bare().config("[[zone]]\nname = \"sd.example.org\"\n").start();
     for session in 0..CROWD / SESSION {
         let instance = |n: usize| {
             let registration = json!({"port": 8080, "addresses": [format!("198.51.{}.{}", n / 250, n % 250 + 1)]});

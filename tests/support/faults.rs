@@ -1,4 +1,5 @@
-//! What tests of faults need: seeded chance, kept HTTP connections, mounts of their own, zone transfers, processor time.
+//! What tests of faults need: seeded chance, kept HTTP connections, mounts of their own, zone transfers, processor
+//! time.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Read, Write};

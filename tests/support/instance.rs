@@ -1,4 +1,4 @@
-//! An instance for tests and measurements of what is published; callers replace what matters to them.
+//! An instance for tests, fuzzing and measurements of what is published; callers replace what matters to them.
 
 use std::net::IpAddr;
 

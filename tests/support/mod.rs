@@ -288,7 +288,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended by itself
+        // It may have ended by itself.
+        let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
             eprintln!("--- the server's output ---\n{}", self.log());
@@ -343,7 +344,8 @@ impl Staying {
 
 impl Drop for Staying {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended by itself
+        // It may have ended by itself.
+        let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
             eprintln!("--- the command's output ---\n{}", self.log.text());

@@ -49,19 +49,19 @@ impl Report {
         counts
     }
 
-    /// Writes the report. The exit code tells the verdict, whether somebody reads this or not.
+    /// Writes the report.
     pub(super) fn write(&self, out: &mut dyn Write, err: &mut dyn Write, colours: bool) {
         for finding in &self.findings {
-            let _ = writeln!(err, "{}", finding.render(colours));
+            say(err, &finding.render(colours));
         }
         let counts = self.by_file();
         for checked in &self.files {
             let of_file = counts.get(&*checked.file).copied().unwrap_or_default();
-            let _ = writeln!(out, "{}: {}", checked.file, line(checked, of_file));
+            say(out, &format!("{}: {}", checked.file, line(checked, of_file)));
         }
         let (errors, warnings) = (self.count(Severity::Error), self.count(Severity::Warning));
         if errors + warnings > 0 {
-            let _ = writeln!(out, "{}, {}", counted(errors, "error"), counted(warnings, "warning"));
+            say(out, &format!("{}, {}", counted(errors, "error"), counted(warnings, "warning")));
         }
     }
 
@@ -86,6 +86,12 @@ impl Report {
             "warnings": self.count(Severity::Warning),
         })
     }
+}
+
+/// Writes a line.
+fn say(to: &mut dyn Write, line: &str) {
+    // Whether somebody reads it or not: the exit code tells the verdict.
+    let _ = writeln!(to, "{line}");
 }
 
 /// `zone example.org.: serial 7, 12 records, 1 warning, unchanged`.

@@ -35,9 +35,9 @@ impl Log {
         self.line("waiting", &format!("not answered yet: {last}"), json!({ "last": last }));
     }
 
-    /// A reader that went away does not end the registration: the service lives on.
     fn line(&self, word: &str, text: &str, fields: Value) {
         let now = SystemClock::new().wall();
+        // A reader that went away does not end the registration: the service lives on.
         let _ = print(&match self.json {
             true => self.json_line(now, word, fields),
             false => format!("{now} {}", printable(text)),

@@ -5,14 +5,14 @@
 //! table is memory only; after a restart every lease starts full.
 //!
 //! **Shape.** `entry`: slots of 48 octets in chunks, named by a number. `text`: the labels of lone instances beside
-//! them. `index`: from a keyed hash of the name, which nobody outside can make collide, to the number; the name itself is
-//! compared. `wheel`: lists by deadline, linked through the entries. `table` holds them together. A beat
-//! finds its entry and moves it to another list: O(1), no allocation. A tick visits the leases that ran out and no
-//! others, but for those longer than 204 s that have been silent for half of their time, once each.
+//! them. `index`: from a keyed hash of the name, which nobody outside can make collide, to the number; the name itself
+//! is compared. `wheel`: lists by deadline, linked through the entries. `table` holds them together. A beat finds its
+//! entry and moves it to another list: O(1), no allocation. A tick visits the leases that ran out and no others, but
+//! for those longer than 204 s that have been silent for half of their time, once each.
 //!
-//! **Size.** 48 octets, the label's in steps of 8, and 6 to 12 of the index: 62 to 68 per lone session with labels up to
-//! 8 octets, at any number, and 50 KB once. Nothing of that is moved or doubled when the number grows. What leases took
-//! that ended is kept for the next ones.
+//! **Size.** 48 octets, the label's in steps of 8, and 6 to 12 of the index: 62 to 68 per lone session with labels up
+//! to 8 octets, at any number, and 50 KB once. Nothing of that is moved or doubled when the number grows. What leases
+//! took that ended is kept for the next ones.
 //!
 //! **Lease clock.** Deadlines count on a clock of their own, which the writer's tick moves ahead by what passed since
 //! the last tick, at most 500 ms. A tick that comes late (a stall, SIGSTOP, a slow disk) so moves every deadline by

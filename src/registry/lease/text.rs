@@ -1,7 +1,8 @@
 //! Short texts side by side: the labels of lone instances, without a heap block for each.
 //!
-//! A text lies in a place whose width is its length rounded up to 8 octets. Places of one width lie in chunks of 512, so
-//! growing copies nothing; a place that was given back is used again. Memory is kept for the next leases, never returned.
+//! A text lies in a place whose width is its length rounded up to 8 octets. Places of one width lie in
+//! chunks of 512, so growing copies nothing; a place that was given back is used again. Memory is kept for
+//! the next leases, never returned.
 
 /// Octets by which widths differ.
 const STEP: usize = 8;

@@ -1,9 +1,9 @@
 //! The timer wheel: leases by the tick in which they run out.
 //!
-//! Two rings of lists. In the near one each slot is one tick of the next 204.8 s; in the far one a slot is 25.6 s of the
-//! next 29 h. Lists are linked through the entries in both directions, so that a beat moves its lease in a few writes and
-//! a tick visits nobody who is not due. A lease of the far ring moves to the near one when it has between 76 s and 102 s
-//! left: more than half of it has been silent then, so nobody who beats in time is ever visited.
+//! Two rings of lists. In the near one each slot is one tick of the next 204.8 s; in the far one a slot is 25.6 s of
+//! the next 29 h. Lists are linked through the entries in both directions, so that a beat moves its lease in a few
+//! writes and a tick visits nobody who is not due. A lease of the far ring moves to the near one when it has between
+//! 76 s and 102 s left: more than half of it has been silent then, so nobody who beats in time is ever visited.
 
 use super::entry::Entries;
 

@@ -1,10 +1,10 @@
-//! Committing: store, then publish, then everything that hangs on it.
+//! What a commit is made of, and what follows when the store has taken it; committing static records.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::draft::{Author, Draft, Timer};
-use super::super::lease::{Effect, Key};
+use super::super::lease::Effect;
 use super::super::state::State;
 use super::super::store::{Batch, Write};
 use super::super::{Snapshot, Store, StoreError, Touched, ZoneRow};
@@ -34,14 +34,6 @@ impl Commit {
     }
 }
 
-/// Why a batch was not committed. Nothing of it has happened.
-pub(super) enum NotCommitted {
-    /// The store did not take it; the writer knows.
-    Store,
-    /// These leases were renewed in the meantime.
-    Renewed(Vec<Key>),
-}
-
 impl From<Draft> for Commit {
     fn from(draft: Draft) -> Self {
         let Draft { state, writes, changes, touched, effects, timers, .. } = draft;
@@ -50,35 +42,6 @@ impl From<Draft> for Commit {
 }
 
 impl Writer {
-    /// Compiles, commits, publishes, while nothing is under way. The leases of `lapsing` are closed right before the store
-    /// is called, unless one of them has been renewed.
-    pub(super) fn commit(&mut self, commit: Commit, lapsing: &[Key]) -> Result<(), NotCommitted> {
-        let Commit { state, mut writes, changes, touched, effects, timers } = commit;
-        let moved = self.publisher.prepare(&state.snapshot, &touched);
-        let moved: Vec<(Name, ZoneRow)> = moved.into_iter().map(|(name, at)| self.moved(name, at)).collect();
-        writes.extend(moved.iter().map(|(name, row)| Write::Zone(name.clone(), row.clone())));
-
-        let renewed = self.shared.leases.seal(lapsing);
-        if !renewed.is_empty() {
-            self.publisher.discard();
-            return Err(NotCommitted::Renewed(renewed));
-        }
-        match self.store_batch(writes, changes) {
-            Ok(changes) => {
-                self.publisher.publish();
-                self.zones.extend(moved);
-                self.adopt(state, effects, timers, changes);
-                Ok(())
-            }
-            Err(error) => {
-                self.publisher.discard();
-                self.shared.leases.unseal(lapsing);
-                self.lose_store(&error);
-                Err(NotCommitted::Store)
-            }
-        }
-    }
-
     /// Commits the hashes of static records where they differ from what the store has, and publishes what the
     /// publisher has compiled. If the store does not take it, nothing is published and the caller has to clean up.
     pub(super) fn commit_statics(&mut self, bases: Vec<(Name, String)>, by: &Author) -> Result<(), StoreError> {

@@ -9,8 +9,9 @@
 //! are committed in the order of their commands. Also commands that were refused, or that only beat, wait for the group
 //! that they were judged with: what they were judged by may still fail.
 //!
-//! **Failure.** If the store does not take a group, neither that nor the waiting one has happened: both views are dropped,
-//! and every command is run again on the committed state without the store (beats are taken, changes are refused).
+//! **Failure.** If the store does not take a group, neither that nor the waiting one has happened: both
+//! views are dropped, and every command is run again on the committed state without the store (beats are
+//! taken, changes are refused).
 //!
 //! **Lapses** join the waiting group as commands do. Leases that something under way is about wait until that is done,
 //! because it may renew them. The others are sealed when their group goes to the store; if one of them has been renewed
@@ -18,8 +19,8 @@
 //!
 //! **Timers** of an hour join it in the same way; those of a group that fails are due again.
 //!
-//! **Everything else** that commits (zone files, pruning) calls [`Writer::settle`] first: it waits until nothing
-//! is under way. A crash is that of the store: it has the groups that it has committed, whole.
+//! **Everything else** that changes the store (zone files, pruning) calls [`Writer::settle`] first: it waits until
+//! nothing is under way. A crash is that of the store: it has the groups that it has committed, whole.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -36,7 +37,6 @@ use super::super::state::State;
 use super::super::store::{Batch, Write};
 use super::super::{Command, Outcome, Store, StoreError, ZoneRow};
 use super::batch::Commit;
-use super::standing::Standing;
 use super::time::expire;
 use super::timers::Due;
 use super::{Writer, is_reload};
@@ -47,12 +47,25 @@ const FULL: usize = 1000;
 /// Commands that a group has at most, those that change nothing included: what a store that hangs may hold up.
 const MOST_JUDGED: usize = 4096;
 
-type Answer = Result<Outcome, Refusal>;
+/// What becomes of a command.
+pub(in super::super) type Answer = Result<Outcome, Refusal>;
 
 /// A command and where its answer goes.
 pub(in super::super) struct Request {
     pub(in super::super) command: Command,
-    pub(in super::super) answer: oneshot::Sender<Answer>,
+    answer: oneshot::Sender<Answer>,
+}
+
+impl Request {
+    /// A command, and where its answer comes.
+    pub(in super::super) fn new(command: Command) -> (Self, oneshot::Receiver<Answer>) {
+        let (answer, answered) = oneshot::channel();
+        (Self { command, answer }, answered)
+    }
+
+    fn answer(self, answer: Answer) {
+        let _ = self.answer.send(answer); // a caller that has gone away does not hear of it
+    }
 }
 
 /// Lapses and timers of one group: few enough that commands behind them do not wait long in a mass of lapses.
@@ -106,7 +119,7 @@ struct Done {
 
 impl Pipeline {
     /// Starts the store's thread, which calls `wake` each time that it is done. It ends with the pipeline.
-    fn start(clock: Arc<dyn Clock>, wake: impl Fn() + Send + 'static) -> Self {
+    pub(super) fn start(clock: Arc<dyn Clock>, wake: impl Fn() + Send + 'static) -> Self {
         let (jobs, taken) = sync_channel::<Job>(1);
         let (tell, done) = sync_channel(1);
         let work = move || {
@@ -165,45 +178,60 @@ impl Pipeline {
 }
 
 impl Writer {
-    /// From now on a thread of its own calls the store for commands; `wake` is called there when a batch is done.
-    pub(in super::super) fn with_store_thread(mut self, wake: impl Fn() + Send + 'static) -> Self {
-        self.pipeline = Some(Pipeline::start(self.shared.clock.clone(), wake));
-        self
-    }
-
     /// Whether the store has a batch.
     pub(in super::super) fn is_storing(&self) -> bool {
-        self.pipeline.as_ref().is_some_and(|pipeline| pipeline.storing.is_some())
+        self.pipeline.storing.is_some()
     }
 
-    /// Applies and compiles commands behind what is under way; they are answered when they are committed.
+    /// Runs commands in their order, behind what is under way; each is answered when what it changed is committed.
     pub(in super::super) fn take(&mut self, requests: Vec<Request>) {
-        let alone = requests.iter().any(|request| is_reload(&request.command));
-        if alone || self.pipeline.is_none() || !matches!(self.standing, Standing::Writable(_)) {
-            return self.run_alone(requests);
+        let mut group = Vec::new();
+        for request in requests {
+            if is_reload(&request.command) {
+                self.take_group(std::mem::take(&mut group));
+                self.settle();
+                self.retry_for_command();
+                let answer = self.reload(&request.command);
+                request.answer(answer);
+            } else {
+                group.push(request);
+            }
         }
-        while self.pipeline.as_ref().is_some_and(Pipeline::is_full) {
+        self.take_group(group);
+    }
+
+    /// Applies and compiles commands together behind what is under way.
+    fn take_group(&mut self, requests: Vec<Request>) {
+        if requests.is_empty() {
+            return;
+        }
+        while self.pipeline.is_full() {
             self.await_store();
         }
-        if !matches!(self.standing, Standing::Writable(_)) {
-            return self.run_alone(requests); // it failed a moment ago
+        self.retry_for_command();
+        if self.is_writable() {
+            let group = self.judge(Vec::new(), Vec::new(), requests);
+            return self.join(group);
         }
-        let group = self.judge(Vec::new(), Vec::new(), requests);
-        self.join(group);
+        for request in requests {
+            let answer = self.run_without_store(&request.command);
+            request.answer(answer);
+        }
     }
 
     /// How many lapses and timers may go into the next group.
     pub(super) fn room_for_lapses(&self) -> usize {
-        self.pipeline.as_ref().map_or(MOST_LAPSES, Pipeline::room_for_lapses)
+        self.pipeline.room_for_lapses()
     }
 
     /// Applies and compiles lapses behind what is under way. Those that something under way is about wait for it.
     pub(super) fn lapse_behind(&mut self, mut due: Vec<(Key, Subject)>) {
-        let Some(pipeline) = self.pipeline.as_ref().filter(|_| !due.is_empty()) else { return };
-        let concerned = pipeline.concerned();
+        if due.is_empty() {
+            return;
+        }
+        let concerned = self.pipeline.concerned();
         let is_concerned = |(_, subject): &mut (Key, Subject)| concerned.contains(&subject.subject());
-        let held: Vec<Key> = due.extract_if(.., is_concerned).map(|(key, _)| key).collect();
-        self.held.extend(held);
+        self.held.extend(due.extract_if(.., is_concerned).map(|(key, _)| key));
         if !due.is_empty() {
             let group = self.judge(due, Vec::new(), Vec::new());
             self.join(group);
@@ -218,9 +246,7 @@ impl Writer {
 
     /// Puts a group behind what is under way; the store gets it at once if it has none.
     fn join(&mut self, group: Group) {
-        if let Some(pipeline) = &mut self.pipeline {
-            pipeline.join(group);
-        }
+        self.pipeline.join(group);
         if !self.is_storing() {
             self.hand_over();
         }
@@ -228,40 +254,30 @@ impl Writer {
 
     /// Publishes what the store has taken meanwhile, and gives it the next group.
     pub(in super::super) fn advance(&mut self) {
-        let done = self.pipeline.as_ref().and_then(|pipeline| pipeline.done.try_recv().ok());
-        if let Some(done) = done {
+        if let Ok(done) = self.pipeline.done.try_recv() {
             self.finish(done);
         }
     }
 
     /// Waits until nothing is under way.
-    pub(in super::super) fn settle(&mut self) {
-        while self.pipeline.as_ref().is_some_and(|pipeline| !pipeline.is_idle()) {
+    pub fn settle(&mut self) {
+        while !self.pipeline.is_idle() {
             self.await_store();
         }
     }
 
     /// A working copy of the state after everything that is under way.
     fn draft_ahead(&self) -> Draft {
-        let state = self.pipeline.as_ref().and_then(Pipeline::state).unwrap_or(&self.state).clone();
+        let state = self.pipeline.state().unwrap_or(&self.state).clone();
         Draft::new(self.shared.clone(), self.statics.clone(), state)
     }
 
     /// Ends the store's thread when nothing is under way any more.
     pub(in super::super) fn end(mut self) {
         self.settle();
-        if let Some(Pipeline { jobs, thread, .. }) = self.pipeline.take() {
-            drop(jobs);
-            let _ = thread.join();
-        }
-    }
-
-    fn run_alone(&mut self, requests: Vec<Request>) {
-        let (commands, answers): (Vec<_>, Vec<_>) =
-            requests.into_iter().map(|request| (request.command, request.answer)).unzip();
-        for (answer, result) in answers.into_iter().zip(self.run_batch(&commands)) {
-            let _ = answer.send(result);
-        }
+        let Pipeline { jobs, thread, .. } = self.pipeline;
+        drop(jobs);
+        let _ = thread.join(); // had it panicked, this thread would have too
     }
 
     fn judge(&mut self, lapsing: Vec<(Key, Subject)>, expiring: Vec<Due>, requests: Vec<Request>) -> Group {
@@ -300,7 +316,7 @@ impl Writer {
 
     /// Gives the waiting group to the store, which has none. A group that changes nothing needs no store.
     fn hand_over(&mut self) {
-        let Some(group) = self.pipeline.as_mut().and_then(|pipeline| pipeline.waiting.take()) else { return };
+        let Some(group) = self.pipeline.waiting.take() else { return };
         let mut group = self.seal(group);
         if group.commit.changes.is_empty() {
             self.adopt_beats(group.commit.state, group.commit.effects);
@@ -315,17 +331,14 @@ impl Writer {
         let changes = std::mem::take(&mut group.commit.changes);
         let batch = Batch { expected: self.state.snapshot.revision, writes, changes };
         let store = self.opened_store();
-        if let Some(pipeline) = &mut self.pipeline {
-            pipeline.storing = Some((group, moved));
-            pipeline.jobs.send(Job { store, batch }).expect("the store's thread lives as long as the pipeline");
-        }
+        self.pipeline.storing = Some((group, moved));
+        self.pipeline.jobs.send(Job { store, batch }).expect("the store's thread lives as long as the pipeline");
     }
 
     /// Waits for the store; only while something is under way.
     fn await_store(&mut self) {
-        let Some(pipeline) = &self.pipeline else { return };
-        if pipeline.storing.is_some() {
-            let done = pipeline.done.recv().expect("the store's thread lives as long as the pipeline");
+        if self.is_storing() {
+            let done = self.pipeline.done.recv().expect("the store's thread lives as long as the pipeline");
             self.finish(done);
         } else {
             self.hand_over();
@@ -333,7 +346,7 @@ impl Writer {
     }
 
     fn finish(&mut self, done: Done) {
-        let Some((group, moved)) = self.pipeline.as_mut().and_then(|pipeline| pipeline.storing.take()) else { return };
+        let Some((group, moved)) = self.pipeline.storing.take() else { return };
         match done.result {
             Ok(()) => {
                 let changes = self.stored(done.batch.changes, done.took);
@@ -355,22 +368,19 @@ impl Writer {
     fn fail(&mut self, group: Group, error: &StoreError) {
         self.publisher.discard();
         self.lose_store(error);
-        let waiting = self.pipeline.as_mut().and_then(|pipeline| pipeline.waiting.take());
+        let waiting = self.pipeline.waiting.take();
         self.out.extend(self.held.drain(..));
         for group in std::iter::once(group).chain(waiting) {
             self.shared.leases.unseal(&group.keys());
             self.timers.put_back(group.expiring);
             for (request, _) in group.judged {
-                let answer = self.run_one_without_store(&request.command);
-                let _ = request.answer.send(answer);
+                let answer = self.run_without_store(&request.command);
+                request.answer(answer);
             }
         }
     }
 }
 
-/// A caller that has gone away does not hear of it.
 fn answer_all(judged: Vec<(Request, Answer)>) {
-    for (request, answer) in judged {
-        let _ = request.answer.send(answer);
-    }
+    judged.into_iter().for_each(|(request, answer)| request.answer(answer));
 }

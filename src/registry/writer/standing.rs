@@ -182,6 +182,13 @@ impl Writer {
         self.tell_health(true, Some(trouble));
     }
 
+    /// Refuses while the store has never been read.
+    pub(super) fn check_loaded(&self) -> Result<(), Refusal> {
+        let Standing::NotLoaded(retry) = &self.standing else { return Ok(()) };
+        let detail = format!("the registry has not been loaded: {}; try another server, or again later", retry.trouble);
+        Err(Refusal::new(Word::NotReady, detail))
+    }
+
     /// What a change is refused with while the store is away.
     pub(super) fn unavailable(&self) -> Refusal {
         let trouble = match &self.standing {

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::apply::{forget, lapse, reap};
+use super::super::apply::{forget, reap};
 use super::super::draft::{Draft, Timer};
 use super::super::lease::{Key, Subject};
 use super::Writer;
-use super::batch::NotCommitted;
 use super::standing::Standing;
 use super::timers::Due;
 use crate::model::Timestamp;
@@ -63,18 +62,9 @@ impl Writer {
         let keys: Vec<Key> = self.out.drain(..count).collect();
         let mut due = self.shared.leases.still_out(&keys);
         self.put_back_beyond(room, &mut due);
-        let mut due = self.admit(due);
+        let due = self.admit(due);
         let any = !due.is_empty();
-        if self.pipeline.is_some() {
-            self.lapse_behind(due);
-            return any;
-        }
-        while !due.is_empty() {
-            match self.commit_lapses_of(&due) {
-                Err(NotCommitted::Renewed(renewed)) => due.retain(|(key, _)| !renewed.contains(key)),
-                Ok(()) | Err(NotCommitted::Store) => break,
-            }
-        }
+        self.lapse_behind(due);
         any
     }
 
@@ -92,36 +82,13 @@ impl Writer {
         }
     }
 
-    fn commit_lapses_of(&mut self, due: &[(Key, Subject)]) -> Result<(), NotCommitted> {
-        let mut draft = self.draft();
-        due.iter().for_each(|(_, subject)| lapse(&mut draft, subject));
-        let keys: Vec<Key> = due.iter().map(|(key, _)| *key).collect();
-        if draft.changes.is_empty() {
-            let renewed = self.shared.leases.seal(&keys);
-            if !renewed.is_empty() {
-                return Err(NotCommitted::Renewed(renewed));
-            }
-            self.adopt_beats(draft.state, draft.effects);
-            return Ok(());
-        }
-        self.commit(draft.into(), &keys)
-    }
-
     /// Commits what an hour has brought about; says whether there was anything.
     fn commit_timers(&mut self) -> bool {
         let due = self.timers.take(self.shared.clock.monotonic(), self.room_for_lapses());
         if due.is_empty() {
             return false;
         }
-        if self.pipeline.is_some() {
-            self.expire_behind(due);
-            return true;
-        }
-        let mut draft = self.draft();
-        expire(&mut draft, &due);
-        if !draft.changes.is_empty() && self.commit(draft.into(), &[]).is_err() {
-            self.timers.put_back(due);
-        }
+        self.expire_behind(due);
         true
     }
 

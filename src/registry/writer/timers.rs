@@ -1,8 +1,8 @@
 //! What happens an hour after its commit, in the order of time.
 //!
-//! **What it holds.** A timer for each instance that lapsed and each name that nobody serves any more. One that has come to
-//! nothing, because the instance returned, is found out when it is due, or when it is swept away before: in a fleet that
-//! lapses and returns all the time an hour of timers would be many times what lapsed records there are.
+//! **What it holds.** A timer for each instance that lapsed and each name that nobody serves any more. One that has
+//! come to nothing, because the instance returned, is found out when it is due, or when it is swept away before: in a
+//! fleet that lapses and returns all the time an hour of timers would be many times what lapsed records there are.
 //!
 //! **Shape.** Segments of [`SEGMENT`] timers. Each time that one is full, two others are swept, in turn: what came to
 //! nothing goes, and two that have room become one. So there are at most about three timers for each that still

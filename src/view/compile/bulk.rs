@@ -3,11 +3,11 @@
 //! The editor of `view::edit` keeps what is pending in a map, which is right for the names of a batch and takes tens of
 //! seconds and gigabytes for those of a million instances. Here every name is encoded once, in three steps:
 //!
-//! 1. **Encode.** Every service is compiled, and its entries are appended to the [`streams`] of their shards. What does not
-//!    belong to one service is set aside ([`survey`]): how many names stand right below a name such as `_tcp.` of the zone,
-//!    and PTR records in sets to which many services contribute.
-//! 2. **Build.** Stream after stream is taken apart into builders, which become shards; its memory goes away before the next.
-//!    So there is hardly more memory in use at any time than the table takes.
+//! 1. **Encode.** Every service is compiled, and its entries are appended to the [`streams`] of their shards. What does
+//!    not belong to one service is set aside ([`survey`]): how many names stand right below a name such as `_tcp.` of
+//!    the zone, and PTR records in sets to which many services contribute.
+//! 2. **Build.** Stream after stream is taken apart into builders, which become shards; its memory goes away before the
+//!    next. So there is hardly more memory in use at any time than the table takes.
 //! 3. **Settle.** What was set aside goes through an ordinary editor: few names, with many children or members.
 //!
 //! A name above others (RFC 8020) is counted while the service is compiled, as far as it has the label of that service.
@@ -16,8 +16,8 @@
 //! builder then has a name twice, and what is encoded again is the rest.
 //!
 //! **Threads.** Encoding is split by services over the cores that there are. This takes nothing from purity: threads
-//! share only what nobody changes, each returns a value, they end before the function returns, and the table is the same
-//! for any number of them (sums do not depend on their order, and entries are built in the order of the services,
+//! share only what nobody changes, each returns a value, they end before the function returns, and the table is the
+//! same for any number of them (sums do not depend on their order, and entries are built in the order of the services,
 //! whoever encoded them). Blocks of streams and shards are allocated by the calling thread, which is the one that will
 //! replace shards later: an allocator with an arena for each thread can use the holes again.
 
@@ -86,8 +86,8 @@ struct Bulk<'b> {
 }
 
 impl<'b> Bulk<'b> {
-    /// Lists the names of a service in each zone. `above` hears of names above them that are not the service's own, once
-    /// for each child; `zone` gets the list with the children of its names.
+    /// Lists the names of a service in each zone. `above` hears of names above them that are not the service's own,
+    /// once for each child; `zone` gets the list with the children of its names.
     fn list(
         &self,
         service: &Service,

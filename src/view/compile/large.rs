@@ -68,8 +68,9 @@ impl<'s, 'c> Change<'s, 'c> {
         Some(change)
     }
 
-    /// Whether two patterns give a name that it concerns, before or after it: a template of the configuration and a
-    /// preset, or labels that `policy.allow_labels` let in. What stands there is then decided by more than what changed.
+    /// Whether two patterns give a name that it concerns, before or after it: a template of the
+    /// configuration and a preset, or labels that `policy.allow_labels` let in. What stands there is then
+    /// decided by more than what changed.
     pub(super) fn has_rivals(&self) -> bool {
         let instances = || self.pairs.iter().flat_map(|(was, is)| was.iter().chain(is));
         self.zones.iter().any(|(owners, altered)| {
@@ -181,7 +182,8 @@ impl<'c> Owners<'c> {
         all
     }
 
-    /// Notes that a name has to be looked at; `None` when there is none, or the same pattern has it that was listed twice.
+    /// Notes that a name has to be looked at; `None` when there is none, or the same pattern
+    /// has it that was listed twice.
     fn touch(
         &self,
         all: &mut BTreeMap<Name, Altered<'c>>,
@@ -300,7 +302,7 @@ fn remembered_changes<'s>(old: &'s Service, new: &'s Service) -> impl Iterator<I
     only(old, new).chain(only(new, old))
 }
 
-/// Protocols of all names whose words change although nothing else does: a service says why it is empty at each of them.
+/// Protocols of all names whose words change although nothing else does: a service says at each why it is empty.
 fn told_otherwise<'c>(change: &'c Change<'_, '_>) -> impl Iterator<Item = (&'c str, Option<&'c str>)> {
     let Change { old, new, after, .. } = change;
     let is_new = old.row.empty_reason != new.row.empty_reason;

@@ -4,9 +4,9 @@
 //! the view before. Both are functions of their arguments alone: servers with the same configuration, static records
 //! and registry revision get the same content.
 //!
-//! A service becomes a `roster` (who serves, where it is known), the roster a list of `names` in each zone, and each name
-//! gets its sets from `owners`. What changed goes through an editor (`service`); everything at once goes straight into
-//! shards, on several threads (`bulk`, which says why that is pure).
+//! A service becomes a `roster` (who serves, where it is known), the roster a list of `names` in each zone, and each
+//! name gets its sets from `owners`. What changed goes through an editor (`service`); everything at once goes straight
+//! into shards, on several threads (`bulk`, which says why that is pure).
 
 mod bulk;
 mod tallies;
@@ -36,6 +36,9 @@ use large::Change;
 use owners::Owners;
 use tallies::Selects;
 pub(crate) use tallies::Tallies;
+
+/// The most zones of a view: entries number them with 16 bits.
+pub const MOST_ZONES: usize = 1 << 16;
 
 /// Compiles views for one configuration and one set of static records.
 #[derive(Debug, Clone)]
@@ -81,7 +84,8 @@ impl Apexes {
 }
 
 impl Compiler {
-    /// A compiler; sources without a well-formed SOA are left out. `seed` keys the hash of names.
+    /// A compiler of [`MOST_ZONES`] sources at most; those without a well-formed SOA are left out. `seed` keys the hash
+    /// of names.
     pub fn new(mut sources: Vec<ZoneSource>, naming: Naming, server: ServerFacts, seed: u64) -> Self {
         sources.retain(|source| Zone::new(source, Revision::default(), false).is_some());
         sources.sort_by(|a, b| a.apex.cmp(&b.apex));
@@ -261,8 +265,8 @@ impl Compiler {
         editor.finish().onto(base.clone())
     }
 
-    /// Whether a zone may say that names above `apex`, that of a deeper zone of ours, exist. A signed one can prove that
-    /// only if it says something there itself, such as a delegation.
+    /// Whether a zone may say that names above `apex`, that of a deeper zone of ours, exist. A signed one can prove
+    /// that only if it says something there itself, such as a delegation.
     fn knows(&self, zone: u16, apex: &Name) -> bool {
         let extras = &self.extras[usize::from(zone)];
         !extras.signed || extras.aside.iter().any(|aside| aside.owner.is_within(apex))

@@ -1,7 +1,7 @@
 //! The names of one service in one zone, each once, before anything is said about what stands there.
 //!
-//! One list is filled again and again: the octets of all names stand in one buffer, and an index of the seeded hash that
-//! the table has anyway finds a name among them. What comes later under a name that is there already replaces it.
+//! One list is filled again and again: the octets of all names stand in one buffer, and an index of the seeded hash
+//! that the table has anyway finds a name among them. What comes later under a name that is there already replaces it.
 
 use crate::model::naming::Publishes;
 use crate::view::table::{Slot, Table};

@@ -1,7 +1,7 @@
 //! What a service and its instances publish in one zone: owner names and their sets.
 //!
-//! First the names are listed, cheaply ([`Owners::list_shared`], [`Owners::list_own`]); then whoever listed them asks for
-//! the content of those that it wants.
+//! First the names are listed, cheaply ([`Owners::list_shared`], [`Owners::list_own`]); then whoever listed them asks
+//! for the content of those that it wants.
 
 use std::collections::HashSet;
 use std::net::IpAddr;

@@ -1,8 +1,8 @@
 //! How many instances of big services belong to which groups: what tells whether a name that they share comes or goes,
 //! without a look at all of them.
 //!
-//! A view has the counts of every service of more than [`BIG`] instances. They follow from its instances alone; a change
-//! costs what it changes.
+//! A view has the counts of every service of more than [`BIG`] instances. They follow from its instances alone; a
+//! change costs what it changes.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

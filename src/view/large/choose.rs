@@ -1,17 +1,17 @@
 //! Which part of a large set a client gets: the records that score highest for its prefix (rendezvous hashing).
 //!
-//! A record's score depends on its key and on the client's prefix and on nothing else. So a client gets the same records
-//! from every server that has the same content and after every restart, and a change alters its part only if the record
-//! that changes belongs to the part, or comes to belong to it.
+//! A record's score depends on its key and on the client's prefix and on nothing else. So a client gets the same
+//! records from every server that has the same content and after every restart, and a change alters its part only if
+//! the record that changes belongs to the part, or comes to belong to it.
 //!
-//! Scores are made for one class after the other, the lowest first: of SRV records those with the lowest priority, which
-//! clients have to try first (RFC 2782). A part has records of another class only if it has all of those before.
+//! Scores are made for one class after the other, the lowest first: of SRV records those with the lowest priority,
+//! which clients have to try first (RFC 2782). A part has records of another class only if it has all of those before.
 //!
 //! # Cost
 //!
 //! All keys of a class are read, which takes a nanosecond each, but no more than [`POOL`] of them and one bucket: in a
-//! larger class a client's prefix says in which order the buckets are looked at, and what is beyond is not considered. A
-//! record that comes into the first [`POOL`] may then push the last bucket of them out, and with it records that the
+//! larger class a client's prefix says in which order the buckets are looked at, and what is beyond is not considered.
+//! A record that comes into the first [`POOL`] may then push the last bucket of them out, and with it records that the
 //! client had: in the mean one in [`POOL`] divided by the part's size. The scratch memory is on the stack.
 
 use std::net::IpAddr;
@@ -28,7 +28,8 @@ pub const MOST: usize = 4096;
 pub const POOL: usize = 16_384;
 /// Parts up to this size are chosen with little scratch memory.
 const FEW: usize = 128;
-/// Records of one bucket that are considered. More can only be there if somebody looked for names whose hashes coincide.
+/// Records of one bucket that are considered. More can only be there if somebody looked for
+/// names whose hashes coincide.
 const MOST_IN_BUCKET: usize = 4096;
 /// The key of the hash of clients and of what is hashed in sets. It is the same in every server, so that servers behind
 /// one name give a client the same part.

@@ -1,9 +1,9 @@
 //! The records of one class of a large set, in buckets by the hash of their data: linear hashing.
 //!
-//! The number of buckets follows from the number of records alone, one more for every [`PER_BUCKET`]: where it grows one
-//! bucket is split, where it shrinks the last one goes back into the one that it came from. So there is no size at which
-//! everything is laid out anew, and equal content lies equally whatever its history. Buckets are listed in chunks, so
-//! that a change copies two short lists and the buckets that it touches.
+//! The number of buckets follows from the number of records alone, one more for every [`PER_BUCKET`]: where it grows
+//! one bucket is split, where it shrinks the last one goes back into the one that it came from. So there is no size at
+//! which everything is laid out anew, and equal content lies equally whatever its history. Buckets are listed in
+//! chunks, so that a change copies two short lists and the buckets that it touches.
 
 use std::sync::Arc;
 

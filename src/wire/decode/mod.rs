@@ -204,8 +204,8 @@ impl<'p> Question<'p> {
         Some(Self { octets, rtype: Rtype(u16::from_be_bytes([t0, t1])), class: u16::from_be_bytes([c0, c1]) })
     }
 
-    /// Writes the query that asks this. IXFR over UDP asks for the SOA alone, from which a client sees whether it has to
-    /// come back over TCP (RFC 1995 section 2).
+    /// Writes the query that asks this. IXFR over UDP asks for the SOA alone, from which a client sees whether it has
+    /// to come back over TCP (RFC 1995 section 2).
     fn into_query(self, reply: &ErrorReply<'p>, decoded: &mut Decoded<'p>) {
         let ErrorReply { id, flags, edns, origin: Origin { transport, client }, .. } = *reply;
         let rtype = match self.rtype {

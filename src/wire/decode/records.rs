@@ -91,7 +91,8 @@ fn name_end(packet: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// Reads OPT (RFC 6891 section 6.1), and whether its options are sound. Those of an unknown version are not ours to judge.
+/// Reads OPT (RFC 6891 section 6.1), and whether its options are sound. Those of an unknown
+/// version are not ours to judge.
 fn read_opt(record: &Record<'_>, transport: Transport) -> (Edns, bool) {
     let plain = Edns {
         udp_size: record.class,

@@ -2,15 +2,15 @@
 //!
 //! # What it holds
 //!
-//! The pair of certificate and key that every new handshake gets, swapped in one step; and the octets of both files from
-//! which it was made. Connections keep what they shook hands with.
+//! The pair of certificate and key that every new handshake gets, swapped in one step; and the octets of both files
+//! from which it was made. Connections keep what they shook hands with.
 //!
 //! # Change
 //!
 //! The files are read every few seconds, and compared with what is in force: octets, not times, so that it does not
-//! matter whether they were written in place, renamed over, or reached by a link that was turned. Two files cannot change
-//! in one step, so a pair that does not fit is complained about only when it is still there at the next look; then once.
-//! SIGHUP looks at once ([`Certificates::reload`]). A pair that cannot be used never replaces one that can.
+//! matter whether they were written in place, renamed over, or reached by a link that was turned. Two files cannot
+//! change in one step, so a pair that does not fit is complained about only when it is still there at the next look;
+//! then once. SIGHUP looks at once ([`Certificates::reload`]). A pair that cannot be used never replaces one that can.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};

@@ -9,8 +9,8 @@
 //!
 //! # Limits
 //!
-//! A connection of any transport takes one of its client's seats, which are counted over all of them. A handshake has to
-//! end, and the first query to be there, within `first_query`. What one connection can hold is bounded in each: see
+//! A connection of any transport takes one of its client's seats, which are counted over all of them. A handshake has
+//! to end, and the first query to be there, within `first_query`. What one connection can hold is bounded in each: see
 //! there. A QUIC client has shown that its address is its own before it gets a seat.
 //!
 //! # hickory-server

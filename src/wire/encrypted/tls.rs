@@ -52,8 +52,8 @@ impl<R: Respond> Carry<R> for Tls {
     }
 }
 
-/// Shakes hands within the time for the first query; gives up when the client needs the seat for a newer connection, and
-/// soon after the stop.
+/// Shakes hands within the time for the first query; gives up when the client needs the seat for a newer
+/// connection, and soon after the stop.
 pub(super) async fn shake_hands<R: Respond, S: AsyncRead + AsyncWrite + Unpin>(
     acceptor: TlsAcceptor,
     stream: S,

@@ -4,9 +4,9 @@
 //!
 //! An account is two words: whose it is, and its state. The state is a moment in ticks (56 bits): when the account will
 //! have been quiet long enough to owe nothing, if nothing more is charged. Each answer moves that moment on by the time
-//! that one answer takes at the allowed rate, so one number holds the balance and when it was last looked at. An account
-//! may run one second ahead, which is the burst that is always allowed; beyond that it is in debt, and the debt ends at
-//! the window. The last 8 bits count the answers that were suppressed since the last one that was not.
+//! that one answer takes at the allowed rate, so one number holds the balance and when it was last looked at. An
+//! account may run one second ahead, which is the burst that is always allowed; beyond that it is in debt, and the debt
+//! ends at the window. The last 8 bits count the answers that were suppressed since the last one that was not.
 //!
 //! Four accounts are one bucket and one cache line. A new account takes the place of the one in its bucket that owes
 //! least: a flooded account cannot be pushed out by quiet ones.

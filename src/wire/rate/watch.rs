@@ -1,9 +1,9 @@
 //! What is done about floods beside the query path: the gauge, the log, and a filter in the kernel.
 //!
-//! One plain thread that sleeps until a worker raises the alarm, and then looks every few milliseconds until all is quiet.
-//! Once workers cannot keep up, packets of everybody wait and get lost in the queues of the sockets. So a prefix that is
-//! in debt, or that is far ahead while queues grow, is filtered by the kernel: [`SAMPLE`] says how few of its packets
-//! get through, and each of them is charged for all. The filter goes when the prefix owes nothing any more.
+//! One plain thread that sleeps until a worker raises the alarm, and then looks every few milliseconds until all is
+//! quiet. Once workers cannot keep up, packets of everybody wait and get lost in the queues of the sockets. So a prefix
+//! that is in debt, or that is far ahead while queues grow, is filtered by the kernel: [`SAMPLE`] says how few of its
+//! packets get through, and each of them is charged for all. The filter goes when the prefix owes nothing any more.
 //!
 //! Bounds: [`MOST_FILTERED`] prefixes at a time, the worst first. If the kernel takes no filter, everything else works.
 
@@ -105,8 +105,8 @@ impl Watch {
         }
     }
 
-    /// Looks at the prefixes that are ahead: at those in debt, and, if a queue is filling, at those that fill it: they are
-    /// not far behind the worst.
+    /// Looks at the prefixes that are ahead: at those in debt, and, if a queue is filling, at those that fill it: they
+    /// are not far behind the worst.
     fn look(&mut self, at: Instant, pressed: bool) {
         let now = self.rates.moment(at);
         let least = if pressed { PRESSED } else { SECOND };
@@ -150,8 +150,8 @@ impl Watch {
         self.filtered = wanted;
     }
 
-    /// Lets each packet of a filtered prefix be charged for all that the filter took: once what waited before the filter
-    /// has been handled, since that was not filtered.
+    /// Lets each packet of a filtered prefix be charged for all that the filter took: once what waited before the
+    /// filter has been handled, since that was not filtered.
     fn weigh(&self) {
         let is_new = self.sockets.iter().all(|socket| waiting(socket) < 1.0 / 64.0) && !self.failing;
         let weighed = self.filtered.iter().filter(|prefix| is_new || self.rates.is_filtered(**prefix));

@@ -70,7 +70,8 @@ impl Respond for Answerer {
 }
 
 impl Answerer {
-    /// Starts a transfer. IXFR gets the whole zone, as a server without the differences may answer (RFC 1995 section 4).
+    /// Starts a transfer. IXFR gets the whole zone, as a server without the differences may
+    /// answer (RFC 1995 section 4).
     fn transfer<'p>(&self, query: &Query<'p>, message: &[u8]) -> Result<Action, ErrorReply<'p>> {
         let view = self.published.load();
         let is_asked = |zone: &&Arc<Zone>| zone.apex.as_wire() == query.name.as_wire();

@@ -7,11 +7,11 @@
 //!
 //! When all connections are taken, the same happens over all clients. First goes the oldest one that has not asked
 //! anything for a moment, since that is how slow clients take places; then the one whose client has for longest taken
-//! nothing of what waits for it ([`super::stall`]), which is cut off in the middle; then the oldest one that has nothing to
-//! do, or, when nobody stalls, the oldest that has only come. Clients that take their answers, transfers that make
-//! progress and transfers that wait for their turn keep their places. While connections end there are up to a quarter more
-//! than the limit; a new one beyond that waits a moment, and so does one that finds only clients that have just begun to
-//! stall. It is refused when all are busy.
+//! nothing of what waits for it ([`super::stall`]), which is cut off in the middle; then the oldest one that has
+//! nothing to do, or, when nobody stalls, the oldest that has only come. Clients that take their answers, transfers
+//! that make progress and transfers that wait for their turn keep their places. While connections end there are up to a
+//! quarter more than the limit; a new one beyond that waits a moment, and so does one that finds only clients that have
+//! just begun to stall. It is refused when all are busy.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -171,7 +171,8 @@ impl Clients {
                 Err(full) if full.soon && patient => {}
                 outcome => return outcome.map_err(|full| full.why),
             }
-            let _ = timeout_at(deadline.min(Instant::now() + LOOK), self.gone.notified()).await; // looks again either way
+            // Looks again either way.
+            let _ = timeout_at(deadline.min(Instant::now() + LOOK), self.gone.notified()).await;
         }
     }
 
@@ -202,8 +203,8 @@ impl Table {
         Ok(())
     }
 
-    /// Makes room in all, as the module says. Otherwise says whether one of those that were looked at may soon stall for too
-    /// long; who is not patient takes the place of a connection that has only come instead of waiting for that.
+    /// Makes room in all, as the module says. Otherwise says whether one of those that were looked at may soon stall
+    /// for too long; who is not patient takes the place of a connection that has only come instead of waiting for that.
     fn make_room(&mut self, patient: bool) -> Result<(), bool> {
         let now = Instant::now();
         if let Some(seat) = self.silent_before(now.checked_sub(GRACE)) {
@@ -296,8 +297,8 @@ impl Seat {
         self.flights.clone().acquire_owned().await
     }
 
-    /// Waits until the connection has to be over because its place is needed: at once if its client stalls, since it would
-    /// notice only when the client reads; soon if it does not.
+    /// Waits until the connection has to be over because its place is needed: at once if its client stalls, since it
+    /// would notice only when the client reads; soon if it does not.
     pub(in crate::wire) async fn cut(&self) {
         self.cut.notified().await;
         if !self.stall.since(Instant::now()).is_some_and(|(_, too_long)| too_long) {

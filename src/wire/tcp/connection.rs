@@ -164,8 +164,9 @@ impl<R: Respond> Connection<R> {
         self.answers.send(Message { octets, _permits: [flight, room] }).await.is_ok()
     }
 
-    /// Starts a stream on a thread that may block, once there are few enough of them on this connection, of this client,
-    /// and then on the server. One that breaks or panics ends the connection: the client must not wait for the rest.
+    /// Starts a stream on a thread that may block, once there are few enough of them on this
+    /// connection, of this client, and then on the server. One that breaks or panics ends the
+    /// connection: the client must not wait for the rest.
     fn stream(&self, messages: Box<dyn MakeMessages>, flight: OwnedSemaphorePermit) {
         let (queue, here, running) = (self.streams.clone(), self.transfers.clone(), self.service.transfers.clone());
         let (seat, client) = (self.seat.clone(), self.seat.transfers.clone());

@@ -2,18 +2,20 @@
 //!
 //! # Shape
 //!
-//! One accept loop per listen address ([`accept`]) asks [`clients`] whether the client may have one more connection.
-//! A connection is one task in two halves ([`connection`]): the reader cuts the stream into messages, lets the
-//! [`Respond`] answer each at once and queues the answers; the writer ([`writer`]) takes everything that is queued and
-//! writes it in one piece. Answers that are streams of messages (zone transfers, [`transfer`]) are made on a thread that
-//! may block, and wait in a queue of their own behind all others: a query overtakes a transfer of the same connection.
+//! One accept loop per listen address ([`accept`]) asks [`clients`] whether the client may have one more
+//! connection. A connection is one task in two halves ([`connection`]): the reader cuts the stream into messages,
+//! lets the [`Respond`] answer each at once and queues the answers; the writer ([`writer`]) takes everything that
+//! is queued and writes it in one piece. Answers that are streams of messages (zone transfers, [`transfer`]) are
+//! made on a thread that may block, and wait in a queue of their own behind all others: a query overtakes a
+//! transfer of the same connection.
 //!
 //! # Limits
 //!
-//! All of [`super::limits::TcpLimits`]. What a connection can hold is a message that is not complete yet, the answers
-//! that the client has not read (bounded in number and octets, then nothing more is read from it) and three messages of
-//! a transfer: some hundred kilobytes at the very most, about one in the usual case. A client that takes nothing of what
-//! waits for it loses its connection after `write_stall`, and within a second when others need the place ([`stall`]).
+//! All of [`super::limits::TcpLimits`]. What a connection can hold is a message that is not complete yet, the
+//! answers that the client has not read (bounded in number and octets, then nothing more is read from it) and
+//! three messages of a transfer: some hundred kilobytes at the very most, about one in the usual case. A client
+//! that takes nothing of what waits for it loses its connection after `write_stall`, and within a second when
+//! others need the place ([`stall`]).
 //!
 //! # Stop
 //!

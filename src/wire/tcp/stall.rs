@@ -1,9 +1,9 @@
 //! Whether a client takes what waits for it.
 //!
 //! Each seat notes since when octets wait for its client without any of them being taken, in one atomic that the
-//! connection writes and [`super::clients`] reads. A patience is earned: a connection whose client has read for a second
-//! or more may pause for a second, a new one for less, so that clients that connect again and again only to stall do
-//! not keep the places that they take.
+//! connection writes and [`super::clients`] reads. A patience is earned: a connection whose client has read for a
+//! second or more may pause for a second, a new one for less, so that clients that connect again and again only to
+//! stall do not keep the places that they take.
 
 use std::io;
 use std::pin::Pin;

@@ -12,8 +12,8 @@
 //!
 //! The standard library has no recvmmsg, no sendmmsg and no control messages. The message headers that the kernel wants
 //! hold raw pointers into the buffers beside them. As many as a call uses are written anew for it, from the buffers as
-//! they are then, nothing moves or is borrowed between that and the call, and nobody reads them afterwards except for the
-//! lengths that the kernel wrote, which are checked against the sizes of the buffers. Control messages are read and
+//! they are then, nothing moves or is borrowed between that and the call, and nobody reads them afterwards except for
+//! the lengths that the kernel wrote, which are checked against the sizes of the buffers. Control messages are read and
 //! written through the macros of the C library inside of buffers with their alignment.
 #![allow(unsafe_code)]
 
@@ -340,8 +340,8 @@ fn hash(source: Option<&SocketAddr>, len: usize) -> usize {
     (mixed >> 48) as usize
 }
 
-/// Calls sendmmsg until the kernel has taken or refused each message, or has no room: it may have waited for that as long
-/// as the socket's send timeout says, and must not do so again for each message, so the rest has failed.
+/// Calls sendmmsg until the kernel has taken or refused each message, or has no room: it may have waited for that as
+/// long as the socket's send timeout says, and must not do so again for each message, so the rest has failed.
 fn send_all(socket: &UdpSocket, groups: &[Group], headers: &mut [mmsghdr]) -> (Sent, [bool; BATCH]) {
     let mut sent = Sent::default();
     let mut refused = [false; BATCH];
@@ -411,7 +411,8 @@ fn put_control<T: Copy>(control: &mut Control, at: usize, level: c_int, kind: c_
     let (space, length) = unsafe { (libc::CMSG_SPACE(size), libc::CMSG_LEN(size)) };
     let room = &mut control.0[at..at + space as usize];
     let header = room.as_mut_ptr().cast::<cmsghdr>();
-    // SAFETY: `room` has space for the header and the value. It is aligned: the buffer is, and CMSG_SPACE is rounded up.
+    // SAFETY: `room` has space for the header and the value. It is aligned: the buffer is, and CMSG_SPACE is rounded
+    // up.
     unsafe {
         (*header).cmsg_level = level;
         (*header).cmsg_type = kind;
@@ -501,7 +502,8 @@ pub(crate) struct Queue {
 
 /// Looks at the receive queue of a socket.
 pub(crate) fn queue(socket: &impl AsFd) -> io::Result<Queue> {
-    /// `SK_MEMINFO_RMEM_ALLOC`, `SK_MEMINFO_RCVBUF` and `SK_MEMINFO_DROPS` of linux/sock_diag.h, and how many there are.
+    /// `SK_MEMINFO_RMEM_ALLOC`, `SK_MEMINFO_RCVBUF` and `SK_MEMINFO_DROPS` of
+    /// linux/sock_diag.h, and how many there are.
     const NUMBERS: usize = 9;
     let mut numbers = [0_u32; NUMBERS];
     let mut size = size_of_val(&numbers) as u32;

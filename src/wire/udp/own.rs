@@ -1,7 +1,8 @@
-//! Which addresses are our own: a datagram that claims to come from the port that we listen on at one of them is forged.
+//! Which addresses are our own: a datagram that claims to come from the port that we listen on at one of them is
+//! forged.
 //!
-//! Answering it would make the server talk to itself. With a wildcard address all addresses of this host count; they are
-//! read from the system at the start and every few seconds, aside, so that the query path compares and never asks.
+//! Answering it would make the server talk to itself. With a wildcard address all addresses of this host count; they
+//! are read from the system at the start and every few seconds, aside, so that the query path compares and never asks.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Zones beside each other: a delegation in one file and the zone that it leads to in another, and targets in other zones
-//! that are aliases there. Whether such a target exists at all is not asked: its zone may take registrations.
+//! Zones beside each other: a delegation in one file and the zone that it leads to in another, and targets in other
+//! zones that are aliases there. Whether such a target exists at all is not asked: its zone may take registrations.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -10,8 +10,8 @@ use crate::zone::{StaticRecord, StaticZone};
 type Index<'z> = HashMap<(&'z Name, Rtype), Vec<&'z StaticRecord>>;
 
 /// Compares name servers and glue above a delegation with what the zone below says, where both are known; and looks for
-/// targets of NS, MX and SRV records that are aliases in another zone. Zones that nothing leads to are told when `all` could
-/// be read: what is broken may lead to them.
+/// targets of NS, MX and SRV records that are aliases in another zone. Zones that nothing leads to are told when `all`
+/// could be read: what is broken may lead to them.
 pub(in crate::zone) fn family(zones: &[StaticZone], all: bool) -> Vec<Finding> {
     let apexes: HashMap<&Name, &StaticZone> = zones.iter().map(|zone| (&zone.origin, zone)).collect();
     let mut indexes: HashMap<&Name, Index<'_>> = HashMap::new();

@@ -1,8 +1,8 @@
 //! PTR records of addresses: one owner for each address, a million of them, and names above all of those.
 //!
-//! Sorted by address, owners that have names above in common stand side by side (every label of a reverse name is a part
-//! of the address, from the left end of the address to the left end of the name). So a walk knows of each name above how
-//! many names stand right below it as soon as the first owner comes that is not below it.
+//! Sorted by address, owners that have names above in common stand side by side (every label of a reverse name is a
+//! part of the address, from the left end of the address to the left end of the name). So a walk knows of each name
+//! above how many names stand right below it as soon as the first owner comes that is not below it.
 
 use std::net::IpAddr;
 

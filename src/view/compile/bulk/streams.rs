@@ -9,8 +9,9 @@
 //! record  shard of the stream u8 | tag u16 | length and octets of the entry
 //! ```
 //!
-//! A stream is a list of blocks, so that nothing is moved when it grows, and a block that is not full takes no more memory
-//! than was written to it. Blocks go away as soon as they have been taken apart, which makes room for the shards.
+//! A stream is a list of blocks, so that nothing is moved when it grows, and a block that is not full
+//! takes no more memory than was written to it. Blocks go away as soon as they have been taken apart,
+//! which makes room for the shards.
 
 use super::Content;
 use crate::model::packed::{Reader, put_octets};

@@ -91,7 +91,8 @@ impl Survey {
         self.reverses.add(other.reverses);
     }
 
-    /// All services were encoded: puts the PTR records of addresses in order, and encodes those with names of their own.
+    /// All services were encoded: puts the PTR records of addresses in order, and encodes
+    /// those with names of their own.
     pub(super) fn encode_reverses(&mut self, bulk: &Bulk<'_>) -> Streams {
         let mut streams = Streams::new(Vec::new());
         self.reverses.sort();

@@ -199,7 +199,7 @@ proptest! {
         }
     }
 
-    /// The way to a registry does not matter: all at once is one service after the other, each after it was another one.
+    /// The way to a registry does not matter: all at once is one service after the other, each after it was another.
     #[test]
     fn bulk_is_what_updates_lead_to(
         first in services(&["s0", "s1", "s2", "s3"]), last in services(&["s0", "s1", "s2", "s3"]),
@@ -211,8 +211,8 @@ proptest! {
             for label in ["s0", "s1", "s2", "s3"] {
                 let mut after = Snapshot { revision: snapshot.revision.next(), ..snapshot.clone() };
                 let new = services.iter().find(|service| &*service.name == label);
-                let ids = |service: Option<&Service>| service.map(|service| service.instances.iter().collect::<Vec<_>>()).unwrap_or_default();
-                let touched = ids(new).into_iter().chain(ids(snapshot.service(label).map(Arc::as_ref)));
+                let old = snapshot.service(label).map(Arc::as_ref);
+                let touched = [new, old].into_iter().flatten().flat_map(|service| service.instances.iter());
                 let touch = |instance| Touched { service: label.into(), instance, revision: after.revision };
                 let touched = touched.map(|instance| touch(Some(instance.id.clone()))).chain([touch(None)]);
                 let touched: Vec<_> = touched.collect();

@@ -11,10 +11,10 @@
 //! One task watches the connection ([`pulse`]): the first request has to be there within `first_query`, handshake
 //! included; a body within that time again; with nothing in flight the connection ends after `idle`, and when answers
 //! are not taken, after `write_stall`, or sooner when others need the place (each piece that hyper takes of an answer
-//! shows that the client made room for one); and in any case after `lifetime`. It holds at most `in_flight` requests, 64 KiB
-//! that nobody has read yet, `in_flight_octets` of bodies and as many of answers, of each a second copy of some KiB
-//! inside hyper. Streams that a client opens and cancels at once, a flood of frames, and headers above 16 KiB end the
-//! connection, which hyper sees to.
+//! shows that the client made room for one); and in any case after `lifetime`. It holds at most `in_flight` requests,
+//! 64 KiB that nobody has read yet, `in_flight_octets` of bodies and as many of answers, of each a second copy of some
+//! KiB inside hyper. Streams that a client opens and cancels at once, a flood of frames, and headers above 16 KiB end
+//! the connection, which hyper sees to.
 //!
 //! # Stop
 //!

@@ -93,8 +93,8 @@ async fn collect(body: &mut Incoming, inbox: &Semaphore) -> Result<Vec<u8>, Refu
     Ok(octets)
 }
 
-/// Takes what is left of a body that nobody reads, up to a limit: many clients do not see a refusal that comes before they
-/// have sent everything.
+/// Takes what is left of a body that nobody reads, up to a limit: many clients do not see a refusal that comes
+/// before they have sent everything.
 pub(super) async fn discard(body: &mut Incoming) {
     let mut room = MOST_DISCARDED;
     while let Some(Ok(frame)) = body.frame().await {
