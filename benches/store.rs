@@ -1,7 +1,8 @@
 //! What a million instances cost the embedded store: seconds to commit, close, open, load, and open after a crash; the
 //! size of its file: `cargo bench --bench store -- [THOUSANDS]`. With a directory that holds a copy of a store: seconds
 //! to open, read and close that one, `cargo bench --bench store -- DIRECTORY`; with a number too, what a change costs
-//! in commits of that many, as hosts that come, move and leave make them: `cargo bench --bench store -- DIRECTORY CHANGES`.
+//! in commits of that many, as hosts that come, move and leave make them: `cargo bench --bench store -- DIRECTORY
+//! CHANGES`.
 
 #![allow(missing_docs, clippy::print_stdout)] // a program that prints a table
 #![allow(clippy::disallowed_methods)] // because time is what it measures

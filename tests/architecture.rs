@@ -79,8 +79,8 @@ const IMPURE: &[(&str, Option<&str>)] = &[
     ("std::sync::atomic", Some("model::clock")), // the clock that tests wind
 ];
 
-/// The files that may say `unsafe`: two make system calls that the standard library does not have, and the program tells
-/// its allocator how to work.
+/// The files that may say `unsafe`: two make system calls that the standard library does not have, and the program
+/// tells its allocator how to work.
 const UNSAFE: &[&str] = &["src/wire/udp/batch.rs", "src/wire/udp/batch/tests.rs", "src/main.rs"];
 
 const MAX_FILE: usize = 700;

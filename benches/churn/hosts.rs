@@ -1,8 +1,8 @@
 //! Hosts: each is a session of ten instances in ten services, as an agent registers them.
 //!
 //! Of a hundred transitions, 23 are registrations and 23 deregistrations by hosts that come and go, 29 are changes of
-//! address, 22 of them of whole hosts and 7 of one instance, 12 are lapses of hosts that fall silent, and 13 their returns
-//! by a beat. An instance counts as one transition each time.
+//! address, 22 of them of whole hosts and 7 of one instance, 12 are lapses of hosts that fall silent, and 13 their
+//! returns by a beat. An instance counts as one transition each time.
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use super::load::{Chance, Connection, Expected, LAPSED, LAPSES, Plan, member, request};
 use super::{ZONE, service};
 
-/// Requests for each transition: 2.3 starts, 2.3 ends, 2.2 whole hosts, 6.8 single changes and 1.3 returns for a hundred.
+/// Requests for each transition: 2.3 starts, 2.3 ends, 2.2 whole hosts, 6.8 single changes and 1.3 returns for a
+/// hundred.
 pub(super) const REQUESTS: f64 = 0.148;
 /// Instances of a host.
 const SIZE: usize = 10;

@@ -2,14 +2,17 @@
 //!
 //! Starts a real server with `--instances` instances (ten of a service, registered by sessions of 200, or a copy of the
 //! prepared data directory `--data`), then makes `--rate` transitions per second for `--seconds` through HTTP:
-//! registrations, changes of address, deregistrations, lapses (leases of two seconds that nobody beats for) and returns.
-//! `--mix hosts` makes them as agents do, by sessions of ten instances; `--mix lone` is the worst case, a request for each
-//! instance and a few sets of sessions in which one instance changes. Meanwhile dnsperf asks at a fixed rate. It reports
+//! registrations, changes of address, deregistrations, lapses (leases of two seconds that nobody beats for) and
+//! returns. `--mix hosts` makes them as agents do, by sessions of ten instances; `--mix lone` is the worst case, a
+//! request for each instance and a few sets of sessions in which one instance changes. Meanwhile dnsperf asks at a
+//! fixed rate. It reports
 //!
 //! - acknowledgements: from the request to its reply, which means durable and published;
-//! - answers: from the request to the first UDP answer that shows the change, for a sample, and how many did not show it
+//! - answers: from the request to the first UDP answer that shows the change, for a sample, and how many did not show
+//!   it
 //!   right after their acknowledgement (must be none);
-//! - at the end, how many of the changed instances answer otherwise than their last acknowledgement says (must be none);
+//! - at the end, how many of the changed instances answer otherwise than their last acknowledgement says (must be
+//!   none);
 //! - queries per second and processor time per query, quiet and under churn, and how many queries were lost;
 //! - processor time of the server by thread, and what it wrote.
 //!

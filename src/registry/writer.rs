@@ -56,8 +56,8 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// A writer that has not opened its store; the first tick does. The store's thread calls `wake` each time that it is
-    /// done with a batch.
+    /// A writer that has not opened its store; the first tick does. The store's thread calls `wake` each time that it
+    /// is done with a batch.
     pub(super) fn new(
         shared: Arc<Shared>,
         open: Opener,

@@ -5,14 +5,13 @@
 //! slot    tag u16 | offset of the entry u16, or u32 when the entries are longer than 64 KiB (0: free)
 //! ```
 //!
-//! All numbers are little-endian; [`super::entry`] has the layout of entries. The tag of a name says which slot a lookup
-//! tries first (the tag's part of all tags is the slot's part of all slots), so slots are laid out anew without a look
-//! at the names, and a shard has as many as it needs and not a power of two; a few more bring it to a length that many
-//! shards have ([`super::spare`]). A body that is too large to stand among
-//! the entries, and every large set, lives in the shard's list of large bodies, whose places stay when the shard is
-//! rebuilt. Nothing in an
-//! entry depends on where it stands, so rebuilding a shard copies the runs between the entries that changed. A shard has
-//! some thousands of octets in practice: a table has 65,536 of them.
+//! All numbers are little-endian; [`super::entry`] has the layout of entries. The tag of a name says which slot a
+//! lookup tries first (the tag's part of all tags is the slot's part of all slots), so slots are laid out anew without
+//! a look at the names, and a shard has as many as it needs and not a power of two; a few more bring it to a length
+//! that many shards have ([`super::spare`]). A body that is too large to stand among the entries, and every large set,
+//! lives in the shard's list of large bodies, whose places stay when the shard is rebuilt. Nothing in an entry depends
+//! on where it stands, so rebuilding a shard copies the runs between the entries that changed. A shard has some
+//! thousands of octets in practice: a table has 65,536 of them.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -283,8 +282,9 @@ impl ShardBuilder {
     }
 
     /// The same for a shard that replaces another and will be replaced: what is missing to one of the lengths that all
-    /// such shards have becomes slots and a few octets of padding. So the place of a shard that goes suits the next one that
-    /// comes, whichever it is; with lengths of their own, holes that suit nobody take half as much memory as the shards do.
+    /// such shards have becomes slots and a few octets of padding. So the place of a shard that goes suits the next one
+    /// that comes, whichever it is; with lengths of their own, holes that suit nobody take half as much memory as the
+    /// shards do.
     pub(crate) fn build_even(&mut self) -> Shard {
         self.build_of(even)
     }
@@ -482,7 +482,8 @@ mod tests {
         assert_eq!(entry.size(), 3 + NAME.len() + 2 * 4 + 4 + 9);
     }
 
-    /// Entries come and go at random; names share tags, and the shard becomes too long for short offsets and short again.
+    /// Entries come and go at random; names share tags, and the shard becomes too long for short offsets and short
+    /// again.
     #[test]
     fn copies_without_some_entries_are_what_building_anew_gives() {
         let mut random = 7u32;

@@ -1,8 +1,8 @@
 //! Buffers of shards that were replaced, for those that are built next.
 //!
-//! **What it holds.** The octets of replaced shards, by their length. Older views may still read them; a buffer is used again
-//! when nobody does, which its counter says. So a writer that changes shards all the time asks the allocator for none:
-//! blocks of some kilobytes among many small ones are what an allocator is slowest at.
+//! **What it holds.** The octets of replaced shards, by their length. Older views may still read them; a buffer is used
+//! again when nobody does, which its counter says. So a writer that changes shards all the time asks the allocator for
+//! none: blocks of some kilobytes among many small ones are what an allocator is slowest at.
 //!
 //! **Who changes it.** The one that compiles; readers know nothing of it. Changed shards
 //! have few lengths ([`super::shard`]), so that most often one of theirs suits.
@@ -48,8 +48,8 @@ impl Spare {
         }
     }
 
-    /// Lets a buffer go that has another length: a table that grows has no more need of the shortest. Says whether there
-    /// was one.
+    /// Lets a buffer go that has another length: a table that grows has no more need of the shortest. Says whether
+    /// there was one.
     fn forget_one_but(&mut self, length: usize) -> bool {
         let mut others = self.buffers.keys().copied().filter(|other| *other != length);
         let Some(other) = others.next() else { return false };

@@ -1,10 +1,10 @@
 //! The table of all names: a seeded hash picks a shard, the shard has the entry.
 //!
-//! 64 groups of 64 chunks of 16 shards; groups, chunks and the octets of shards stand behind an `Arc` each. A change copies
-//! the list of groups, the groups, chunks and shards that it touches, and nothing else: so a change of one name counts up
-//! 144 pointers, and one of a thousand names at most 4,096 and 16 for each. Everything else is shared with the table
-//! before it. Readers hold a table through its view and see it whole for as long as they do. The seed is drawn when the
-//! first table is made, so that nobody can choose names that fall into one shard.
+//! 64 groups of 64 chunks of 16 shards; groups, chunks and the octets of shards stand behind an `Arc` each. A change
+//! copies the list of groups, the groups, chunks and shards that it touches, and nothing else: so a change of one name
+//! counts up 144 pointers, and one of a thousand names at most 4,096 and 16 for each. Everything else is shared with
+//! the table before it. Readers hold a table through its view and see it whole for as long as they do. The seed is
+//! drawn when the first table is made, so that nobody can choose names that fall into one shard.
 
 use std::hash::{BuildHasher, Hasher};
 use std::hint::black_box;
@@ -85,12 +85,12 @@ impl Table {
         self.shard(slot).find(slot.tag, name)
     }
 
-    /// Looks up several whole, lower-case names together, [`TOGETHER`] of them at most, and writes what it finds of each
-    /// into `located`.
+    /// Looks up several whole, lower-case names together, [`TOGETHER`] of them at most, and writes what it finds of
+    /// each into `located`.
     ///
-    /// A lookup reads a shard, a slot and an entry, and each of them says where the next one is. Every loop reads one of
-    /// them for all names: its turns are short and do not depend on each other, so the processor waits for many at the
-    /// same time.
+    /// A lookup reads a shard, a slot and an entry, and each of them says where the next one is. Every loop reads one
+    /// of them for all names: its turns are short and do not depend on each other, so the processor waits for many at
+    /// the same time.
     pub fn locate<'v>(&'v self, names: &[&[u8]], located: &mut [Located<'v>]) {
         let nowhere = (&self.groups[0][0][0], 0, 0);
         match names.len() {
@@ -186,7 +186,8 @@ impl Table {
         next
     }
 
-    /// Replaces some shards; `grown` is by how many names the table grows. What no other table shares is changed in place.
+    /// Replaces some shards; `grown` is by how many names the table grows. What no other table shares is changed in
+    /// place.
     pub(crate) fn put(&mut self, shards: impl Iterator<Item = (u16, Shard)>, grown: isize, spare: &mut Spare) {
         let groups = Arc::make_mut(&mut self.groups);
         for (number, shard) in shards {

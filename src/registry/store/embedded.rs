@@ -12,32 +12,32 @@
 //! **Who may change it.** The registry's writer calls `commit`, `prune` and `reopen`; a mutex takes them one at a time.
 //! `load`, `history` and `change` read a snapshot of the file and wait for nobody but `reopen`.
 //!
-//! **Failure.** After an I/O error redb refuses everything until the file is opened again, and so does this store.
-//! A commit whose fsync failed may nevertheless have reached the disk. Therefore `reopen` makes sure of 1 MiB of room,
-//! writes the file's content over itself and syncs it, opens the file (redb repairs it), takes the failed batch back if it
-//! is in there (`undo`), and proves with a commit that the disk takes writes. The caller need not know: after `reopen` the store is where the last
-//! acknowledged commit left it, or it says that it is not. A failed batch can be found later only if this
-//! process dies before a `reopen` worked; then it was neither acknowledged nor published.
+//! **Failure.** After an I/O error redb refuses everything until the file is opened again, and so does this store. A
+//! commit whose fsync failed may nevertheless have reached the disk. Therefore `reopen` makes sure of 1 MiB of room,
+//! writes the file's content over itself and syncs it, opens the file (redb repairs it), takes the failed batch back if
+//! it is in there (`undo`), and proves with a commit that the disk takes writes. The caller need not know: after
+//! `reopen` the store is where the last acknowledged commit left it, or it says that it is not. A failed batch can be
+//! found later only if this process dies before a `reopen` worked; then it was neither acknowledged nor published.
 //!
 //! A file that is removed or replaced while it is open would take commits that nobody finds again, so each commit looks
 //! whether the path still names it, and fails if not.
 //!
-//! **Pages.** A commit holds a snapshot of what was before it, so that redb gives the pages that it replaces free only with
-//! the next commit. Without one, redb does it at once, in a small commit of its own that stays in memory; and as long as
-//! that is there, every page that the next commit has to read pushes one that it has written out of memory, which it
-//! then reads and writes once more.
+//! **Pages.** A commit holds a snapshot of what was before it, so that redb gives the pages that it replaces free only
+//! with the next commit. Without one, redb does it at once, in a small commit of its own that stays in memory; and as
+//! long as that is there, every page that the next commit has to read pushes one that it has written out of memory,
+//! which it then reads and writes once more.
 //!
-//! **History** may have as many changes as [`EmbeddedStore::keeping`] says: each commit that goes beyond removes the oldest,
-//! at most twice as many as it adds, in its own transaction. A commit that failed may have removed some all the same; they
-//! were beyond the limit before it. The file keeps its size and uses the room again.
+//! **History** may have as many changes as [`EmbeddedStore::keeping`] says: each commit that goes beyond removes the
+//! oldest, at most twice as many as it adds, in its own transaction. A commit that failed may have removed some all the
+//! same; they were beyond the limit before it. The file keeps its size and uses the room again.
 //!
 //! **Disks that take no writes.** If the file can be read but not written (read-only disk, missing permission, full
 //! disk), it is opened for reading with the repair kept in memory (`overlay`): `load` and `history` work, writes fail,
 //! [`Store::trouble`] says why, and `reopen` tries to write again.
 //!
 //! **Limits.** Writes per second are bounded by fsync; the writer batches. Opening reads the whole file once, in a way
-//! that keeps later writes cheap (`folios`), and verifies its checksums. redb panics on some contents that it never writes; such a panic is caught and reported as
-//! damage.
+//! that keeps later writes cheap (`folios`), and verifies its checksums. redb panics on some contents that it never
+//! writes; such a panic is caught and reported as damage.
 
 mod fault;
 mod file;

@@ -52,8 +52,8 @@ pub struct Batch {
     pub changes: Vec<Change>,
 }
 
-/// Takes what a store holds, row by row: the revision, then services by label, instances sorted by service and id, tokens
-/// and zones. Nothing that it was given counts if the store fails before the end.
+/// Takes what a store holds, row by row: the revision, then services by label, instances sorted by service and id,
+/// tokens and zones. Nothing that it was given counts if the store fails before the end.
 pub trait Load {
     /// The last committed change.
     fn revision(&mut self, revision: Revision);
