@@ -56,7 +56,7 @@ impl Load {
     }
 
     pub(crate) fn clear(&self) {
-        let _ = self.take();
+        let _ = self.take(); // what was before does not count
     }
 
     pub(crate) fn take(&self) -> Ledger {

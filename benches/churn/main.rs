@@ -151,7 +151,7 @@ fn churn(options: &Options, server: &Server, load: &Load, asked: &std::path::Pat
     let seconds = started.elapsed().as_secs_f64();
     let (after, ledger) = (server.usage(), load.take());
     if let Some(mut perf) = perf {
-        let _ = perf.wait();
+        let _ = perf.wait(); // what it recorded is in its file
     }
     let changes = server.revision() - revision;
     let mut value = describe(&ledger, &before, &after, changes, seconds);

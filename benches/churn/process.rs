@@ -124,8 +124,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.child.kill(); // it may have ended
+        let _ = self.child.wait(); // nothing to be learnt from its status
     }
 }
 
@@ -152,6 +152,7 @@ fn is_query_thread(name: &str) -> bool {
 
 fn taskset(core: usize, id: u32, how: &str) {
     let mut command = Command::new("taskset");
+    // Without taskset everything shares the cores, which the report shows.
     let _ = command.args([how, &core.to_string(), &id.to_string()]).stdout(Stdio::null()).status();
 }
 

@@ -64,7 +64,7 @@ fn decode_instances(transaction: &ReadTransaction, to: &SyncSender<Vec<u8>>) -> 
             let _ = to.send(chunk.take());
         }
     }
-    let _ = to.send(chunk.take());
+    let _ = to.send(chunk.take()); // as above
     Ok(())
 }
 
