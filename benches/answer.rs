@@ -50,6 +50,9 @@ fn main() {
     let took = start.elapsed();
     let octets = view.table.size().total();
     println!("{} instances, {} names, compiled in {took:.2?}", services * PER_SERVICE, view.table.names());
+    if std::env::args().any(|argument| argument == "--threads") {
+        return show_threads(&view, services);
+    }
     show_size(view.table.size(), services * PER_SERVICE);
     let each = |octets: f64| octets / (services * PER_SERVICE) as f64;
     println!("octets per instance of the registry: {:.1}\n", each(registry as f64));
@@ -83,17 +86,7 @@ type Make<'m> = &'m dyn Fn(usize) -> Vec<u8>;
 fn show_answers(view: &View, services: usize) -> Vec<Line> {
     let mut lines = Vec::new();
     println!("{:<26}{:>12}   decode     find   settle    write   octets", "query", "ns/query");
-    let mixed = |number: usize| match number % 10 {
-        0..6 => srv(services, number),
-        6..9 => {
-            if number.is_multiple_of(2) {
-                host(services, number)
-            } else {
-                addresses(services, number)
-            }
-        }
-        _ => missing(number),
-    };
+    let mixed = |number| mixed(services, number);
     let kinds: [(&str, Make<'_>); 6] = [
         ("a  A of an instance", &|number| host(services, number)),
         ("b  A of a service", &|number| addresses(services, number)),
@@ -106,11 +99,56 @@ fn show_answers(view: &View, services: usize) -> Vec<Line> {
         let each = show(label, view, make, &Rules::default());
         lines.push((format!("lookup/{}", label.split("  ").next().unwrap_or(label).replace(' ', "-")), each));
     }
+    show("d  charged to accounts", view, &mixed, &charging());
+    lines
+}
+
+/// Rules with accounts that nobody exhausts.
+fn charging() -> Rules {
     let most = 1 << 20;
     let settings = RateLimit { per_name: most, per_zone: most, per_prefix: most, ..RateLimit::default() };
-    let rules = Rules { rates: Rates::new(&settings, 7).map(Arc::new), ..Rules::default() };
-    show("d  charged to accounts", view, &mixed, &rules);
-    lines
+    Rules { rates: Rates::new(&settings, 7).map(Arc::new), ..Rules::default() }
+}
+
+/// Whether threads hinder each other: each answers batches of its own, over and over.
+fn show_threads(view: &View, services: usize) {
+    const ROUNDS: usize = 7;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let rules = charging();
+    let batch = |number: usize| (number * BATCH..(number + 1) * BATCH).map(|query| mixed(services, query)).collect();
+    let batches: Vec<Vec<Vec<Vec<u8>>>> =
+        (0..cores).map(|thread| (thread * 512..(thread + 1) * 512).map(batch).collect()).collect();
+    println!("{:<26}{:>16}{:>16}", "threads", "answers/s", "of one thread's");
+    let mut one = f64::NAN;
+    for threads in 1..=cores {
+        let mut rates: Vec<f64> = (0..ROUNDS).map(|_| answers_per_second(view, &rules, &batches[..threads])).collect();
+        rates.sort_unstable_by(f64::total_cmp);
+        let rate = rates[ROUNDS / 2];
+        if threads == 1 {
+            one = rate;
+        }
+        println!("{threads:<26}{rate:>16.0}{:>16.2}", rate / one);
+    }
+}
+
+/// Answers per second of a thread for each list of batches, all at the same time for half a second.
+fn answers_per_second(view: &View, rules: &Rules, of_threads: &[Vec<Vec<Vec<u8>>>]) -> f64 {
+    let until = Instant::now() + Duration::from_millis(500);
+    let work = |batches: &[Vec<Vec<u8>>]| {
+        let (start, mut answered) = (Instant::now(), 0);
+        for (number, packets) in batches.iter().enumerate().cycle() {
+            black_box(time_batch(view, packets, rules, number));
+            answered += packets.len();
+            if Instant::now() >= until {
+                break;
+            }
+        }
+        answered as f64 / start.elapsed().as_secs_f64()
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = of_threads.iter().map(|batches| scope.spawn(|| work(batches))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("it does not panic")).sum()
+    })
 }
 
 /// Prints what a query takes, and what its steps take; returns the nanoseconds.
@@ -235,6 +273,16 @@ fn addresses(services: usize, number: usize) -> Vec<u8> {
 
 fn srv(services: usize, number: usize) -> Vec<u8> {
     question(&format!("_svc{}._tcp", random(number) % services), 33, true)
+}
+
+/// Mix d: 60 % SRV, 30 % A of instances and services, 10 % names that do not exist.
+fn mixed(services: usize, number: usize) -> Vec<u8> {
+    match number % 10 {
+        0..6 => srv(services, number),
+        6..9 if number.is_multiple_of(2) => host(services, number),
+        6..9 => addresses(services, number),
+        _ => missing(number),
+    }
 }
 
 fn missing(number: usize) -> Vec<u8> {

@@ -21,8 +21,10 @@ use super::{Kind, Options, ask, hosts, lone, service};
 pub(super) const LAPSED: Duration = Duration::from_millis(2600);
 /// Of the transitions, lapses; they take no request.
 pub(super) const LAPSES: f64 = 0.15;
-/// Changes whose answers are watched, per second.
-const WATCHED: usize = 200;
+/// Changes whose answers are watched, per second: few, because each asks again and again and so is a load of its own.
+const WATCHED: usize = 50;
+/// How long a watcher waits before it asks again.
+const PAUSE: Duration = Duration::from_millis(4);
 const HOT: usize = 10_000;
 const HOT_RATE: usize = 100;
 const PER_SESSION: usize = 200;
@@ -170,7 +172,7 @@ impl<'p, 'l> Connection<'p, 'l> {
         let sent = Instant::now();
         let seen = async {
             while ask::address(&socket, &question).await != Ok(Some(address)) {
-                tokio::time::sleep(Duration::from_millis(2)).await;
+                tokio::time::sleep(PAUSE).await;
                 assert!(sent.elapsed() < Duration::from_secs(10), "a change is not answered for ten seconds");
             }
             sent.elapsed().as_secs_f32() * 1e3
