@@ -24,6 +24,7 @@ impl Server {
         if let Some(from) = &options.data {
             let status = Command::new("cp").arg("-r").arg(from).arg(&data).status().expect("cp runs");
             assert!(status.success(), "{} cannot be copied", from.display());
+            forget_pages(&data.join("registry.redb"));
         }
         let config = directory.path().join("zonebeat.toml");
         std::fs::write(&config, "[dns]\nworkers = 1\n").expect("the configuration can be written");
@@ -148,6 +149,14 @@ impl Usage {
 
 fn is_query_thread(name: &str) -> bool {
     name.starts_with("dns") && name != "dns-watch"
+}
+
+/// Lets the system forget what it holds of a file in memory, as after a boot: `cp` leaves it in large pieces there, which
+/// each later write of a page has to walk (docs/decisions/0031).
+fn forget_pages(path: &Path) {
+    let file = std::fs::File::open(path).expect("a store has this file");
+    file.sync_all().expect("the disk takes it");
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).expect("a regular file");
 }
 
 fn taskset(core: usize, id: u32, how: &str) {
