@@ -13,10 +13,10 @@ static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// What jemalloc reads at its start, before `_RJEM_MALLOC_CONF` in the environment, which wins. Two arenas, because
 /// each keeps room of its own and one thread does most of the work; what was freed goes back to the system after a
-/// quarter of a second, so that a start with a million instances needs hardly more memory than what is left of it.
+/// tenth of a second, so that a start with a million instances needs hardly more memory than what is left of it.
 #[allow(unsafe_code)] // the symbol is jemalloc's, and has the type that it reads: `const char *`
 #[unsafe(export_name = "_rjem_malloc_conf")]
-static TUNING: &[u8; 46] = b"narenas:2,dirty_decay_ms:250,muzzy_decay_ms:0\0";
+static TUNING: &[u8; 46] = b"narenas:2,dirty_decay_ms:100,muzzy_decay_ms:0\0";
 
 fn main() -> ExitCode {
     match Cli::parse().run() {
