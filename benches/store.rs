@@ -8,6 +8,8 @@
 #![allow(clippy::disallowed_methods)] // because time is what it measures
 #![allow(clippy::unwrap_used)] // a disk that fails ends the measurement
 
+#[path = "../tests/support/instance.rs"]
+mod instance;
 #[allow(dead_code, unreachable_pub)] // it also serves the tests of stores
 #[path = "../tests/support/store.rs"]
 mod support;

@@ -90,7 +90,7 @@ fn an_instance_that_was_registered_takes_few_octets() {
     let (all, view) = (used.bytes_current as usize, whole.view.table.size().total());
     let [all, view, most] = [all, view, used.bytes_max as usize].map(|octets| (octets - LISTS) / count);
     eprintln!("octets per instance: {all}, of them in the view {view}; at most {most}");
-    assert!(view <= 400, "{view} octets in the view");
-    assert!(all <= 510, "{all} octets");
+    assert!(view <= 320, "{view} octets in the view");
+    assert!(all <= 420, "{all} octets");
     assert!(most <= all + 100, "{most} octets while they were registered");
 }

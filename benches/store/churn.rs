@@ -4,10 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use zonebeat::model::{Change, Endpoint, Instance, Item, Revision, State, Timestamp, Transition};
+use zonebeat::model::{Change, Instance, Item, Revision, Timestamp, Transition};
 use zonebeat::registry::store::embedded::EmbeddedStore;
 use zonebeat::registry::store::{Batch, Store, Write};
 
+use super::instance::instance;
 use super::support;
 
 /// Hosts that come, move and leave, with ten instances each in services all over the store.
@@ -115,22 +116,12 @@ impl Fleet {
     fn instance(&mut self, host: u64, number: u64) -> Instance {
         let address = [198, 18, self.below(256) as u8, self.below(256) as u8];
         Instance {
-            id: format!("h{host}-{number}").into(),
-            proto: "tcp".into(),
-            port: 8080,
-            priority: 0,
-            weight: 1,
-            site: None,
-            endpoint: Endpoint::Addresses([address.into()].into()),
-            tags: [].into(),
-            metadata: [].into(),
-            lease_seconds: 3600,
             session: Some(format!("h{host}").into()),
             epoch: Some("1".into()),
             incarnation: self.revision,
-            state: State::Serving,
             since: Timestamp(support::START),
             revision: self.revision,
+            ..instance(&format!("h{host}-{number}"), 8080, &[address.into()])
         }
     }
 

@@ -3,7 +3,7 @@
 use clap::{Command, CommandFactory};
 use zonebeat::cli::Cli;
 
-use super::program::run;
+use super::program::{finish, run, zonebeat};
 
 /// Every subcommand, nested ones too, as the words that call it.
 pub(crate) fn commands() -> Vec<(Vec<String>, Command)> {
@@ -17,6 +17,15 @@ pub(crate) fn commands() -> Vec<(Vec<String>, Command)> {
     let mut all = Vec::new();
     walk(&[], &Cli::command(), &mut all);
     all
+}
+
+/// The tuning in `main.rs` is a symbol that the allocator looks for: under another name it would be ignored silently.
+#[tokio::test]
+async fn the_allocator_is_tuned() {
+    let ended = finish(zonebeat(&["--version"]).env("_RJEM_MALLOC_CONF", "stats_print:true")).await;
+    for setting in ["opt.narenas: 2", "opt.dirty_decay_ms: 100", "opt.muzzy_decay_ms: 0"] {
+        assert!(ended.stderr.contains(setting), "{setting}: {}", ended.stderr);
+    }
 }
 
 #[test]
