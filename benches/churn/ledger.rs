@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 /// What came back, by kind; milliseconds.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    since: Instant,
+    /// When the first acknowledgement came.
+    since: Option<Instant>,
     pub(crate) acknowledged: Vec<f32>,
-    /// The same by the second in which the acknowledgement came.
+    /// The same by second.
     seconds: Vec<Vec<f32>>,
     pub(crate) sessions: Vec<f32>,
     pub(crate) hot: Vec<f32>,
@@ -22,27 +23,10 @@ pub(crate) struct Ledger {
     pub(crate) behind: Duration,
 }
 
-impl Default for Ledger {
-    fn default() -> Self {
-        Self {
-            since: Instant::now(),
-            acknowledged: Vec::new(),
-            seconds: Vec::new(),
-            sessions: Vec::new(),
-            hot: Vec::new(),
-            answered: Vec::new(),
-            not_shown: 0,
-            refused: 0,
-            first_refusal: None,
-            behind: Duration::ZERO,
-        }
-    }
-}
-
 impl Ledger {
     /// A change was acknowledged after so many milliseconds.
     pub(crate) fn acknowledge(&mut self, took: f32) {
-        let second = self.since.elapsed().as_secs() as usize;
+        let second = self.since.get_or_insert_with(Instant::now).elapsed().as_secs() as usize;
         self.seconds.resize_with(self.seconds.len().max(second + 1), Vec::new);
         self.seconds[second].push(took);
         self.acknowledged.push(took);
