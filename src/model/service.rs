@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Instance, InstanceRef, Instances, Revision, Timestamp};
+use super::{Instance, InstanceRef, Instances, Labelled, Revision, Timestamp};
 
 /// What the owner says of a service. Everything is optional.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -76,6 +76,12 @@ pub struct ServiceRow {
     pub empty_reason: Option<Box<str>>,
     /// The last change of it or of one of its instances.
     pub revision: Revision,
+}
+
+impl Labelled for Service {
+    fn label(&self) -> &str {
+        &self.name
+    }
 }
 
 impl Service {

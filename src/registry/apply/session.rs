@@ -104,9 +104,9 @@ fn replace(
     lease_seconds: u32,
     placings: Vec<Placing>,
 ) -> Result<Vec<Placed>, Refusal> {
-    if !draft.state.sessions.contains_key(name) {
+    if !draft.state.sessions.contains(name) {
         let session = Session::new(name.clone(), lease_seconds);
-        draft.state.sessions.insert_mut(name.clone(), Arc::new(session));
+        draft.state.sessions.insert(Arc::new(session));
     }
     draft.state.change_session(name, |session| {
         session.epoch = Some(epoch.into());
@@ -184,7 +184,7 @@ pub(super) fn end(
 
 fn find(draft: &Draft, session: &str) -> Result<Arc<str>, Refusal> {
     let name = session_name(session)?;
-    match draft.state.sessions.contains_key(&name) {
+    match draft.state.sessions.contains(&name) {
         true => Ok(name),
         false => Err(Refusal::new(Word::UnknownSession, format!("no session {name}; send its full set"))),
     }

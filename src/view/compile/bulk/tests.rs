@@ -217,8 +217,8 @@ proptest! {
                 let touched = touched.map(|instance| touch(Some(instance.id.clone()))).chain([touch(None)]);
                 let touched: Vec<_> = touched.collect();
                 match new {
-                    Some(service) => after.services.insert_mut(label.into(), Arc::new(service.clone())),
-                    None => drop(after.services.remove_mut(label)),
+                    Some(service) => after.services.insert(Arc::new(service.clone())),
+                    None => drop(after.services.remove(label)),
                 }
                 view = compiler.update(&view, &snapshot, &after, &touched).0;
                 snapshot = after;
