@@ -16,7 +16,7 @@ use std::sync::Arc;
 use rpds::RedBlackTreeMapSync;
 
 use super::Instance;
-use super::packed::{Packed, Packer};
+use super::packed::{MOST, Packed, Packer};
 use super::packed_instance::{InstanceRef, PackedInstance, is_serving, pack};
 use super::service::{remembered_key, split_remembered};
 
@@ -48,6 +48,11 @@ impl Instances {
     /// How many there are, serving and lapsed.
     pub fn len(&self) -> usize {
         self.tallies.as_ref().map_or_else(|| self.rows.len(), |tallies| tallies.whole.all)
+    }
+
+    /// Whether there are more than so many; of most services that is known without counting.
+    pub fn are_more_than(&self, count: usize) -> bool {
+        !(count >= MOST && self.rows.is_one_leaf()) && self.len() > count
     }
 
     /// Whether there is none.

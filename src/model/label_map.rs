@@ -175,9 +175,6 @@ impl<T: Labelled> LabelMap<T> {
 
     /// The value under a label, to be changed in this map alone.
     pub fn get_mut(&mut self, label: &str) -> Option<&mut Arc<T>> {
-        if !self.contains(label) {
-            return None;
-        }
         let wanted = Wanted::new(label);
         let mut node = &mut self.root;
         loop {

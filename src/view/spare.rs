@@ -61,18 +61,12 @@ impl Spare {
         true
     }
 
-    /// A copy of `octets`, in a buffer that was kept if there is one.
-    pub(crate) fn copy(&mut self, octets: &[u8]) -> Arc<[u8]> {
-        match self.take(octets.len()) {
-            Some(mut buffer) => {
-                Arc::get_mut(&mut buffer).expect("it was taken because nobody reads it").copy_from_slice(octets);
-                buffer
-            }
-            None => octets.into(),
-        }
+    /// A buffer of that length, which nobody else has; what it holds means nothing.
+    pub(crate) fn take(&mut self, length: usize) -> Arc<[u8]> {
+        self.kept(length).unwrap_or_else(|| std::iter::repeat_n(0, length).collect())
     }
 
-    fn take(&mut self, length: usize) -> Option<Arc<[u8]>> {
+    fn kept(&mut self, length: usize) -> Option<Arc<[u8]>> {
         let alike = self.buffers.get_mut(&length)?;
         let is_read = |buffer: &mut Arc<[u8]>| Arc::get_mut(buffer).is_none();
         let busy = alike.iter_mut().take(LOOKED_AT).map(is_read).take_while(|is_read| *is_read).count();
@@ -91,19 +85,25 @@ impl Spare {
 mod tests {
     use super::*;
 
+    fn copy<const LENGTH: usize>(spare: &mut Spare, octets: [u8; LENGTH]) -> Arc<[u8]> {
+        let mut buffer = spare.take(LENGTH);
+        Arc::get_mut(&mut buffer).expect("nobody reads it").copy_from_slice(&octets);
+        buffer
+    }
+
     #[test]
     fn a_buffer_is_used_again_when_nobody_reads_it() {
         let mut spare = Spare::default();
         let read: Arc<[u8]> = vec![1; SMALL].into();
         spare.keep(Arc::clone(&read));
-        let other = spare.copy(&[2; SMALL]);
+        let other = copy(&mut spare, [2; SMALL]);
         assert_eq!((read[0], other[0]), (1, 2));
         let place = read.as_ptr();
         drop(read);
-        let again = spare.copy(&[3; SMALL]);
+        let again = copy(&mut spare, [3; SMALL]);
         assert_eq!((again.as_ptr(), again[0], spare.octets), (place, 3, 0));
         spare.keep(again);
-        assert_ne!(spare.copy(&[4; 2 * SMALL]).len(), SMALL, "another length");
+        assert_ne!(spare.take(2 * SMALL).len(), SMALL, "another length");
     }
 
     #[test]
@@ -115,7 +115,7 @@ mod tests {
         let place = free.as_ptr();
         spare.buffers.get_mut(&SMALL).unwrap().push_back(free);
         spare.octets += SMALL;
-        let copies: Vec<Arc<[u8]>> = (0..20).map(|_| spare.copy(&[2; SMALL])).collect();
+        let copies: Vec<Arc<[u8]>> = (0..20).map(|_| copy(&mut spare, [2; SMALL])).collect();
         assert!(copies.iter().any(|copy| copy.as_ptr() == place));
         assert!(read.iter().all(|octets| octets[0] == 0));
     }
@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(spare.octets, MOST);
         drop(read);
         (0..3).for_each(|_| spare.keep(vec![0; SMALL].into()));
-        assert!(spare.octets <= MOST && spare.take(SMALL).is_some(), "what comes last is what is needed");
+        assert!(spare.octets <= MOST && spare.kept(SMALL).is_some(), "what comes last is what is needed");
         let octets: usize = spare.buffers.iter().map(|(length, alike)| length * alike.len()).sum();
         assert_eq!(spare.octets, octets);
     }

@@ -66,7 +66,7 @@ pub struct Position {
 }
 
 impl Slot {
-    fn number(self) -> u32 {
+    pub(crate) fn number(self) -> u32 {
         u32::from(self.shard) << 16 | u32::from(self.tag)
     }
 }
@@ -119,6 +119,18 @@ impl Table {
         for (((shard, tag, _), located), name) in lookups.iter().zip(located).zip(names) {
             located.entry = shard.find(*tag, name);
         }
+    }
+
+    /// Reads what edits of these names will read first, as [`Self::locate`] does it for lookups.
+    pub(crate) fn touch(&self, slots: &[Slot]) {
+        let mut read = 0;
+        slots.iter().for_each(|slot| read ^= self.shard(*slot).slot_count());
+        slots.iter().for_each(|slot| read ^= self.shard(*slot).first_offset(slot.tag));
+        for slot in slots {
+            let shard = self.shard(*slot);
+            read ^= u32::from(shard.touch_entry(shard.first_offset(slot.tag)));
+        }
+        black_box(read);
     }
 
     /// What [`Located::hash`] is for a name.

@@ -34,6 +34,7 @@ use crate::model::{Name, Revision, Service};
 use crate::registry::{Snapshot, Touched};
 use large::Change;
 use owners::Owners;
+use service::Concern;
 use tallies::Selects;
 pub(crate) use tallies::Tallies;
 
@@ -178,19 +179,21 @@ impl Compiler {
             instances.extend(touch.instance.as_deref());
         }
         let (mut editor, mut tallies) = (Editor::new(&view.table), view.tallies.clone());
-        for (name, (revision, ids)) in services {
+        let mut concerns = Vec::with_capacity(services.len());
+        for (name, (revision, ids)) in &services {
             let (old, new) = (before.service(name).map(Arc::as_ref), after.service(name).map(Arc::as_ref));
             let is_whole = declared_ttl(old) != declared_ttl(new);
-            let change = Change::of(self, (old, new), tallies.get(name), &ids);
+            let change = Change::of(self, (old, new), tallies.get(name), ids);
             if let Some(change) = change.as_ref().filter(|change| !change.has_rivals()) {
-                self.edit_big(&mut editor, change, revision);
+                self.edit_big(&mut editor, change, *revision);
                 tallies.put(change.new, change.after.clone());
                 continue;
             }
             let is_whole = is_whole || change.is_some();
-            self.edit_service(&mut editor, old, new, (!is_whole).then_some(&ids), revision);
+            concerns.push(Concern { old, new, ids: (!is_whole).then_some(ids), revision: *revision });
             tallies.count(name, new, &self.selects);
         }
+        self.edit_services(&mut editor, &concerns);
         let edited = editor.finish_with(spare);
         let mut zones = view.zones.to_vec();
         let mut moved = Vec::new();

@@ -179,5 +179,5 @@ impl Tallies {
 
 /// Whether the sets that the service's instances share are large.
 pub(super) fn is_big(service: &Service) -> bool {
-    service.instances.len() > BIG
+    service.instances.are_more_than(BIG)
 }

@@ -156,7 +156,8 @@ fn contents(table: &Table) -> Vec<(String, (Content, usize))> {
 fn by_edits(compiler: &Compiler, base: &Table, services: &[&Service]) -> Table {
     let mut editor = Editor::new(base);
     for service in services {
-        compiler.edit_service(&mut editor, None, Some(service), None, Revision::default());
+        let concern = Concern { old: None, new: Some(service), ids: None, revision: Revision::default() };
+        compiler.edit_services(&mut editor, &[concern]);
     }
     editor.finish().onto(base.clone())
 }
