@@ -37,10 +37,10 @@ use self::survey::Survey;
 use super::Compiler;
 use super::names::{Named, Names};
 use super::owners::Owners;
-use super::roster::{Roster, read};
+use super::roster::Roster;
 use super::service::Concern;
 use crate::model::name::parent;
-use crate::model::{Instance, Revision, Service};
+use crate::model::{Revision, Service};
 use crate::view::edit::{Editor, Published};
 use crate::view::rrset::{RrSet, RrSetBuf};
 use crate::view::shard::{Facts, KNOWN, ShardBuilder};
@@ -96,8 +96,7 @@ impl<'b> Bulk<'b> {
         mut above: impl FnMut(u16, &[u8]),
         mut zone: impl FnMut(Owners<'b>, &Roster<'_>, &Names<'b>),
     ) {
-        let instances = read(service);
-        let mut roster = Roster::new(service, instances.iter().map(|instance| -> &Instance { instance }));
+        let mut roster = Roster::new(service, service.instances.refs().collect());
         for owners in &self.owners {
             names.clear();
             owners.list_shared(&mut roster, names);

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::Compiler;
 use super::names::Names;
 use super::owners::Owners;
-use super::roster::{Roster, read};
-use crate::model::{Instance, Revision, Service};
+use super::roster::Roster;
+use crate::model::{InstanceRef, Revision, Service};
 use crate::view::edit::Editor;
 use crate::view::rrset::compress;
 use crate::view::table::{Slot, Table};
@@ -44,17 +44,7 @@ impl Compiler {
     }
 
     fn edit_together(&self, editor: &mut Editor<'_>, concerns: &[Concern<'_>]) {
-        let read = |concern: &Concern<'_>| {
-            let Concern { old, new, ids, .. } = *concern;
-            (old.map(|old| concerned(old, new, ids)).unwrap_or_default(), new.map(read).unwrap_or_default())
-        };
-        let read: Vec<_> = concerns.iter().map(read).collect();
-        let rosters = concerns.iter().zip(&read).map(|(concern, (old, new))| Change {
-            concern: *concern,
-            gone: concern.old.map(|service| Roster::new(service, old.iter())),
-            come: concern.new.map(|service| Roster::new(service, new.iter())),
-        });
-        let mut changes: Vec<Change<'_>> = rosters.collect();
+        let mut changes: Vec<Change<'_>> = concerns.iter().map(|concern| Change::new(*concern)).collect();
         for owners in self.owners() {
             let base = editor.base();
             let lists: Vec<_> = changes.iter_mut().map(|change| change.list(owners, base)).collect();
@@ -76,6 +66,13 @@ struct Change<'s> {
 }
 
 impl<'s> Change<'s> {
+    fn new(concern: Concern<'s>) -> Self {
+        let Concern { old, new, ids, .. } = concern;
+        let gone = old.map(|service| Roster::new(service, concerned(service, new, ids)));
+        let come = new.map(|service| Roster::new(service, service.instances.refs().collect()));
+        Self { concern, gone, come }
+    }
+
     /// The names that are published before and after.
     fn list<'t>(&mut self, owners: Owners<'_>, table: &'t Table) -> (Names<'t>, Names<'t>) {
         let (mut left, mut names) = (Names::new(table), Names::new(table));
@@ -108,12 +105,12 @@ impl<'s> Change<'s> {
 
 /// The instances of the service as it was that decide which of its names and records go. Where nothing but the
 /// instances `ids` differs that is these: what any other one had is there still.
-fn concerned(old: &Service, new: Option<&Service>, ids: Option<&BTreeSet<&str>>) -> Vec<Instance> {
+fn concerned<'s>(old: &'s Service, new: Option<&Service>, ids: Option<&BTreeSet<&str>>) -> Vec<InstanceRef<'s>> {
     match ids.zip(new) {
         Some((ids, new)) if old.row.declaration == new.row.declaration => {
-            ids.iter().filter_map(|id| old.instances.get(id)).collect()
+            ids.iter().filter_map(|id| old.instances.find(id)).collect()
         }
-        _ => read(old),
+        _ => old.instances.refs().collect(),
     }
 }
 
@@ -194,7 +191,7 @@ fn members(owners: Owners<'_>, roster: &Roster<'_>, protos: &[&str], ids: Option
         });
     }
     for number in touched(roster, ids) {
-        owners.reverses(roster.service, roster.serving()[number], |zone, _, owner, host, ttl| {
+        owners.reverses(roster.service, &roster.serving()[number], |zone, _, owner, host, ttl| {
             let (owner, rdata) = (owner.as_wire().into(), compress(owner.as_wire(), host));
             members.insert(Member { zone, owner, rdata, ttl });
         });
