@@ -125,6 +125,13 @@ impl<T> Clone for LabelMap<T> {
     }
 }
 
+/// What nobody else has goes with the map; see [`Node::touch`].
+impl<T> Drop for LabelMap<T> {
+    fn drop(&mut self) {
+        self.root.touch_own();
+    }
+}
+
 impl<T> Default for LabelMap<T> {
     fn default() -> Self {
         Self { root: Node::Leaf(Arc::new([])), size: 0 }
@@ -178,7 +185,9 @@ impl<T: Labelled> LabelMap<T> {
         let wanted = Wanted::new(label);
         let mut node = &mut self.root;
         loop {
-            node.touch();
+            if node.count() > 1 {
+                node.touch();
+            }
             match node {
                 Node::Inner(branches) => {
                     let at = below(branches, &wanted);
@@ -237,28 +246,36 @@ impl<T: Labelled> LabelMap<T> {
     }
 }
 
-impl<T: Labelled> Node<T> {
+impl<T> Node<T> {
     /// Reads the counters that a copy counts up. Counting waits for each of them in turn; looking at them first waits for
     /// all at the same time.
     fn touch(&self) {
         match self {
-            Self::Leaf(items) if Arc::strong_count(items) > 1 => {
-                items.iter().for_each(|item| _ = black_box(Arc::strong_count(&item.value)));
-            }
-            Self::Inner(branches) if Arc::strong_count(branches) > 1 => {
-                branches.iter().for_each(|branch| _ = black_box(branch.node.count()));
-            }
-            _ => {}
+            Self::Leaf(items) => items.iter().for_each(|item| _ = black_box(Arc::strong_count(&item.value))),
+            Self::Inner(branches) => branches.iter().for_each(|branch| _ = black_box(branch.node.count())),
         }
     }
 
+    /// Reads the counters of everything that nobody else has.
+    fn touch_own(&self) {
+        if self.count() == 1 {
+            self.touch();
+            if let Self::Inner(branches) = self {
+                branches.iter().for_each(|branch| branch.node.touch_own());
+            }
+        }
+    }
+
+    /// How many maps and nodes share it.
     fn count(&self) -> usize {
         match self {
             Self::Leaf(items) => Arc::strong_count(items),
             Self::Inner(branches) => Arc::strong_count(branches),
         }
     }
+}
 
+impl<T: Labelled> Node<T> {
     fn len(&self) -> usize {
         match self {
             Self::Leaf(items) => items.len(),

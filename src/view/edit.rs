@@ -80,6 +80,11 @@ impl<'t> Editor<'t> {
         Self { base, names: Vec::new(), pending: Vec::new(), index: SlotIndex::default() }
     }
 
+    /// The same, with room for so many names.
+    pub(crate) fn with_capacity(base: &'t Table, names: usize) -> Self {
+        Self { pending: Vec::with_capacity(names), ..Self::new(base) }
+    }
+
     /// The table that the edits are on top of.
     pub(crate) fn base(&self) -> &'t Table {
         self.base

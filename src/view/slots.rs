@@ -8,6 +8,8 @@ use super::table::Slot;
 const FREE: u32 = u32::MAX;
 /// Places of the smallest index.
 const FEWEST: usize = 64;
+/// So many numbers need no index: all of them are looked at.
+const FEW: usize = 8;
 
 /// Numbers by slot: open addressing, a power of two, less than three quarters full.
 #[derive(Default)]
@@ -17,17 +19,15 @@ pub(crate) struct SlotIndex {
 }
 
 impl SlotIndex {
-    /// Forgets all numbers, and keeps room for about as many.
+    /// Forgets all numbers, and keeps room.
     pub(crate) fn clear(&mut self) {
-        let wanted = (self.count * 2).next_power_of_two().max(FEWEST);
-        self.numbers.truncate(wanted);
-        self.numbers.fill(FREE);
+        self.numbers.clear();
         self.count = 0;
     }
 
-    /// The number with that slot that `is_it`.
+    /// The number that `is_it`: the one of a name with that slot.
     pub(crate) fn find(&self, slot: Slot, is_it: impl Fn(usize) -> bool) -> Option<usize> {
-        let mask = self.numbers.len().checked_sub(1)?;
+        let Some(mask) = self.numbers.len().checked_sub(1) else { return (0..self.count).find(|number| is_it(*number)) };
         let mut at = home(slot) & mask;
         loop {
             match self.numbers[at] {
@@ -40,6 +40,10 @@ impl SlotIndex {
 
     /// Enters the next number: they are counted from 0 on. `slot_of` knows the slots of all before it.
     pub(crate) fn push(&mut self, slot: Slot, slot_of: impl Fn(usize) -> Slot) {
+        if self.count < FEW {
+            self.count += 1;
+            return;
+        }
         if (self.count + 1) * 4 > self.numbers.len() * 3 {
             let size = (self.numbers.len() * 2).max(FEWEST);
             self.numbers.clear();

@@ -221,6 +221,21 @@ impl Table {
     }
 }
 
+/// What nobody else has goes with the table, and all of it is counted down. That waits for each counter in turn; looking
+/// at them first waits for all at the same time.
+impl Drop for Table {
+    fn drop(&mut self) {
+        if Arc::strong_count(&self.groups) > 1 {
+            return;
+        }
+        for group in self.groups.iter().filter(|group| Arc::strong_count(group) == 1) {
+            for chunk in group.iter().filter(|chunk| Arc::strong_count(chunk) == 1) {
+                chunk.iter().for_each(Shard::touch_counter);
+            }
+        }
+    }
+}
+
 /// Group, chunk within it, and shard within that.
 fn place(shard: u16) -> (usize, usize, usize) {
     let shard = usize::from(shard);

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use super::Compiler;
 use super::owners::{Owners, nobody, tiers};
 use super::roster::Roster;
-use super::service::{replace_members, replace_own};
+use super::service::{each, replace_members, replace_own};
 use super::tallies::{Counts, Group, Selects, is_big};
 use crate::model::naming::{NameBuf, Pattern, Publishes, Values};
 use crate::model::service::split_remembered;
@@ -56,13 +56,13 @@ impl<'s, 'c> Change<'s, 'c> {
         compiler: &'c Compiler,
         (old, new): (Option<&'s Service>, Option<&'s Service>),
         before: Option<&Arc<Counts>>,
-        ids: &BTreeSet<&str>,
+        ids: &[&str],
     ) -> Option<Self> {
         let (old, new, before) = (old?, new?, Arc::clone(before?));
         if !is_incremental(old, new) {
             return None;
         }
-        let pairs: Vec<Pair<'_>> = ids.iter().map(|id| (old.instances.find(id), new.instances.find(id))).collect();
+        let pairs: Vec<Pair<'_>> = each(ids).map(|id| (old.instances.find(id), new.instances.find(id))).collect();
         let after = before.after(&pairs, &compiler.selects);
         let mut change = Self { old, new, pairs, before, after, zones: Vec::new() };
         change.zones = compiler.owners().map(|owners| (owners, owners.altered(&change))).collect();

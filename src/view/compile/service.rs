@@ -28,8 +28,8 @@ pub(super) type Serving<'r, 's> = (&'r Roster<'s>, &'r [&'r str]);
 pub(super) struct Concern<'s> {
     pub(super) old: Option<&'s Service>,
     pub(super) new: Option<&'s Service>,
-    /// The instances of which something may have changed; `None`: all.
-    pub(super) ids: Option<&'s BTreeSet<&'s str>>,
+    /// The instances of which something may have changed, sorted, some of them twice; `None`: all.
+    pub(super) ids: Option<&'s [&'s str]>,
     pub(super) revision: Revision,
 }
 
@@ -105,10 +105,10 @@ impl<'s> Change<'s> {
 
 /// The instances of the service as it was that decide which of its names and records go. Where nothing but the
 /// instances `ids` differs that is these: what any other one had is there still.
-fn concerned<'s>(old: &'s Service, new: Option<&Service>, ids: Option<&BTreeSet<&str>>) -> Vec<InstanceRef<'s>> {
+fn concerned<'s>(old: &'s Service, new: Option<&Service>, ids: Option<&[&str]>) -> Vec<InstanceRef<'s>> {
     match ids.zip(new) {
         Some((ids, new)) if old.row.declaration == new.row.declaration => {
-            ids.iter().filter_map(|id| old.instances.find(id)).collect()
+            each(ids).filter_map(|id| old.instances.find(id)).collect()
         }
         _ => old.instances.refs().collect(),
     }
@@ -155,9 +155,14 @@ fn withdraw(editor: &mut Editor<'_>, owners: Owners<'_>, left: &Names<'_>, names
 }
 
 /// The places of the serving instances among `ids` (`None`: all).
-fn touched<'r>(roster: &'r Roster<'_>, ids: Option<&'r BTreeSet<&str>>) -> impl Iterator<Item = usize> + use<'r> {
+fn touched<'r>(roster: &'r Roster<'_>, ids: Option<&'r [&str]>) -> impl Iterator<Item = usize> + use<'r> {
     let all = if ids.is_none() { 0..roster.serving().len() } else { 0..0 };
-    all.chain(ids.into_iter().flatten().filter_map(|id| roster.position(id)))
+    all.chain(each(ids.unwrap_or_default()).filter_map(|id| roster.position(id)))
+}
+
+/// Each of sorted ids once.
+pub(super) fn each<'i>(ids: &'i [&'i str]) -> impl Iterator<Item = &'i str> {
+    ids.chunk_by(|one, other| one == other).map(|alike| alike[0])
 }
 
 /// Replaces PTR records in sets to which many services contribute: of the instances `ids` (`None`: all of the roster),
@@ -167,7 +172,7 @@ pub(super) fn replace_members(
     owners: Owners<'_>,
     gone: Option<Serving<'_, '_>>,
     come: Option<Serving<'_, '_>>,
-    ids: Option<&BTreeSet<&str>>,
+    ids: Option<&[&str]>,
     revision: Revision,
 ) {
     let moved = gone.map(|(_, protos)| protos) != come.map(|(_, protos)| protos);
@@ -182,7 +187,7 @@ pub(super) fn replace_members(
 }
 
 /// The PTR records of a service that serves with these protocols, and of its instances `ids`.
-fn members(owners: Owners<'_>, roster: &Roster<'_>, protos: &[&str], ids: Option<&BTreeSet<&str>>) -> BTreeSet<Member> {
+fn members(owners: Owners<'_>, roster: &Roster<'_>, protos: &[&str], ids: Option<&[&str]>) -> BTreeSet<Member> {
     let mut members = BTreeSet::new();
     for proto in protos {
         owners.types(roster.service, proto, |owner, kind, ttl| {
