@@ -9,8 +9,6 @@
 //! ```
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
-
 use super::packed::{Reader, put_number, put_octets};
 use super::{Endpoint, Instance, Name, Revision, State, Timestamp};
 
@@ -188,30 +186,15 @@ impl<'a> InstanceRef<'a> {
         })
     }
 
-    /// A copy without what nobody publishes: session and epoch. Protocol and site are those of `like` where they are
-    /// the same.
-    pub fn to_published(self, like: Option<&Instance>) -> Instance {
-        let proto = like.map(|like| &like.proto).filter(|proto| ***proto == *self.proto);
-        let site = like.and_then(|like| like.site.as_ref()).filter(|site| self.site == Some(&***site));
-        let proto = proto.map_or_else(|| self.proto.into(), Arc::clone);
-        let site = site.map(Arc::clone).or_else(|| self.site.map(Into::into));
-        Self { session: None, epoch: None, ..self }.placed(proto, site)
-    }
-
     /// A copy that stands for itself.
     pub fn to_instance(self) -> Instance {
-        self.placed(self.proto.into(), self.site.map(Into::into))
-    }
-
-    /// A copy with this protocol and site, which are its own.
-    fn placed(self, proto: Arc<str>, site: Option<Arc<str>>) -> Instance {
         Instance {
             id: self.id.into(),
-            proto,
+            proto: self.proto.into(),
             port: self.port,
             priority: self.priority,
             weight: self.weight,
-            site,
+            site: self.site.map(Into::into),
             endpoint: match self.endpoint {
                 EndpointRef::Addresses(addresses) => Endpoint::Addresses(addresses.collect()),
                 EndpointRef::Host(wire) => Endpoint::Host(Name::from_trusted(wire)),
