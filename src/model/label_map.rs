@@ -384,7 +384,8 @@ fn join<T: Labelled>(branches: &mut Arc<[Branch<T>]>, at: usize) {
         return;
     }
     let fits = |left: usize| branches[left].node.len() + branches[left + 1].node.len() <= JOINED;
-    let left = Some(at).filter(|at| at + 1 < branches.len() && fits(*at)).or(at.checked_sub(1).filter(|left| fits(*left)));
+    let left =
+        Some(at).filter(|at| at + 1 < branches.len() && fits(*at)).or(at.checked_sub(1).filter(|left| fits(*left)));
     if let Some(left) = left {
         let joined = branches[left].node.joined(&branches[left + 1]);
         *branches = without(branches, left + 1);

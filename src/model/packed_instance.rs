@@ -8,9 +8,10 @@
 //! then as the flags say: proto, site, session, epoch, tags and metadata
 //! ```
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::packed::{Reader, put_number, put_octets};
 use super::{Endpoint, Instance, Name, Revision, State, Timestamp};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 const LAPSED: u8 = 1;
 const TCP: u8 = 2;
@@ -188,13 +189,22 @@ impl<'a> InstanceRef<'a> {
 
     /// A copy that stands for itself.
     pub fn to_instance(self) -> Instance {
+        self.to_instance_sharing(&[])
+    }
+
+    /// A copy that has these texts together with whoever else does, where its own are the same.
+    pub fn to_instance_sharing(self, texts: &[&Arc<str>]) -> Instance {
+        let share = |text: &str| match texts.iter().find(|shared| ****shared == *text) {
+            Some(shared) => Arc::clone(shared),
+            None => text.into(),
+        };
         Instance {
             id: self.id.into(),
-            proto: self.proto.into(),
+            proto: share(self.proto),
             port: self.port,
             priority: self.priority,
             weight: self.weight,
-            site: self.site.map(Into::into),
+            site: self.site.map(share),
             endpoint: match self.endpoint {
                 EndpointRef::Addresses(addresses) => Endpoint::Addresses(addresses.collect()),
                 EndpointRef::Host(wire) => Endpoint::Host(Name::from_trusted(wire)),
@@ -202,8 +212,8 @@ impl<'a> InstanceRef<'a> {
             tags: self.tags().map(Into::into).collect(),
             metadata: self.metadata().map(|(key, value)| (key.into(), value.into())).collect(),
             lease_seconds: self.lease_seconds,
-            session: self.session.map(Into::into),
-            epoch: self.epoch.map(Into::into),
+            session: self.session.map(share),
+            epoch: self.epoch.map(share),
             incarnation: self.incarnation,
             state: self.state,
             since: self.since,

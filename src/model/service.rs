@@ -95,6 +95,11 @@ impl Service {
         self.instances.get(id).map(Arc::new)
     }
 
+    /// The same, with texts that it has together with others where they are the same.
+    pub fn instance_sharing(&self, id: &str, texts: &[&Arc<str>]) -> Option<Arc<Instance>> {
+        self.instances.find(id).map(|found| Arc::new(found.to_instance_sharing(texts)))
+    }
+
     /// Instances that are in the answers.
     pub fn serving(&self) -> impl Iterator<Item = InstanceRef<'_>> {
         self.instances.serving()

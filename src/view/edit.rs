@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use super::aside::Sets;
 use super::large::{self, LargeSet};
-use super::rrset::{Body, RrSet, RrSetBuf};
 use super::patch::Patcher;
+use super::rrset::{Body, RrSet, RrSetBuf};
 use super::shard::{APEX, Entry, Facts, KNOWN, OCCLUDED, STATIC, Shard, WILDCARD};
 use super::slots::SlotIndex;
 use super::spare::Spare;

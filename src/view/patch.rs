@@ -134,7 +134,10 @@ impl Patcher {
         let (size, needed) = (slot_size(wide), slots_for(count));
         let block = filled(entries + needed * size);
         let kept = entries + base.slots as usize * size;
-        let keeps_slots = wide == base.wide && base.slots as usize >= needed && block - kept.min(block) <= u16::MAX.into() && kept <= block;
+        let keeps_slots = wide == base.wide
+            && base.slots as usize >= needed
+            && block - kept.min(block) <= u16::MAX.into()
+            && kept <= block;
         let room = block - entries;
         let slots = match keeps_slots {
             true => base.slots as usize,

@@ -360,5 +360,4 @@ pub(super) mod tests {
         assert!(entry.sets().all(|set| matches!(set.body, Body::One { ttl: 300, .. })));
         assert_eq!(entry.size(), 3 + NAME.len() + 2 * 4 + 4 + 9);
     }
-
 }

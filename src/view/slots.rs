@@ -27,7 +27,9 @@ impl SlotIndex {
 
     /// The number that `is_it`: the one of a name with that slot.
     pub(crate) fn find(&self, slot: Slot, is_it: impl Fn(usize) -> bool) -> Option<usize> {
-        let Some(mask) = self.numbers.len().checked_sub(1) else { return (0..self.count).find(|number| is_it(*number)) };
+        let Some(mask) = self.numbers.len().checked_sub(1) else {
+            return (0..self.count).find(|number| is_it(*number));
+        };
         let mut at = home(slot) & mask;
         loop {
             match self.numbers[at] {

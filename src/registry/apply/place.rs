@@ -33,7 +33,10 @@ pub(super) struct Placed {
 /// Registers, updates, brings back or only beats: whatever makes the instance what the caller wants.
 pub(super) fn place(draft: &mut Draft, caller: &Caller<'_>, placing: &Placing) -> Result<Placed, Refusal> {
     let entry = draft.state.service(&placing.service).cloned();
-    let before = entry.as_ref().and_then(|service| service.instance(&placing.id));
+    let Facts { proto, site, epoch, .. } = &placing.facts;
+    let texts =
+        [Some(proto), site.as_ref(), epoch.as_ref(), placing.session.as_ref()].map(|text| text.unwrap_or(proto));
+    let before = entry.as_ref().and_then(|service| service.instance_sharing(&placing.id, &texts));
     let wanted = build(draft, placing, before.as_deref());
     authorize_both(draft, caller, entry.as_deref(), before.as_deref(), &wanted, &placing.service)?;
     check_incarnation(&placing.service, &placing.id, before.as_deref(), placing.incarnation)?;

@@ -200,7 +200,7 @@ fn writable_members(
     let all = session.into_iter().flat_map(|session| session.members.iter());
     for (service, id, _) in all.filter(|(service, id, _)| wanted(service, id)) {
         let entry = draft.state.service(service).expect("a session's members are registered");
-        let instance = entry.instance(id).expect("a session's members are registered");
+        let instance = entry.instance_sharing(id, &[name]).expect("a session's members are registered");
         let owned_by = entry.row.owned_by.as_deref();
         let want = Want::Instance { service, owned_by, instance: &instance };
         caller.may(draft, want).map_err(|refusal| in_set(service, id, refusal))?;

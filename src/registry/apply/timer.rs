@@ -30,7 +30,7 @@ fn lapse_session(draft: &mut Draft, name: &Arc<str>) {
     let by = silent(session.lease_seconds);
     for (service, id, _) in session.members.iter() {
         let Some(entry) = draft.state.service(service).cloned() else { continue };
-        if let Some(current) = entry.instance(id) {
+        if let Some(current) = entry.instance_sharing(id, &[name]) {
             lapse_one(draft, &entry.name, current, &by);
         }
     }

@@ -18,8 +18,8 @@ use super::roster::Roster;
 use super::service::{each, replace_members, replace_own};
 use super::tallies::{Counts, Group, Selects, is_big};
 use crate::model::naming::{NameBuf, Pattern, Publishes, Values};
-use crate::model::service::split_remembered;
 use crate::model::packed_instance::EndpointRef;
+use crate::model::service::split_remembered;
 use crate::model::{InstanceRef, Name, Revision, Rtype, Service};
 use crate::view::edit::{Editor, Published};
 use crate::view::large::{self, Edit, LargeSet, Op, stable_hash};
@@ -225,7 +225,13 @@ impl<'c> Owners<'c> {
     }
 
     /// What an instance contributes to a shared name.
-    fn contribution(&self, service: &Service, publishes: Publishes, instance: &InstanceRef<'_>, name: &[u8]) -> Contribution {
+    fn contribution(
+        &self,
+        service: &Service,
+        publishes: Publishes,
+        instance: &InstanceRef<'_>,
+        name: &[u8],
+    ) -> Contribution {
         let (ttl, key) = (self.ttl(service), key(service, instance));
         let edit = |rtype, rdata: &[u8], additional| {
             let mut set = RrSetBuf::new(rtype);
@@ -246,9 +252,8 @@ impl<'c> Owners<'c> {
         };
         if let Some(target) = target {
             let numbers = [instance.priority, instance.weight, instance.port].map(u16::to_be_bytes).concat();
-            let record = |address: IpAddr| {
-                with_octets(address, |rtype, rdata| edit(rtype, rdata, Vec::new()).1.without_owner())
-            };
+            let record =
+                |address: IpAddr| with_octets(address, |rtype, rdata| edit(rtype, rdata, Vec::new()).1.without_owner());
             let additional = instance.addresses().flat_map(record).collect();
             contribution.push(edit(Rtype::SRV, &[&numbers, target].concat(), additional));
         }

@@ -331,8 +331,7 @@ pub(super) fn tiers(service: &Service) -> &[Vec<String>] {
 fn preferred<'i>(service: &Service, instances: &[InstanceRef<'i>]) -> Option<Vec<InstanceRef<'i>>> {
     let enough = service.row.declaration.as_ref().and_then(|declared| declared.min).unwrap_or(1).max(1) as usize;
     let mut candidates = tiers(service).iter().map(|tier| {
-        let in_tier =
-            |instance: &&InstanceRef<'_>| instance.site.is_some_and(|site| tier.iter().any(|s| s == site));
+        let in_tier = |instance: &&InstanceRef<'_>| instance.site.is_some_and(|site| tier.iter().any(|s| s == site));
         instances.iter().filter(in_tier).copied().collect::<Vec<_>>()
     });
     candidates.find(|tier| tier.len() >= enough)

@@ -119,13 +119,7 @@ fn served<'p>(service: &Service, protos: &[&'p str]) -> impl Iterator<Item = &'p
     protos.iter().copied().filter(|proto| service.instances.serves(proto, None))
 }
 
-fn publish(
-    editor: &mut Editor<'_>,
-    owners: Owners<'_>,
-    roster: &Roster<'_>,
-    names: &Names<'_>,
-    revision: Revision,
-) {
+fn publish(editor: &mut Editor<'_>, owners: Owners<'_>, roster: &Roster<'_>, names: &Names<'_>, revision: Revision) {
     for (named, name) in names.iter() {
         editor.publish_at(owners.zone, (named.slot, name), owners.content(roster, name, named.what), revision);
     }
