@@ -102,7 +102,7 @@ fn crowds() -> Snapshot {
 fn changed(before: &Snapshot) -> (Snapshot, Vec<Touched>) {
     let (mut after, mut touched) = (before.clone(), Vec::new());
     for service in before.services.values() {
-        let mut service = Service::clone(service);
+        let (label, mut service) = (service.name.clone(), Service::clone(service));
         let known = service.instances.get("a7").expect("it is there");
         service.instances.insert(&Instance { state: State::Lapsed, ..known.clone() });
         service.instances.insert(&Instance { id: "new".into(), priority: 1, ..known });

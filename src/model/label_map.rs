@@ -146,6 +146,12 @@ impl<T: Labelled> FromIterator<Arc<T>> for LabelMap<T> {
     }
 }
 
+impl<T: PartialEq + Labelled> PartialEq for LabelMap<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.size == other.size && self.values().eq(other.values())
+    }
+}
+
 impl<T: std::fmt::Debug + Labelled> std::fmt::Debug for LabelMap<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_map().entries(self.values().map(|value| (value.label(), value))).finish()

@@ -7,7 +7,7 @@ use proptest::sample::{select, subsequence};
 use super::*;
 use crate::model::naming::{Naming, Publishes, Template};
 use crate::model::service::ServiceRow;
-use crate::model::{Declaration, Endpoint, Name, Record, Rtype, State, Timestamp};
+use crate::model::{Declaration, Endpoint, Instance, Name, Record, Rtype, State, Timestamp};
 use crate::registry::{Snapshot, Touched};
 use crate::view::large::BIG;
 use crate::view::shard::Entry;
