@@ -181,6 +181,27 @@ impl<T: Labelled> LabelMap<T> {
         }
     }
 
+    /// The values under labels, found together: each turn of a loop goes one level down and does not depend on the
+    /// others, so the processor waits for many at the same time.
+    pub fn get_all<'l>(&self, labels: impl Iterator<Item = &'l str>) -> Vec<Option<&Arc<T>>> {
+        let mut steps: Vec<(Wanted<'l>, &Node<T>)> = labels.map(|label| (Wanted::new(label), &self.root)).collect();
+        let mut is_above = true;
+        while is_above {
+            is_above = false;
+            for (wanted, node) in &mut steps {
+                if let Node::Inner(branches) = node {
+                    *node = &branches[below(branches, wanted)].node;
+                    is_above = true;
+                }
+            }
+        }
+        let found = steps.iter().map(|(wanted, node)| match node {
+            Node::Leaf(items) => search(items, wanted).ok().map(|at| &items[at].value),
+            Node::Inner(_) => None,
+        });
+        found.collect()
+    }
+
     /// Whether something stands under a label.
     pub fn contains(&self, label: &str) -> bool {
         self.get(label).is_some()
@@ -508,6 +529,7 @@ mod tests {
             }
             model.entry(label.clone()).and_modify(|number| *number += 1);
             assert_eq!(map.get(&label).map(|value| value.1), model.get(&label).copied());
+            assert_eq!(map.get_all([&*label, "no such"].into_iter()), [map.get(&label), None]);
             if step % 500 == 0 {
                 versions.push((map.clone(), model.clone()));
             }

@@ -3,6 +3,7 @@
 //! Everything is a map with structural sharing, so that a working copy costs a few pointers and can be dropped when the
 //! store does not take its batch. Only [`State::change_service`] and [`State::relocate`] change what is counted here.
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use rpds::RedBlackTreeMapSync;
@@ -31,6 +32,12 @@ impl State {
     /// The service of that label.
     pub(super) fn service(&self, name: &str) -> Option<&Arc<Service>> {
         self.snapshot.services.get(name)
+    }
+
+    /// Reads services that are about to be looked at or changed, all of them together.
+    pub(super) fn read_ahead<'s>(&self, services: impl Iterator<Item = &'s str>) {
+        let found = self.snapshot.services.get_all(services);
+        black_box(found.into_iter().flatten().fold(0, |read, service| read ^ service.instances.touch()));
     }
 
     /// Changes a service, which is made if there is none, and dropped when nothing is left of it. Says whether it is

@@ -113,6 +113,7 @@ fn replace(
         session.lapsed = false;
         session.need_hash();
     });
+    draft.state.read_ahead(placings.iter().map(|placing| &*placing.service));
     let kept: BTreeSet<(&str, &str)> = placings.iter().map(|placing| (&*placing.service, &*placing.id)).collect();
     // Whoever places what stays has to be allowed to write it anyway.
     for (service, instance) in writable_members(draft, caller, name, |service, id| !kept.contains(&(service, id)))? {
@@ -129,7 +130,7 @@ fn replace(
 /// Brings the lapsed instances of a session back.
 pub(super) fn bring_back(draft: &mut Draft, caller: &Caller<'_>, session: &str) -> Result<Outcome, Refusal> {
     let name = find(draft, session)?;
-    let members = writable_members(draft, caller, &name, |_, _| true)?;
+    let members = all_members(draft, caller, &name)?;
     draft.state.change_session(&name, |session| {
         session.lapsed = false;
         session.need_hash();
@@ -170,7 +171,7 @@ pub(super) fn end(
         let detail = format!("epoch \"{}\" of session {name} has been replaced", named.escape_debug());
         return Err(Refusal::new(Word::OldIncarnation, detail));
     }
-    let members = writable_members(draft, caller, &name, |_, _| true)?;
+    let members = all_members(draft, caller, &name)?;
     let changed = !members.is_empty();
     for (service, instance) in members {
         leave(draft, caller, &service, instance);
@@ -186,6 +187,13 @@ fn find(draft: &Draft, session: &str) -> Result<Arc<str>, Refusal> {
         true => Ok(name),
         false => Err(Refusal::new(Word::UnknownSession, format!("no session {name}; send its full set"))),
     }
+}
+
+/// All instances of a session, if the caller may write them.
+fn all_members(draft: &Draft, caller: &Caller<'_>, name: &Arc<str>) -> Result<Vec<Member>, Refusal> {
+    let session = draft.state.sessions.get(name);
+    draft.state.read_ahead(session.into_iter().flat_map(|session| session.members.services()));
+    writable_members(draft, caller, name, |_, _| true)
 }
 
 /// Those instances of a session that are `wanted` by service and id, if the caller may write all of them.

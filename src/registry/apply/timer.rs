@@ -28,6 +28,7 @@ fn lapse_session(draft: &mut Draft, name: &Arc<str>) {
         return draft.end_session(name);
     }
     let by = silent(session.lease_seconds);
+    draft.state.read_ahead(session.members.services());
     for (service, id, _) in session.members.iter() {
         let Some(entry) = draft.state.service(service).cloned() else { continue };
         if let Some(current) = entry.instance_sharing(id, &[name]) {
