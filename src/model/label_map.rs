@@ -6,8 +6,8 @@
 //! has of each child the least label that it may hold. A binary tree reads three places of memory for each of seventeen
 //! levels instead, and of a hundred thousand services half of these are in no cache.
 //!
-//! **Cost.** A clone copies a pointer. A change copies the nodes from the root to one leaf, as far as another map shares
-//! them, and counts up what they hold; everything else is shared. A lookup compares about log2 n labels.
+//! **Cost.** A clone copies a pointer. A change copies the nodes from the root to one leaf, as far as another map has
+//! them too, and counts up what they hold; everything else is shared. A lookup compares about log2 n labels.
 //!
 //! **Limits.** Nodes that become small join a neighbour, so a map that shrinks gives its memory back. Labels that come
 //! in their order fill the leaves.
@@ -274,8 +274,8 @@ impl<T: Labelled> LabelMap<T> {
 }
 
 impl<T> Node<T> {
-    /// Reads the counters that a copy counts up. Counting waits for each of them in turn; looking at them first waits for
-    /// all at the same time.
+    /// Reads the counters that a copy counts up. Counting waits for each of them in turn; looking at them first waits
+    /// for all at the same time.
     fn touch(&self) {
         match self {
             Self::Leaf(items) => items.iter().for_each(|item| _ = black_box(Arc::strong_count(&item.value))),

@@ -4,9 +4,9 @@
 //! again when nobody does, which its counter says. So a writer that changes shards all the time asks the allocator for
 //! none: blocks of some kilobytes among many small ones are what an allocator is slowest at.
 //!
-//! **Who changes it.** The one that compiles; readers know nothing of it. Changed shards
-//! have few lengths ([`super::patch`]), so that most often one of theirs suits. Those of a full compile have any length,
-//! and no other one wants it: the allocator gets them back.
+//! **Who changes it.** The one that compiles; readers know nothing of it. Changed shards have few lengths
+//! ([`super::patch`]), so that most often one of theirs suits. Those of a full compile have any length, which no other one
+//! wants: the allocator gets them back.
 //!
 //! **Limits.** [`MOST`] octets; what comes beyond that takes the place of the shortest, or is left to the allocator.
 
@@ -20,8 +20,8 @@ const MOST: usize = 16 << 20;
 /// Octets of a shard that is too small to be kept.
 const SMALL: usize = 512;
 
-/// Buffers of one length that are looked at for one that nobody reads. They become free in the order in which they came;
-/// if none of these is free, others hardly are, unless somebody reads the first one for long.
+/// Buffers of one length that are looked at for one that nobody reads. They become free in the order in which they
+/// came; if none of these is free, others hardly are, unless somebody reads the first one for long.
 const LOOKED_AT: usize = 4;
 
 /// Buffers of replaced shards.
