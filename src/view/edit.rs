@@ -2,8 +2,8 @@
 //!
 //! An editor starts from a table and remembers of an edited entry what replaces its parts; what is not replaced is read
 //! in the base. It knows names by their slots in the table, so that each is hashed once, and rebuilds shards in their
-//! order. `finish` settles which names exist: a name without records stays while something exists below it (RFC 8020), so
-//! a name that comes or goes changes the count of children of its parent, up to the apex of the zone. What came out
+//! order. `finish` settles which names exist: a name without records stays while something exists below it (RFC 8020),
+//! so a name that comes or goes changes the count of children of its parent, up to the apex of the zone. What came out
 //! different is known then, and by which change: that is what a zone's serial is made of.
 
 use std::collections::BTreeMap;

@@ -5,8 +5,8 @@
 //! none: blocks of some kilobytes among many small ones are what an allocator is slowest at.
 //!
 //! **Who changes it.** The one that compiles; readers know nothing of it. Changed shards have few lengths
-//! ([`super::patch`]), so that most often one of theirs suits. Those of a full compile have any length, which no other one
-//! wants: the allocator gets them back.
+//! ([`super::patch`]), so that most often one of theirs suits. Those of a full compile have any length, which no other
+//! one wants: the allocator gets them back.
 //!
 //! **Limits.** [`MOST`] octets; what comes beyond that takes the place of the shortest, or is left to the allocator.
 

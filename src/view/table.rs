@@ -221,8 +221,8 @@ impl Table {
     }
 }
 
-/// What nobody else has goes with the table, and all that it holds is counted down. That waits for each counter in turn;
-/// looking at them first waits for all at the same time.
+/// What nobody else has goes with the table, and all that it holds is counted down. That waits for each counter in
+/// turn; looking at them first waits for all at the same time.
 impl Drop for Table {
     fn drop(&mut self) {
         if Arc::strong_count(&self.groups) > 1 {
