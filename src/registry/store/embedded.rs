@@ -124,6 +124,23 @@ impl Shared {
         self.ledger.settle().map_err(|fault| fault.reading(&self.path))
     }
 
+    /// Reads; and unless that was enough, again when the trees have what was acknowledged.
+    fn read_twice<T>(
+        &self,
+        read: impl Fn() -> Result<T, StoreError>,
+        is_enough: impl Fn(&T) -> bool,
+    ) -> Result<T, StoreError> {
+        if !self.ledger.is_forgetting() {
+            let is_settled = self.ledger.is_settled();
+            let found = read()?;
+            if is_settled || is_enough(&found) {
+                return Ok(found);
+            }
+        }
+        self.settle()?;
+        read()
+    }
+
     /// Refuses while there is trouble.
     fn check_writable(&self) -> Result<(), StoreError> {
         self.ledger.trouble().map_or(Ok(()), |trouble| Err(self.refused(&trouble)))
@@ -263,24 +280,14 @@ impl Store for EmbeddedStore {
     }
 
     fn history(&self, since: Revision, limit: usize) -> Result<Page, StoreError> {
-        let is_settled = self.shared.ledger.is_settled();
-        let page = self.shared.reading(|transaction| read::history(transaction, since, limit))?;
-        // What fills a page is the same in the trees of later.
-        if is_settled || page.more && limit > 0 {
-            return Ok(page);
-        }
-        self.shared.settle()?;
-        self.shared.reading(|transaction| read::history(transaction, since, limit))
+        let read = || self.shared.reading(|transaction| read::history(transaction, since, limit));
+        // A full page has nothing that is only in the journal.
+        self.shared.read_twice(read, |page| page.more && limit > 0)
     }
 
     fn change(&self, revision: Revision) -> Result<Option<Change>, StoreError> {
-        let is_settled = self.shared.ledger.is_settled();
-        let change = self.shared.reading(|transaction| read::change(transaction, revision))?;
-        if is_settled || change.is_some() {
-            return Ok(change);
-        }
-        self.shared.settle()?;
-        self.shared.reading(|transaction| read::change(transaction, revision))
+        let read = || self.shared.reading(|transaction| read::change(transaction, revision));
+        self.shared.read_twice(read, Option::is_some)
     }
 
     fn prune(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {

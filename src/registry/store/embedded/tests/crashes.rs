@@ -212,8 +212,8 @@ fn commits_wait_for_trees_that_are_far_behind() {
         batch.changes[0].reason = "x".repeat(3 << 20).into();
         batch
     };
+    let (tell, told) = sync_channel(20);
     std::thread::scope(|scope| {
-        let (tell, told) = sync_channel(20);
         without_trees(&store, || {
             let store = &store;
             scope.spawn(move || {
