@@ -98,7 +98,11 @@ fn directory_and_file_are_made_for_their_owner_only() {
     let store = open(&below).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&below), mode(&file(&below))), (0o700, 0o600));
-    assert_eq!(names(&below), ["registry.journal.0", "registry.journal.1", "registry.redb"], "nothing unfinished is left");
+    assert_eq!(
+        names(&below),
+        ["registry.journal.0", "registry.journal.1", "registry.redb"],
+        "nothing unfinished is left"
+    );
     assert!(names(&below).iter().all(|name| mode(&below.join(name)) == 0o600));
     assert_eq!(store.id().len(), 32);
     let id = store.id().to_owned();

@@ -1,5 +1,5 @@
-//! What a change costs in commits of a given size, on a copy of a store: processor time, reads and writes, of the thread that
-//! commits and of the store's own that brings the journal into the trees; and how long a commit takes.
+//! What a change costs in commits of a given size, on a copy of a store: processor time, reads and writes, of the
+//! thread that commits and of the store's own that brings the journal into the trees; and how long a commit takes.
 
 use std::fs;
 use std::path::{Path, PathBuf};

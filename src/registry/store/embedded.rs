@@ -1,43 +1,50 @@
-//! The embedded store: one redb file, `registry.redb`, in the data directory.
+//! The embedded store: one redb file, `registry.redb`, in the data directory, and a journal before it.
 //!
-//! **What it holds.** Rows and history as JSON (`rows`), the revision, a random id that tells this store from every
-//! other, and a counter of commits. Only one process has the file: redb locks it.
+//! **What it holds.** Rows and history as JSON (`rows`) in the trees of redb, the revision, a random id that tells this
+//! store from every other, and the number of the last commit that is in them. Later commits are in the `journal`, two
+//! files. Only one process has them: redb locks its file.
 //!
-//! **Durability.** Every commit uses redb's `Durability::Immediate`: pages and header are written, then one fdatasync,
-//! and only then does `commit` return. A crash at any moment leaves the last commit or the one before it; redb finds
-//! out by checksums when it opens the file (one scan of the file). A new store is prepared under another name,
-//! synced, renamed, and the directory synced, so that the real name never belongs to half a store. An existing file is
-//! never replaced or emptied, whatever is in it.
+//! **Durability.** A commit is one frame in the journal and one fdatasync, and only then does `commit` return. A thread
+//! brings what the journal has into the trees (`trees`), many commits in one transaction, which says how far it goes. A
+//! crash at any moment leaves both as they were after some commit, the trees the same or an earlier one: redb finds out
+//! by checksums when it opens the file (one scan of the file), and what only the journal has goes into the trees then.
+//! A new store is prepared under another name, synced, renamed, and the directory synced, so that the real name never
+//! belongs to half a store. An existing file is never replaced or emptied, whatever is in it.
 //!
-//! **Who may change it.** The registry's writer calls `commit`, `prune` and `reopen`; a mutex takes them one at a time.
-//! `load`, `history` and `change` read a snapshot of the file and wait for nobody but `reopen`.
+//! **Closing** brings everything into the trees and removes the journal, so a store that was closed is one file, which
+//! servers that know no journal read as well. As long as there is a journal the file has a schema that they refuse.
 //!
-//! **Failure.** After an I/O error redb refuses everything until the file is opened again, and so does this store. A
-//! commit whose fsync failed may nevertheless have reached the disk. Therefore `reopen` makes sure of 1 MiB of room,
-//! writes the file's content over itself and syncs it, opens the file (redb repairs it), takes the failed batch back if
-//! it is in there (`undo`), and proves with a commit that the disk takes writes. The caller need not know: after
-//! `reopen` the store is where the last acknowledged commit left it, or it says that it is not. A failed batch can be
-//! found later only if this process dies before a `reopen` worked; then it was neither acknowledged nor published.
+//! **Who may change it.** The registry's writer calls `commit`, `prune` and `reopen`; a mutex takes commits one at a
+//! time. `load`, `history` and `change` read a snapshot of the trees; if that cannot have the answer, they wait until
+//! the trees have what was acknowledged, for at most two of their transactions.
+//!
+//! **Failure.** After an I/O error the store takes no writes until it is opened again. A commit whose fsync failed may
+//! nevertheless have reached the disk. Therefore `reopen` makes sure of 1 MiB of room, writes the file's content over
+//! itself and syncs it, opens it (redb repairs it), leaves the failed commit out when it reads the journal, and proves
+//! with a transaction that the disk takes writes; that one counts commits beyond the failed one, so that its frame
+//! never counts. The caller need not know: after `reopen` the store is where the last acknowledged commit left it, or
+//! it says that it is not. A failed batch can be found later only if this process dies before a `reopen` worked; then
+//! it was neither acknowledged nor published.
 //!
 //! A file that is removed or replaced while it is open would take commits that nobody finds again, so each commit looks
-//! whether the path still names it, and fails if not.
+//! whether the paths still name all three, and fails if not.
 //!
-//! **Pages.** A commit holds a snapshot of what was before it, so that redb gives the pages that it replaces free only
-//! with the next commit. Without one, redb does it at once, in a small commit of its own that stays in memory; and as
-//! long as that is there, every page that the next commit has to read pushes one that it has written out of memory,
-//! which it then reads and writes once more.
+//! **Pages.** A transaction of the trees holds a snapshot of what was before it, so that redb gives the pages that it
+//! replaces free only with the next one. Without it, redb does it at once, in a small commit of its own that stays in
+//! memory; and as long as that is there, every page that the next transaction has to read pushes one that it has
+//! written out of memory, which it then reads and writes once more.
 //!
-//! **History** may have as many changes as [`EmbeddedStore::keeping`] says: each commit that goes beyond removes the
-//! oldest, at most twice as many as it adds, in its own transaction. A commit that failed may have removed some all the
-//! same; they were beyond the limit before it. The file keeps its size and uses the room again.
+//! **History** may have as many changes as [`EmbeddedStore::keeping`] says: each transaction that goes beyond removes
+//! the oldest, at most twice as many as it adds. What is pruned goes with the next transaction too.
 //!
 //! **Disks that take no writes.** If the file can be read but not written (read-only disk, missing permission, full
-//! disk), it is opened for reading with the repair kept in memory (`overlay`): `load` and `history` work, writes fail,
-//! [`Store::trouble`] says why, and `reopen` tries to write again.
+//! disk), it is opened for reading with the repair and the journal kept in memory (`overlay`): `load` and `history`
+//! work, writes fail, [`Store::trouble`] says why, and `reopen` tries to write again.
 //!
-//! **Limits.** Writes per second are bounded by fsync; the writer batches. Opening reads the whole file once, in a way
-//! that keeps later writes cheap (`folios`), and verifies its checksums. redb panics on some contents that it never
-//! writes; such a panic is caught and reported as damage.
+//! **Limits.** Writes per second are bounded by fsync; the writer batches. What waits for the trees is at most two
+//! rounds (`ledger`), then commits wait. Opening reads the whole file once, in a way that keeps later writes cheap
+//! (`folios`), and verifies its checksums. redb panics on some contents that it never writes; such a panic is caught
+//! and reported as damage.
 
 mod fault;
 mod file;

@@ -128,8 +128,8 @@ fn open_overlay(path: &Path, known: Option<&Known<'_>>) -> Result<Opened> {
     Ok(Opened { database, meta, identity, journal: None, trouble: None })
 }
 
-/// Checks that it is a store of ours, and the one that is known, before anything is written into it; then brings into the
-/// trees what only the journal has.
+/// Checks that it is a store of ours, and the one that is known, before anything is written into it; then brings into
+/// the trees what only the journal has.
 fn catch_up(database: &Database, journal: &Journal, known: Option<&Known<'_>>) -> Result<Meta> {
     let meta = Meta::read(&database.begin_read()?)?;
     if let Some(known) = known.filter(|known| known.id != meta.id) {
@@ -144,14 +144,16 @@ fn catch_up(database: &Database, journal: &Journal, known: Option<&Known<'_>>) -
     let revision = last.map_or(meta.revision, |frame| frame.header.revision);
     if let Some(known) = known.filter(|known| known.revision != revision) {
         let acknowledged = known.revision;
-        return Err(Fault::Damaged(format!("it is at revision {revision}, but revision {acknowledged} was acknowledged")));
+        return Err(Fault::Damaged(format!(
+            "it is at revision {revision}, but revision {acknowledged} was acknowledged"
+        )));
     }
     rounds.iter().try_for_each(|(file, frames)| trees::apply(database, file, frames, None, u64::MAX))?;
     Meta::read(&database.begin_read()?)
 }
 
-/// Proves that the database takes a durable commit, which says that from now on a journal belongs to it, and whose number
-/// is beyond that of a commit that failed: wherever a frame of that is found, it does not count.
+/// Proves that the database takes a durable commit, which says that from now on a journal belongs to it, and whose
+/// number is beyond that of a commit that failed: wherever a frame of that is found, it does not count.
 fn settle(database: &Database, meta: &mut Meta, known: Option<&Known<'_>>) -> Result<()> {
     let failed = known.and_then(|known| known.failed).unwrap_or(0);
     meta.commits = meta.commits.max(failed) + 1;

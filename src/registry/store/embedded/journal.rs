@@ -1,15 +1,16 @@
 //! The journal: what was acknowledged and is not in the trees yet.
 //!
-//! **What it holds.** Two files beside the store's own, `registry.journal.0` and `.1`, each a run of frames (`frame`): one
-//! frame for each commit, in the order of their numbers. Commits are appended to one file while the trees take what the
-//! other has; then they change places, and the one that was taken is written from its beginning again. So a file that has
-//! been used once keeps its blocks, and syncing a frame is one write to the disk. What stands behind the last frame is
-//! of earlier rounds: its numbers are known to be in the trees, because the trees keep the number of the last
+//! **What it holds.** Two files beside the store's own, `registry.journal.0` and `.1`, each a run of frames (`frame`):
+//! one frame for each commit, in the order of their numbers. Commits are appended to one file while the trees take what
+//! the other has; then they change places, and the one that was taken is written from its beginning again. So a file
+//! that has been used once keeps its blocks, and syncing a frame is one write to the disk. What stands behind the last
+//! frame is of earlier rounds: its numbers are known to be in the trees, because the trees keep the number of the last
 //! commit they have, in the same transaction.
 //!
-//! **Crashes.** A frame that is not whole was never acknowledged if nothing follows it: it is left out. If a later one is
-//! whole, the journal is damaged, and is refused; so is one of another store, one that does not go on where the trees
-//! end, and a file that is missing. Damage to the very last frame cannot be told from a crash in the middle of writing it.
+//! **Crashes.** A frame that is not whole was never acknowledged if nothing follows it: it is left out. If a later one
+//! is whole, the journal is damaged, and is refused; so is one of another store, one that does not go on where the
+//! trees end, and a file that is missing. Damage to the very last frame cannot be told from a crash in the middle of
+//! writing it.
 //!
 //! **Who may change it.** The thread that commits writes frames (`ledger` says where); the trees' thread only reads.
 //!
@@ -212,9 +213,9 @@ pub(super) fn check_absent(directory: &Path) -> Result<()> {
     let is_used = |name: &&&str| fs::metadata(directory.join(name)).is_ok_and(|found| found.len() > 0);
     match FILES.iter().find(is_used) {
         None => Ok(()),
-        Some(name) => {
-            Err(Fault::Damaged(format!("it is missing, but its journal {name} is there; put it back, or move both away")))
-        }
+        Some(name) => Err(Fault::Damaged(format!(
+            "it is missing, but its journal {name} is there; put it back, or move both away"
+        ))),
     }
 }
 

@@ -1,13 +1,13 @@
 //! What is in the journal and not in the trees, and whose turn it is.
 //!
-//! **What it holds.** The frames of the current round, in the order of their commits, and who is at work: the thread that
-//! commits appends to the active file of the journal; the trees' thread takes the other one. They change places
-//! ([`State::turn`]) when the trees' thread wants the next round and nothing is being appended. A commit that comes while
-//! it waits for that makes the turn itself, so commits one after the other cannot keep the trees waiting.
+//! **What it holds.** The frames of the current round, in the order of their commits, and who is at work: the thread
+//! that commits appends to the active file of the journal; the trees' thread takes the other one. They change places
+//! ([`State::turn`]) when the trees' thread wants the next round and nothing is being appended. A commit that comes
+//! while it waits for that makes the turn itself, so commits one after the other cannot keep the trees waiting.
 //!
-//! **When a round is over.** When it has [`ENOUGH`] octets, when its first commit is [`GATHER`] old, when somebody wants to
-//! read, or when the store closes. A commit that would make a round larger than [`MOST`] waits until the trees are done
-//! with the one before it.
+//! **When a round is over.** When it has [`ENOUGH`] octets, when its first commit is [`GATHER`] old, when somebody
+//! wants to read, or when the store closes. A commit that would make a round larger than [`MOST`] waits until the trees
+//! are done with the one before it.
 //!
 //! **Failure.** Trouble is kept here. After a failed append the trees go on with what was acknowledged; after a failed
 //! commit of the trees they stop, and reading fails too, until the store is opened again. The journal has what they
@@ -132,7 +132,8 @@ impl Ledger {
         self.changed.notify_all();
     }
 
-    /// Stops the trees' thread until [`Ledger::begin`], and waits until it has stopped. Says whether it was stuck anyway.
+    /// Stops the trees' thread until [`Ledger::begin`], and waits until it has stopped. Says whether it was stuck
+    /// anyway.
     pub(super) fn halt(&self) -> bool {
         let mut state = self.state();
         let was_stuck = std::mem::replace(&mut state.stuck, true);
@@ -206,9 +207,8 @@ impl Ledger {
                 gathered = false;
                 state = self.wait(state);
             } else if !gathered {
-                let is_early = |state: &mut State| {
-                    !(state.stuck || state.urgent || state.closing || state.end >= ENOUGH)
-                };
+                let is_early =
+                    |state: &mut State| !(state.stuck || state.urgent || state.closing || state.end >= ENOUGH);
                 let waited = self.changed.wait_timeout_while(state, GATHER, is_early);
                 state = waited.unwrap_or_else(PoisonError::into_inner).0;
                 gathered = true;

@@ -106,8 +106,8 @@ pub(super) struct Oldest {
     pub(super) last: Option<(u64, usize)>,
 }
 
-/// Looks at the `limit` oldest changes for those made before `before`. What precedes such a change goes with it even if a
-/// clock that was wrong for a while says otherwise: a change is not younger than the one behind it.
+/// Looks at the `limit` oldest changes for those made before `before`. What precedes such a change goes with it even if
+/// a clock that was wrong for a while says otherwise: a change is not younger than the one behind it.
 pub(super) fn oldest(transaction: &ReadTransaction, before: Timestamp, limit: usize) -> Result<Oldest> {
     #[derive(Deserialize)]
     struct Dated {

@@ -31,8 +31,8 @@ pub(super) fn start(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
     })
 }
 
-/// Commits what frames have, which follow each other and what is in the trees. Of history, changes up to `forget` go, and
-/// of more than `most` the oldest, at most twice as many as are added.
+/// Commits what frames have, which follow each other and what is in the trees. Of history, changes up to `forget` go,
+/// and of more than `most` the oldest, at most twice as many as are added.
 pub(super) fn apply(
     database: &Database,
     file: &JournalFile,

@@ -11,9 +11,9 @@
 //! | 8 | SipHash-1-3 of everything but this field |
 //! | | entries, then zeros up to a whole block |
 //!
-//! An entry is a tag (the table; the highest bit says that the row goes), the lengths of both parts of the key (2 octets
-//! each) and of the value (4), and these three. Numbers are little-endian.
-//! Text has no control characters in keys and in JSON, so no entry looks like a frame.
+//! An entry is a tag (the table; the highest bit says that the row goes), the lengths of both parts of the key (2
+//! octets each) and of the value (4), and these three. Numbers are little-endian. Text has no control characters in
+//! keys and in JSON, so no entry looks like a frame.
 
 use std::hash::Hasher;
 use std::io;

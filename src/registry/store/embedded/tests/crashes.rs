@@ -35,8 +35,8 @@ fn give_to_trees(store: &EmbeddedStore) {
     }
 }
 
-/// A directory as a crash leaves it: changes 1 to 2 in the trees, then one in each file of the journal, the last one in a
-/// second frame of the second file.
+/// A directory as a crash leaves it: changes 1 to 2 in the trees, then one in each file of the journal, the last one in
+/// a second frame of the second file.
 fn crashed_with_a_journal() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let store = EmbeddedStore::open(directory.path()).unwrap();
