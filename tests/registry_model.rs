@@ -538,7 +538,7 @@ impl Play {
         assert_eq!(found, self.model.instances);
         let serving = found.values().filter(|known| known.serving).count();
         let census = self.world.registry.census();
-        assert_eq!((census.serving, census.lapsed), (serving, found.len() - serving));
+        assert_eq!((census.serving(), census.lapsed()), (serving, found.len() - serving));
         let revisions: Vec<u64> = self.world.store.history_now().iter().map(|change| change.revision.0).collect();
         assert!(revisions.windows(2).all(|pair| pair[1] == pair[0] + 1));
         assert_eq!(revisions.last().copied().unwrap_or_default(), snapshot.revision.0);

@@ -17,6 +17,7 @@ mod encrypted;
 mod load;
 mod locate;
 mod plan;
+mod guard;
 mod rate_limit;
 mod reverse;
 mod settings;
@@ -28,6 +29,7 @@ pub use cookies::CookieSettings;
 pub use encrypted::Encrypted;
 pub use load::{ConfigError, Overrides};
 pub use plan::{DEFAULT_ZONE, ZonePlan, ZonePlanEntry};
+pub use guard::GuardSettings;
 pub use rate_limit::RateLimit;
 pub use reverse::{is_reverse, zone_of_prefix};
 pub use settings::{

@@ -1,9 +1,11 @@
 //! Stories about the registry. `support` has the registry that they play in.
 
 mod gated;
+mod guard;
 mod instances;
 mod lapses;
 mod leases;
+mod orders;
 mod pipeline;
 mod policy;
 mod running;

@@ -20,6 +20,8 @@ pub fn instance(id: &str, port: u16, addresses: &[IpAddr]) -> Instance {
         lease_seconds: 15,
         session: None,
         epoch: None,
+        out: None,
+        orders: None,
         incarnation: Revision(1),
         state: State::Serving,
         since: Timestamp(0),

@@ -30,6 +30,8 @@ pub fn instance(id: &str, revision: u64) -> Instance {
         lease_seconds: 15,
         session: None,
         epoch: None,
+        out: None,
+        orders: None,
         incarnation: Revision(revision),
         state: State::Serving,
         since: time(revision),
