@@ -68,10 +68,10 @@ enum Command {
 }
 
 impl Cli {
-    /// Runs the command to its end.
-    pub fn run(self) -> Result<(), Failure> {
+    /// Runs the command to its end. A server calls `loaded` once, when it has its data.
+    pub fn run(self, loaded: fn()) -> Result<(), Failure> {
         match self.command {
-            Command::Serve(args) => serve::run(args),
+            Command::Serve(args) => serve::run(args, loaded),
             Command::Register(args) => client(register::run(&args)),
             Command::Deregister(args) => client(deregister::run(&args)),
             Command::Drain(args) => client(orders::drain(&args)),
