@@ -118,6 +118,7 @@ fn instance() -> Instance {
         orders: Some(Box::new(Orders { drained: Some(mark()), weight: Some(set_weight()) })),
         incarnation: Revision(7),
         state: State::Serving,
+        site_only: true,
         since: Timestamp(0),
         revision: Revision(9),
     }

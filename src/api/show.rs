@@ -59,6 +59,7 @@ fn reason(instance: &Instance, fleet_held: bool) -> Option<String> {
     let silence = || format!("no beat for its lease of {} s", instance.lease_seconds);
     match (instance.state, instance.drained()) {
         (State::Serving, _) => fleet_held.then(|| format!("{}, held with the whole fleet", silence())),
+        (State::Held, _) if instance.site_only => Some(format!("{}, held by the guard for its site", silence())),
         (State::Held, _) => Some(format!("{}, held by the guard", silence())),
         (State::Lapsed, _) => Some(silence()),
         (State::Drained, Some(mark)) if mark.reason.is_empty() => Some(format!("drained by {}", mark.author)),
@@ -108,14 +109,14 @@ pub(super) fn instance(registry: &Registry, now: Timestamp, service: &str, insta
 
 /// One service in a list. `owner` is the name of the token that owns it.
 pub(super) fn service(service: &Service, owner: Option<String>, last_change: Option<LastChange>) -> ServiceInfo {
-    let (answered, held) = (service.instances.serving_count(), service.instances.held_count());
+    let (serving, held) = (service.instances.alive_count(), service.instances.held_count());
     let places = service.instances.places();
     ServiceInfo {
         service: service.name.to_string(),
         protos: distinct(places.keys().map(|(proto, _)| *proto)),
-        serving: answered - held,
+        serving,
         held,
-        out: service.instances.len() - answered,
+        out: service.instances.len() - serving - held,
         sites: distinct(places.keys().filter_map(|(_, site)| *site)),
         declaration: service.row.declaration.as_deref().cloned(),
         owned_by: owner,

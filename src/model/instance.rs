@@ -160,6 +160,9 @@ pub struct Instance {
     pub incarnation: Revision,
     /// Whether it is answered, and if not, why.
     pub state: State,
+    /// It is held, and answered under the names of its site alone: others serve elsewhere.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub site_only: bool,
     /// Since when it is in that state.
     #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
@@ -168,9 +171,14 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Whether it is in the answers.
+    /// Whether it is in answers.
     pub fn is_serving(&self) -> bool {
         self.state.is_serving()
+    }
+
+    /// Whether it is in the answers of names that name its site, or of those that name none.
+    pub fn serves_under(&self, site: bool) -> bool {
+        self.is_serving() && (site || !self.site_only)
     }
 
     /// Whether its lease has run out.
@@ -205,7 +213,7 @@ impl Instance {
     /// Gives it a state; since `now` if that is another one.
     pub fn enter(&mut self, state: State, now: Timestamp) {
         if self.state != state {
-            (self.state, self.since) = (state, now);
+            (self.state, self.since, self.site_only) = (state, now, false);
         }
     }
 
@@ -262,6 +270,7 @@ impl Instance {
             orders: None,
             incarnation: Revision(1),
             state: State::Serving,
+            site_only: false,
             since: Timestamp(0),
             revision: Revision(1),
         }

@@ -48,6 +48,8 @@ struct Row<'r> {
     orders: Option<Orders>,
     incarnation: Revision,
     state: State,
+    #[serde(default)]
+    site_only: bool,
     since: Timestamp,
     revision: Revision,
 }
@@ -126,6 +128,7 @@ impl<'r> Row<'r> {
             orders: self.orders.as_ref(),
             incarnation: self.incarnation,
             state: self.state,
+            site_only: self.site_only,
             since: self.since,
             revision: self.revision,
         }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use rpds::RedBlackTreeMapSync;
 
 use super::packed::{Packed, Packer};
-use super::packed_instance::{InstanceRef, PackedInstance, is_serving, pack, state_of};
+use super::packed_instance::{InstanceRef, PackedInstance, is_serving, is_site_only, pack, state_of};
 use super::service::{remembered_key, split_remembered};
 use super::{Instance, State};
 
@@ -35,7 +35,7 @@ pub struct Tally {
     pub all: usize,
     /// In the answers.
     pub serving: usize,
-    /// Of those, kept there by the guard.
+    /// Kept in answers by the guard, also those that are only in answers of their site.
     pub held: usize,
 }
 
@@ -43,6 +43,8 @@ pub struct Tally {
 #[derive(Debug, Clone, Default)]
 struct Tallies {
     whole: Tally,
+    /// Those whose lease runs, of the ones in the answers.
+    alive: usize,
     places: RedBlackTreeMapSync<Box<str>, Tally>,
 }
 
@@ -88,11 +90,19 @@ impl Instances {
         self.rows.iter().filter(|(_, value)| is_serving(value)).map(read)
     }
 
-    /// How many are in the answers; not counted anew in a large service.
+    /// How many are in the answers, those of their site alone left out; not counted anew in a large service.
     pub fn serving_count(&self) -> usize {
         match &self.tallies {
             Some(tallies) => tallies.whole.serving,
-            None => self.rows.iter().filter(|(_, value)| is_serving(value)).count(),
+            None => self.rows.iter().filter(|(_, value)| is_serving(value) && !is_site_only(value)).count(),
+        }
+    }
+
+    /// How many are in the answers because their lease runs; not counted anew in a large service.
+    pub fn alive_count(&self) -> usize {
+        match &self.tallies {
+            Some(tallies) => tallies.alive,
+            None => self.rows.iter().filter(|(_, value)| state_of(value) == State::Serving).count(),
         }
     }
 
@@ -121,7 +131,11 @@ impl Instances {
     }
 
     fn serving_at<'s>(&'s self, proto: &str, site: Option<&str>) -> impl Iterator<Item = InstanceRef<'s>> {
-        self.serving().filter(move |found| found.proto == proto && (site.is_none() || found.site == site))
+        let here = move |found: &InstanceRef<'_>| match site {
+            None => !found.site_only,
+            Some(_) => found.site == site,
+        };
+        self.serving().filter(move |found| found.proto == proto && here(found))
     }
 
     /// The protocols, and the sites in each, that instances have: how many of them, by protocol and site; without a
@@ -132,7 +146,7 @@ impl Instances {
             Some(tallies) => places.extend(tallies.places.iter().map(|(key, tally)| (split_remembered(key), *tally))),
             None => self.refs().for_each(|found| {
                 for place in places_of(&found) {
-                    places.entry(place).or_default().add(found.state);
+                    places.entry(place).or_default().add(&found, place.1.is_some());
                 }
             }),
         }
@@ -163,7 +177,7 @@ impl Instances {
     }
 
     /// Counts the instance in or out, if it is there and counts are kept.
-    fn tally(&mut self, id: &str, change: fn(&mut Tally, State)) {
+    fn tally(&mut self, id: &str, change: Change) {
         let (Some(tallies), Some(found)) = (&mut self.tallies, self.rows.get(id.as_bytes())) else { return };
         Arc::make_mut(tallies).change(&read(found), change);
     }
@@ -176,12 +190,17 @@ impl Tallies {
         tallies
     }
 
-    fn change(&mut self, instance: &InstanceRef<'_>, change: fn(&mut Tally, State)) {
-        change(&mut self.whole, instance.state);
+    fn change(&mut self, instance: &InstanceRef<'_>, change: Change) {
+        change(&mut self.whole, instance, false);
+        let mut alive = Tally { serving: self.alive, ..self.whole };
+        if instance.state == State::Serving {
+            change(&mut alive, instance, false);
+        }
+        self.alive = alive.serving;
         for (proto, site) in places_of(instance) {
             let key = remembered_key(proto, site);
             let mut tally = self.places.get(&*key).copied().unwrap_or_default();
-            change(&mut tally, instance.state);
+            change(&mut tally, instance, site.is_some());
             if tally.all == 0 {
                 self.places.remove_mut(&*key);
             } else {
@@ -191,17 +210,20 @@ impl Tallies {
     }
 }
 
+/// Counts an instance in or out, of a place with a site or without.
+type Change = fn(&mut Tally, &InstanceRef<'_>, bool);
+
 impl Tally {
-    fn add(&mut self, state: State) {
+    fn add(&mut self, instance: &InstanceRef<'_>, site: bool) {
         self.all += 1;
-        self.serving += usize::from(state.is_serving());
-        self.held += usize::from(state == State::Held);
+        self.serving += usize::from(instance.serves_under(site));
+        self.held += usize::from(instance.state == State::Held);
     }
 
-    fn subtract(&mut self, state: State) {
+    fn subtract(&mut self, instance: &InstanceRef<'_>, site: bool) {
         self.all -= 1;
-        self.serving -= usize::from(state.is_serving());
-        self.held -= usize::from(state == State::Held);
+        self.serving -= usize::from(instance.serves_under(site));
+        self.held -= usize::from(instance.state == State::Held);
     }
 }
 
@@ -323,12 +345,14 @@ pub(super) mod tests {
                 orders: None,
                 incarnation: Revision(times.0),
                 state: lease,
+                site_only: false,
                 since: Timestamp(times.1),
                 revision: Revision(times.2),
             };
+            instance.site_only = lease == State::Held && instance.site.is_some() && numbers.1 % 2 == 0;
             instance.order(|own| *own = orders.unwrap_or_default());
             if !instance.is_silent() || instance.state == State::Held && instance.resting() != State::Serving {
-                instance.state = instance.resting();
+                (instance.state, instance.site_only) = (instance.resting(), false);
             }
             instance
         }
@@ -339,11 +363,15 @@ pub(super) mod tests {
         let serving = || model.values().filter(|instance| instance.is_serving());
         assert!(packed.serving().map(|found| found.to_instance()).eq(serving().cloned()));
         assert_eq!((packed.len(), packed.is_empty()), (model.len(), model.is_empty()));
-        assert_eq!(packed.serving_count(), serving().count());
+        assert_eq!(packed.serving_count(), serving().filter(|instance| !instance.site_only).count());
+        assert_eq!(packed.alive_count(), model.values().filter(|instance| instance.state == State::Serving).count());
+        assert_eq!(packed.held_count(), model.values().filter(|instance| instance.state == State::Held).count());
         let mut places: BTreeMap<(&str, Option<&str>), Tally> = BTreeMap::new();
+        let mut room = Vec::new();
         for instance in model.values() {
+            let look = PackedInstance::new(instance, &mut room).look();
             for site in [None, instance.site.as_deref()].iter().take(1 + usize::from(instance.site.is_some())) {
-                places.entry((&instance.proto, *site)).or_default().add(instance.state);
+                places.entry((&instance.proto, *site)).or_default().add(&look, site.is_some());
             }
         }
         assert_eq!(packed.places(), places);

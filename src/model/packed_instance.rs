@@ -28,6 +28,7 @@ const HOST: u8 = 128;
 
 /// Of the second octet; [`TCP`] and [`UDP`] are in it then.
 const OUT: u8 = 1;
+const SITE_ONLY: u8 = 64;
 const HELD: u8 = 8;
 const DRAINED: u8 = 16;
 const WEIGHT: u8 = 32;
@@ -59,6 +60,8 @@ pub struct InstanceRef<'a> {
     pub incarnation: Revision,
     /// Whether it is answered.
     pub state: State,
+    /// It is held, and answered under the names of its site alone.
+    pub site_only: bool,
     /// Since when it is in that state.
     pub since: Timestamp,
     /// The last change of it.
@@ -160,6 +163,7 @@ impl<'a> InstanceRef<'a> {
             out,
             incarnation,
             state,
+            site_only: more & SITE_ONLY != 0,
             since,
             revision,
             endpoint,
@@ -171,6 +175,11 @@ impl<'a> InstanceRef<'a> {
     /// Whether it is in the answers.
     pub fn is_serving(&self) -> bool {
         self.state.is_serving()
+    }
+
+    /// Whether it is in the answers of names that name its site, or of those that name none.
+    pub fn serves_under(&self, site: bool) -> bool {
+        self.is_serving() && (site || !self.site_only)
     }
 
     /// What operators said of it.
@@ -259,6 +268,7 @@ impl<'a> InstanceRef<'a> {
             orders: self.orders().map(Box::new),
             incarnation: self.incarnation,
             state: self.state,
+            site_only: self.site_only,
             since: self.since,
             revision: self.revision,
         }
@@ -321,9 +331,14 @@ pub(super) fn state_of(value: &[u8]) -> State {
     state(value[0], if is_extended(value[0]) { value[1] } else { 0 })
 }
 
-/// Whether a packed instance is in the answers.
+/// Whether a packed instance is in answers.
 pub(super) fn is_serving(value: &[u8]) -> bool {
     state_of(value).is_serving()
+}
+
+/// Whether it is in answers of its site alone.
+pub(super) fn is_site_only(value: &[u8]) -> bool {
+    is_extended(value[0]) && value[1] & SITE_ONLY != 0
 }
 
 fn read_orders(more: u8, reader: &mut Reader<'_>) -> Orders {
@@ -376,6 +391,7 @@ pub(super) struct Parts<'p, T> {
     pub(super) orders: Option<&'p Orders>,
     pub(super) incarnation: Revision,
     pub(super) state: State,
+    pub(super) site_only: bool,
     pub(super) since: Timestamp,
     pub(super) revision: Revision,
 }
@@ -383,7 +399,8 @@ pub(super) struct Parts<'p, T> {
 /// Appends everything but the id.
 pub(super) fn pack(instance: &Instance, octets: &mut Vec<u8>) {
     let Instance { id: _, proto, port, priority, weight, site, endpoint, tags, metadata, .. } = instance;
-    let Instance { lease_seconds, session, epoch, out, orders, incarnation, state, since, revision, .. } = instance;
+    let Instance { lease_seconds, session, epoch, out, orders, incarnation, state, site_only, since, revision, .. } =
+        instance;
     let parts = Parts {
         proto,
         port: *port,
@@ -400,6 +417,7 @@ pub(super) fn pack(instance: &Instance, octets: &mut Vec<u8>) {
         orders: orders.as_deref(),
         incarnation: *incarnation,
         state: *state,
+        site_only: *site_only,
         since: *since,
         revision: *revision,
     };
@@ -465,6 +483,7 @@ impl<T: AsRef<str>> Parts<'_, T> {
             (self.proto == "udp", UDP),
             (self.out.is_some(), OUT),
             (self.state == State::Held, HELD),
+            (self.site_only, SITE_ONLY),
             (self.orders.is_some_and(|orders| orders.drained.is_some()), DRAINED),
             (self.orders.is_some_and(|orders| orders.weight.is_some()), WEIGHT),
         ];

@@ -207,9 +207,7 @@ impl Draft {
         self.write_service(service, is_left, row_changed);
         self.wind_timers(service, after.as_deref(), left);
         self.follow_leases(service, step.transition, before.as_ref(), after.as_ref());
-        let comes = after.as_ref().is_some_and(|after| after.is_serving())
-            && !before.as_ref().is_some_and(|before| before.is_serving());
-        self.note_relief(service, comes);
+        self.note_relief(service, comes(before.as_deref(), after.as_deref()));
         self.record(
             step.by,
             step.transition,
@@ -354,7 +352,7 @@ fn remember(
 ) -> (Vec<Box<str>>, bool) {
     let before = before.filter(|instance| instance.is_serving());
     let after = after.filter(|instance| instance.is_serving());
-    let same = |a: &Instance, b: &Instance| a.proto == b.proto && a.site == b.site;
+    let same = |a: &Instance, b: &Instance| a.proto == b.proto && a.site == b.site && a.site_only == b.site_only;
     let mut left = Vec::new();
     let mut differs = false;
     if before.zip(after).is_some_and(|(before, after)| same(before, after)) {
@@ -374,6 +372,14 @@ fn remember(
         }
     }
     (left, differs)
+}
+
+/// Whether an instance comes to serve where it did not.
+fn comes(before: Option<&Instance>, after: Option<&Instance>) -> bool {
+    let place = |instance: &&Instance| (instance.proto.clone(), instance.site.clone());
+    let serves = |instance: &&Instance| instance.state == Liveness::Serving;
+    let after = after.filter(serves);
+    after.is_some() && before.filter(serves).as_ref().map(place) != after.as_ref().map(place)
 }
 
 /// Protocol and site under which an instance is published: without a site, and in its site.
@@ -399,7 +405,7 @@ fn explain_empty(service: &mut Service, before: Option<&Instance>, reason: impl 
     if service.instances.serving_count() > 0 {
         return service.row.empty_reason.take().is_some();
     }
-    let emptied = before.is_some_and(Instance::is_serving);
+    let emptied = before.is_some_and(|before| before.serves_under(false));
     if emptied {
         service.row.empty_reason = Some(reason().into());
     }

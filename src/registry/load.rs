@@ -119,7 +119,7 @@ impl Load for Loader {
         let packed = match packed.look() {
             held if held.state == Liveness::Held => {
                 // Every lease starts full, so nobody is silent.
-                (freed, room) = (Instance { state: Liveness::Serving, ..held.to_instance() }, Vec::new());
+                (freed, room) = (Instance { state: Liveness::Serving, site_only: false, ..held.to_instance() }, Vec::new());
                 PackedInstance::new(&freed, &mut room)
             }
             _ => packed,
@@ -170,6 +170,7 @@ mod tests {
             session,
             incarnation: Revision(1_000_000 + number),
             state: Liveness::Serving,
+            site_only: false,
             since: Timestamp(1_790_000_000_000),
             revision: Revision(1_000_000 + number),
         }

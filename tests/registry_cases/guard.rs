@@ -79,6 +79,9 @@ fn each_site_keeps_its_last_and_a_service_its_min() {
     }
     world.wait_beating(20.0, &[("search", "s1"), ("search", "s2")]);
     assert_eq!(in_state(&world, "search", State::Held), ["l1"]);
+    let held = world.instance("search", "l1").expect("it is there");
+    assert!(held.site_only, "others serve the service, so only the names of its site keep it");
+    assert_eq!(world.service("search").expect("known").instances.serving_count(), 2);
     world.run(release("search", Some("l1"))).expect("released");
     assert_eq!(in_state(&world, "search", State::Lapsed), ["l1"]);
 
@@ -91,6 +94,25 @@ fn each_site_keeps_its_last_and_a_service_its_min() {
     assert_eq!(in_state(&world, "index", State::Lapsed).len(), 1);
     world.register("index", "b4", facts());
     assert!(in_state(&world, "index", State::Held).is_empty(), "another one serves, so it lapses at once");
+    world.assert_consistent();
+}
+
+#[test]
+fn one_that_is_held_everywhere_leaves_to_its_site_what_others_can_do() {
+    let mut world = guarded();
+    world.register("search", "l1", at_site("lon"));
+    world.wait(20.0);
+    assert!(!world.instance("search", "l1").expect("it is there").site_only);
+    world.register("search", "s1", at_site("sto"));
+    let held = world.instance("search", "l1").expect("it is there");
+    assert_eq!((held.state, held.site_only), (State::Held, true));
+    world.wait(20.0);
+    let last = world.instance("search", "s1").expect("it is there");
+    assert_eq!((last.state, last.site_only), (State::Held, false), "the last of the service is held everywhere");
+    world.run(bring_back("search", "l1", None)).expect("it beats again");
+    let back = world.instance("search", "l1").expect("it is there");
+    assert_eq!((back.state, back.site_only), (State::Serving, false));
+    assert!(world.instance("search", "s1").expect("it is there").site_only);
     world.assert_consistent();
 }
 

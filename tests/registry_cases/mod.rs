@@ -2,6 +2,7 @@
 
 mod gated;
 mod guard;
+mod guard_random;
 mod instances;
 mod lapses;
 mod leases;

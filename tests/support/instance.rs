@@ -24,6 +24,7 @@ pub fn instance(id: &str, port: u16, addresses: &[IpAddr]) -> Instance {
         orders: None,
         incarnation: Revision(1),
         state: State::Serving,
+        site_only: false,
         since: Timestamp(0),
         revision: Revision(1),
     }

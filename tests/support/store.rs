@@ -34,6 +34,7 @@ pub fn instance(id: &str, revision: u64) -> Instance {
         orders: None,
         incarnation: Revision(revision),
         state: State::Serving,
+        site_only: false,
         since: time(revision),
         revision: Revision(revision),
     }

@@ -6,7 +6,7 @@ use super::super::draft::Draft;
 use super::super::{FleetHold, Outcome};
 use super::Caller;
 use super::instance::find;
-use super::timer::become_silent;
+use super::timer::let_lapse;
 use crate::model::change::FLEET;
 use crate::model::label::{LabelKind, parse_label};
 use crate::model::{Refusal, State, Transition, Word};
@@ -31,7 +31,7 @@ pub(super) fn release(
     let found = ids.iter().map(|id| find(draft, caller, service, id, None)).collect::<Result<Vec<_>, _>>()?;
     let mut changed = false;
     for (service, before) in found.into_iter().filter(|(_, before)| before.state == State::Held) {
-        become_silent(draft, &caller.by, Transition::Release, State::Lapsed, &service, before);
+        let_lapse(draft, &caller.by, Transition::Release, &service, before);
         changed = true;
     }
     Ok(Outcome::Applied { revision: draft.state.snapshot.revision, changed })

@@ -78,6 +78,7 @@ fn build(draft: &Draft, placing: &Placing, before: Option<&Instance>) -> Instanc
         orders: before.and_then(|before| before.orders.clone()),
         incarnation: revision,
         state: State::Serving,
+        site_only: false,
         since: draft.now,
         revision,
     };

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::super::draft::{Author, Draft, Step};
-use super::super::guard::keeps;
+use super::super::guard::{Where, keeps};
 use super::super::lease::{Effect, Subject};
 use crate::model::{Instance, Revision, State, Timestamp, Transition};
 
@@ -48,24 +48,30 @@ fn lapse_one(draft: &mut Draft, service: &Arc<str>, before: Arc<Instance>) {
     let silence = format!("no beat for its lease of {} s", before.lease_seconds);
     let entry = draft.state.service(service).filter(|_| before.is_serving());
     match entry.and_then(|entry| keeps(entry, &before, &draft.options().guard)) {
-        Some(why) => {
-            let by = Author::server(format!("{silence}, but {why}"));
-            become_silent(draft, &by, Transition::Hold, State::Held, service, before);
-        }
-        None => become_silent(draft, &Author::server(silence), Transition::Lapse, State::Lapsed, service, before),
+        Some((place, why)) => hold(draft, &Author::server(format!("{silence}, but {why}")), place, service, before),
+        None => let_lapse(draft, &Author::server(silence), Transition::Lapse, service, before),
     }
 }
 
-/// Makes an instance held or lapsed.
-pub(super) fn become_silent(
+/// Keeps a silent instance in answers.
+fn hold(draft: &mut Draft, by: &Author, place: Where, service: &Arc<str>, before: Arc<Instance>) {
+    let mut after = Instance { revision: draft.next(), ..(*before).clone() };
+    after.enter(State::Held, draft.now);
+    after.site_only = place == Where::Site;
+    let (transition, before, after) = (Transition::Hold, Some(before), Some(after));
+    draft.step(Step { by, transition, service, before, after, claim: None });
+}
+
+/// Takes a silent instance out of the answers.
+pub(super) fn let_lapse(
     draft: &mut Draft,
     by: &Author,
     transition: Transition,
-    state: State,
     service: &Arc<str>,
     before: Arc<Instance>,
 ) {
-    let after = Instance { state, since: draft.now, revision: draft.next(), ..(*before).clone() };
+    let mut after = Instance { revision: draft.next(), ..(*before).clone() };
+    after.enter(State::Lapsed, draft.now);
     let (before, after) = (Some(before), Some(after));
     draft.step(Step { by, transition, service, before, after, claim: None });
 }
@@ -75,9 +81,15 @@ pub(in super::super) fn relieve(draft: &mut Draft, service: &Arc<str>) {
     for id in draft.state.snapshot.held.of(service) {
         let Some(entry) = draft.state.service(service) else { return };
         let Some(before) = entry.instance(&id).filter(|before| before.state == State::Held) else { continue };
-        if keeps(entry, &before, &draft.options().guard).is_none() {
-            let by = Author::server(format!("silent and held since {}, and no longer needed", before.since));
-            become_silent(draft, &by, Transition::Lapse, State::Lapsed, service, before);
+        match keeps(entry, &before, &draft.options().guard) {
+            None => {
+                let by = Author::server(format!("silent and held since {}, and no longer needed", before.since));
+                let_lapse(draft, &by, Transition::Lapse, service, before);
+            }
+            Some((Where::Site, why)) if !before.site_only => {
+                hold(draft, &Author::server(format!("silent, but {why}")), Where::Site, service, before);
+            }
+            Some(_) => {}
         }
     }
 }
@@ -88,7 +100,7 @@ pub(in super::super) fn end_hold(draft: &mut Draft, service: &Arc<str>, id: &str
     let same = |current: &Arc<Instance>| current.revision == revision && current.state == State::Held;
     if let Some(before) = current.filter(same) {
         let by = Author::server(format!("silent, and held since {} for as long as its service says", before.since));
-        become_silent(draft, &by, Transition::Lapse, State::Lapsed, service, before);
+        let_lapse(draft, &by, Transition::Lapse, service, before);
         draft.settle();
     }
 }

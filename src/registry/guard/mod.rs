@@ -62,17 +62,34 @@ pub(super) fn hold_of(service: &Service, limits: &Limits) -> Duration {
     declared.map_or(limits.hold, |seconds| Duration::from_secs(seconds.into()))
 }
 
-/// Why a silent instance that is answered stays so, in words; `None` if it may lapse.
-pub(super) fn keeps(service: &Service, instance: &Instance, limits: &Limits) -> Option<String> {
+/// Where a silent instance is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Where {
+    /// Under all its names.
+    Everywhere,
+    /// Under the names of its site: others serve elsewhere.
+    Site,
+}
+
+/// Where a silent instance that is answered stays so, and why, in words; `None` if it may lapse.
+pub(super) fn keeps(service: &Service, instance: &Instance, limits: &Limits) -> Option<(Where, String)> {
     if hold_of(service, limits).is_zero() {
         return None;
     }
-    let (name, all) = (&service.name, service.instances.serving_count());
-    let alone = |site| service.instances.serving_count_at(&instance.proto, site) <= 1;
+    let name = &service.name;
+    let others = |count: usize, site: bool| count.saturating_sub(instance.serves_under(site).into());
+    let alone = |site: Option<&str>| {
+        others(service.instances.serving_count_at(&instance.proto, site), site.is_some()) == 0
+    };
+    let left = others(service.instances.serving_count(), false);
     match (min_of(service), instance.site.as_deref()) {
-        _ if alone(None) => Some(format!("nobody else serves {name}")),
-        (Some(min), _) if all <= min => Some(format!("{name} needs at least {min} serving and has {all} with it")),
-        (_, Some(site)) if alone(Some(site)) => Some(format!("nobody else serves {name} in {site}")),
+        _ if alone(None) => Some((Where::Everywhere, format!("nobody else serves {name}"))),
+        (Some(min), _) if left < min => {
+            Some((Where::Everywhere, format!("{name} needs at least {min} serving and {left} would be left")))
+        }
+        (_, Some(site)) if alone(Some(site)) => {
+            Some((Where::Site, format!("nobody else serves {name} in {site}; it is answered under names of {site} alone")))
+        }
         _ => None,
     }
 }
@@ -80,7 +97,7 @@ pub(super) fn keeps(service: &Service, instance: &Instance, limits: &Limits) -> 
 /// Refuses to take an instance out on purpose where that leaves fewer than the service's `min`.
 pub(super) fn check_min(service: &Service, instance: &Instance, gone: usize) -> Result<(), Refusal> {
     let (name, serving) = (&service.name, service.instances.serving_count());
-    match min_of(service).filter(|min| instance.is_serving() && serving < min + gone) {
+    match min_of(service).filter(|min| instance.serves_under(false) && serving < min + gone) {
         None => Ok(()),
         Some(min) => {
             let left = serving.saturating_sub(gone);

@@ -214,8 +214,9 @@ impl<'c> Owners<'c> {
     ) -> BTreeMap<Name, Contribution> {
         let mut contributions = BTreeMap::new();
         let Some(instance) = instance else { return contributions };
-        for group in Selects::of(pattern).groups(instance) {
-            if let Some(name) = self.touch(all, service, pattern, group).filter(|_| instance.is_serving()) {
+        let selects = Selects::of(pattern);
+        for group in selects.groups(instance) {
+            if let Some(name) = self.touch(all, service, pattern, group).filter(|_| instance.serves_under(selects.site)) {
                 let contribution = self.contribution(service, pattern.publishes, instance, name.as_wire());
                 contributions.insert(name, contribution);
             }

@@ -87,7 +87,7 @@ impl Selects {
     /// The groups that an instance belongs to. A name with a site has no instance without one, and a name with a tag
     /// none that does not serve.
     pub(super) fn groups(self, instance: &Instance) -> Vec<Group> {
-        if (self.site && instance.site.is_none()) || (self.tag && !instance.is_serving()) {
+        if (self.site && instance.site.is_none()) || (self.tag && !instance.serves_under(self.site)) {
             return Vec::new();
         }
         let group = |tag: Option<&str>| Group {
@@ -141,7 +141,8 @@ impl Counts {
         for group in selects.iter().flat_map(|selects| selects.groups(instance)) {
             let Count { serving, held, all } = self.get(&group);
             let add = |count: u32, counts: bool| count.saturating_add_signed(if counts { by } else { 0 });
-            let (serving, held) = (add(serving, instance.is_serving()), add(held, instance.state == State::Held));
+            let serves = instance.serves_under(group.site.is_some());
+            let (serving, held) = (add(serving, serves), add(held, serves && instance.state == State::Held));
             let count = Count { serving, held, all: add(all, true) };
             match count.all {
                 0 => drop(self.0.remove_mut(&group)),
