@@ -136,7 +136,8 @@ fn row() -> ServiceRow {
     ServiceRow {
         declaration: Some(declaration().into()),
         owned_by: Some("0a1b2c3d".into()),
-        remembered: BTreeMap::from([("tcp".into(), Timestamp(0))]),
+        remembered: [("tcp".into(), Timestamp(0))].into_iter().collect(),
+        orders: [("a2".into(), Orders { drained: Some(mark()), weight: None })].into_iter().collect(),
         empty_reason: Some("a1 left".into()),
         revision: Revision(9),
     }

@@ -34,7 +34,7 @@ pub(super) struct Placed {
 pub(super) fn place(draft: &mut Draft, caller: &Caller<'_>, placing: Placing) -> Result<Placed, Refusal> {
     let entry = draft.state.service(&placing.service).cloned();
     let before = entry.as_ref().and_then(|service| service.instance(&placing.id));
-    let wanted = build(draft, &placing, before.as_deref());
+    let wanted = build(draft, &placing, entry.as_deref(), before.as_deref());
     authorize_both(draft, caller, entry.as_deref(), before.as_deref(), &wanted, &placing.service)?;
     check_incarnation(&placing.service, &placing.id, before.as_deref(), placing.incarnation)?;
     let unchanged = before.clone().filter(|before| before.same_registration(&wanted));
@@ -58,7 +58,7 @@ pub(super) fn place(draft: &mut Draft, caller: &Caller<'_>, placing: Placing) ->
 }
 
 /// The instance as it would be after the next change.
-fn build(draft: &Draft, placing: &Placing, before: Option<&Instance>) -> Instance {
+fn build(draft: &Draft, placing: &Placing, entry: Option<&Service>, before: Option<&Instance>) -> Instance {
     let revision = draft.next();
     let facts = placing.facts.clone();
     let mut wanted = Instance {
@@ -75,7 +75,10 @@ fn build(draft: &Draft, placing: &Placing, before: Option<&Instance>) -> Instanc
         session: placing.session.clone(),
         epoch: facts.epoch.or_else(|| before.and_then(|before| before.epoch.clone())),
         out: facts.out,
-        orders: before.and_then(|before| before.orders.clone()),
+        orders: match before {
+            Some(before) => before.orders.clone(),
+            None => entry.and_then(|entry| entry.row.orders.get(&placing.id)).cloned().map(Box::new),
+        },
         incarnation: revision,
         state: State::Serving,
         site_only: false,
