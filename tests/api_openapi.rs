@@ -10,8 +10,8 @@ use zonebeat::api::problem;
 use zonebeat::model::api::*;
 use zonebeat::model::service::ServiceRow;
 use zonebeat::model::{
-    Change, Declaration, Endpoint, Instance, Item, Mark, Orders, Revision, Scope, SetWeight, State, Timestamp, Transition,
-    Word,
+    Change, Declaration, Endpoint, Instance, Item, Mark, Orders, Revision, Scope, SetWeight, State, Timestamp,
+    Transition, Word,
 };
 
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "patch", "head", "options", "trace"];
@@ -315,8 +315,12 @@ fn bodies() -> BTreeMap<&'static str, Body> {
 fn orders() -> Vec<(&'static str, Body)> {
     let text = |text: &str| Some(text.to_owned());
     let fleet = FleetHeld { since: Timestamp(0), revision: Revision(8), silent: 40, sessions: 200 };
-    let held =
-        HeldList { revision: Revision(9), fleet: Some(fleet.clone()), instances: vec![instance_info()], next: text("a,b") };
+    let held = HeldList {
+        revision: Revision(9),
+        fleet: Some(fleet.clone()),
+        instances: vec![instance_info()],
+        next: text("a,b"),
+    };
     let (service, id, state) = ("search".to_owned(), "a1".to_owned(), "drained".to_owned());
     let (revision, ttl_seconds, safe_seconds) = (Revision(9), 30, Some(31));
     let ordered = Ordered { service, id, state, revision, changed: true, ttl_seconds, safe_seconds };

@@ -40,10 +40,14 @@ fn json_of(server: &Server, args: &[&str]) -> Value {
 
 /// The targets of the SRV answer, sorted.
 fn targets(server: &Server, name: &str) -> Vec<String> {
-    let mut targets: Vec<String> = server.dig_short(&[name, "SRV"]).iter().map(|line| {
-        let target = line.rsplit(' ').next().unwrap_or_default();
-        target.split('.').next().unwrap_or_default().to_owned()
-    }).collect();
+    let mut targets: Vec<String> = server
+        .dig_short(&[name, "SRV"])
+        .iter()
+        .map(|line| {
+            let target = line.rsplit(' ').next().unwrap_or_default();
+            target.split('.').next().unwrap_or_default().to_owned()
+        })
+        .collect();
     targets.sort();
     targets
 }

@@ -9,8 +9,8 @@ use super::outcome::{ClientError, Reply, Unreachable};
 use super::servers::Servers;
 use crate::model::api::{
     Applied, Beat, Beaten, ChangeList, HeldList, InstanceInfo, InstanceList, ManyBeaten, ManyBeats, Order, Ordered,
-    Registered, Registration, ReleaseOrder, ServiceInfo, ServiceList, SessionBeat, SessionSet, SessionStored, SiteOrdered,
-    TokenCreated, TokenList, TokenRequest, WeightOrder, ZoneList,
+    Registered, Registration, ReleaseOrder, ServiceInfo, ServiceList, SessionBeat, SessionSet, SessionStored,
+    SiteOrdered, TokenCreated, TokenList, TokenRequest, WeightOrder, ZoneList,
 };
 use crate::model::{Declaration, Revision};
 
@@ -97,12 +97,7 @@ impl Client {
     }
 
     /// Gives an instance another weight.
-    pub async fn set_weight(
-        &self,
-        service: &str,
-        id: &str,
-        body: &WeightOrder,
-    ) -> Result<Reply<Ordered>, ClientError> {
+    pub async fn set_weight(&self, service: &str, id: &str, body: &WeightOrder) -> Result<Reply<Ordered>, ClientError> {
         let path = ["v1", "services", service, "instances", id, "weight"];
         self.exchange.call(&Call::new(Method::POST, &path).json(body)).await
     }

@@ -97,7 +97,12 @@ fn of_fleet(state: &ApiState, snapshot: &Snapshot, (service, id): (&str, &str), 
     responses((status = 200, description = "It is released", body = Applied)),
     security((), ("token" = [])),
 )]
-async fn release(State(state): Shared, Query(()): Query<()>, caller: Caller, Body(order): Body<ReleaseOrder>) -> Answer {
+async fn release(
+    State(state): Shared,
+    Query(()): Query<()>,
+    caller: Caller,
+    Body(order): Body<ReleaseOrder>,
+) -> Answer {
     let action = match (order.fleet, order.service, order.id) {
         (false, Some(service), id) => Action::Release { service, id },
         (true, None, None) => Action::ReleaseFleet,

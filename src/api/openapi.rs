@@ -200,9 +200,13 @@ fn words(operation: &str) -> Vec<Word> {
         "beat" => &[PATH, CALLER, BODY, COMMIT, &[Word::UnknownInstance, Word::OldIncarnation, Word::NameOwned]],
         "beat_session" => &[PATH, CALLER, BODY, COMMIT, &[Word::UnknownSession, Word::OutOfSync, Word::NameOwned]],
         "beat_many" => &[CALLER, BODY],
-        "deregister" => {
-            &[PATH, CALLER, NUMBERS, COMMIT, &[Word::UnknownInstance, Word::OldIncarnation, Word::NameOwned, Word::Guard]]
-        }
+        "deregister" => &[
+            PATH,
+            CALLER,
+            NUMBERS,
+            COMMIT,
+            &[Word::UnknownInstance, Word::OldIncarnation, Word::NameOwned, Word::Guard],
+        ],
         "drain" | "drain_site" => &[PATH, CALLER, BODY, COMMIT, &[Word::UnknownInstance, Word::NameOwned, Word::Guard]],
         "undrain" | "undrain_site" | "set_weight" => {
             &[PATH, CALLER, BODY, COMMIT, &[Word::UnknownInstance, Word::NameOwned]]
@@ -212,9 +216,7 @@ fn words(operation: &str) -> Vec<Word> {
             &[PATH, CALLER, BODY, COMMIT, words]
         }
         "list_held" => &[NUMBERS, READ],
-        "end_session" => {
-            &[PATH, CALLER, COMMIT, &[Word::BadValue, Word::UnknownSession, Word::NameOwned, Word::Guard]]
-        }
+        "end_session" => &[PATH, CALLER, COMMIT, &[Word::BadValue, Word::UnknownSession, Word::NameOwned, Word::Guard]],
         "declare" => &[
             PATH,
             CALLER,

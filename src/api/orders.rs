@@ -222,7 +222,9 @@ fn choose(state: &ApiState, snapshot: &Snapshot, site: &str, drained: bool) -> R
     }
     match is_known {
         true => Ok(chosen),
-        false => Err(Refusal::new(Word::UnknownInstance, format!("no instance is in site \"{}\"", site.escape_debug()))),
+        false => {
+            Err(Refusal::new(Word::UnknownInstance, format!("no instance is in site \"{}\"", site.escape_debug())))
+        }
     }
 }
 

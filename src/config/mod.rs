@@ -27,9 +27,9 @@ pub mod zones;
 
 pub use cookies::CookieSettings;
 pub use encrypted::Encrypted;
+pub use guard::GuardSettings;
 pub use load::{ConfigError, Overrides};
 pub use plan::{DEFAULT_ZONE, ZonePlan, ZonePlanEntry};
-pub use guard::GuardSettings;
 pub use rate_limit::RateLimit;
 pub use reverse::{is_reverse, zone_of_prefix};
 pub use settings::{

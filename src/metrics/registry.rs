@@ -67,7 +67,11 @@ impl RegistryMetrics {
             beats: Beats::new(all),
             instances,
             held: make::gauge(all, "zonebeat_guard_held_instances", "Silent instances that are held one by one."),
-            fleet_hold: make::gauge(all, "zonebeat_guard_fleet_hold", "1 while the lapses of the whole fleet are held."),
+            fleet_hold: make::gauge(
+                all,
+                "zonebeat_guard_fleet_hold",
+                "1 while the lapses of the whole fleet are held.",
+            ),
             fleet_held: make::gauge(
                 all,
                 "zonebeat_guard_fleet_held_sessions",

@@ -15,8 +15,8 @@ use super::shared::Shared;
 use super::state::State;
 use super::store::Write;
 use super::{Options, StaticNames, Touched};
-use crate::model::service::{ServiceRow, remembered_key};
 use crate::model::change::FLEET;
+use crate::model::service::{ServiceRow, remembered_key};
 use crate::model::{Change, Instance, Item, Mark, Principal, Revision, Service, State as Liveness};
 use crate::model::{Timestamp, Transition};
 
@@ -342,8 +342,7 @@ impl Draft {
                 // The state's own name, which all instances of the service share.
                 let name = self.state.service(service).map_or(service, |entry| &entry.name);
                 let subject = Subject::lone(name, after);
-                let is_heard =
-                    matches!(transition, Transition::Register | Transition::Update | Transition::Return);
+                let is_heard = matches!(transition, Transition::Register | Transition::Update | Transition::Return);
                 self.effects.push(if is_heard { Effect::Start(subject) } else { Effect::Replace(subject) });
             }
             (Some(before), None) => self.effects.push(Effect::EndLone(service.clone(), before.id.clone())),

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use super::session::{MembersPacker, Session};
 use super::state::{State, is_left, tier_sites};
 use super::store::{Load, ZoneRow};
-use crate::model::service::ServiceRow;
-use crate::model::{Instance, InstanceRef, InstancesPacker, Name, PackedInstance, Revision, Service, State as Liveness};
 use crate::model::Token;
+use crate::model::service::ServiceRow;
+use crate::model::{
+    Instance, InstanceRef, InstancesPacker, Name, PackedInstance, Revision, Service, State as Liveness,
+};
 
 /// A state that is being read.
 #[derive(Default)]
@@ -119,7 +121,8 @@ impl Load for Loader {
         let packed = match packed.look() {
             held if held.state == Liveness::Held => {
                 // Every lease starts full, so nobody is silent.
-                (freed, room) = (Instance { state: Liveness::Serving, site_only: false, ..held.to_instance() }, Vec::new());
+                (freed, room) =
+                    (Instance { state: Liveness::Serving, site_only: false, ..held.to_instance() }, Vec::new());
                 PackedInstance::new(&freed, &mut room)
             }
             _ => packed,

@@ -23,10 +23,10 @@ use std::sync::Arc;
 
 pub use aside::Aside;
 pub use compile::Compiler;
+pub(crate) use entry::HELD;
 pub use publish::Published;
 pub use rrset::RrSet;
 pub use shard::Entry;
-pub(crate) use entry::HELD;
 pub use size::Size;
 pub use spare::Spare;
 pub use table::{FEW, Located, TOGETHER, Table};

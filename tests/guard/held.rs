@@ -74,7 +74,8 @@ fn a_service_may_rather_be_empty_and_another_instance_takes_over() {
 /// A session of one instance, of a service of its own.
 fn session(server: &Server, number: usize) {
     let registration = json!({"port": 8080, "addresses": ["192.0.2.7"]});
-    let instances = json!([{"service": format!("s{}", number / 2), "id": format!("i{number}"), "registration": registration}]);
+    let instances =
+        json!([{"service": format!("s{}", number / 2), "id": format!("i{number}"), "registration": registration}]);
     let set = json!({"epoch": "e", "lease_seconds": 4, "instances": instances});
     assert_eq!(server.http_json("PUT", &format!("/v1/sessions/host-{number}"), Some(set)).0, 200);
 }
@@ -89,12 +90,17 @@ fn a_fleet_that_falls_silent_is_answered_and_forgotten_when_it_is_released() {
     let answered = |number: usize| targets(&server, &format!("_s{number}._tcp.sd.example.org")).len();
     assert!((0..20).all(|number| answered(number) == 2), "nobody left");
     let list = json_of(&server, &["held", "--json"]);
-    assert_eq!((&list["fleet"]["silent"], list["instances"].as_array().map(Vec::len)), (&json!(40), Some(40)), "{list}");
+    assert_eq!(
+        (&list["fleet"]["silent"], list["instances"].as_array().map(Vec::len)),
+        (&json!(40), Some(40)),
+        "{list}"
+    );
     assert!(run(&server, &["held"]).starts_with("the lapses of the whole fleet are held: 40 of 41 sessions"));
     assert_eq!(metric(&server, "zonebeat_guard_fleet_hold"), "1");
     assert_eq!(metric(&server, "zonebeat_guard_fleet_held_sessions"), "40");
     (0..20).for_each(|number| {
-        let beat = server.http_json("POST", &format!("/v1/sessions/host-{number}/heartbeat"), Some(json!({"epoch": "e"})));
+        let beat =
+            server.http_json("POST", &format!("/v1/sessions/host-{number}/heartbeat"), Some(json!({"epoch": "e"})));
         assert_eq!((beat.0, &beat.1["returned"]), (200, &json!(false)), "{beat:?}");
     });
     run(&server, &["release", "--fleet", "--reason", "we know"]);

@@ -127,7 +127,10 @@ fn a_site_is_drained_where_nobody_is_left_with_too_few() {
     put(&server, "index", "b2", json!({"site": "sto"}));
     let said = run(&server, &["drain", "--site", "lon", "--reason", "power work"]);
     assert!(said.contains("2 instances of lon drained, 0 were so already") && said.contains("in 31 s"), "{said}");
-    assert_eq!((targets(&server, SRV), targets(&server, "_index._tcp.sd.example.org")), (vec!["a2".into()], vec!["b2".into()]));
+    assert_eq!(
+        (targets(&server, SRV), targets(&server, "_index._tcp.sd.example.org")),
+        (vec!["a2".into()], vec!["b2".into()])
+    );
     let forced = json_of(&server, &["drain", "--site", "sto", "--force", "--json"]);
     assert_eq!((&forced["instances"], &forced["site"]), (&json!(2), &json!("sto")), "{forced}");
     let said = run(&server, &["undrain", "--site", "lon"]);

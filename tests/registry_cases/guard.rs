@@ -127,7 +127,10 @@ fn a_declaration_says_how_long_and_less_min_lets_go() {
     }
     world.wait_beating(20.0, &[("index", "c1")]);
     assert_eq!(in_state(&world, "off", State::Lapsed), ["a1"]);
-    assert_eq!((in_state(&world, "short", State::Held), in_state(&world, "index", State::Held)), (vec!["b1".into()], vec!["c2".into()]));
+    assert_eq!(
+        (in_state(&world, "short", State::Held), in_state(&world, "index", State::Held)),
+        (vec!["b1".into()], vec!["c2".into()])
+    );
     world.wait_beating(30.0, &[("index", "c1")]);
     assert_eq!(in_state(&world, "short", State::Lapsed), ["b1"]);
     world.run(declare("index", Some(1), None)).expect("declared");
@@ -137,7 +140,8 @@ fn a_declaration_says_how_long_and_less_min_lets_go() {
 #[test]
 fn a_session_returns_with_what_was_held_and_what_lapsed() {
     let mut world = guarded();
-    let set = session_set("host-1", "e", &[("search", "a1", facts()), ("search", "a2", facts()), ("index", "b1", facts())]);
+    let set =
+        session_set("host-1", "e", &[("search", "a1", facts()), ("search", "a2", facts()), ("index", "b1", facts())]);
     world.run(set).expect("set");
     world.wait(20.0);
     assert_eq!(in_state(&world, "search", State::Held).len(), 1);

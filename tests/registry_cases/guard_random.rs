@@ -134,13 +134,16 @@ fn is_needed(service: &Service, held: &Instance) -> bool {
 
 /// How many are answered in each service, and whether silence may change that.
 fn answered(world: &World) -> Vec<(usize, bool)> {
-    SERVICES.iter().map(|name| match world.service(name) {
-        None => (0, false),
-        Some(service) => {
-            let hold = service.row.declaration.as_ref().and_then(|declared| declared.hold);
-            (service.serving().count(), hold.is_none())
-        }
-    }).collect()
+    SERVICES
+        .iter()
+        .map(|name| match world.service(name) {
+            None => (0, false),
+            Some(service) => {
+                let hold = service.row.declaration.as_ref().and_then(|declared| declared.hold);
+                (service.serving().count(), hold.is_none())
+            }
+        })
+        .collect()
 }
 
 proptest! {

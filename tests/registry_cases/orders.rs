@@ -161,7 +161,8 @@ fn nobody_goes_below_min_on_purpose_but_with_force() {
     assert_eq!(world.refused(deregister("search", "a2", None)), Word::Guard);
     world.run(deregister("search", "a1", None)).expect("a drained one takes nobody away");
     world.run(drain("a2", true)).expect("with force");
-    let force = |id: &str| Action::Deregister { service: "search".into(), id: id.into(), incarnation: None, force: true };
+    let force =
+        |id: &str| Action::Deregister { service: "search".into(), id: id.into(), incarnation: None, force: true };
     world.run(force("a3")).expect("with force");
     let set = session_set("host-1", "e", &[("search", "b1", facts()), ("search", "b2", facts())]);
     world.run(set).expect("set");

@@ -11,8 +11,8 @@ use zonebeat::model::clock::{Clock, ManualClock};
 use zonebeat::model::naming::Naming;
 use zonebeat::model::service::ServiceRow;
 use zonebeat::model::{
-    Change, Declaration, Instance, Name, PackedInstance, Principal, Refusal, Revision, Scope, Service, State, Timestamp,
-    Token, Word,
+    Change, Declaration, Instance, Name, PackedInstance, Principal, Refusal, Revision, Scope, Service, State,
+    Timestamp, Token, Word,
 };
 use zonebeat::registry::snapshot::{Snapshot, Touched};
 use zonebeat::registry::store::{Batch, Load, Page, Store, StoreError, Write, ZoneRow};
@@ -443,7 +443,10 @@ impl World {
         assert_eq!(restarted.tokens, snapshot.tokens);
         assert_eq!(restarted.revision, snapshot.revision);
         let (mine, theirs) = (self.registry.census(), after.registry.census());
-        assert_eq!((mine.services, mine.serving(), mine.lapsed()), (theirs.services, theirs.serving(), theirs.lapsed()));
+        assert_eq!(
+            (mine.services, mine.serving(), mine.lapsed()),
+            (theirs.services, theirs.serving(), theirs.lapsed())
+        );
     }
 }
 

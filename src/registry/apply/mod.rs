@@ -63,9 +63,7 @@ pub(super) fn apply(draft: &mut Draft, command: &Command) -> Result<Outcome, Ref
         Action::Return { service, id, incarnation } => instance::bring_back(draft, &caller, service, id, *incarnation),
         Action::SetSession { session, set } => session::set(draft, &caller, session, set),
         Action::ReturnSession { session } => session::bring_back(draft, &caller, session),
-        Action::EndSession { session, epoch, force } => {
-            session::end(draft, &caller, session, epoch.as_deref(), *force)
-        }
+        Action::EndSession { session, epoch, force } => session::end(draft, &caller, session, epoch.as_deref(), *force),
         Action::Declare { service, declaration } => service::declare(draft, &caller, service, declaration),
         Action::Undeclare { service } => service::undeclare(draft, &caller, service),
         Action::CreateToken(token) => token::create(draft, &caller, token),
@@ -82,7 +80,7 @@ fn first_want(action: &Action) -> Want<'_> {
         Action::CreateToken(token) => Want::CreateToken(&token.scope),
         Action::RevokeToken { .. } | Action::ReloadStatics | Action::HoldFleet | Action::ReleaseFleet => {
             Want::Administer
-        },
+        }
         _ => Want::Write,
     }
 }

@@ -78,18 +78,18 @@ pub(super) fn keeps(service: &Service, instance: &Instance, limits: &Limits) -> 
     }
     let name = &service.name;
     let others = |count: usize, site: bool| count.saturating_sub(instance.serves_under(site).into());
-    let alone = |site: Option<&str>| {
-        others(service.instances.serving_count_at(&instance.proto, site), site.is_some()) == 0
-    };
+    let alone =
+        |site: Option<&str>| others(service.instances.serving_count_at(&instance.proto, site), site.is_some()) == 0;
     let left = others(service.instances.serving_count(), false);
     match (min_of(service), instance.site.as_deref()) {
         _ if alone(None) => Some((Where::Everywhere, format!("nobody else serves {name}"))),
         (Some(min), _) if left < min => {
             Some((Where::Everywhere, format!("{name} needs at least {min} serving and {left} would be left")))
         }
-        (_, Some(site)) if alone(Some(site)) => {
-            Some((Where::Site, format!("nobody else serves {name} in {site}; it is answered under names of {site} alone")))
-        }
+        (_, Some(site)) if alone(Some(site)) => Some((
+            Where::Site,
+            format!("nobody else serves {name} in {site}; it is answered under names of {site} alone"),
+        )),
         _ => None,
     }
 }

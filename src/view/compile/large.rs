@@ -216,7 +216,8 @@ impl<'c> Owners<'c> {
         let Some(instance) = instance else { return contributions };
         let selects = Selects::of(pattern);
         for group in selects.groups(instance) {
-            if let Some(name) = self.touch(all, service, pattern, group).filter(|_| instance.serves_under(selects.site)) {
+            if let Some(name) = self.touch(all, service, pattern, group).filter(|_| instance.serves_under(selects.site))
+            {
                 let contribution = self.contribution(service, pattern.publishes, instance, name.as_wire());
                 contributions.insert(name, contribution);
             }

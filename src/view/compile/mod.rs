@@ -251,7 +251,17 @@ impl Compiler {
         });
         let zones = zones.collect();
         let (server, minimal, restricted) = (Arc::clone(&self.server), self.minimal, !self.allow_query.is_empty());
-        View { revision, stale: false, fleet_held: false, restricted, minimal, server, zones, table, tallies: Tallies::default() }
+        View {
+            revision,
+            stale: false,
+            fleet_held: false,
+            restricted,
+            minimal,
+            server,
+            zones,
+            table,
+            tallies: Tallies::default(),
+        }
     }
 
     fn compile_statics(&self, base: &Table, which: impl Fn(&ZoneSource) -> bool) -> Table {
