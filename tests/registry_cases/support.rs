@@ -457,7 +457,7 @@ fn freed(snapshot: &Snapshot) -> RedBlackTreeMapSync<Arc<str>, Arc<Service>> {
         let service = Arc::make_mut(services.get_mut(&*name).expect("what is held is registered"));
         let held = service.instances.get(&id).expect("what is held is registered");
         assert_eq!(held.state, State::Held);
-        service.instances.insert(&Instance { state: State::Serving, ..held });
+        service.instances.insert(&Instance { state: State::Serving, site_only: false, ..held });
     }
     services
 }
