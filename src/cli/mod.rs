@@ -9,7 +9,9 @@ pub mod completion; // completion, man: made from the same definitions that pars
 pub mod connection; // --server, --token, --json
 pub mod deregister;
 pub mod failure; // failures and their exit codes
+pub mod held; // held, release
 pub mod list; // services, instances
+pub mod orders; // drain, undrain, weight
 pub mod output; // text, tables, ages
 pub mod register;
 pub mod serve;
@@ -51,6 +53,11 @@ enum Command {
     Serve(serve::ServeArgs),
     Register(Box<register::RegisterArgs>),
     Deregister(deregister::DeregisterArgs),
+    Drain(orders::DrainArgs),
+    Undrain(orders::UndrainArgs),
+    Weight(orders::WeightArgs),
+    Held(held::HeldArgs),
+    Release(held::ReleaseArgs),
     Services(list::ServicesArgs),
     Instances(list::InstancesArgs),
     Show(show::ShowArgs),
@@ -67,6 +74,11 @@ impl Cli {
             Command::Serve(args) => serve::run(args, loaded),
             Command::Register(args) => client(register::run(&args)),
             Command::Deregister(args) => client(deregister::run(&args)),
+            Command::Drain(args) => client(orders::drain(&args)),
+            Command::Undrain(args) => client(orders::undrain(&args)),
+            Command::Weight(args) => client(orders::weight(&args)),
+            Command::Held(args) => client(held::held(&args)),
+            Command::Release(args) => client(held::release(&args)),
             Command::Services(args) => client(list::services(&args)),
             Command::Instances(args) => client(list::instances(&args)),
             Command::Show(args) => client(show::run(&args)),

@@ -106,6 +106,7 @@ impl RegisterArgs {
             metadata: self.metadata.iter().cloned().collect(),
             lease_seconds: Some(self.lease),
             epoch: Some(epoch()),
+            out: None,
             incarnation: None,
         }
     }
