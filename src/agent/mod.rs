@@ -5,12 +5,26 @@
 //! it), `jitter` (how a fleet is kept from asking in step). The commands of `cli` are built from these.
 
 pub mod beat;
+pub mod check;
 pub mod client;
+pub mod config;
 mod exchange;
+pub mod folder;
+pub mod identity;
 pub mod jitter;
 pub mod lookup;
 mod outcome;
+mod plain_http;
+mod ready;
+pub mod roster;
+pub mod run;
 pub mod servers;
+pub mod services;
+pub mod session;
+pub mod set;
+pub mod socket;
+pub mod status;
+pub mod supervise;
 
 pub use client::Client;
 #[cfg(feature = "fuzzing")]
