@@ -16,7 +16,7 @@
 //! next beat; a fleet that lost its server comes back spread out, because waits have full jitter and the server times
 //! beats with jitter of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,7 +71,7 @@ pub struct State {
     /// What the server took last, sorted by key; `None` before the first time.
     pub accepted: Option<Arc<[Member]>>,
     /// What it refused, and why.
-    pub refused: BTreeMap<Key, String>,
+    pub refused: BTreeMap<Key, Refusal>,
     /// Who answered last.
     pub server: Option<String>,
     /// When somebody answered last.
@@ -82,6 +82,15 @@ pub struct State {
     pub ttl: Option<Duration>,
     /// It has been deregistered.
     pub ended: bool,
+}
+
+/// A member that the server refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// As it was offered; another version of it is offered at once.
+    pub offered: Member,
+    /// Why.
+    pub why: String,
 }
 
 /// What a session is called and how it beats.
@@ -182,10 +191,15 @@ impl<C: CarrySession> Life<'_, C> {
         if self.dirty {
             return true;
         }
-        // What was refused is not the reason to send the rest again at each beat; see `retry_refused`.
-        let offered = set.iter().filter(|member| !state.refused.contains_key(&member.key()));
-        !offered.eq(accepted.iter().filter(|member| !state.refused.contains_key(&member.key())))
-            || accepted.iter().any(|old| !set.iter().any(|new| new.key() == old.key()))
+        // What was refused as it is now is not the reason to send the rest again at each beat; see `retry_refused`.
+        let is_refused = |member: &Member| {
+            state.refused.get(&member.key()).is_some_and(|refusal| refusal.offered == *member)
+        };
+        let refused: BTreeSet<Key> = set.iter().filter(|member| is_refused(member)).map(Member::key).collect();
+        let others = |list: &[Member]| -> Vec<Member> {
+            list.iter().filter(|member| !refused.contains(&member.key())).cloned().collect()
+        };
+        others(set) != others(accepted)
     }
 
     /// Sends the set, or the largest part of it that is taken. The error is how long to wait before the next attempt.
@@ -224,7 +238,8 @@ impl<C: CarrySession> Life<'_, C> {
             match self.put(&tried.values().cloned().collect()).await {
                 Ok(()) => good = tried,
                 Err(ClientError::Refused(why)) if is_about_members(&why) && part.len() <= 1 => {
-                    refused.extend(part.pop().map(|member| (member.key(), why.to_string())));
+                    let why = why.to_string();
+                    refused.extend(part.pop().map(|offered| (offered.key(), Refusal { offered, why })));
                 }
                 Err(ClientError::Refused(why)) if is_about_members(&why) => {
                     let second = part.split_off(part.len() / 2);
@@ -237,7 +252,7 @@ impl<C: CarrySession> Life<'_, C> {
         if self.state.borrow().accepted.as_ref() != Some(&rest) {
             self.put(&rest).await?;
         }
-        for (key, why) in &refused {
+        for (key, Refusal { why, .. }) in &refused {
             tracing::warn!(instance = %key, "refused: {why}");
         }
         self.next_retry = Instant::now() + about(REFUSED_PAUSE);
@@ -248,8 +263,14 @@ impl<C: CarrySession> Life<'_, C> {
     /// Sends exactly these members.
     async fn put(&mut self, members: &Arc<[Member]>) -> Result<(), ClientError> {
         let Identity { epoch, lease_seconds, .. } = self.identity.clone();
-        let set = Set { epoch, lease_seconds: Some(lease_seconds), instances: members.clone() };
-        let reply = self.carrier.send(&set).await?;
+        let mut set = Set { epoch, lease_seconds: Some(lease_seconds), instances: members.clone() };
+        let mut sent = self.carrier.send(&set).await;
+        if sent.as_ref().is_err_and(does_not_know_out) {
+            // Of an older version: it takes an instance out of the answers only by not having it.
+            set.instances = members.iter().filter(|member| member.out.is_none()).cloned().collect();
+            sent = self.carrier.send(&set).await;
+        }
+        let reply = sent?;
         let Stored { hash, heartbeat_seconds, ttl_seconds, .. } = reply.body;
         self.hash = Some(hash);
         self.dirty = false;
@@ -381,6 +402,12 @@ impl<C: CarrySession> Life<'_, C> {
     fn change(&self, change: impl FnOnce(&mut State)) {
         self.state.send_modify(change);
     }
+}
+
+/// Whether a server refused a set because it does not know the field `out`.
+fn does_not_know_out(error: &ClientError) -> bool {
+    let ClientError::Refused(refused) = error else { return false };
+    refused.word == Word::UnknownField.as_str() && refused.detail.contains("\"out\"")
 }
 
 /// Whether a refusal may be about some members of the set only.

@@ -101,7 +101,7 @@ fn differences(state: &State, wanted: Option<&[Member]>) -> Vec<String> {
     for member in wanted {
         let key = member.key();
         match (state.refused.get(&key), find(accepted, &key)) {
-            (Some(why), _) => differs.push(format!("{key} was refused: {why}")),
+            (Some(refusal), _) => differs.push(format!("{key} was refused: {}", refusal.why)),
             (None, None) => differs.push(format!("{key} is not registered yet")),
             (None, Some(known)) if known != *member => differs.push(format!("{key} has changed and is not sent yet")),
             (None, Some(_)) => {}
@@ -114,7 +114,7 @@ fn differences(state: &State, wanted: Option<&[Member]>) -> Vec<String> {
 
 fn instance(entry: &Entry, state: &State, now: Instant) -> InstanceStatus {
     let key = &entry.planned.key;
-    let refused = state.refused.get(key).cloned();
+    let refused = state.refused.get(key).map(|refusal| refusal.why.clone());
     let published = entry.published().and_then(|member| member.out.clone());
     let (word, reason) = match (refused, entry.judge(now)) {
         (Some(why), _) => ("refused", Some(why)),
