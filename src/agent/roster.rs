@@ -133,8 +133,14 @@ impl Roster {
     /// No instances; outcomes of checks come out of the receiver and go into [`Roster::take`].
     pub fn new() -> (Self, mpsc::Receiver<Seen>) {
         let (seen, outcomes) = mpsc::channel(SEEN);
-        let roster =
-            Self { entries: BTreeMap::new(), tasks: JoinSet::new(), seen, generation: 0, started: false, passing_first: false };
+        let roster = Self {
+            entries: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            seen,
+            generation: 0,
+            started: false,
+            passing_first: false,
+        };
         (roster, outcomes)
     }
 

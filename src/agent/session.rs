@@ -192,9 +192,8 @@ impl<C: CarrySession> Life<'_, C> {
             return true;
         }
         // What was refused as it is now is not the reason to send the rest again at each beat; see `retry_refused`.
-        let is_refused = |member: &Member| {
-            state.refused.get(&member.key()).is_some_and(|refusal| refusal.offered == *member)
-        };
+        let is_refused =
+            |member: &Member| state.refused.get(&member.key()).is_some_and(|refusal| refusal.offered == *member);
         let refused: BTreeSet<Key> = set.iter().filter(|member| is_refused(member)).map(Member::key).collect();
         let others = |list: &[Member]| -> Vec<Member> {
             list.iter().filter(|member| !refused.contains(&member.key())).cloned().collect()
@@ -419,3 +418,6 @@ fn is_about_members(refused: &Refused) -> bool {
 fn wants_the_set(refused: &Refused) -> bool {
     [Word::UnknownSession, Word::OutOfSync].iter().any(|word| word.as_str() == refused.word)
 }
+
+#[cfg(test)]
+mod tests;

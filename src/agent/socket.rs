@@ -156,7 +156,10 @@ async fn handle(request: Request<Incoming>, asks: &mpsc::Sender<Ask>) -> Result<
 /// Makes one call to an agent. The error says what would help.
 pub async fn call(socket: &Path, method: &str, path: &str, body: &str) -> Result<String, String> {
     let stream = UnixStream::connect(socket).await.map_err(|error| {
-        format!("no agent answers at {} ({error}); is `zonebeat agent` running? name its socket with --socket", socket.display())
+        format!(
+            "no agent answers at {} ({error}); is `zonebeat agent` running? name its socket with --socket",
+            socket.display()
+        )
     })?;
     let request = Request::builder().method(method).uri(path).header(HOST, "agent").body(body.to_owned());
     let request = request.map_err(|error| error.to_string())?;

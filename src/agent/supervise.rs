@@ -82,7 +82,10 @@ pub struct Controls {
 enum Phase {
     Running,
     /// Everything has to be out; not known at the server yet, or since when caches forget it.
-    Draining { until: Instant, heard: bool },
+    Draining {
+        until: Instant,
+        heard: bool,
+    },
     Leaving,
 }
 

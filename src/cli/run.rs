@@ -65,12 +65,12 @@ pub struct RunArgs {
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = values::time)]
     drain: Duration,
 
-    #[command(flatten)]
-    connection: ConnectionArgs,
-
     /// Command to run, with its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
+
+    #[command(flatten)]
+    connection: ConnectionArgs,
 }
 
 /// A check that can be made by `run`.

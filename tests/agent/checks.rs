@@ -56,17 +56,28 @@ fn https_needs_tls_and_with_authorities_a_certificate_of_theirs() {
     let made = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2"])
         .args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"])
-        .arg("-out").arg(&certificate).arg("-keyout").arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .arg("-keyout")
+        .arg(&key)
         .stderr(Stdio::null())
         .status();
     assert!(made.expect("openssl is missing; run `make setup`").success());
     let mut web = Command::new("openssl")
         .args(["s_server", "-www", "-quiet", "-accept", &format!("127.0.0.1:{port}")])
-        .arg("-cert").arg(&certificate).arg("-key").arg(&key)
-        .stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
+        .arg("-cert")
+        .arg(&certificate)
+        .arg("-key")
+        .arg(&key)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .expect("openssl is missing; run `make setup`");
-    home.write("a.toml", &service(port, &quick("https:/", "timeout = \"2s\"").replacen("timeout = \"500ms\"\n", "", 1)));
+    home.write(
+        "a.toml",
+        &service(port, &quick("https:/", "timeout = \"2s\"").replacen("timeout = \"500ms\"\n", "", 1)),
+    );
     let _agent = home.agent(&[&server.url()], &[]);
     eventually("it is answered", || answered(&server) == 1);
     let ca = |path: &std::path::Path, name: &str| {
@@ -87,7 +98,8 @@ fn https_needs_tls_and_with_authorities_a_certificate_of_theirs() {
 fn exec_sees_the_exit_code_and_is_killed_with_its_group() {
     let (server, home) = (Server::start(), Home::new());
     let (ill, number) = (home.path("ill"), home.path("number"));
-    let command = format!("exec:test $ZONEBEAT_PORT = 80 && ! test -e {} || {{ echo disk full; exit 2; }}", ill.display());
+    let command =
+        format!("exec:test $ZONEBEAT_PORT = 80 && ! test -e {} || {{ echo disk full; exit 2; }}", ill.display());
     home.write("a.toml", &service(80, &quick(&command, "")));
     let _agent = home.agent(&[&server.url()], &[]);
     eventually("it is answered", || answered(&server) == 1);

@@ -55,15 +55,24 @@ fn instances_override_the_top_of_the_file() {
 fn what_is_wrong_is_said_with_its_place_and_a_suggestion() {
     for (text, expected) in [
         ("prot = 1", "search.toml:1:1: error: unknown key \"prot\"; did you mean \"proto\"?"),
-        ("port = 1\n[[check]]\nprobe = \"tcp\"\nintervall = 1", "search.toml:4:1: error: unknown key \"intervall\"; did you mean \"interval\"?"),
+        (
+            "port = 1\n[[check]]\nprobe = \"tcp\"\nintervall = 1",
+            "search.toml:4:1: error: unknown key \"intervall\"; did you mean \"interval\"?",
+        ),
         ("port = 70000", "search.toml:1:8: error: "),
         ("site = \"a b\"\nport = 1", "search.toml:1:8: error: site label \"a b\" has the character \" \""),
         ("port = 1\n[[check]]\nprobe = \"htp:/\"", "search.toml:3:9: error: \"htp:/\" is not a check"),
-        ("port = 1\n[[check]]\nprobe = \"http:/\"\nstatus = \"abc\"", "search.toml:4:10: error: \"abc\" is not a status"),
+        (
+            "port = 1\n[[check]]\nprobe = \"http:/\"\nstatus = \"abc\"",
+            "search.toml:4:10: error: \"abc\" is not a status",
+        ),
         ("port = 1\n[[check]]\nprobe = \"tcp\"\ninterval = \"0s\"", "search.toml:4:12: error: 0ns is out of range"),
         ("id = \"a\"", "search.toml: error: the service has no port from 1 to 65535"),
         ("[[instance]]\nid = \"a\"", "search.toml:1:1: error: the instance has no port"),
-        ("port = 1\n[[instance]]\nid = \"a\"\n[[instance]]\nid = \"A\"", "search.toml:5:6: error: the file has two instances"),
+        (
+            "port = 1\n[[instance]]\nid = \"a\"\n[[instance]]\nid = \"A\"",
+            "search.toml:5:6: error: the file has two instances",
+        ),
         ("port = 1\naddresses = [\"192.0.2.1\"]\ntarget = \"h.example.org\"", "search.toml:3:10: error: has both"),
     ] {
         let found = findings(text);

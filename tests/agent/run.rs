@@ -103,8 +103,7 @@ fn signals_are_passed_on_and_a_second_sigterm_does_not_wait() {
     let (server, home) = (Server::start(), Home::new());
     let (usr, number_file) = (home.path("usr"), home.path("number"));
     let (usr_text, number_text) = (usr.display(), number_file.display());
-    let script =
-        format!("trap 'touch {usr_text}' USR1; echo $$ > {number_text}; while :; do sleep 0.05; done");
+    let script = format!("trap 'touch {usr_text}' USR1; echo $$ > {number_text}; while :; do sleep 0.05; done");
     let mut running = run(&[&server.url()], 80, &["--drain=1h"], &["sh", "-c", &script]);
     number(&number_file);
     eventually("it is answered", || answered(&server) == 1);

@@ -50,7 +50,8 @@ impl Home {
     pub(crate) fn agent(&self, servers: &[&str], more: &[&str]) -> Staying {
         std::fs::write(self.path("agent.toml"), "lease = \"2s\"\n").expect("a file can be written");
         let (config, folder, socket) = (self.text("agent.toml"), self.text("services.d"), self.text("sock"));
-        let own = ["agent", "--config", &config, "--services-dir", &folder, "--socket", &socket, "--session", "host-17"];
+        let own =
+            ["agent", "--config", &config, "--services-dir", &folder, "--socket", &socket, "--session", "host-17"];
         Staying::start(servers, &[&own[..], more].concat())
     }
 

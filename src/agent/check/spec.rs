@@ -245,7 +245,8 @@ mod tests {
 
     #[test]
     fn what_is_no_check_says_what_would_be() {
-        for bad in ["", "htp:/x", "http:health", "tcp:host", "tcp:h:0", "tcp:[192.0.2.1]:1", "exec:", "process:x", "ttl:1"]
+        for bad in
+            ["", "htp:/x", "http:health", "tcp:host", "tcp:h:0", "tcp:[192.0.2.1]:1", "exec:", "process:x", "ttl:1"]
         {
             let (key, why) = read(bad).expect_err(bad);
             assert!(key == "probe" && why.contains("write"), "{bad}: {why}");

@@ -53,12 +53,7 @@ impl Out {
 }
 
 /// Runs one check until it is dropped or nobody listens. `reports` brings what the service says itself.
-pub async fn watch(
-    spec: Spec,
-    subject: Subject,
-    seen: mpsc::Sender<Seen>,
-    reports: latest::Receiver<Option<Report>>,
-) {
+pub async fn watch(spec: Spec, subject: Subject, seen: mpsc::Sender<Seen>, reports: latest::Receiver<Option<Report>>) {
     let out = Out { subject, seen };
     match &spec.probe {
         Probe::Process(path) => process(path, &spec, &out).await,

@@ -32,7 +32,15 @@ fn rows(instance: &InstanceStatus) -> Vec<[String; 7]> {
     for check in &instance.checks {
         let last = check.seconds_ago.map(seconds_ago).unwrap_or_default();
         let result = check.state.clone();
-        rows.push([String::new(), String::new(), String::new(), check.check.clone(), result, last, check.detail.clone()]);
+        rows.push([
+            String::new(),
+            String::new(),
+            String::new(),
+            check.check.clone(),
+            result,
+            last,
+            check.detail.clone(),
+        ]);
     }
     if rows.is_empty() {
         rows.push(std::array::from_fn(|_| String::new()));
