@@ -248,7 +248,7 @@ impl<C: CarrySession> Life<'_, C> {
             }
         }
         let rest: Arc<[Member]> = good.into_values().collect();
-        if self.state.borrow().accepted.as_ref() != Some(&rest) {
+        if self.dirty || self.state.borrow().accepted.as_ref() != Some(&rest) {
             self.put(&rest).await?;
         }
         for (key, Refusal { why, .. }) in &refused {
