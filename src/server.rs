@@ -52,12 +52,14 @@ use zones::SharedZones;
 const FIRST_LOAD: Duration = Duration::from_secs(60);
 
 /// What `zonebeat serve` was given.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct ServeOptions {
     /// The configuration file, if one was named.
     pub config: Option<PathBuf>,
     /// Flags over it.
     pub overrides: Overrides,
+    /// Called once when the registry is loaded, or has been waited for in vain.
+    pub loaded: fn(),
 }
 
 /// Why the server did not start, or stopped with an error.
@@ -90,11 +92,12 @@ pub enum ServeError {
 
 /// Runs the server until SIGTERM or SIGINT.
 pub fn run(options: ServeOptions) -> Result<(), ServeError> {
+    let loaded = options.loaded;
     let config = read_config(options)?;
     log::start(config.log.level.as_str(), config.log.format);
     config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(config))
+    runtime.block_on(serve(config, loaded))
 }
 
 fn read_config(options: ServeOptions) -> Result<Config, ServeError> {
@@ -105,7 +108,7 @@ fn read_config(options: ServeOptions) -> Result<Config, ServeError> {
 }
 
 /// Builds the parts upstream first, runs them, and stops them downstream last.
-async fn serve(config: Config) -> Result<(), ServeError> {
+async fn serve(config: Config, loaded: fn()) -> Result<(), ServeError> {
     let plan = Arc::new(Plan::read(&config)?);
     let certificates = plan::certificates(&config)?;
     let options = plan::wire_options(&config, certificates.clone());
@@ -135,6 +138,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     if let Some(error) = parts.store_in_use.get() {
         return Err(ServeError::Store(error.clone()));
     }
+    loaded();
     let registers_itself = parts.register_itself(&plan, &registry, &http.addresses, &edges, &edges_stop).await;
     supervise::ready_encrypted(&encrypted_addresses);
     supervise::ready(&dns_addresses, &http.addresses);

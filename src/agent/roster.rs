@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::check::{Report, Seen, Spec, Standing, Subject, Verdict, watch};
 use super::services::{Key, Planned};
 use super::set::Member;
+use crate::model::api::Registration;
 
 /// How long a new instance waits for its checks before it is published as being out.
 pub const SETTLE_TIME: Duration = Duration::from_secs(5);
@@ -110,12 +111,13 @@ impl Entry {
             Judged::Serving => (None, None),
             Judged::Out { check, why } => (Some(why), check),
         };
-        let before = self.published.take().and_then(|member| member.out);
+        let before = self.published.take().and_then(|member| member.registration.out);
         let same = blamed.is_some() && blamed == self.blamed;
         let out = if same { before.or(out) } else { out };
         let Key { service, id } = self.planned.key.clone();
         self.blamed = blamed;
-        self.published = Some(Member { service, id, registration: self.planned.registration.clone(), out });
+        let registration = Registration { out, ..self.planned.registration.clone() };
+        self.published = Some(Member { service, id, registration });
     }
 
     /// What is published of it.

@@ -27,9 +27,9 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::jitter::{about, full_jitter};
 use super::outcome::{ClientError, Refused, Reply};
 use super::services::Key;
-use super::set::{Member, Set, Stored};
+use super::set::{Member, Set};
 use crate::model::Word;
-use crate::model::api::{Beaten, SessionBeat};
+use crate::model::api::{Beaten, SessionBeat, SessionStored};
 
 /// The first wait after a failure; doubles with each.
 const RETRY_BASE: Duration = Duration::from_millis(250);
@@ -49,7 +49,7 @@ const CONTESTED: u32 = 3;
 /// Carries the three calls of a session; a test carries them to nowhere.
 pub trait CarrySession: Send + Sync {
     /// Replaces the set.
-    fn send(&self, set: &Set) -> impl Future<Output = Result<Reply<Stored>, ClientError>> + Send;
+    fn send(&self, set: &Set) -> impl Future<Output = Result<Reply<SessionStored>, ClientError>> + Send;
     /// Beats for it.
     fn beat(&self, beat: &SessionBeat) -> impl Future<Output = Result<Reply<Beaten>, ClientError>> + Send;
     /// Takes all of it out.
@@ -78,8 +78,8 @@ pub struct State {
     pub heard: Option<Instant>,
     /// Why nobody does, or what else is wrong.
     pub trouble: Option<String>,
-    /// The longest time that an answer is kept by caches.
-    pub ttl: Option<Duration>,
+    /// The longest TTL that an answer with one of the instances may have been given.
+    pub ttl: Duration,
     /// It has been deregistered.
     pub ended: bool,
 }
@@ -262,24 +262,18 @@ impl<C: CarrySession> Life<'_, C> {
     /// Sends exactly these members.
     async fn put(&mut self, members: &Arc<[Member]>) -> Result<(), ClientError> {
         let Identity { epoch, lease_seconds, .. } = self.identity.clone();
-        let mut set = Set { epoch, lease_seconds: Some(lease_seconds), instances: members.clone() };
-        let mut sent = self.carrier.send(&set).await;
-        if sent.as_ref().is_err_and(does_not_know_out) {
-            // Of an older version: it takes an instance out of the answers only by not having it.
-            set.instances = members.iter().filter(|member| member.out.is_none()).cloned().collect();
-            sent = self.carrier.send(&set).await;
-        }
-        let reply = sent?;
-        let Stored { hash, heartbeat_seconds, ttl_seconds, .. } = reply.body;
+        let set = Set { epoch, lease_seconds: Some(lease_seconds), instances: members.clone() };
+        let reply = self.carrier.send(&set).await?;
+        let SessionStored { hash, heartbeat_seconds, ttl_seconds, .. } = reply.body;
         self.hash = Some(hash);
         self.dirty = false;
         self.heard(&reply.server, heartbeat_seconds);
-        let (all, out) = (members.len(), members.iter().filter(|member| member.out.is_some()).count());
+        let (all, out) = (members.len(), members.iter().filter(|member| member.out().is_some()).count());
         tracing::info!(session = self.identity.session, server = reply.server, instances = all, out, "registered");
-        let ttl = ttl_seconds.map(|seconds| Duration::from_secs(seconds.into()));
         let members = members.clone();
         self.change(|state| {
-            state.ttl = ttl.or(state.ttl);
+            // Of the set before it, too: what has left may have been given with its TTL.
+            state.ttl = state.ttl.max(Duration::from_secs(ttl_seconds.into()));
             state.accepted = Some(members);
         });
         Ok(())
@@ -401,12 +395,6 @@ impl<C: CarrySession> Life<'_, C> {
     fn change(&self, change: impl FnOnce(&mut State)) {
         self.state.send_modify(change);
     }
-}
-
-/// Whether a server refused a set because it does not know the field `out`.
-fn does_not_know_out(error: &ClientError) -> bool {
-    let ClientError::Refused(refused) = error else { return false };
-    refused.word == Word::UnknownField.as_str() && refused.detail.contains("\"out\"")
 }
 
 /// Whether a refusal may be about some members of the set only.

@@ -1,16 +1,16 @@
-//! The set of a session as it goes over the wire, and as it is kept.
+//! The set of a session as it is kept and sent, and the calls of a session over HTTP.
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::client::Client;
 use super::outcome::{ClientError, Reply};
 use super::services::Key;
 use super::session::CarrySession;
-use crate::model::api::{Beaten, Registration, SessionBeat};
+use crate::model::api::{Beaten, Registration, SessionBeat, SessionStored};
 
-/// One instance of the set.
+/// One instance of the set: a `SessionInstance` of the HTTP interface.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Member {
     /// Service label.
@@ -19,9 +19,6 @@ pub struct Member {
     pub id: String,
     /// What is registered.
     pub registration: Registration,
-    /// Why it is to be out of the answers while its lease lives.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub out: Option<String>,
 }
 
 impl Member {
@@ -29,9 +26,14 @@ impl Member {
     pub fn key(&self) -> Key {
         Key { service: self.service.clone(), id: self.id.clone() }
     }
+
+    /// Why it is to be out of the answers while its lease lives.
+    pub fn out(&self) -> Option<&str> {
+        self.registration.out.as_deref()
+    }
 }
 
-/// Everything that a session beats for.
+/// Everything that a session beats for: a `SessionSet` whose members are shared with whoever compares them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Set {
     /// Another one at each start.
@@ -40,20 +42,6 @@ pub struct Set {
     pub lease_seconds: Option<i64>,
     /// Its instances.
     pub instances: Arc<[Member]>,
-}
-
-/// The part of the reply that the agent needs.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Stored {
-    /// The hash to send with beats.
-    pub hash: String,
-    /// How long the session may be silent.
-    pub lease_seconds: u32,
-    /// When to beat next.
-    pub heartbeat_seconds: f64,
-    /// The longest time that a cache may keep an answer with one of its instances.
-    #[serde(default)]
-    pub ttl_seconds: Option<u32>,
 }
 
 /// A session over HTTP.
@@ -66,7 +54,7 @@ pub struct HttpSession {
 }
 
 impl CarrySession for HttpSession {
-    async fn send(&self, set: &Set) -> Result<Reply<Stored>, ClientError> {
+    async fn send(&self, set: &Set) -> Result<Reply<SessionStored>, ClientError> {
         self.client.send_set(&self.session, set).await
     }
 

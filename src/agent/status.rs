@@ -115,7 +115,7 @@ fn differences(state: &State, wanted: Option<&[Member]>) -> Vec<String> {
 fn instance(entry: &Entry, state: &State, now: Instant) -> InstanceStatus {
     let key = &entry.planned.key;
     let refused = state.refused.get(key).map(|refusal| refusal.why.clone());
-    let published = entry.published().and_then(|member| member.out.clone());
+    let published = entry.published().and_then(Member::out).map(str::to_owned);
     let (word, reason) = match (refused, entry.judge(now)) {
         (Some(why), _) => ("refused", Some(why)),
         (None, Judged::Unsettled) => ("waiting", Some("its checks have not settled yet".to_owned())),

@@ -30,11 +30,12 @@ use super::set::Member;
 use super::socket::{Ask, Socket};
 use super::status::{self, Status};
 use crate::model::Finding;
+use crate::model::api::Registration;
 
 /// How long a stop waits for a server to hear that everything is out.
 const OUT_TIME: Duration = Duration::from_secs(3);
-/// How long answers are kept when the server did not say it: the default TTL of service records.
-const USUAL_TTL: Duration = Duration::from_secs(30);
+/// How much longer a cache may keep an answer than its TTL: what was on its way, and whole seconds.
+const LATE: Duration = Duration::from_secs(1);
 /// Calls over the socket that may wait.
 const ASKS: usize = 32;
 
@@ -212,15 +213,16 @@ impl Running {
     /// The same members, each with the reason that this agent stops; those that are out already keep theirs.
     fn all_out(&self, members: &[Member]) -> Arc<[Member]> {
         let out = |member: &Member| {
-            let why = member.out.clone().unwrap_or_else(|| self.farewell.clone());
-            Member { out: Some(why), ..member.clone() }
+            let why = member.out().unwrap_or(&self.farewell).to_owned();
+            let registration = Registration { out: Some(why), ..member.registration.clone() };
+            Member { registration, ..member.clone() }
         };
         members.iter().map(out).collect()
     }
 
     fn begin_draining(&mut self) {
         let state = self.state.borrow().clone();
-        let serving = state.accepted.is_some_and(|set| set.iter().any(|member| member.out.is_none()));
+        let serving = state.accepted.is_some_and(|set| set.iter().any(|member| member.out().is_none()));
         self.phase = match serving {
             true => Phase::Draining { until: Instant::now() + OUT_TIME, heard: false },
             // No cache can have learned of anything, or it has been forgotten.
@@ -237,10 +239,10 @@ impl Running {
         let is_out = || {
             let state = self.state.borrow();
             let accepted = state.accepted.as_ref();
-            accepted.is_some_and(|set| set.iter().all(|member| member.out.is_some())).then_some(state.ttl)
+            accepted.is_some_and(|set| set.iter().all(|member| member.out().is_some())).then_some(state.ttl)
         };
         if !heard && let Some(ttl) = is_out() {
-            let wait = ttl.unwrap_or(USUAL_TTL).min(self.drain);
+            let wait = (ttl + LATE).min(self.drain);
             tracing::info!("out of the answers; caches forget it within {} s", wait.as_secs());
             self.phase = Phase::Draining { until: now + wait, heard: true };
         } else if now >= until {

@@ -58,7 +58,7 @@ pub struct AgentArgs {
     session: Option<String>,
 
     /// The most that a stop waits until caches have forgotten the instances, in place of the configuration's
-    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
     drain: Option<Duration>,
 
     /// Server to register at, in place of the configuration's; repeat it to name more, which are tried in order

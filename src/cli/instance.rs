@@ -73,6 +73,7 @@ impl InstanceArgs {
             metadata: self.metadata.iter().cloned().collect(),
             lease_seconds: None,
             epoch: None,
+            out: None,
             incarnation: None,
         }
     }

@@ -10,8 +10,10 @@ pub mod completion; // completion, man: made from the same definitions that pars
 pub mod connection; // --server, --token, --json
 pub mod deregister;
 pub mod failure; // failures and their exit codes
+pub mod held; // held, release
 pub mod instance; // the options that describe one instance
 pub mod list; // services, instances
+pub mod orders; // drain, undrain, weight
 pub mod output; // text, tables, ages
 pub mod register;
 pub mod run; // run: a command with its registration
@@ -56,6 +58,11 @@ enum Command {
     Run(Box<run::RunArgs>),
     Agent(Box<agent::AgentArgs>),
     Deregister(deregister::DeregisterArgs),
+    Drain(orders::DrainArgs),
+    Undrain(orders::UndrainArgs),
+    Weight(orders::WeightArgs),
+    Held(held::HeldArgs),
+    Release(held::ReleaseArgs),
     Services(list::ServicesArgs),
     Instances(list::InstancesArgs),
     Show(show::ShowArgs),
@@ -66,14 +73,19 @@ enum Command {
 }
 
 impl Cli {
-    /// Runs the command to its end.
-    pub fn run(self) -> Result<(), Failure> {
+    /// Runs the command to its end. A server calls `loaded` once, when it has its data.
+    pub fn run(self, loaded: fn()) -> Result<(), Failure> {
         match self.command {
-            Command::Serve(args) => serve::run(args),
+            Command::Serve(args) => serve::run(args, loaded),
             Command::Register(args) => client(register::run(&args)),
             Command::Run(args) => run::run(&args),
             Command::Agent(args) => agent::run(*args),
             Command::Deregister(args) => client(deregister::run(&args)),
+            Command::Drain(args) => client(orders::drain(&args)),
+            Command::Undrain(args) => client(orders::undrain(&args)),
+            Command::Weight(args) => client(orders::weight(&args)),
+            Command::Held(args) => client(held::held(&args)),
+            Command::Release(args) => client(held::release(&args)),
             Command::Services(args) => client(list::services(&args)),
             Command::Instances(args) => client(list::instances(&args)),
             Command::Show(args) => client(show::run(&args)),

@@ -46,11 +46,11 @@ pub struct RunArgs {
     checks: Vec<String>,
 
     /// Time between two probes of a check
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::time)]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::duration)]
     interval: Duration,
 
     /// How long a probe may take
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = values::time)]
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = values::duration)]
     timeout: Duration,
 
     /// Passes in a row that end a failure
@@ -62,7 +62,7 @@ pub struct RunArgs {
     fall: u32,
 
     /// The most that a stop waits until caches have forgotten it
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = values::time)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = values::duration)]
     drain: Duration,
 
     /// Command to run, with its arguments

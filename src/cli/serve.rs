@@ -47,11 +47,11 @@ pub struct ServeArgs {
     pub data_dir: Option<PathBuf>,
 }
 
-/// Runs the server until it is told to stop.
-pub fn run(args: ServeArgs) -> Result<(), Failure> {
+/// Runs the server until it is told to stop; calls `loaded` when it has its data.
+pub fn run(args: ServeArgs, loaded: fn()) -> Result<(), Failure> {
     let ServeArgs { config, zones, zones_dir, listen, http, data_dir } = args;
     let overrides = Overrides { zones, zones_dir, listen, http, data_dir };
-    server::run(ServeOptions { config, overrides }).map_err(|error| match error {
+    server::run(ServeOptions { config, overrides, loaded }).map_err(|error| match error {
         ServeError::Config(error) => Failure::Usage(format!("the configuration cannot work\n{error}")),
         other => Failure::Failed(other.to_string()),
     })

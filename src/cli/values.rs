@@ -38,6 +38,24 @@ fn label(kind: LabelKind, text: &str) -> Result<String, String> {
     parse_label(kind, text).map_err(|refusal| refusal.detail)
 }
 
+/// A weight; none is the registered one.
+#[derive(Debug, Clone, Copy)]
+pub struct Weight(pub Option<i64>);
+
+/// An SRV weight, or `registered`.
+pub fn weight(text: &str) -> Result<Weight, String> {
+    match (text, text.parse::<u16>()) {
+        ("registered", _) => Ok(Weight(None)),
+        (_, Ok(weight)) => Ok(Weight(Some(weight.into()))),
+        _ => Err(format!("\"{text}\" is not a weight; write 0 to 65535, or registered")),
+    }
+}
+
+/// A time in whole seconds, as `20m`, `1h` or `90`.
+pub fn time(text: &str) -> Result<i64, String> {
+    lease(text).map_err(|_| format!("\"{text}\" is not a time; write whole seconds, minutes or hours: 90s, 20m, 1h"))
+}
+
 /// A lease in whole seconds, as `15s`, `2m`, `1h` or `15`.
 pub fn lease(text: &str) -> Result<i64, String> {
     let wrong = || format!("\"{text}\" is not a lease; write whole seconds, minutes or hours: 15s, 2m, 1h");
@@ -53,8 +71,8 @@ pub fn lease(text: &str) -> Result<i64, String> {
     seconds.filter(|seconds| *seconds > 0).ok_or_else(wrong)
 }
 
-/// A time, as `500ms`, `10s`, `2m`, `1h30m` or `10`.
-pub fn time(text: &str) -> Result<Duration, String> {
+/// A duration, as `500ms`, `10s`, `2m`, `1h30m` or `10`.
+pub fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text)
 }
 

@@ -17,6 +17,7 @@ mod encrypted;
 mod load;
 mod locate;
 mod plan;
+mod guard;
 mod rate_limit;
 mod reverse;
 mod settings;
@@ -26,6 +27,7 @@ pub mod zones;
 
 pub use cookies::CookieSettings;
 pub use encrypted::Encrypted;
+pub use guard::GuardSettings;
 pub use load::{ConfigError, Overrides, read_toml};
 pub use locate::finding_at;
 pub use plan::{DEFAULT_ZONE, ZonePlan, ZonePlanEntry};

@@ -23,7 +23,7 @@ pub mod zone_file;
 pub use change::{Change, Item, Transition};
 pub use clock::{Clock, Timestamp};
 pub use finding::{Finding, Place, Severity};
-pub use instance::{Endpoint, Instance, State};
+pub use instance::{Endpoint, Instance, Mark, Orders, SetWeight, State};
 pub use instance_row::RowPacker;
 pub use instances::{Instances, InstancesPacker};
 pub use name::Name;

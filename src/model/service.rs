@@ -28,9 +28,14 @@ pub struct Declaration {
     /// Services that it needs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dependencies: Vec<String>,
-    /// The fewest serving instances that are enough for a tier of sites to answer.
+    /// The fewest serving instances that are enough: for a tier of sites to answer, and before the guard holds those
+    /// that fall silent and refuses to take others out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min: Option<u32>,
+    /// How long silent instances are kept in the answers where nobody would be left, or fewer than `min`, in seconds;
+    /// 0: not at all. Ten minutes without it, or as the server is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<u32>,
     /// TTL of its records in seconds; the zone's default without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<u32>,

@@ -30,6 +30,9 @@ fn http_looks_at_status_and_body() {
     eventually("it is out", || answered(&server) == 0);
     assert_eq!(reason(&home), "GET /health answered 503, 2 times");
     home.await_in_sync();
+    let (status, instance) = server.http_json("GET", "/v1/services/search/instances/a1", None);
+    assert_eq!((status, &instance["state"]), (200, &"out".into()), "{instance}");
+    assert!(instance.to_string().contains("GET /health answered 503, 2 times"), "{instance}");
     web.answer_with(200);
     eventually("it is back", || answered(&server) == 1);
     home.write("a.toml", &service(web.port, &quick("http:/health", "contains = \"terrible\"")));

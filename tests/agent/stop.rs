@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use super::support::{Server, eventually};
 use super::world::{Home, answered, free_port, service};
 
@@ -17,10 +19,25 @@ fn sigterm_takes_out_waits_and_deregisters() {
     assert!(began.elapsed() < Duration::from_secs(2), "at once: {:?}", began.elapsed());
     assert_eq!(home.status()["phase"], "draining");
     assert!(agent.wait().success());
-    assert!(began.elapsed() >= Duration::from_secs(2), "it waits for caches: {:?}", began.elapsed());
+    assert!(began.elapsed() >= Duration::from_millis(1900), "it waits for caches: {:?}", began.elapsed());
     assert!(agent.log().contains("deregistered"), "{}", agent.log());
     assert_eq!(server.call("GET", "/v1/services/search/instances/a1", None).status, 404);
     assert!(!home.path("sock").exists(), "the socket goes away");
+}
+
+#[test]
+fn it_waits_for_the_longest_ttl_that_was_given_out() {
+    let (server, home) = (Server::start(), Home::new());
+    let (status, _) = server.http_json("PUT", "/v1/services/search", Some(json!({ "ttl": 2 })));
+    assert_eq!(status, 200);
+    home.write("a.toml", &service(80, ""));
+    let mut agent = home.agent(&[&server.url()], &["--drain", "1h"]);
+    home.await_in_sync();
+    let began = Instant::now();
+    agent.signal("TERM");
+    assert!(agent.wait().success());
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(1900) && took < Duration::from_secs(15), "{took:?}");
 }
 
 #[test]

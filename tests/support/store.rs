@@ -30,8 +30,11 @@ pub fn instance(id: &str, revision: u64) -> Instance {
         lease_seconds: 15,
         session: None,
         epoch: None,
+        out: None,
+        orders: None,
         incarnation: Revision(revision),
         state: State::Serving,
+        site_only: false,
         since: time(revision),
         revision: Revision(revision),
     }

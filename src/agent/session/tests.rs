@@ -16,8 +16,6 @@ struct Fake {
     refuses: Vec<&'static str>,
     /// What the next beats are refused with.
     beats: Mutex<Vec<Word>>,
-    /// It is of an older version.
-    old: bool,
 }
 
 impl Fake {
@@ -48,17 +46,21 @@ fn reply<T>(body: T) -> Reply<T> {
 }
 
 impl CarrySession for Arc<Fake> {
-    async fn send(&self, set: &Set) -> Result<Reply<Stored>, ClientError> {
-        let name = |member: &Member| format!("{}{}", member.id, if member.out.is_some() { "!" } else { "" });
+    async fn send(&self, set: &Set) -> Result<Reply<SessionStored>, ClientError> {
+        let name = |member: &Member| format!("{}{}", member.id, if member.out().is_some() { "!" } else { "" });
         self.ask(format!("set {}", set.instances.iter().map(name).collect::<Vec<_>>().join(" ")))?;
-        if self.old && set.instances.iter().any(|member| member.out.is_some()) {
-            return Err(refused(Word::UnknownField, 400, "unknown field \"out\" in \"instances[0]\""));
-        }
         if let Some(bad) = set.instances.iter().find(|member| self.refuses.contains(&member.id.as_str())) {
             return Err(refused(Word::NameOwned, 403, &bad.id));
         }
-        let (hash, lease_seconds, heartbeat_seconds) = ("h".to_owned(), 15, 5.0);
-        Ok(reply(Stored { hash, lease_seconds, heartbeat_seconds, ttl_seconds: Some(30) }))
+        Ok(reply(SessionStored {
+            session: "host-17".to_owned(),
+            epoch: set.epoch.clone(),
+            hash: "h".to_owned(),
+            lease_seconds: 15,
+            heartbeat_seconds: 5.0,
+            ttl_seconds: 30,
+            instances: Vec::new(),
+        }))
     }
 
     async fn beat(&self, _: &SessionBeat) -> Result<Reply<Beaten>, ClientError> {
@@ -98,8 +100,11 @@ impl Running {
         let member = |text: &&str| Member {
             service: "search".into(),
             id: text.trim_end_matches('!').into(),
-            registration: Registration { port: 80, ..Registration::default() },
-            out: text.ends_with('!').then(|| "why".to_owned()),
+            registration: Registration {
+                port: 80,
+                out: text.ends_with('!').then(|| "why".to_owned()),
+                ..Registration::default()
+            },
         };
         self.wanted.send_modify(|wanted| wanted.set = Some(ids.iter().map(member).collect()));
     }
@@ -170,14 +175,6 @@ async fn without_a_server_it_tries_for_ever_in_bounds() {
     let asked = running.pass(11.0).await;
     assert_eq!(asked[0], "set a");
     assert_eq!(running.state.borrow().trouble, None);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_old_server_gets_the_set_without_what_is_out() {
-    let running = Running::start(Fake { old: true, ..Fake::default() });
-    running.want(&["a", "b!"]);
-    assert_eq!(running.pass(6.0).await, ["set a b!", "set a", "beat"]);
-    assert!(running.refused().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -38,7 +38,7 @@ pub(super) fn place(draft: &mut Draft, caller: &Caller<'_>, placing: Placing) ->
     authorize_both(draft, caller, entry.as_deref(), before.as_deref(), &wanted, &placing.service)?;
     check_incarnation(&placing.service, &placing.id, before.as_deref(), placing.incarnation)?;
     let unchanged = before.clone().filter(|before| before.same_registration(&wanted));
-    if let Some(before) = unchanged.clone().filter(|before| before.is_serving()) {
+    if let Some(before) = unchanged.clone().filter(|before| !before.is_silent()) {
         return Ok(beat(draft, caller, placing.service, before));
     }
     if unchanged.is_none() {
@@ -74,15 +74,19 @@ fn build(draft: &Draft, placing: &Placing, before: Option<&Instance>) -> Instanc
         lease_seconds: facts.lease_seconds,
         session: placing.session.clone(),
         epoch: facts.epoch.or_else(|| before.and_then(|before| before.epoch.clone())),
+        out: facts.out,
+        orders: before.and_then(|before| before.orders.clone()),
         incarnation: revision,
         state: State::Serving,
+        site_only: false,
         since: draft.now,
         revision,
     };
-    let same_life = |before: &&Instance| placing.incarnation.is_some() || before.same_registration(&wanted);
+    wanted.state = wanted.resting();
+    let same_life = |before: &&Instance| placing.incarnation.is_some() || before.same_life(&wanted);
     if let Some(before) = before.filter(same_life) {
         wanted.incarnation = before.incarnation;
-        if before.is_serving() {
+        if before.state == wanted.state {
             wanted.since = before.since;
         }
     }

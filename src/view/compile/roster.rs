@@ -56,7 +56,7 @@ impl<'s> Roster<'s> {
     /// The protocols of the serving instances, sorted.
     pub(super) fn protos(&self) -> Vec<&'s str> {
         let mut protos: Vec<&str> = Vec::new();
-        for instance in self.serving() {
+        for instance in self.serving().iter().filter(|instance| instance.serves_under(false)) {
             if protos.last() != Some(&&*instance.proto) {
                 protos.push(&instance.proto);
             }
@@ -89,7 +89,8 @@ impl<'s> Roster<'s> {
             known => {
                 let known = known.iter().filter(|_| !by_tag).map(|(proto, site)| (key(*proto, *site, None), None));
                 let mut rows: Vec<(Key<'s>, Option<&'s Instance>)> = known.collect();
-                for instance in &self.members[..self.serving] {
+                let here = |instance: &&&Instance| instance.serves_under(by_site);
+                for instance in self.members[..self.serving].iter().filter(here) {
                     let of = |tag| (key(&*instance.proto, instance.site.as_deref(), tag), Some(*instance));
                     match by_tag {
                         true => rows.extend(instance.tags.iter().map(|tag| of(Some(&**tag)))),
