@@ -7,6 +7,9 @@ use zonebeat::agent::config::AgentConfig;
 use zonebeat::agent::services::{Planned, parse, schema};
 use zonebeat::model::Finding;
 
+use super::support::zonebeat;
+use super::world::Home;
+
 fn read(text: &str) -> Result<Vec<Planned>, Vec<Finding>> {
     parse("search.toml", "search", "host-17.example.org", text)
 }
@@ -148,4 +151,26 @@ fn the_configuration_is_strict() {
     }
     let found = AgentConfig::parse("agent.toml", "token = zb_secret").expect_err("no text");
     assert!(!format!("{found:?}").contains("zb_secret"), "a token is not shown");
+}
+
+#[test]
+fn the_command_checks_folders_and_configurations() {
+    let home = Home::new();
+    home.write("good.toml", "port = 80\nid = \"a1\"");
+    home.write("bad.toml", "prot = 80");
+    std::fs::write(home.path("agent.toml"), "lease = \"15s\"").expect("a file can be written");
+    let check = |files: &[&str]| {
+        let mut command = zonebeat();
+        command.args(["agent", "check"]).args(files.iter().map(|file| home.path(file)));
+        let output = command.output().expect("the binary starts");
+        let text = |octets: Vec<u8>| String::from_utf8(octets).expect("text");
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, out, err) = check(&["services.d", "agent.toml"]);
+    assert_eq!(code, Some(1));
+    assert!(out.contains("good.toml: ok, 1 instance\n") && out.contains("agent.toml: ok"), "{out}");
+    assert!(err.contains("bad.toml:1:1") && err.contains("did you mean \"proto\"?") && err.contains("^^^^"), "{err}");
+    home.remove("bad.toml");
+    assert_eq!(check(&["services.d"]).0, Some(0));
+    assert_eq!(check(&["nothing.toml"]).0, Some(1));
 }
