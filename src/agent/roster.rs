@@ -126,9 +126,9 @@ impl Entry {
     }
 }
 
-/// The beginning of the text of a check, so that a reason with it stays short.
+/// The beginning of the text of a check, so that a reason with it is short and without control characters.
 fn short(text: &str) -> String {
-    text.chars().take(40).collect()
+    text.chars().filter(|c| !c.is_control()).take(40).collect()
 }
 
 impl Roster {
