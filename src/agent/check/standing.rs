@@ -85,56 +85,6 @@ impl Standing {
         format!("{}{times}", &detail[..end.unwrap_or(0)])
     }
 
-    /// How many outcomes in a row agree with the last.
-    row: u32,
-    last: Option<Outcome>,
-}
-
-impl Default for Standing {
-    fn default() -> Self {
-        Self { verdict: Verdict::Unknown, row: 0, last: None }
-    }
-}
-
-impl Standing {
-    /// Takes the outcome of a probe; whether the verdict or its reason is another one now.
-    pub fn take(&mut self, outcome: Outcome, spec: &Spec) -> bool {
-        let before = (self.verdict, self.reason());
-        let same = self.last.as_ref().is_some_and(|last| last.is_ok() == outcome.is_ok());
-        self.row = if same { self.row.saturating_add(1) } else { 1 };
-        let passed = outcome.is_ok();
-        self.last = Some(outcome);
-        self.verdict = match self.verdict {
-            Verdict::Unknown if passed => Verdict::Passing,
-            Verdict::Unknown => Verdict::Failing,
-            Verdict::Passing if !passed && self.row >= spec.fall => Verdict::Failing,
-            Verdict::Failing if passed && self.row >= spec.rise => Verdict::Passing,
-            kept => kept,
-        };
-        before.0 != self.verdict || (self.verdict == Verdict::Failing && before.1 != self.reason())
-    }
-
-    /// Whether it passes.
-    pub fn verdict(&self) -> Verdict {
-        self.verdict
-    }
-
-    /// What the last probe found, in words.
-    pub fn detail(&self) -> &str {
-        match &self.last {
-            None => "no probe has ended yet",
-            Some(Ok(detail) | Err(detail)) => detail,
-        }
-    }
-
-    /// Why it fails, as history and `explain` show it: `GET /health answered 503, 3 times`.
-    pub fn reason(&self) -> String {
-        let times = if self.row > 1 { format!(", {} times", self.row) } else { String::new() };
-        let detail = self.detail();
-        let end = (0..=detail.len().min(LONGEST_REASON - times.len())).rev().find(|at| detail.is_char_boundary(*at));
-        format!("{}{times}", &detail[..end.unwrap_or(0)])
-    }
-
     /// How many outcomes in a row agree with the last one.
     pub fn row(&self) -> u32 {
         self.row
