@@ -255,3 +255,6 @@ impl Roster {
         self.entries.values()
     }
 }
+
+#[cfg(test)]
+mod tests;
