@@ -123,10 +123,14 @@ impl Client {
         self.exchange.call(&Call::new(Method::PUT, &["v1", "sessions", session]).json(set)).await
     }
 
-    /// Takes everything out that a session beats for; refused if another epoch has sent its set since.
+    /// Takes everything out that a session beats for, also below the `min` of a service: whoever calls this is gone or
+    /// going. Refused if another epoch has sent its set since.
     pub async fn end_session(&self, session: &str, epoch: &str, reason: &str) -> Result<Reply<Applied>, ClientError> {
         let path = ["v1", "sessions", session];
-        let call = Call::new(Method::DELETE, &path).query("epoch", Some(epoch.to_owned())).reason(Some(reason));
+        let call = Call::new(Method::DELETE, &path)
+            .query("epoch", Some(epoch.to_owned()))
+            .query("force", Some("true".to_owned()))
+            .reason(Some(reason));
         self.exchange.call(&call).await
     }
 

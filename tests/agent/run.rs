@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use super::support::{Server, Staying, eventually, pass, signal};
 use super::world::{Home, Web, answered, free_port};
 
@@ -74,6 +76,8 @@ fn sigterm_takes_it_out_first_and_stops_it_when_caches_have_forgotten_it() {
 #[test]
 fn a_command_that_is_killed_is_deregistered_at_once() {
     let (server, home) = (Server::start(), Home::new());
+    // A dead process is no instance, whatever the service's min says.
+    assert_eq!(server.http_json("PUT", "/v1/services/search", Some(json!({ "min": 1 }))).0, 200);
     let mut running = run(&[&server.url()], 80, &["--lease=1h"], &["sh", "-c", &careful(&home)]);
     let pid = number(&home.path("number"));
     eventually("it is answered", || answered(&server) == 1);
