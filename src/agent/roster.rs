@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch as latest};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
-use super::check::{Report, Seen, Spec, Standing, Subject, Verdict, watch};
+use super::check::{Probe, Report, Seen, Spec, Standing, Subject, Verdict, watch};
 use super::services::{Key, Planned};
 use super::set::Member;
 use crate::model::api::Registration;
@@ -221,11 +221,14 @@ impl Roster {
     }
 
     /// Hands a report to the checks that wait for one; how many there are.
-    pub fn report(&mut self, key: &Key, report: &Report) -> usize {
-        let entry = self.entries.get_mut(key);
-        let checks = entry.into_iter().flat_map(|entry| &entry.checks);
-        let waiting = checks.filter(|checked| matches!(checked.spec.probe, super::check::Probe::Report(_)));
-        waiting.map(|checked| checked.reports.send_replace(Some(report.clone()))).count()
+    pub fn report(&self, key: &Key, report: &Report) -> usize {
+        let checks = self.entries.get(key).into_iter().flat_map(|entry| &entry.checks);
+        let mut count = 0;
+        for checked in checks.filter(|checked| matches!(checked.spec.probe, Probe::Report(_))) {
+            checked.reports.send_replace(Some(report.clone()));
+            count += 1;
+        }
+        count
     }
 
     /// The set as it has to be now, sorted by key; `None` while what was there at the start has not settled.

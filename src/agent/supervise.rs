@@ -12,7 +12,6 @@
 //! it over bounded channels and end with it. Many agents may run in one process: nothing is global. A crash is what
 //! leases are for. Without any server everything but the session goes on.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -289,11 +288,9 @@ async fn changed(folder: &mut Option<(Folder, Watcher)>) {
     }
 }
 
-fn wait_until(until: Option<Instant>) -> impl Future<Output = ()> {
-    async move {
-        match until {
-            Some(until) => sleep_until(until).await,
-            None => std::future::pending().await,
-        }
+async fn wait_until(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => std::future::pending().await,
     }
 }
