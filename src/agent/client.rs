@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::exchange::{Call, Exchange, not_understood};
 use super::outcome::{ClientError, Reply, Unreachable};
 use super::servers::Servers;
+use super::set::Set;
 use crate::model::api::{
     Applied, Beat, Beaten, ChangeList, HeldList, InstanceInfo, InstanceList, ManyBeaten, ManyBeats, Order, Ordered,
     Registered, Registration, ReleaseOrder, ServiceInfo, ServiceList, SessionBeat, SessionSet, SessionStored,
@@ -115,6 +116,22 @@ impl Client {
     /// Replaces everything that a session beats for.
     pub async fn set_session(&self, session: &str, body: &SessionSet) -> Result<Reply<SessionStored>, ClientError> {
         self.exchange.call(&Call::new(Method::PUT, &["v1", "sessions", session]).json(body)).await
+    }
+
+    /// The same for the set of an agent.
+    pub async fn send_set(&self, session: &str, set: &Set) -> Result<Reply<SessionStored>, ClientError> {
+        self.exchange.call(&Call::new(Method::PUT, &["v1", "sessions", session]).json(set)).await
+    }
+
+    /// Takes everything out that a session beats for, also below the `min` of a service: whoever calls this is gone or
+    /// going. Refused if another epoch has sent its set since.
+    pub async fn end_session(&self, session: &str, epoch: &str, reason: &str) -> Result<Reply<Applied>, ClientError> {
+        let path = ["v1", "sessions", session];
+        let call = Call::new(Method::DELETE, &path)
+            .query("epoch", Some(epoch.to_owned()))
+            .query("force", Some("true".to_owned()))
+            .reason(Some(reason));
+        self.exchange.call(&call).await
     }
 
     /// Beats for everything in a session.

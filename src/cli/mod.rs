@@ -4,16 +4,19 @@
 //! and `server` (`serve`). What people read goes to standard output, why something failed to standard error; `--json`
 //! makes the output the server's own JSON. Exit codes are decided in one place, [`failure`].
 
+pub mod agent; // agent: the agent of a host, its status, reports, checks of files
 pub mod check; // check: configuration and zone files without a server
 pub mod completion; // completion, man: made from the same definitions that parse
 pub mod connection; // --server, --token, --json
 pub mod deregister;
 pub mod failure; // failures and their exit codes
 pub mod held; // held, release
+pub mod instance; // the options that describe one instance
 pub mod list; // services, instances
 pub mod orders; // drain, undrain, weight
 pub mod output; // text, tables, ages
 pub mod register;
+pub mod run; // run: a command with its registration
 pub mod serve;
 pub mod show;
 pub mod token;
@@ -52,6 +55,8 @@ pub struct Cli {
 enum Command {
     Serve(serve::ServeArgs),
     Register(Box<register::RegisterArgs>),
+    Run(Box<run::RunArgs>),
+    Agent(Box<agent::AgentArgs>),
     Deregister(deregister::DeregisterArgs),
     Drain(orders::DrainArgs),
     Undrain(orders::UndrainArgs),
@@ -73,6 +78,8 @@ impl Cli {
         match self.command {
             Command::Serve(args) => serve::run(args, loaded),
             Command::Register(args) => client(register::run(&args)),
+            Command::Run(args) => run::run(&args),
+            Command::Agent(args) => agent::run(*args),
             Command::Deregister(args) => client(deregister::run(&args)),
             Command::Drain(args) => client(orders::drain(&args)),
             Command::Undrain(args) => client(orders::undrain(&args)),

@@ -1,5 +1,8 @@
 //! Argument values with a grammar of their own: labels, leases, key=value, targets.
 
+use std::time::Duration;
+
+use crate::config::value::parse_duration;
 use crate::model::Name;
 use crate::model::label::{LabelKind, parse_label};
 
@@ -66,6 +69,11 @@ pub fn lease(text: &str) -> Result<i64, String> {
     };
     let seconds = number.parse::<i64>().ok().and_then(|number| number.checked_mul(factor));
     seconds.filter(|seconds| *seconds > 0).ok_or_else(wrong)
+}
+
+/// A duration, as `500ms`, `10s`, `2m`, `1h30m` or `10`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text)
 }
 
 /// One fact: `KEY=VALUE`; the value may be empty and may hold further equals signs.
