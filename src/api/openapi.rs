@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 use super::problem::{self, MEDIA_TYPE, TYPE_BASE};
 use super::query::Query;
 use super::watch::{Watch, watch};
-use super::{Answer, ApiState, changes, events, health, heartbeats, instances, json, metrics};
+use super::{Answer, ApiState, changes, events, explain, health, heartbeats, instances, json, metrics};
 use super::{services, sessions, tokens, zones};
 use crate::model::api::Problem;
 use crate::model::{Refusal, Word};
@@ -79,6 +79,7 @@ fn collect() -> (Router<Arc<ApiState>>, OpenApi) {
         .merge(zones::routes())
         .merge(changes::routes())
         .merge(events::routes())
+        .merge(explain::routes())
         .merge(tokens::routes())
         .merge(health::routes())
         .merge(metrics::routes())

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod change;
 pub mod clock;
+pub mod explanation;
 pub mod finding;
 pub mod instance;
 mod instance_row;
@@ -28,7 +29,7 @@ pub use instance_row::RowPacker;
 pub use instances::{Instances, InstancesPacker};
 pub use name::Name;
 pub use packed::{Packed, Packer};
-pub use packed_instance::{InstanceRef, PackedInstance};
+pub use packed_instance::{EndpointRef, InstanceRef, PackedInstance};
 pub use record::{Record, Rtype};
 pub use refusal::{Refusal, Word};
 pub use revision::{Revision, Serial};

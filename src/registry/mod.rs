@@ -35,6 +35,7 @@
 mod apply;
 pub mod command;
 mod draft;
+pub mod explain;
 mod handle;
 pub mod lease;
 mod load;
