@@ -216,6 +216,7 @@ fn words(operation: &str) -> Vec<Word> {
         "list_instances" => &[PATH, NUMBERS, READ, &[Word::UnknownService]],
         "list_services" => &[NUMBERS, READ],
         "show_service" => &[PATH, READ, &[Word::UnknownService]],
+        "explain" => &[NUMBERS, READ],
         "list_changes" => &[NUMBERS, READ, &[Word::UnknownRevision, Word::StoreUnavailable]],
         "stream_events" => &[NUMBERS, READ, &[Word::BadRequest, Word::UnknownRevision, Word::StoreUnavailable]],
         _ => &[],
