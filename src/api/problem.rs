@@ -18,7 +18,7 @@ pub const MEDIA_TYPE: &str = "application/problem+json";
 pub const TYPE_BASE: &str = "https://zonebeat.example.org/problems/";
 
 /// Every word, in the order of its status.
-pub const WORDS: [Word; 28] = [
+pub const WORDS: [Word; 29] = [
     Word::BadRequest,
     Word::UnknownField,
     Word::BadLabel,
@@ -38,6 +38,7 @@ pub const WORDS: [Word; 28] = [
     Word::OldIncarnation,
     Word::OutOfSync,
     Word::InUse,
+    Word::Guard,
     Word::UnknownRevision,
     Word::TooLarge,
     Word::AddressRefused,
@@ -62,7 +63,7 @@ pub fn status(word: Word) -> StatusCode {
         | Word::UnknownService
         | Word::UnknownToken
         | Word::UnknownCall => StatusCode::NOT_FOUND,
-        Word::StaticName | Word::SiteLabel | Word::OldIncarnation | Word::OutOfSync | Word::InUse => {
+        Word::StaticName | Word::SiteLabel | Word::OldIncarnation | Word::OutOfSync | Word::InUse | Word::Guard => {
             StatusCode::CONFLICT
         }
         Word::UnknownRevision => StatusCode::GONE,
@@ -95,6 +96,7 @@ pub fn meaning(word: Word) -> &'static str {
         Word::OldIncarnation => "the incarnation has been replaced",
         Word::OutOfSync => "the session's epoch or hash differs; send its full set",
         Word::InUse => "it still has instances",
+        Word::Guard => "it would take a service below its declared min; insist with force",
         Word::UnknownRevision => "history does not reach back, or not yet, to this revision",
         Word::TooLarge => "the body is larger than allowed",
         Word::AddressRefused => "an address or target that policy does not let into DNS",

@@ -1,11 +1,10 @@
 //! A service: a named set of instances, with what its owner declared about it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Instance, InstanceRef, Instances, Labelled, Revision, Timestamp};
+use super::{Instance, InstanceRef, Instances, Labelled, Orders, RareMap, Revision, Timestamp};
 
 /// What the owner says of a service. Everything is optional.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -28,9 +27,14 @@ pub struct Declaration {
     /// Services that it needs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dependencies: Vec<String>,
-    /// The fewest serving instances that are enough for a tier of sites to answer.
+    /// The fewest serving instances that are enough: for a tier of sites to answer, and before the guard holds those
+    /// that fall silent and refuses to take others out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min: Option<u32>,
+    /// How long silent instances are kept in the answers where nobody would be left, or fewer than `min`, in seconds;
+    /// 0: not at all. Ten minutes without it, or as the server is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<u32>,
     /// TTL of its records in seconds; the zone's default without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<u32>,
@@ -67,9 +71,13 @@ pub struct ServiceRow {
     pub owned_by: Option<Arc<str>>,
     /// Protocols and sites (`None`: the name without a site) under which it was published less than an hour ago,
     /// with the last time: those names answer NODATA, not NXDOMAIN.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schema(value_type = BTreeMap<String, String>)]
-    pub remembered: BTreeMap<Box<str>, Timestamp>,
+    #[serde(skip_serializing_if = "RareMap::is_empty")]
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
+    pub remembered: RareMap<Timestamp>,
+    /// What operators said of instances that are not registered now, by id: it counts when they are again.
+    #[serde(skip_serializing_if = "RareMap::is_empty")]
+    #[schema(value_type = std::collections::BTreeMap<String, Orders>)]
+    pub orders: RareMap<Orders>,
     /// Why nobody serves, in words, for EDE; kept with the last transition that emptied it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
