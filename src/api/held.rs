@@ -70,7 +70,8 @@ fn one_by_one(state: &ApiState, snapshot: &Snapshot, (service, id): (&str, &str)
 /// Those of the fleet: instances are looked at in their order, a bounded number of them.
 fn of_fleet(state: &ApiState, snapshot: &Snapshot, (service, id): (&str, &str), limit: usize) -> Listed {
     let (now, mut looked_at, mut found) = (state.clock.wall(), 0, Vec::new());
-    for (name, entry) in snapshot.services.range::<str, _>((Bound::Included(service), Bound::Unbounded)) {
+    for entry in snapshot.services.values_from(Bound::Included(service)) {
+        let name = &entry.name;
         let after = (**name == *service && !id.is_empty()).then_some(id);
         for one in entry.instances.refs_after(after) {
             looked_at += 1;

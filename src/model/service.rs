@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Instance, InstanceRef, Instances, Orders, RareMap, Revision, Timestamp};
+use super::{Instance, InstanceRef, Instances, Labelled, Orders, RareMap, Revision, Timestamp};
 
 /// What the owner says of a service. Everything is optional.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -86,6 +86,12 @@ pub struct ServiceRow {
     pub revision: Revision,
 }
 
+impl Labelled for Service {
+    fn label(&self) -> &str {
+        &self.name
+    }
+}
+
 impl Service {
     /// A service that nobody has declared or registered yet.
     pub fn new(name: Arc<str>) -> Self {
@@ -95,6 +101,11 @@ impl Service {
     /// A copy of the instance of that id.
     pub fn instance(&self, id: &str) -> Option<Arc<Instance>> {
         self.instances.get(id).map(Arc::new)
+    }
+
+    /// The same, with texts that it has together with others where they are the same.
+    pub fn instance_sharing(&self, id: &str, texts: &[&Arc<str>]) -> Option<Arc<Instance>> {
+        self.instances.find(id).map(|found| Arc::new(found.to_instance_sharing(texts)))
     }
 
     /// Instances that are in the answers.
