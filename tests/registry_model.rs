@@ -103,6 +103,8 @@ struct Model {
     declared: BTreeMap<usize, bool>,
     /// Seconds of silence, by lone instance or session.
     silence: BTreeMap<Who, u64>,
+    /// Drained instances that have deregistered since; whether that is still kept the registry is asked.
+    left: BTreeSet<(usize, usize)>,
     failing: bool,
     /// The store has been found failing.
     away: bool,
@@ -325,8 +327,9 @@ impl Play {
         if SITES[site].is_some() {
             self.settle(); // whether it fits is not the model's to say
         }
+        let kept = self.keeps_drain(service, id);
         let before = self.model.instances.get(&(service, id)).cloned();
-        let drained = before.as_ref().is_some_and(|before| before.drained);
+        let drained = before.as_ref().map_or(kept, |before| before.drained);
         let wanted = Known { port, site, session: None, serving: true, out, drained };
         let same = before.as_ref().is_some_and(|b| Known { serving: true, ..b.clone() } == wanted);
         let expected = match same || self.fits(service, site) {
@@ -342,6 +345,15 @@ impl Play {
         }
     }
 
+    /// Whether an instance that has deregistered is drained when it comes back.
+    fn keeps_drain(&mut self, service: usize, id: usize) -> bool {
+        if !self.model.left.contains(&(service, id)) {
+            return false;
+        }
+        self.settle();
+        self.world.service(SERVICES[service]).is_some_and(|service| service.row.orders.contains_key(IDS[id]))
+    }
+
     /// A site's own instances count while they are there, also the one that is replaced.
     fn fits(&self, service: usize, site: usize) -> bool {
         // A service that was left less than an hour ago still keeps its label; the registry is asked for that.
@@ -354,15 +366,16 @@ impl Play {
             members.iter().map(|(service, id)| (SERVICES[*service], IDS[*id], registration(1, 0))).collect();
         let leaving: Vec<_> =
             self.model.members(session).into_iter().filter(|member| !members.contains(member)).collect();
-        let wanted = |before: Option<&Known>| {
-            let drained = before.is_some_and(|before| before.drained);
+        let kept: Vec<_> = members.iter().copied().filter(|(service, id)| self.keeps_drain(*service, *id)).collect();
+        let wanted = |key: (usize, usize), before: Option<&Known>| {
+            let drained = before.map_or(kept.contains(&key), |before| before.drained);
             Known { port: 1, site: 0, session: Some(session), serving: true, out: false, drained }
         };
         let mut after = self.model.clone();
         after.instances.retain(|key, _| !leaving.contains(key));
         let blocked = members.iter().any(|(service, id)| {
             let before = after.instances.get(&(*service, *id));
-            let wanted = wanted(before);
+            let wanted = wanted((*service, *id), before);
             let same = before.is_some_and(|b| Known { serving: true, ..b.clone() } == wanted);
             let fits = after.labels_fit(*service, 0);
             after.instances.insert((*service, *id), wanted);
@@ -373,6 +386,7 @@ impl Play {
         if self.run(session_set(session_name(session), "e", &registrations), expected) {
             let keys: Vec<_> = members.iter().map(|(service, id)| Who::Lone(*service, *id)).collect();
             members.iter().chain(&leaving).for_each(|(service, id)| self.model.concern(*service, *id));
+            self.model.left.extend(leaving.iter().filter(|key| self.model.instances[key].drained));
             self.model.instances = after.instances;
             self.model.silence.retain(|who, _| !keys.contains(who));
             self.model.start(Who::Session(session), changes);
@@ -437,7 +451,8 @@ impl Play {
         if self.run(deregister(SERVICES[service], IDS[id], None), expected) {
             self.model.concern(service, id);
             self.model.under_way.busy = true;
-            self.model.instances.remove(&(service, id));
+            let before = self.model.instances.remove(&(service, id));
+            self.model.left.extend(before.filter(|before| before.drained).map(|_| (service, id)));
             self.model.silence.remove(&Who::Lone(service, id));
         }
     }
@@ -448,8 +463,13 @@ impl Play {
             true => Action::Drain { service: name, id: label, force: false },
             false => Action::Undrain { service: name, id: label },
         };
+        let forgets = self.keeps_drain(service, id) && !drained;
         let known = self.model.instances.get(&(service, id));
-        let expected = known.map(|known| known.drained != drained).ok_or(Word::UnknownInstance);
+        let expected = match known {
+            Some(known) => Ok(known.drained != drained),
+            None if forgets => Ok(true),
+            None => Err(Word::UnknownInstance),
+        };
         if self.run(action, expected) && expected == Ok(true) {
             self.model.concern(service, id);
             self.model.under_way.busy = true;

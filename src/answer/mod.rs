@@ -135,7 +135,7 @@ pub fn answer_at<'v>(view: &'v View, entry: Option<Entry<'v>>, query: &Query<'_>
         Found::NotOurs => refused("the name is in none of this server's zones"),
     };
     if answer.ede.is_none()
-        && let Some(text) = entry.and_then(|entry| entry.held())
+        && let Some(text) = held(view, entry, &answer.content)
     {
         answer.ede = Some(Ede { code: Ede::STALE_ANSWER, text });
     }
@@ -159,7 +159,25 @@ impl<'v> Answer<'v> {
 
 /// Why a name has no data, in words, if there is something to say.
 fn no_data_ede(note: &str) -> Option<Ede<'_>> {
-    (!note.is_empty() && !note.starts_with(HELD)).then_some(Ede { code: Ede::OTHER, text: note })
+    if note.is_empty() {
+        return None;
+    }
+    let (code, text) = note.strip_prefix(HELD).map_or((Ede::OTHER, note), |held| (Ede::STALE_ANSWER, held));
+    Some(Ede { code, text })
+}
+
+/// Why an answer may be stale, in words, if the guard holds an instance that it is made of: at the name that was asked,
+/// or where aliases lead.
+#[inline]
+fn held<'v>(view: &'v View, entry: Option<Entry<'v>>, content: &Content<'v>) -> Option<&'v str> {
+    if let Some(text) = entry.and_then(|entry| entry.held()) {
+        return Some(text);
+    }
+    let Content::Composed(composed) = content else { return None };
+    match composed.answer.last()? {
+        Part::Set { set, .. } => view.find(set.owner)?.held(),
+        Part::Synthesized { .. } | Part::Soa(..) => None,
+    }
 }
 
 /// Why answers from registrations may be stale, in words.

@@ -13,7 +13,7 @@ use super::extract::{Body, PageQuery};
 use super::query::Query;
 use super::{Answer, ApiState, Shared, json, show};
 use crate::model::api::{Applied, FleetHeld, HeldList, InstanceInfo, ReleaseOrder};
-use crate::model::{Refusal, Word};
+use crate::model::{Refusal, State as Liveness, Word};
 use crate::registry::{Action, Snapshot};
 
 /// Instances that one page looks at while the whole fleet is held: most of them may be silent, or hardly any.
@@ -70,13 +70,14 @@ fn one_by_one(state: &ApiState, snapshot: &Snapshot, (service, id): (&str, &str)
 /// Those of the fleet: instances are looked at in their order, a bounded number of them.
 fn of_fleet(state: &ApiState, snapshot: &Snapshot, (service, id): (&str, &str), limit: usize) -> Listed {
     let (now, mut looked_at, mut found) = (state.clock.wall(), 0, Vec::new());
-    for (name, entry) in snapshot.services.range::<str, _>((Bound::Included(service), Bound::Unbounded)) {
+    for entry in snapshot.services.values_from(Bound::Included(service)) {
+        let name = &entry.name;
         let after = (**name == *service && !id.is_empty()).then_some(id);
         for one in entry.instances.refs_after(after) {
             looked_at += 1;
-            let info = show::instance(&state.registry, now, name, &one.to_instance());
-            if info.state == "held" {
-                found.push(info);
+            let instance = one.to_instance();
+            if instance.state == Liveness::Held || state.registry.is_fleet_held(name, &instance) {
+                found.push(show::instance(&state.registry, now, name, &instance));
             }
             if looked_at == LOOKED_AT || found.len() == limit {
                 return (found, Some(format!("{name},{}", one.id)));

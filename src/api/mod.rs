@@ -6,7 +6,7 @@
 //! watch     around every call: time limit, panics, counters
 //! auth      who asks
 //! extract   path, query and body, strictly
-//! instances sessions heartbeats services orders held zones changes events tokens health metrics   the calls
+//! instances sessions heartbeats services orders held explain zones changes events tokens health metrics   the calls
 //! show      rows of the registry -> bodies
 //! problem   refusals -> problem documents, the only place that knows statuses
 //! openapi   the document, made from the same routes
@@ -19,6 +19,7 @@
 mod auth;
 mod changes;
 mod events;
+mod explain;
 mod extract;
 mod feed;
 mod health;

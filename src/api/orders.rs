@@ -59,11 +59,14 @@ async fn drain(
     caller: Caller,
     OptionalBody(order): OptionalBody<Order>,
 ) -> Answer {
+    let (service, id) = (fold(&at.service), fold(&at.id));
     let action = Action::Drain { service: at.service, id: at.id, force: order.force };
-    submit(&state, caller.because(order.reason)?, action).await
+    submit(&state, caller.because(order.reason)?, (service, id), action).await
 }
 
 /// Let a drained instance be answered again.
+///
+/// Also one that is not registered now: then nothing that was ordered of it counts when it comes back.
 #[utoipa::path(
     post, path = "/v1/services/{service}/instances/{id}/undrain", tag = "orders",
     params(InstancePath, ReasonHeader),
@@ -78,7 +81,9 @@ async fn undrain(
     caller: Caller,
     OptionalBody(order): OptionalBody<Order>,
 ) -> Answer {
-    submit(&state, caller.because(order.reason)?, Action::Undrain { service: at.service, id: at.id }).await
+    let named = (fold(&at.service), fold(&at.id));
+    let action = Action::Undrain { service: at.service, id: at.id };
+    submit(&state, caller.because(order.reason)?, named, action).await
 }
 
 /// Answer another weight than the registered one.
@@ -104,13 +109,14 @@ async fn set_weight(
         let detail = "for_seconds is given without weight; give both, or none of them for the registered weight";
         return Err(Refusal::new(Word::BadValue, detail));
     }
+    let named = (fold(&at.service), fold(&at.id));
     let action = Action::SetWeight { service: at.service, id: at.id, weight, seconds: for_seconds };
-    submit(&state, caller.because(reason)?, action).await
+    submit(&state, caller.because(reason)?, named, action).await
 }
 
-async fn submit(state: &ApiState, caller: Caller, action: Action) -> Answer {
+async fn submit(state: &ApiState, caller: Caller, at: (String, String), action: Action) -> Answer {
     let outcome = state.registry.submit(caller.command(action)).await?;
-    Ok(json::reply(StatusCode::OK, &show::ordered(&state.registry, state.clock.wall(), outcome)?))
+    Ok(json::reply(StatusCode::OK, &show::ordered(&state.registry, state.clock.wall(), at, outcome)?))
 }
 
 /// Drain every instance of a site.

@@ -33,7 +33,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<ApiState>> {
 async fn list_services(State(state): Shared, Query(page): Query<PageQuery>) -> Answer {
     let snapshot = state.snapshot()?;
     let after = page.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-    let mut following = snapshot.services.range::<str, _>((after, Bound::Unbounded)).map(|(_, service)| service);
+    let mut following = snapshot.services.values_from(after);
     let shown: Vec<&Service> = following.by_ref().take(page.limit).map(|service| &**service).collect();
     let services = infos(&state, &snapshot, &shown).await;
     let next = services.last().filter(|_| following.next().is_some()).map(|last| last.service.clone());

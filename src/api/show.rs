@@ -34,8 +34,20 @@ pub(super) fn applied(outcome: Outcome) -> Result<Applied, Refusal> {
 }
 
 /// Reply to an order about an instance.
-pub(super) fn ordered(registry: &Registry, now: Timestamp, outcome: Outcome) -> Result<Ordered, Refusal> {
-    let Outcome::Instance { service, instance, changed, .. } = outcome else { return Err(unexpected(&outcome)) };
+pub(super) fn ordered(
+    registry: &Registry,
+    now: Timestamp,
+    (service, id): (String, String),
+    outcome: Outcome,
+) -> Result<Ordered, Refusal> {
+    let (service, instance, changed) = match outcome {
+        Outcome::Instance { service, instance, changed, .. } => (service, instance, changed),
+        Outcome::Applied { revision, changed } => {
+            let (ttl_seconds, state) = (registry.longest_ttl(&service), "unregistered".to_owned());
+            return Ok(Ordered { service, id, state, revision, changed, ttl_seconds, safe_seconds: None });
+        }
+        other => return Err(unexpected(&other)),
+    };
     let ttl_seconds = registry.longest_ttl(&service);
     let left = safe_seconds(ttl_seconds).saturating_sub(instance.since.age(now).as_secs() as u32);
     Ok(Ordered {

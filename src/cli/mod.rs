@@ -9,6 +9,7 @@ pub mod check; // check: configuration and zone files without a server
 pub mod completion; // completion, man: made from the same definitions that parse
 pub mod connection; // --server, --token, --json
 pub mod deregister;
+pub mod explain; // why a name answers as it does
 pub mod failure; // failures and their exit codes
 pub mod held; // held, release
 pub mod instance; // the options that describe one instance
@@ -66,6 +67,7 @@ enum Command {
     Services(list::ServicesArgs),
     Instances(list::InstancesArgs),
     Show(show::ShowArgs),
+    Explain(explain::ExplainArgs),
     Token(token::TokenArgs),
     Check(check::CheckArgs),
     Completion(completion::CompletionArgs),
@@ -89,6 +91,7 @@ impl Cli {
             Command::Services(args) => client(list::services(&args)),
             Command::Instances(args) => client(list::instances(&args)),
             Command::Show(args) => client(show::run(&args)),
+            Command::Explain(args) => client(explain::run(&args)),
             Command::Token(args) => client(token::run(&args)),
             Command::Check(args) => check::run(&args),
             Command::Completion(args) => completion::completion(&args),

@@ -416,7 +416,7 @@ pub struct Ordered {
     pub service: String,
     /// Instance label.
     pub id: String,
-    /// Its state now.
+    /// Its state now, or `unregistered`.
     pub state: String,
     /// The last change of it.
     pub revision: Revision,

@@ -175,7 +175,12 @@ mod tests {
             json[at] = with;
             let whole = serde_json::from_slice::<Instance>(&json).map_err(|error| error.to_string());
             let id = whole.as_ref().map_or_else(|_| instance.id.clone(), |whole| whole.id.clone());
-            prop_assert_eq!(through_a_row(&id, &json), whole);
+            // Whether it is out or drained is packed with who said so; a damaged row may lack that.
+            let kept = whole.map(|read| match read.is_silent() {
+                true => read,
+                false => Instance { state: read.resting(), ..read },
+            });
+            prop_assert_eq!(through_a_row(&id, &json), kept);
         }
     }
 

@@ -1,11 +1,10 @@
 //! A service: a named set of instances, with what its owner declared about it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Instance, InstanceRef, Instances, Revision, Timestamp};
+use super::{Instance, InstanceRef, Instances, Labelled, Orders, RareMap, Revision, Timestamp};
 
 /// What the owner says of a service. Everything is optional.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -72,15 +71,25 @@ pub struct ServiceRow {
     pub owned_by: Option<Arc<str>>,
     /// Protocols and sites (`None`: the name without a site) under which it was published less than an hour ago,
     /// with the last time: those names answer NODATA, not NXDOMAIN.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schema(value_type = BTreeMap<String, String>)]
-    pub remembered: BTreeMap<Box<str>, Timestamp>,
+    #[serde(skip_serializing_if = "RareMap::is_empty")]
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
+    pub remembered: RareMap<Timestamp>,
+    /// What operators said of instances that are not registered now, by id: it counts when they are again.
+    #[serde(skip_serializing_if = "RareMap::is_empty")]
+    #[schema(value_type = std::collections::BTreeMap<String, Orders>)]
+    pub orders: RareMap<Orders>,
     /// Why nobody serves, in words, for EDE; kept with the last transition that emptied it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub empty_reason: Option<Box<str>>,
     /// The last change of it or of one of its instances.
     pub revision: Revision,
+}
+
+impl Labelled for Service {
+    fn label(&self) -> &str {
+        &self.name
+    }
 }
 
 impl Service {
@@ -92,6 +101,11 @@ impl Service {
     /// A copy of the instance of that id.
     pub fn instance(&self, id: &str) -> Option<Arc<Instance>> {
         self.instances.get(id).map(Arc::new)
+    }
+
+    /// The same, with texts that it has together with others where they are the same.
+    pub fn instance_sharing(&self, id: &str, texts: &[&Arc<str>]) -> Option<Arc<Instance>> {
+        self.instances.find(id).map(|found| Arc::new(found.to_instance_sharing(texts)))
     }
 
     /// Instances that are in the answers.

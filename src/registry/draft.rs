@@ -23,6 +23,9 @@ use crate::model::{Timestamp, Transition};
 /// How many protocols and sites of a service may be remembered at once; the oldest is forgotten first.
 const MOST_REMEMBERED: usize = 256;
 
+/// Instances that are not registered, of which a service keeps the orders.
+const MOST_ORDERS: usize = 64;
+
 /// A working copy with what it takes to commit it.
 pub(super) struct Draft {
     shared: Arc<Shared>,
@@ -173,7 +176,7 @@ impl Draft {
 
     /// Forgets a session.
     pub(super) fn end_session(&mut self, name: &Arc<str>) {
-        self.state.sessions.remove_mut(name);
+        self.state.sessions.remove(name);
         self.effects.push(Effect::EndSession(name.clone()));
     }
 
@@ -196,6 +199,7 @@ impl Draft {
                 entry.row.owned_by = Some(token.clone());
                 row_changed = true;
             }
+            row_changed |= keep_orders(entry, step.transition, before.as_deref(), after.as_deref());
             let remembered;
             (left, remembered) = remember(entry, before.as_deref(), after.as_deref(), now);
             row_changed |= remembered;
@@ -206,6 +210,9 @@ impl Draft {
         self.write_instance(service, &id, after.as_ref());
         self.write_service(service, is_left, row_changed);
         self.wind_timers(service, after.as_deref(), left);
+        if before.is_none() {
+            self.wind_weight(service, after.as_deref());
+        }
         self.follow_leases(service, step.transition, before.as_ref(), after.as_ref());
         self.note_relief(service, comes(before.as_deref(), after.as_deref()));
         self.record(
@@ -311,6 +318,16 @@ impl Draft {
         self.timers.extend(left.into_iter().map(|key| Timer::Forget { service: service.clone(), key, at }));
     }
 
+    /// Winds the end of a weight that an instance has which has come back.
+    fn wind_weight(&mut self, service: &Arc<str>, after: Option<&Instance>) {
+        let Some((after, set)) = after.and_then(|after| Some((after, after.set_weight()?))) else { return };
+        if let Some(until) = set.until {
+            let (service, id, revision) = (service.clone(), after.id.clone(), set.mark.revision);
+            let after = Duration::from_millis(until.0.saturating_sub(self.now.0));
+            self.timers.push(Timer::EndWeight { service, id, revision, after });
+        }
+    }
+
     /// What the transition means for the lone lease of the instance and for the sets of sessions.
     fn follow_leases(
         &mut self,
@@ -339,6 +356,24 @@ fn replace(service: &mut Service, id: &str, after: Option<&Arc<Instance>>) {
     match after {
         Some(after) => service.instances.insert(after),
         None => drop(service.instances.remove(id)),
+    }
+}
+
+/// Keeps what was ordered of an instance that leaves until it comes back; says whether the row differs now.
+fn keep_orders(
+    service: &mut Service,
+    transition: Transition,
+    before: Option<&Instance>,
+    after: Option<&Instance>,
+) -> bool {
+    let kept = &mut service.row.orders;
+    match (before, after) {
+        (None, Some(after)) => !kept.is_empty() && kept.remove(&after.id).is_some(),
+        (Some(before), None) if transition == Transition::Deregister && kept.len() < MOST_ORDERS => {
+            let orders = before.orders.as_deref().cloned();
+            orders.map(|orders| kept.insert(before.id.clone(), orders)).is_some()
+        }
+        _ => false,
     }
 }
 

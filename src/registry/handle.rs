@@ -203,6 +203,11 @@ impl Registry {
         (**self.shared.health.load()).clone()
     }
 
+    /// Octets that the store has made durable, and has not yet brought into the form that it is read from.
+    pub fn store_behind(&self) -> u64 {
+        self.shared.store().map_or(0, |store| store.behind())
+    }
+
     /// How many of what there are. Kept up to date by the writer; does not count anew.
     pub fn census(&self) -> Census {
         let (sessions, fleet_held) = (self.shared.leases.running(), self.shared.fleet_held());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rpds::RedBlackTreeMapSync;
 
 use super::guard::Held;
-use crate::model::{Revision, Service, Timestamp, Token};
+use crate::model::{LabelMap, Revision, Service, Timestamp, Token};
 
 /// The registry at one revision.
 #[derive(Debug, Clone, Default)]
@@ -13,7 +13,7 @@ pub struct Snapshot {
     /// The last committed change it contains.
     pub revision: Revision,
     /// Every service with a row or an instance, by label.
-    pub services: RedBlackTreeMapSync<Arc<str>, Arc<Service>>,
+    pub services: LabelMap<Service>,
     /// Every token, by id.
     pub tokens: RedBlackTreeMapSync<Arc<str>, Arc<Token>>,
     /// The instances that the guard holds one by one.

@@ -58,6 +58,23 @@ fn the_last_silent_instance_is_answered_as_stale_until_it_is_released() {
 }
 
 #[test]
+fn an_alias_that_leads_to_it_says_so_too() {
+    let zone = "$ORIGIN sd.example.org.\n@ 60 SOA ns1 hostmaster 1 60 60 60 5\n@ 60 NS ns1\nns1 60 A 192.0.2.53\n\
+                www 60 CNAME search\n";
+    let server = Setup::new().zone_file("sd.example.org", zone).start();
+    put(&server, "search", "a1", json!({"lease_seconds": 2, "site": "lon"}));
+    put(&server, "search", "a2", json!({"lease_seconds": 600, "site": "sto"}));
+    eventually("its site keeps it", || server.dig(&["search.lon.sd.example.org", "A"]).contains(HELD));
+    assert_eq!(targets(&server, SRV), ["a2"], "the service has better");
+    assert!(!server.dig(&["www.sd.example.org", "A"]).contains("EDE"));
+    let site = run(&server, &["instances", "search"]);
+    assert!(site.contains("held by the guard for its site"), "{site}");
+    put(&server, "search", "a2", json!({"lease_seconds": 2, "site": "sto"}));
+    eventually("it is held everywhere", || server.dig(&["www.sd.example.org", "A"]).contains(HELD));
+    assert_eq!(targets(&server, SRV), ["a2"]);
+}
+
+#[test]
 fn a_service_may_rather_be_empty_and_another_instance_takes_over() {
     let server = Server::start();
     assert_eq!(server.http_json("PUT", "/v1/services/search", Some(json!({"hold": 0}))).0, 200);

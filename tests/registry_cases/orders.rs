@@ -111,6 +111,27 @@ fn a_drain_is_the_operators_and_survives_registrations_and_restarts() {
 }
 
 #[test]
+fn orders_wait_for_an_instance_that_deregistered() {
+    let mut world = World::new();
+    world.register("search", "a2", facts());
+    world.register("search", "a1", facts());
+    world.run(drain("a1", false)).expect("drained");
+    world.run(weight("a1", Some(7), Some(600))).expect("weighed");
+    world.run(deregister("search", "a1", None)).expect("its host reboots");
+    let mut world = world.restart();
+    let back = world.register("search", "a1", facts());
+    assert_eq!((back.state, back.answered_weight()), (State::Drained, 7));
+    assert!(world.service("search").expect("known").row.orders.is_empty());
+    world.wait_beating(610.0, &[("search", "a1"), ("search", "a2")]);
+    assert_eq!(world.instance("search", "a1").expect("it is there").answered_weight(), 100);
+    world.run(deregister("search", "a1", None)).expect("again");
+    world.run(undrain("a1")).expect("also while it is away");
+    assert_eq!(world.refused(undrain("a1")), Word::UnknownInstance);
+    assert_eq!(world.register("search", "a1", facts()).state, State::Serving);
+    world.assert_consistent();
+}
+
+#[test]
 fn a_drain_does_not_beat() {
     let mut world = World::new();
     world.register("search", "a1", facts());

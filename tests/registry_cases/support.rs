@@ -5,13 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rpds::RedBlackTreeMapSync;
 use zonebeat::model::api::{Registration, SessionInstance, SessionSet};
 use zonebeat::model::clock::{Clock, ManualClock};
 use zonebeat::model::naming::Naming;
 use zonebeat::model::service::ServiceRow;
 use zonebeat::model::{
-    Change, Declaration, Instance, Name, PackedInstance, Principal, Refusal, Revision, Scope, Service, State,
+    Change, Declaration, Instance, LabelMap, Name, PackedInstance, Principal, Refusal, Revision, Scope, Service, State,
     Timestamp, Token, Word,
 };
 use zonebeat::registry::snapshot::{Snapshot, Touched};
@@ -221,8 +220,8 @@ impl Publisher for Recorder {
 pub(crate) struct Statics(pub(crate) Mutex<BTreeMap<Name, String>>);
 
 impl StaticNames for Statics {
-    fn holder(&self, name: &Name) -> Option<String> {
-        self.0.lock().unwrap().get(name).cloned()
+    fn holder(&self, name: &[u8]) -> Option<String> {
+        self.0.lock().unwrap().get(&Name::from_wire(name).unwrap()).cloned()
     }
 }
 
@@ -451,13 +450,13 @@ impl World {
 }
 
 /// The services as they are after a restart: every lease is full, so nobody is held.
-fn freed(snapshot: &Snapshot) -> RedBlackTreeMapSync<Arc<str>, Arc<Service>> {
+fn freed(snapshot: &Snapshot) -> LabelMap<Service> {
     let mut services = snapshot.services.clone();
     for (name, id) in snapshot.held.page("", "", usize::MAX) {
         let service = Arc::make_mut(services.get_mut(&*name).expect("what is held is registered"));
         let held = service.instances.get(&id).expect("what is held is registered");
         assert_eq!(held.state, State::Held);
-        service.instances.insert(&Instance { state: State::Serving, ..held });
+        service.instances.insert(&Instance { state: State::Serving, site_only: false, ..held });
     }
     services
 }

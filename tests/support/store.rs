@@ -1,6 +1,5 @@
 //! Rows, changes and batches for tests of stores.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use zonebeat::model::service::ServiceRow;
@@ -46,7 +45,8 @@ pub fn service(revision: u64) -> ServiceRow {
             Declaration { owner: Some("squad-search".into()), min: Some(2), ..Declaration::default() }.into(),
         ),
         owned_by: Some("t1".into()),
-        remembered: BTreeMap::from([("tcp/lon".into(), time(revision))]),
+        remembered: [("tcp/lon".into(), time(revision))].into_iter().collect(),
+        orders: Default::default(),
         empty_reason: Some("a1 left".into()),
         revision: Revision(revision),
     }

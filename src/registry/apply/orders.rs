@@ -9,8 +9,10 @@ use super::super::guard::check_min;
 use super::Caller;
 use super::instance::find;
 use super::session::{Member, check_all};
-use super::validate::number;
+use super::validate::{label, number};
+use crate::model::label::LabelKind;
 use crate::model::{Instance, Orders, Refusal, SetWeight, State, Timestamp, Transition, Word};
+use crate::security::Want;
 
 /// Longest time of a weight: a year.
 const LONGEST: i64 = 366 * 86_400;
@@ -86,11 +88,25 @@ fn drain_one(draft: &mut Draft, caller: &Caller<'_>, service: Arc<str>, before: 
 
 /// Lets a drained instance be answered again.
 pub(super) fn undrain(draft: &mut Draft, caller: &Caller<'_>, service: &str, id: &str) -> Result<Outcome, Refusal> {
+    if let Some(outcome) = forget(draft, caller, service, id)? {
+        return Ok(outcome);
+    }
     let (service, before) = find(draft, caller, service, id, None)?;
     if before.drained().is_none() {
         return Ok(unchanged(service, before));
     }
     Ok(order(draft, caller, service, before, Transition::Undrain, |orders| orders.drained = None))
+}
+
+/// Forgets what was ordered of an instance that is not registered now; `None` if nothing was.
+fn forget(draft: &mut Draft, caller: &Caller<'_>, service: &str, id: &str) -> Result<Option<Outcome>, Refusal> {
+    let (name, id) = (label(LabelKind::Service, service)?, label(LabelKind::Instance, id)?);
+    let Some(entry) = draft.state.service(&name).filter(|entry| entry.row.orders.contains_key(&id)).cloned() else {
+        return Ok(None);
+    };
+    caller.may(draft, Want::Service { service: &name, owned_by: entry.row.owned_by.as_deref() })?;
+    draft.step_service(&caller.by, Transition::Undrain, &entry.name, |row| drop(row.orders.remove(&id)));
+    Ok(Some(Outcome::Applied { revision: draft.state.snapshot.revision, changed: true }))
 }
 
 /// Answers another weight, or the registered one again.

@@ -16,7 +16,7 @@ pub(in super::super) fn lapse(draft: &mut Draft, subject: &Subject) {
             let current = draft.state.service(&lone.service).and_then(|entry| entry.instance(&lone.id));
             let same = |current: &Arc<Instance>| current.session.is_none() && current.incarnation == lone.incarnation;
             if let Some(current) = current.filter(same) {
-                lapse_one(draft, &lone.service, current);
+                lapse_one(draft, &lone.service, current, &silent(lone.lease_seconds));
             }
         }
         Subject::Session(session) => lapse_session(draft, &session.name),
@@ -29,10 +29,12 @@ fn lapse_session(draft: &mut Draft, name: &Arc<str>) {
     if session.members.is_empty() {
         return draft.end_session(name);
     }
+    let by = silent(session.lease_seconds);
+    draft.state.read_ahead(session.members.services());
     for (service, id, _) in session.members.iter() {
         let Some(entry) = draft.state.service(service).cloned() else { continue };
-        if let Some(current) = entry.instance(id) {
-            lapse_one(draft, &entry.name, current);
+        if let Some(current) = entry.instance_sharing(id, &[name]) {
+            lapse_one(draft, &entry.name, current, &by);
         }
     }
     draft.state.change_session(name, |session| session.lapsed = true);
@@ -41,15 +43,26 @@ fn lapse_session(draft: &mut Draft, name: &Arc<str>) {
     }
 }
 
-fn lapse_one(draft: &mut Draft, service: &Arc<str>, before: Arc<Instance>) {
+/// The author of lapses of such a lease.
+fn silent(lease_seconds: u32) -> Author {
+    Author::server(silence(lease_seconds))
+}
+
+fn silence(lease_seconds: u32) -> String {
+    format!("no beat for its lease of {lease_seconds} s")
+}
+
+fn lapse_one(draft: &mut Draft, service: &Arc<str>, before: Arc<Instance>, by: &Author) {
     if before.is_silent() {
         return;
     }
-    let silence = format!("no beat for its lease of {} s", before.lease_seconds);
     let entry = draft.state.service(service).filter(|_| before.is_serving());
     match entry.and_then(|entry| keeps(entry, &before, &draft.options().guard)) {
-        Some((place, why)) => hold(draft, &Author::server(format!("{silence}, but {why}")), place, service, before),
-        None => let_lapse(draft, &Author::server(silence), Transition::Lapse, service, before),
+        Some((place, why)) => {
+            let by = Author::server(format!("{}, but {why}", silence(before.lease_seconds)));
+            hold(draft, &by, place, service, before);
+        }
+        None => let_lapse(draft, by, Transition::Lapse, service, before),
     }
 }
 

@@ -84,8 +84,8 @@ pub struct Key(u32);
 /// How many leases there are, and of how many nothing was heard when it should have been.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Silence {
-    /// Out, or with less than half of their time left if they are of 128 s or less: whoever beats three times per
-    /// lease has more.
+    /// Out, or with less than three eighths of their time left if they are of less than 128 s: whoever beats three times
+    /// per lease has more, and who beats twice hardly ever less.
     pub silent: usize,
     /// Those of them that are out.
     pub out: usize,

@@ -62,11 +62,12 @@ impl Wheel {
         Self { heads: heads.collect(), due: vec![0; ROWS * NEAR as usize].into(), turned: 0, visited: 0 }
     }
 
-    /// How many of the leases that are filed have less than half of their row's shortest time left at the tick `now`.
+    /// How many of the leases that are filed have less than three eighths of their row's shortest time left at the tick
+    /// `now`.
     pub(super) fn late(&self, now: u32) -> usize {
         let row = |row: usize| {
-            let half = (TICKS_PER_SECOND << row) / 2;
-            (now..=now + half).map(move |tick| self.due[row * NEAR as usize + (tick % NEAR) as usize] as usize)
+            let late = (TICKS_PER_SECOND << row) * 3 / 8;
+            (now..=now + late).map(move |tick| self.due[row * NEAR as usize + (tick % NEAR) as usize] as usize)
         };
         (0..ROWS).flat_map(row).sum()
     }
