@@ -68,6 +68,7 @@ fn declaration() -> Declaration {
         contact: Some("#search".into()),
         runbook: Some("https://runbooks.example.org/search".into()),
         dependencies: texts(&["index"]),
+        tier: Some(1),
         min: Some(2),
         ttl: Some(30),
         tiers: vec![texts(&["lon"])],
@@ -121,7 +122,8 @@ fn row() -> ServiceRow {
     ServiceRow {
         declaration: Some(declaration().into()),
         owned_by: Some("0a1b2c3d".into()),
-        remembered: BTreeMap::from([("tcp".into(), Timestamp(0))]),
+        grants: BTreeSet::from(["4e5f6a7b".into()]).into(),
+        remembered: BTreeMap::from([("tcp".into(), Timestamp(0))]).into(),
         empty_reason: Some("a1 left".into()),
         revision: Revision(9),
     }
@@ -137,6 +139,7 @@ fn change() -> Change {
         transition: Transition::Update,
         subject: "search".into(),
         instance: Some("a1".into()),
+        token: Some("web".into()),
         before: Some(Item::Instance(Arc::new(instance()))),
         after: Some(Item::Service(row())),
     }
@@ -152,6 +155,7 @@ fn service_info() -> ServiceInfo {
         sites: texts(&["lon"]),
         declaration: Some(declaration()),
         owned_by: Some("squad-search".into()),
+        granted: texts(&["web"]),
         revision: Revision(9),
         last_change: Some(LastChange { time: Timestamp(0), text: "a1 registered".into() }),
     }
@@ -180,6 +184,24 @@ fn instance_info() -> InstanceInfo {
         revision: Revision(9),
         names: texts(&["search.sd.example.org."]),
     }
+}
+
+fn amendment() -> Amendment {
+    serde_json::from_value(serde_json::to_value(declaration()).expect("JSON")).expect("the same fields")
+}
+
+fn dependencies() -> Dependencies {
+    let root = Dependency {
+        service: "search".into(),
+        depth: 0,
+        known: true,
+        serving: 2,
+        owner: Some("squad-search".into()),
+        tier: Some(1),
+        cycle: false,
+        repeated: false,
+    };
+    Dependencies { revision: Revision(9), reverse: false, services: vec![root], truncated: false }
 }
 
 fn session_set() -> SessionSet {
@@ -277,6 +299,10 @@ fn bodies() -> BTreeMap<&'static str, Body> {
         ("ServiceRow", body(row())),
         ("Declaration", body(declaration())),
         ("Change", body(change())),
+        ("Amendment", body(amendment())),
+        ("Grantee", body(Grantee { token: "web".into() })),
+        ("Dependencies", body(dependencies())),
+        ("Dependency", body(dependencies().services.remove(0))),
         ("Applied", body(Applied { revision: Revision(9), changed: true })),
         ("Scope", body(scope())),
         ("TokenRequest", body(TokenRequest { name: "ops".into(), scope: scope() })),
@@ -338,6 +364,11 @@ fn the_calls_of_version_1_are_there() {
         "get /v1/services/{service}",
         "get /v1/services/{service}/instances",
         "put /v1/services/{service}",
+        "patch /v1/services/{service}",
+        "post /v1/services/{service}/grants",
+        "delete /v1/services/{service}/grants/{token}",
+        "post /v1/services/{service}/transfer",
+        "get /v1/services/{service}/dependencies",
         "delete /v1/services/{service}",
         "get /v1/zones",
         "get /v1/changes",

@@ -6,7 +6,8 @@
 //! watch     around every call: time limit, panics, counters
 //! auth      who asks
 //! extract   path, query and body, strictly
-//! instances sessions heartbeats services zones changes events tokens health metrics   the calls
+//! instances sessions heartbeats services owners dependencies zones changes events tokens health metrics   the calls
+//! turns     walks over all services, in turns with other calls
 //! show      rows of the registry -> bodies
 //! problem   refusals -> problem documents, the only place that knows statuses
 //! openapi   the document, made from the same routes
@@ -18,6 +19,7 @@
 
 mod auth;
 mod changes;
+mod dependencies;
 mod events;
 mod extract;
 mod feed;
@@ -27,6 +29,7 @@ mod instances;
 mod json;
 mod metrics;
 pub mod openapi;
+mod owners;
 pub mod problem;
 mod query;
 #[cfg(feature = "fuzzing")]
@@ -38,6 +41,7 @@ mod sessions;
 mod show;
 mod stall;
 mod tokens;
+mod turns;
 mod watch;
 mod zones;
 

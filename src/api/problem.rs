@@ -18,7 +18,7 @@ pub const MEDIA_TYPE: &str = "application/problem+json";
 pub const TYPE_BASE: &str = "https://zonebeat.example.org/problems/";
 
 /// Every word, in the order of its status.
-pub const WORDS: [Word; 28] = [
+pub const WORDS: [Word; 29] = [
     Word::BadRequest,
     Word::UnknownField,
     Word::BadLabel,
@@ -33,6 +33,7 @@ pub const WORDS: [Word; 28] = [
     Word::UnknownService,
     Word::UnknownToken,
     Word::UnknownCall,
+    Word::NoOwner,
     Word::StaticName,
     Word::SiteLabel,
     Word::OldIncarnation,
@@ -62,7 +63,7 @@ pub fn status(word: Word) -> StatusCode {
         | Word::UnknownService
         | Word::UnknownToken
         | Word::UnknownCall => StatusCode::NOT_FOUND,
-        Word::StaticName | Word::SiteLabel | Word::OldIncarnation | Word::OutOfSync | Word::InUse => {
+        Word::NoOwner | Word::StaticName | Word::SiteLabel | Word::OldIncarnation | Word::OutOfSync | Word::InUse => {
             StatusCode::CONFLICT
         }
         Word::UnknownRevision => StatusCode::GONE,
@@ -90,6 +91,7 @@ pub fn meaning(word: Word) -> &'static str {
         Word::UnknownService => "no such service",
         Word::UnknownToken => "no such token",
         Word::UnknownCall => "nothing at this path, or not with this method (405)",
+        Word::NoOwner => "the name belongs to no token",
         Word::StaticName => "a static record holds the name",
         Word::SiteLabel => "a service label that is a site, the other way round, or a site that is not on the list",
         Word::OldIncarnation => "the incarnation has been replaced",

@@ -45,6 +45,19 @@ impl Pairs {
         }
     }
 
+    /// The value of a parameter that is `true` or `false`; false if missing.
+    pub(super) fn flag(&self, name: &str) -> Result<bool, Refusal> {
+        match self.text(name)? {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(text) => {
+                let text = text.escape_debug();
+                let detail = format!("query parameter \"{name}\" is \"{text}\"; true and false are accepted");
+                Err(Refusal::new(Word::BadValue, detail))
+            }
+        }
+    }
+
     /// The value of a parameter that is a whole number.
     pub(super) fn number(&self, name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, Refusal> {
         let Some(text) = self.text(name)? else { return Ok(None) };

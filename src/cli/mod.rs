@@ -7,10 +7,13 @@
 pub mod check; // check: configuration and zone files without a server
 pub mod completion; // completion, man: made from the same definitions that parse
 pub mod connection; // --server, --token, --json
+pub mod declare; // declare, undeclare
+pub mod deps;
 pub mod deregister;
 pub mod failure; // failures and their exit codes
 pub mod list; // services, instances
 pub mod output; // text, tables, ages
+pub mod owners; // grant, revoke, transfer
 pub mod register;
 pub mod serve;
 pub mod show;
@@ -54,6 +57,12 @@ enum Command {
     Services(list::ServicesArgs),
     Instances(list::InstancesArgs),
     Show(show::ShowArgs),
+    Declare(Box<declare::DeclareArgs>),
+    Undeclare(declare::UndeclareArgs),
+    Deps(deps::DepsArgs),
+    Grant(owners::GrantArgs),
+    Revoke(owners::RevokeArgs),
+    Transfer(owners::TransferArgs),
     Token(token::TokenArgs),
     Check(check::CheckArgs),
     Completion(completion::CompletionArgs),
@@ -70,6 +79,12 @@ impl Cli {
             Command::Services(args) => client(list::services(&args)),
             Command::Instances(args) => client(list::instances(&args)),
             Command::Show(args) => client(show::run(&args)),
+            Command::Declare(args) => client(declare::declare(&args)),
+            Command::Undeclare(args) => client(declare::undeclare(&args)),
+            Command::Deps(args) => client(deps::run(&args)),
+            Command::Grant(args) => client(owners::grant(&args)),
+            Command::Revoke(args) => client(owners::revoke(&args)),
+            Command::Transfer(args) => client(owners::transfer(&args)),
             Command::Token(args) => client(token::run(&args)),
             Command::Check(args) => check::run(&args),
             Command::Completion(args) => completion::completion(&args),

@@ -6,7 +6,7 @@ use super::make;
 use crate::model::{Revision, State, Transition};
 
 /// Every transition, so that each has a series before it happens for the first time.
-const TRANSITIONS: [Transition; 12] = [
+const TRANSITIONS: [Transition; 15] = [
     Transition::Register,
     Transition::Update,
     Transition::Deregister,
@@ -15,6 +15,9 @@ const TRANSITIONS: [Transition; 12] = [
     Transition::Reap,
     Transition::Declare,
     Transition::Undeclare,
+    Transition::Grant,
+    Transition::Revoke,
+    Transition::Transfer,
     Transition::Forget,
     Transition::TokenCreate,
     Transition::TokenRevoke,
@@ -28,6 +31,7 @@ pub struct RegistryMetrics {
     serving: IntGauge,
     lapsed: IntGauge,
     services: IntGauge,
+    unowned: IntGauge,
     sessions: IntGauge,
     revision: IntGauge,
 }
@@ -61,6 +65,11 @@ impl RegistryMetrics {
             serving: instances.with_label_values(&[State::Serving.as_str()]),
             lapsed: instances.with_label_values(&[State::Lapsed.as_str()]),
             services: make::gauge(all, "zonebeat_registry_services", "Known services."),
+            unowned: make::gauge(
+                all,
+                "zonebeat_registry_unowned_services",
+                "Known services whose owner nobody has declared.",
+            ),
             sessions: make::gauge(
                 all,
                 "zonebeat_registry_sessions",
@@ -92,6 +101,11 @@ impl RegistryMetrics {
     /// How many services are known.
     pub fn set_services(&self, count: usize) {
         self.services.set(count as i64);
+    }
+
+    /// How many of them have no declared owner.
+    pub fn set_unowned(&self, count: usize) {
+        self.unowned.set(count as i64);
     }
 
     /// How many sessions have a lease.

@@ -13,6 +13,7 @@ pub mod name;
 pub mod naming;
 pub mod packed;
 pub mod packed_instance;
+pub mod rare;
 pub mod record;
 pub mod refusal;
 pub mod revision;

@@ -166,6 +166,8 @@ pub struct Health {
 pub struct Census {
     /// Known services.
     pub services: usize,
+    /// Those among them without a declared owner; the servers' own service is not counted.
+    pub unowned: usize,
     /// Instances in the answers.
     pub serving: usize,
     /// Instances out of the answers.

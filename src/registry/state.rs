@@ -23,6 +23,8 @@ pub(super) struct State {
     /// Every session with an instance or a lease, lone instances not included.
     pub(super) sessions: RedBlackTreeMapSync<Arc<str>, Arc<Session>>,
     pub(super) known: usize,
+    /// Known services without a declared owner.
+    pub(super) unowned: usize,
     pub(super) serving: usize,
     pub(super) lapsed: usize,
 }
@@ -41,11 +43,14 @@ impl State {
             services.insert_mut(name.clone(), Arc::new(Service::new(name.clone())));
         }
         let service = Arc::make_mut(services.get_mut(name).expect("it has just been put there"));
-        let (was_known, tiers) = (service.is_known(), tier_sites(service));
+        let (was_known, was_unowned, tiers) = (service.is_known(), service.is_unowned(), tier_sites(service));
         change(service);
+        service.row.remembered.tidy();
+        service.row.grants.tidy();
         let (is_known, is_left) = (service.is_known(), is_left(service));
         let new_tiers = tier_sites(service);
         self.known = self.known + usize::from(is_known) - usize::from(was_known);
+        self.unowned = self.unowned + usize::from(service.is_unowned()) - usize::from(was_unowned);
         if !is_left {
             services.remove_mut(name);
         }
@@ -153,7 +158,14 @@ impl State {
     /// The counters, with the number of leases that run.
     pub(super) fn census(&self, sessions: usize) -> Census {
         let tokens = self.snapshot.tokens.size();
-        Census { services: self.known, serving: self.serving, lapsed: self.lapsed, sessions, tokens }
+        Census {
+            services: self.known,
+            unowned: self.unowned,
+            serving: self.serving,
+            lapsed: self.lapsed,
+            sessions,
+            tokens,
+        }
     }
 }
 

@@ -125,6 +125,7 @@ impl api::Exposition for Exposition {
         registry.set_instances(State::Serving, census.serving);
         registry.set_instances(State::Lapsed, census.lapsed);
         registry.set_services(census.services);
+        registry.set_unowned(census.unowned);
         registry.set_sessions(census.sessions);
         registry.set_revision(self.registry.snapshot().revision);
         self.metrics.store().set_writable(health.writable);

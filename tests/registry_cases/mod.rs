@@ -4,6 +4,7 @@ mod gated;
 mod instances;
 mod lapses;
 mod leases;
+mod owners;
 mod pipeline;
 mod policy;
 mod running;

@@ -441,6 +441,7 @@ impl World {
         assert_eq!(restarted.revision, snapshot.revision);
         let (mine, theirs) = (self.registry.census(), after.registry.census());
         assert_eq!((mine.services, mine.serving, mine.lapsed), (theirs.services, theirs.serving, theirs.lapsed));
+        assert_eq!(mine.unowned, theirs.unowned);
     }
 }
 

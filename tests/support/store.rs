@@ -43,7 +43,8 @@ pub fn service(revision: u64) -> ServiceRow {
             Declaration { owner: Some("squad-search".into()), min: Some(2), ..Declaration::default() }.into(),
         ),
         owned_by: Some("t1".into()),
-        remembered: BTreeMap::from([("tcp/lon".into(), time(revision))]),
+        grants: ["t2".into()].into_iter().collect(),
+        remembered: BTreeMap::from([("tcp/lon".into(), time(revision))]).into(),
         empty_reason: Some("a1 left".into()),
         revision: Revision(revision),
     }
@@ -73,6 +74,7 @@ pub fn change(revision: u64, id: &str) -> Change {
         transition: Transition::Register,
         subject: "search".into(),
         instance: Some(id.into()),
+        token: None,
         before: None,
         after: Some(Item::Instance(Arc::new(instance(id, revision)))),
     }

@@ -197,8 +197,7 @@ fn writable_members(draft: &Draft, caller: &Caller<'_>, name: &Arc<str>) -> Resu
     for (service, id, _) in session.into_iter().flat_map(|session| session.members.iter()) {
         let entry = draft.state.service(service).expect("a session's members are registered");
         let instance = entry.instance(id).expect("a session's members are registered");
-        let owned_by = entry.row.owned_by.as_deref();
-        let want = Want::Instance { service, owned_by, instance: &instance };
+        let want = Want::Instance { service, row: Some(&entry.row), instance: &instance };
         caller.may(draft, want).map_err(|refusal| in_set(service, id, refusal))?;
         members.push((entry.name.clone(), instance));
     }
