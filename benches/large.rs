@@ -63,7 +63,7 @@ fn change(before: &Snapshot, number: usize) -> (Snapshot, Touched) {
     changed.port ^= 0x8000;
     service.instances.insert(&changed);
     let touched = Touched { service: "big".into(), instance: Some(changed.id), revision: Revision(2) };
-    after.services.insert_mut("big".into(), Arc::new(service));
+    after.services.insert(Arc::new(service));
     (after, touched)
 }
 
@@ -106,7 +106,7 @@ fn snapshot(count: usize, answer_limit: Option<u32>) -> Snapshot {
         answer_limit.map(|limit| Declaration { answer_limit: Some(limit), ..Declaration::default() }).map(Arc::new);
     let row = ServiceRow { declaration, ..ServiceRow::default() };
     let mut snapshot = Snapshot { revision: Revision(1), ..Snapshot::default() };
-    snapshot.services.insert_mut("big".into(), Arc::new(Service { name: "big".into(), row, instances }));
+    snapshot.services.insert(Arc::new(Service { name: "big".into(), row, instances }));
     snapshot
 }
 

@@ -39,10 +39,14 @@ fn main() {
 
 fn thousand_by_thousand(thousands: u64) {
     let [whole, crashed] = [(); 2].map(|()| tempfile::tempdir().unwrap());
-    let [file, copy] = [&whole, &crashed].map(|directory| directory.path().join("registry.redb"));
+    let file = whole.path().join("registry.redb");
     let store = EmbeddedStore::open(whole.path()).unwrap();
     let ((), committing) = timed(|| (0..thousands).for_each(|n| store.commit(&thousand_instances(n)).unwrap()));
-    fs::copy(&file, copy).unwrap();
+    store.history(Revision(u64::MAX), 1).unwrap(); // waits until nothing is being written
+    for entry in fs::read_dir(whole.path()).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, crashed.path().join(path.file_name().unwrap())).unwrap();
+    }
     let ((), closing) = timed(|| drop(store));
     let (store, opening) = timed(|| EmbeddedStore::open(whole.path()).unwrap());
     let (loaded, loading) = timed(|| store.load().unwrap());

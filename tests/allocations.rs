@@ -78,7 +78,7 @@ fn view() -> View {
     let server = ServerFacts { identity: Some("ns".into()), version: Some("zonebeat".into()), udp_size: 1232 };
     let mut snapshot = Snapshot { revision: Revision(1), ..Snapshot::default() };
     for service in [service("search", (1..=12).map(instance).collect()), service("empty", vec![])] {
-        snapshot.services.insert_mut(service.name.clone(), service);
+        snapshot.services.insert(service);
     }
     let signed = [("nsec", NSEC), ("nsec3", NSEC3)].map(|(label, text)| source(&format!("{label}.example.org"), text));
     let sources = std::iter::once(registering).chain(signed).collect();
@@ -93,7 +93,7 @@ fn crowds() -> Snapshot {
     {
         let mut service = Service::clone(&service(name, (1..=count).map(instance).collect()));
         service.row.declaration = Some(Arc::new(Declaration { answer_limit: limit, ..Declaration::default() }));
-        snapshot.services.insert_mut(service.name.clone(), Arc::new(service));
+        snapshot.services.insert(Arc::new(service));
     }
     snapshot
 }
@@ -101,14 +101,14 @@ fn crowds() -> Snapshot {
 /// Some instances of each service come, change, lapse and leave.
 fn changed(before: &Snapshot) -> (Snapshot, Vec<Touched>) {
     let (mut after, mut touched) = (before.clone(), Vec::new());
-    for (label, service) in before.services.iter() {
-        let mut service = Service::clone(service);
+    for service in before.services.values() {
+        let (label, mut service) = (service.name.clone(), Service::clone(service));
         let known = service.instances.get("a7").expect("it is there");
         service.instances.insert(&Instance { state: State::Lapsed, ..known.clone() });
         service.instances.insert(&Instance { id: "new".into(), priority: 1, ..known });
         service.instances.insert(&Instance { port: 9, ..Instance::clone(&instance(9)) });
         service.instances.remove("a11");
-        after.services.insert_mut(label.clone(), Arc::new(service));
+        after.services.insert(Arc::new(service));
         for id in ["a7", "new", "a9", "a11"] {
             after.revision = after.revision.next();
             touched.push(Touched { service: label.clone(), instance: Some(id.into()), revision: after.revision });

@@ -139,7 +139,10 @@ fn used_store(setup: &Setup) -> PathBuf {
     for number in 0..20 {
         assert_eq!(put(&server, &format!("a{number}"), 300).status, 201);
     }
+    let files = || fs::read_dir(setup.data_path()).unwrap().count();
+    assert_eq!(files(), 3, "the store and its journal");
     assert!(server.stop().success());
+    assert_eq!(files(), 1, "a server that was stopped leaves the store alone");
     setup.data_path().join("registry.redb")
 }
 

@@ -90,7 +90,7 @@ fn remove(service: &mut Service, id: &str) -> Option<Instance> {
 fn snapshot(revision: u64, services: impl IntoIterator<Item = Service>) -> Snapshot {
     let mut snapshot = Snapshot { revision: Revision(revision), ..Snapshot::default() };
     for service in services {
-        snapshot.services.insert_mut(Arc::clone(&service.name), Arc::new(service));
+        snapshot.services.insert(Arc::new(service));
     }
     snapshot
 }

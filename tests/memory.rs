@@ -54,8 +54,8 @@ fn comes(time: usize) -> (Arc<str>, Instance) {
 /// Registers an instance, as the writer does.
 fn register(snapshot: &mut Snapshot, leases: &Leases, time: usize) -> Touched {
     let (name, instance) = comes(time);
-    if !snapshot.services.contains_key(&name) {
-        snapshot.services.insert_mut(name.clone(), Arc::new(Service::new(name.clone())));
+    if !snapshot.services.contains(&name) {
+        snapshot.services.insert(Arc::new(Service::new(name.clone())));
     }
     let service = Arc::make_mut(snapshot.services.get_mut(&name).expect("it has just been put there"));
     service.instances.insert(&instance);

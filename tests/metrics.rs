@@ -30,6 +30,7 @@ fn touched() -> Metrics {
     metrics.store().committed(took, 20);
     metrics.store().failed();
     metrics.store().set_writable(true);
+    metrics.store().set_journal(4096);
     metrics.view().compiled(took);
     metrics.view().published(Revision(41), 30, 9000);
     metrics.view().set_serial(&zone, Serial(u32::MAX));
@@ -94,6 +95,7 @@ fn what_happened_is_shown() {
         "zonebeat_store_commit_changes_sum 20",
         "zonebeat_store_commit_failures_total 1",
         "zonebeat_store_writable 1",
+        "zonebeat_store_journal_bytes 4096",
         "zonebeat_view_revision 41",
         "zonebeat_view_names 30",
         "zonebeat_view_bytes 9000",

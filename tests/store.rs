@@ -58,6 +58,14 @@ fn file(directory: &Path) -> PathBuf {
     directory.join("registry.redb")
 }
 
+/// The files of a directory, sorted.
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
 /// A directory whose store has 50 changes and was closed.
 fn filled() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
@@ -90,10 +98,16 @@ fn directory_and_file_are_made_for_their_owner_only() {
     let store = open(&below).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&below), mode(&file(&below))), (0o700, 0o600));
-    assert_eq!(fs::read_dir(&below).unwrap().count(), 1, "nothing unfinished is left");
+    assert_eq!(
+        names(&below),
+        ["registry.journal.0", "registry.journal.1", "registry.redb"],
+        "nothing unfinished is left"
+    );
+    assert!(names(&below).iter().all(|name| mode(&below.join(name)) == 0o600));
     assert_eq!(store.id().len(), 32);
     let id = store.id().to_owned();
     drop(store);
+    assert_eq!(names(&below), ["registry.redb"], "a store that was closed needs no journal");
     assert_eq!(open(&below).unwrap().id(), id);
 }
 
@@ -402,22 +416,26 @@ fn child_on_a_read_only_disk() {
     mount(&["-t", "tmpfs", "-o", "size=8m", "tmpfs"], &directory);
     let store = open(&directory).unwrap();
     fill(&store, 20);
+    content(&store);
+    store.commit(&register(20)).unwrap();
+    let unclean: Vec<(PathBuf, Vec<u8>)> = ["registry.journal.0", "registry.journal.1", "registry.redb"]
+        .map(|name| (directory.join(name), fs::read(directory.join(name)).unwrap()))
+        .into();
     let before = content(&store);
-    let unclean = fs::read(file(&directory)).unwrap();
     drop(store);
-    // As a crash leaves it: never closed, so that opening has to repair it.
-    fs::write(file(&directory), &unclean).unwrap();
+    // As a crash leaves it: never closed, so that opening has to repair it and to take the last commit from the journal.
+    unclean.iter().for_each(|(path, octets)| fs::write(path, octets).unwrap());
     mount(&["-o", "remount,ro"], &directory);
 
     let store = open(&directory).unwrap();
     assert!(store.trouble().is_some_and(|trouble| trouble.contains("Read-only")), "{:?}", store.trouble());
     assert_eq!(content(&store), before);
-    let error = store.commit(&register(20)).unwrap_err();
+    let error = store.commit(&register(21)).unwrap_err();
     assert!(matches!(error, StoreError::Write { .. }), "{error}");
     assert!(store.prune(support::time(10), 9).is_err());
     assert!(store.reopen().is_err());
     assert_eq!(content(&store), before);
-    assert_eq!(fs::read(file(&directory)).unwrap(), unclean);
+    unclean.iter().for_each(|(path, octets)| assert_eq!(fs::read(path).unwrap(), *octets));
 
     let empty = directory.join("empty");
     assert!(matches!(refused(&empty), StoreError::Open { .. }));
@@ -443,12 +461,22 @@ fn child_directory() -> Option<PathBuf> {
 /// Kills a committing process at random moments. What it acknowledged is there, what it did not is there whole or not.
 #[test]
 fn kill_loses_nothing_that_was_acknowledged() {
+    kill_again_and_again("child_commits");
+}
+
+/// The same while somebody reads, so that most kills meet the trees while they take what the journal has.
+#[test]
+fn kill_loses_nothing_while_the_journal_goes_into_the_trees() {
+    kill_again_and_again("child_commits_and_reads");
+}
+
+fn kill_again_and_again(name: &str) {
     let directory = tempfile::tempdir().unwrap();
     let mut seed = std::process::id();
     let mut acknowledged = 0;
     for _ in 0..20 {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let mut child = child("child_commits", directory.path()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = child(name, directory.path()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         wait_for_commits(&mut lines);
         std::thread::sleep(Duration::from_micros(u64::from(seed >> 8) % 60_000));
@@ -491,7 +519,25 @@ fn check(directory: &Path, acknowledged: u64) {
 #[ignore = "runs as a child of kill_loses_nothing_that_was_acknowledged"]
 fn child_commits() {
     let Some(directory) = child_directory() else { return };
-    let store = open(&directory).unwrap();
+    commit_for_ever(&open(&directory).unwrap());
+}
+
+#[test]
+#[ignore = "runs as a child of kill_loses_nothing_while_the_journal_goes_into_the_trees"]
+fn child_commits_and_reads() {
+    let Some(directory) = child_directory() else { return };
+    let store = Arc::new(open(&directory).unwrap());
+    let reader = store.clone();
+    std::thread::spawn(move || {
+        loop {
+            reader.history(Revision(u64::MAX), 1).unwrap();
+        }
+    });
+    commit_for_ever(&store);
+}
+
+/// Commits batches of three, and says each time what was acknowledged.
+fn commit_for_ever(store: &EmbeddedStore) {
     let mut revision = store.load().unwrap().revision.0;
     let mut out = std::io::stdout();
     writeln!(out, "\ncommits").unwrap();

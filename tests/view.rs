@@ -78,7 +78,7 @@ fn service(label: &str, instances: Vec<Instance>) -> Service {
 fn snapshot(revision: u64, services: impl IntoIterator<Item = Service>) -> Snapshot {
     let mut snapshot = Snapshot { revision: Revision(revision), ..Snapshot::default() };
     for service in services {
-        snapshot.services.insert_mut(Arc::clone(&service.name), Arc::new(service));
+        snapshot.services.insert(Arc::new(service));
     }
     snapshot
 }
@@ -426,7 +426,7 @@ fn apply(snapshot: &Snapshot, step: &Step) -> (Snapshot, Touched) {
         let ttl = (step.action == 5).then_some(u32::from(step.last));
         let (min, tiers) = (Some(2), vec![vec!["lon".to_owned()]]);
         service.row.declaration = Some(Declaration { ttl, min, tiers, ..Declaration::default() }.into());
-        after.services.insert_mut(Arc::clone(&label), Arc::new(service));
+        after.services.insert(Arc::new(service));
         return (after.clone(), Touched { service: label, instance: None, revision: after.revision });
     }
     match (service.instances.get(&id), step.action) {
@@ -437,8 +437,8 @@ fn apply(snapshot: &Snapshot, step: &Step) -> (Snapshot, Touched) {
         (None, _) => service.instances.insert(&instance(&id, 80, site, &[v4(step.last), v6(step.last.into())])),
     }
     match service.instances.is_empty() && service.row.declaration.is_none() {
-        true => drop(after.services.remove_mut(&label)),
-        false => after.services.insert_mut(Arc::clone(&label), Arc::new(service)),
+        true => drop(after.services.remove(&label)),
+        false => after.services.insert(Arc::new(service)),
     }
     (after.clone(), Touched { service: label, instance: Some(id.into()), revision: after.revision })
 }

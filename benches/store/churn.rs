@@ -1,8 +1,10 @@
-//! What a change costs in commits of a given size: processor time, and pages read and written, on a copy of a store.
+//! What a change costs in commits of a given size, on a copy of a store: processor time, reads and writes, of the
+//! thread that commits and of the store's own that brings the journal into the trees; and how long a commit takes.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use zonebeat::model::{Change, Instance, Item, Revision, Timestamp, Transition};
 use zonebeat::registry::store::embedded::EmbeddedStore;
@@ -23,26 +25,40 @@ const ROUNDS: u64 = 9;
 pub(super) fn run(directory: &Path, each: u64) {
     let store = EmbeddedStore::open(directory).unwrap();
     let revision = store.load().unwrap().revision;
-    let mut fleet = Fleet { hosts: vec![Vec::new(); HOSTS as usize], revision, chance: 1 };
+    let mut fleet = Fleet { hosts: vec![Vec::new(); HOSTS as usize], revision, chance: 1, took: Vec::new() };
     fleet.commit(&store, ROUND, each);
-    let rounds: Vec<Used> = (0..ROUNDS)
+    fleet.took.clear();
+    let rounds: Vec<[Used; 2]> = (0..ROUNDS)
         .map(|_| {
             let before = Used::now();
             fleet.commit(&store, ROUND, each);
-            Used::now().since(&before)
+            store.history(Revision(u64::MAX), 1).unwrap(); // waits until everything is in the trees
+            let after = Used::now();
+            [0, 1].map(|thread| after[thread].since(&before[thread]))
         })
         .collect();
-    let mut processor: Vec<u64> = rounds.iter().map(|used| used.nanoseconds).collect();
-    processor.sort_unstable();
-    let mean = |part: fn(&Used) -> u64| rounds.iter().map(part).sum::<u64>() as f64 / (ROUNDS * ROUND) as f64;
-    println!("commits of {each} changes, for each change:");
-    println!("processor, us       {:>10.2}", processor[processor.len() / 2] as f64 / ROUND as f64 / 1e3);
-    println!("reads               {:>10.3}", mean(|used| used.reads));
-    println!("writes              {:>10.3}", mean(|used| used.writes));
-    println!("octets written      {:>10.0}", mean(|used| used.octets));
+    println!("commits of {each} changes, for each change:    commit      trees");
+    let median = |thread: usize| {
+        let mut processor: Vec<u64> = rounds.iter().map(|used| used[thread].nanoseconds).collect();
+        processor.sort_unstable();
+        processor[processor.len() / 2] as f64 / ROUND as f64 / 1e3
+    };
+    println!("processor, us                        {:>10.2} {:>10.2}", median(0), median(1));
+    let mean = |thread: usize, part: fn(&Used) -> u64| {
+        rounds.iter().map(|used| part(&used[thread])).sum::<u64>() as f64 / (ROUNDS * ROUND) as f64
+    };
+    let parts: [(&str, fn(&Used) -> u64); 3] =
+        [("reads", |used| used.reads), ("writes", |used| used.writes), ("octets written", |used| used.octets)];
+    for (name, part) in parts {
+        println!("{name:<36} {:>10.3} {:>10.3}", mean(0, part), mean(1, part));
+    }
+    fleet.took.sort_unstable();
+    let at = |part: usize| fleet.took[(fleet.took.len() - 1) * part / 100].as_secs_f64() * 1e3;
+    println!("a commit, ms: median {:.2}, 99 of 100 {:.2}, all {:.2}", at(50), at(99), at(100));
 }
 
-/// What this thread has used.
+/// What a thread has used.
+#[derive(Default)]
 struct Used {
     nanoseconds: u64,
     reads: u64,
@@ -51,9 +67,17 @@ struct Used {
 }
 
 impl Used {
-    fn now() -> Self {
-        let schedule = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-        let io = fs::read_to_string("/proc/thread-self/io").unwrap();
+    /// Of the thread that calls, and of the store's.
+    fn now() -> [Self; 2] {
+        let is_trees = |task: &PathBuf| fs::read_to_string(task.join("comm")).is_ok_and(|name| name == "trees\n");
+        let mut tasks = fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
+        let trees = tasks.find(is_trees);
+        [Self::of(Path::new("/proc/thread-self")), trees.as_deref().map(Self::of).unwrap_or_default()]
+    }
+
+    fn of(task: &Path) -> Self {
+        let schedule = fs::read_to_string(task.join("schedstat")).unwrap();
+        let io = fs::read_to_string(task.join("io")).unwrap();
         let find = |key: &str| io.lines().find_map(|line| line.strip_prefix(key)?.trim().parse().ok()).unwrap();
         let nanoseconds = schedule.split(' ').next().unwrap().parse().unwrap();
         Self { nanoseconds, reads: find("syscr:"), writes: find("syscw:"), octets: find("write_bytes:") }
@@ -74,6 +98,8 @@ struct Fleet {
     hosts: Vec<Vec<(Arc<str>, Arc<Instance>)>>,
     revision: Revision,
     chance: u64,
+    /// How long each commit took.
+    took: Vec<Duration>,
 }
 
 impl Fleet {
@@ -83,7 +109,9 @@ impl Fleet {
             while (batch.changes.len() as u64) < each {
                 self.change_host(&mut batch);
             }
+            let begin = Instant::now();
             store.commit(&batch).unwrap();
+            self.took.push(begin.elapsed());
         }
     }
 

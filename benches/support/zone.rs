@@ -37,7 +37,7 @@ pub(crate) fn snapshot(services: usize, label: impl Fn(usize) -> String) -> Snap
     for number in 0..services {
         let instances = (0..PER_SERVICE).map(|id| instance(id, number * PER_SERVICE + id)).collect();
         let service = Service { name: label(number).into(), row: ServiceRow::default(), instances };
-        snapshot.services.insert_mut(service.name.clone(), Arc::new(service));
+        snapshot.services.insert(Arc::new(service));
     }
     snapshot
 }

@@ -51,7 +51,7 @@ fn view(signed: &str) -> View {
     for (label, count) in [("search", 3), ("big", 90), ("none", 0)] {
         let instances = (0..count).map(instance).collect();
         let service = Service { name: label.into(), row: ServiceRow::default(), instances };
-        snapshot.services.insert_mut(label.into(), Arc::new(service));
+        snapshot.services.insert(Arc::new(service));
     }
     let sources = vec![source("sd.example.org", PLAIN, true), source("signed.example.org", signed, false)];
     let server = ServerFacts { identity: Some("ns1".into()), version: Some("zonebeat".into()), udp_size: 1232 };
@@ -69,7 +69,7 @@ fn source(apex: &str, text: &str, registrations: bool) -> ZoneSource {
 pub fn compile(row: ServiceRow, instance: Instance) -> View {
     let mut snapshot = Snapshot { revision: Revision(7), ..Snapshot::default() };
     let service = Service { name: "search".into(), row, instances: [instance].into_iter().collect() };
-    snapshot.services.insert_mut("search".into(), Arc::new(service));
+    snapshot.services.insert(Arc::new(service));
     let sources = vec![source("sd.example.org", PLAIN, true)];
     let server = ServerFacts { identity: None, version: None, udp_size: 1232 };
     Compiler::new(sources, Naming::plain(), server, 7).full(&snapshot, &[])

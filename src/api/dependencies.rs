@@ -86,10 +86,10 @@ impl<'s> Graph<'s> {
 
     async fn upwards(snapshot: &'s Snapshot) -> Self {
         let (mut dependents, mut turns) = (HashMap::<&str, Vec<&str>>::new(), Turns::default());
-        for (name, service) in snapshot.services.iter() {
+        for service in snapshot.services.values() {
             turns.step().await;
             for needed in dependencies(service) {
-                dependents.entry(needed).or_default().push(name);
+                dependents.entry(needed).or_default().push(&service.name);
             }
         }
         Self { snapshot, dependents: Some(dependents) }
@@ -160,7 +160,7 @@ mod tests {
             let mut service = Service::new((*name).into());
             let dependencies = needed.iter().map(|&needed| needed.to_owned()).collect();
             service.row.declaration = Some(Declaration { dependencies, ..Declaration::default() }.into());
-            snapshot.services.insert_mut((*name).into(), Arc::new(service));
+            snapshot.services.insert(Arc::new(service));
         }
         snapshot
     }
@@ -200,7 +200,7 @@ mod tests {
         let mut chain = Snapshot::default();
         for pair in names.windows(2) {
             let one = snapshot(&[(&pair[0], &[&pair[1]])]);
-            one.services.iter().for_each(|(name, service)| chain.services.insert_mut(name.clone(), service.clone()));
+            one.services.values().for_each(|service| chain.services.insert(service.clone()));
         }
         let (places, truncated) = Graph::downwards(&chain).tree("s00000", MOST).await;
         assert_eq!((places.len(), truncated, places[MOST - 1].depth), (MOST, true, MOST - 1));

@@ -58,7 +58,7 @@ impl Parameters for ServicesQuery {
 async fn list_services(State(state): Shared, Query(page): Query<ServicesQuery>) -> Answer {
     let snapshot = state.snapshot()?;
     let after = page.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-    let following = snapshot.services.range::<str, _>((after, Bound::Unbounded)).map(|(_, service)| &**service);
+    let following = snapshot.services.values_from(after).map(|service| &**service);
     let wanted = |service: &Service| !page.unowned || service.is_unowned();
     let mut shown = turns::first(following, wanted, page.limit + 1).await;
     let more = shown.len() > page.limit;

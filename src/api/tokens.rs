@@ -124,7 +124,7 @@ mod tests {
         }
         let mut service = Service::new("search".into());
         service.row.owned_by = Some("a".into());
-        snapshot.services.insert_mut("search".into(), Arc::new(service));
+        snapshot.services.insert(Arc::new(service));
         let listed: Vec<(String, usize)> = infos(&snapshot).into_iter().map(|info| (info.id, info.owns)).collect();
         assert_eq!(listed, [("b".to_owned(), 0), ("a".to_owned(), 1)]);
     }

@@ -12,6 +12,7 @@ pub struct StoreMetrics {
     changes: Histogram,
     failures: IntCounter,
     writable: IntGauge,
+    journal: IntGauge,
 }
 
 impl StoreMetrics {
@@ -39,6 +40,11 @@ impl StoreMetrics {
                 "zonebeat_store_writable",
                 "1 while the store takes writes, 0 while it does not.",
             ),
+            journal: make::gauge(
+                all,
+                "zonebeat_store_journal_bytes",
+                "Octets of the journal that are durable and not in the trees yet.",
+            ),
         }
     }
 
@@ -56,5 +62,10 @@ impl StoreMetrics {
     /// Whether writes are taken.
     pub fn set_writable(&self, writable: bool) {
         self.writable.set(writable.into());
+    }
+
+    /// What of the journal is not in the trees.
+    pub fn set_journal(&self, octets: u64) {
+        self.journal.set(octets as i64);
     }
 }

@@ -16,9 +16,12 @@ use std::sync::Arc;
 use rpds::RedBlackTreeMapSync;
 
 use super::Instance;
-use super::packed::{Packed, Packer};
+use super::packed::{MOST, Packed, Packer};
 use super::packed_instance::{InstanceRef, PackedInstance, is_serving, pack};
 use super::service::{remembered_key, split_remembered};
+
+/// Octets that the processor reads at once.
+const LINE: usize = 64;
 
 /// The instances of one service.
 #[derive(Clone, Default)]
@@ -48,6 +51,17 @@ impl Instances {
     /// How many there are, serving and lapsed.
     pub fn len(&self) -> usize {
         self.tallies.as_ref().map_or_else(|| self.rows.len(), |tallies| tallies.whole.all)
+    }
+
+    /// Reads the records of a small service, so that the processor has them when they are asked for.
+    pub fn touch(&self) -> u8 {
+        let first = self.rows.leaves().next().filter(|_| self.rows.is_one_leaf());
+        first.map_or(0, |leaf| leaf.iter().step_by(LINE).fold(0, |read, octet| read ^ octet))
+    }
+
+    /// Whether there are more than so many; of most services that is known without counting.
+    pub fn are_more_than(&self, count: usize) -> bool {
+        !(count >= MOST && self.rows.is_one_leaf()) && self.len() > count
     }
 
     /// Whether there is none.

@@ -8,11 +8,10 @@
 //! then as the flags say: proto, site, session, epoch, tags and metadata
 //! ```
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
-
 use super::packed::{Reader, put_number, put_octets};
 use super::{Endpoint, Instance, Name, Revision, State, Timestamp};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 const LAPSED: u8 = 1;
 const TCP: u8 = 2;
@@ -188,30 +187,24 @@ impl<'a> InstanceRef<'a> {
         })
     }
 
-    /// A copy without what nobody publishes: session and epoch. Protocol and site are those of `like` where they are
-    /// the same.
-    pub fn to_published(self, like: Option<&Instance>) -> Instance {
-        let proto = like.map(|like| &like.proto).filter(|proto| ***proto == *self.proto);
-        let site = like.and_then(|like| like.site.as_ref()).filter(|site| self.site == Some(&***site));
-        let proto = proto.map_or_else(|| self.proto.into(), Arc::clone);
-        let site = site.map(Arc::clone).or_else(|| self.site.map(Into::into));
-        Self { session: None, epoch: None, ..self }.placed(proto, site)
-    }
-
     /// A copy that stands for itself.
     pub fn to_instance(self) -> Instance {
-        self.placed(self.proto.into(), self.site.map(Into::into))
+        self.to_instance_sharing(&[])
     }
 
-    /// A copy with this protocol and site, which are its own.
-    fn placed(self, proto: Arc<str>, site: Option<Arc<str>>) -> Instance {
+    /// A copy that has these texts together with whoever else does, where its own are the same.
+    pub fn to_instance_sharing(self, texts: &[&Arc<str>]) -> Instance {
+        let share = |text: &str| match texts.iter().find(|shared| ****shared == *text) {
+            Some(shared) => Arc::clone(shared),
+            None => text.into(),
+        };
         Instance {
             id: self.id.into(),
-            proto,
+            proto: share(self.proto),
             port: self.port,
             priority: self.priority,
             weight: self.weight,
-            site,
+            site: self.site.map(share),
             endpoint: match self.endpoint {
                 EndpointRef::Addresses(addresses) => Endpoint::Addresses(addresses.collect()),
                 EndpointRef::Host(wire) => Endpoint::Host(Name::from_trusted(wire)),
@@ -219,8 +212,8 @@ impl<'a> InstanceRef<'a> {
             tags: self.tags().map(Into::into).collect(),
             metadata: self.metadata().map(|(key, value)| (key.into(), value.into())).collect(),
             lease_seconds: self.lease_seconds,
-            session: self.session.map(Into::into),
-            epoch: self.epoch.map(Into::into),
+            session: self.session.map(share),
+            epoch: self.epoch.map(share),
             incarnation: self.incarnation,
             state: self.state,
             since: self.since,

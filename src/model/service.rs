@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::rare::Rare;
-use super::{Instance, InstanceRef, Instances, Revision, Timestamp};
+use super::{Instance, InstanceRef, Instances, Labelled, Revision, Timestamp};
 
 /// The service that servers register themselves as; its owner is whoever runs them.
 pub const OWN_SERVICE: &str = "zonebeat";
@@ -91,6 +91,12 @@ pub struct ServiceRow {
     pub revision: Revision,
 }
 
+impl Labelled for Service {
+    fn label(&self) -> &str {
+        &self.name
+    }
+}
+
 impl Service {
     /// A service that nobody has declared or registered yet.
     pub fn new(name: Arc<str>) -> Self {
@@ -100,6 +106,11 @@ impl Service {
     /// A copy of the instance of that id.
     pub fn instance(&self, id: &str) -> Option<Arc<Instance>> {
         self.instances.get(id).map(Arc::new)
+    }
+
+    /// The same, with texts that it has together with others where they are the same.
+    pub fn instance_sharing(&self, id: &str, texts: &[&Arc<str>]) -> Option<Arc<Instance>> {
+        self.instances.find(id).map(|found| Arc::new(found.to_instance_sharing(texts)))
     }
 
     /// Instances that are in the answers.

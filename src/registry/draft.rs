@@ -141,7 +141,7 @@ impl Draft {
 
     /// Forgets a session.
     pub(super) fn end_session(&mut self, name: &Arc<str>) {
-        self.state.sessions.remove_mut(name);
+        self.state.sessions.remove(name);
         self.effects.push(Effect::EndSession(name.clone()));
     }
 

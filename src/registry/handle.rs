@@ -178,6 +178,11 @@ impl Registry {
         (**self.shared.health.load()).clone()
     }
 
+    /// Octets that the store has made durable, and has not yet brought into the form that it is read from.
+    pub fn store_behind(&self) -> u64 {
+        self.shared.store().map_or(0, |store| store.behind())
+    }
+
     /// How many of what there are. Kept up to date by the writer; does not count anew.
     pub fn census(&self) -> Census {
         Census { sessions: self.shared.leases.running(), ..**self.shared.census.load() }

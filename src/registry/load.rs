@@ -41,7 +41,7 @@ impl Loader {
         let gone: Vec<Arc<str>> =
             state.snapshot.services.values().filter(|service| !is_left(service)).map(|s| s.name.clone()).collect();
         for name in &gone {
-            state.snapshot.services.remove_mut(name);
+            state.snapshot.services.remove(name);
         }
         for service in state.snapshot.services.values() {
             state.known += usize::from(service.is_known());
@@ -53,7 +53,7 @@ impl Loader {
             let Joining { lease_seconds, lapsed, .. } = joining;
             let members = joining.members.finish();
             let session = Session { lapsed, members, ..Session::new(name.clone(), lease_seconds) };
-            state.sessions.insert_mut(name, Arc::new(session.unhashed()));
+            state.sessions.insert(Arc::new(session.unhashed()));
         }
         (state, zones)
     }
@@ -63,11 +63,11 @@ impl Loader {
         let Some((name, revision)) = self.at.take() else { return };
         let services = &mut self.state.snapshot.services;
         let instances = self.instances.finish();
-        if !services.contains_key(&*name) {
+        if !services.contains(&name) {
             let name: Arc<str> = name.clone().into();
-            services.insert_mut(name.clone(), Arc::new(Service::new(name)));
+            services.insert(Arc::new(Service::new(name)));
         }
-        let service = services.get_mut(&*name).map(Arc::make_mut).expect("it has just been put there");
+        let service = services.get_mut(&name).map(Arc::make_mut).expect("it has just been put there");
         service.instances = instances;
         service.row.revision = service.row.revision.max(revision);
     }
@@ -109,7 +109,7 @@ impl Load for Loader {
             }
         });
         let service = Service { row, ..Service::new(name.clone()) };
-        self.state.snapshot.services.insert_mut(name, Arc::new(service));
+        self.state.snapshot.services.insert(Arc::new(service));
     }
 
     fn instance(&mut self, service: &str, packed: PackedInstance<'_>) {
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn a_session_has_its_members_and_no_hash_yet() {
         let state = load(|number| (number % 100 == 7).then(|| "host-17".into()));
-        let session = &state.sessions["host-17"];
+        let session = state.sessions.get("host-17").expect("it was loaded");
         assert_eq!((session.members.len(), session.members.iter().count()), (1000, 1000));
         assert_eq!((session.lapsed, &*session.hash, session.lease_seconds), (false, "", 15));
         assert_eq!(session.members.iter().next(), Some(("svc00000", "i7", Revision(1_000_007))));

@@ -126,8 +126,8 @@ pub trait Publisher: Send + 'static {
 
 /// What static records keep from registrations: the names that they have, and aliases as targets.
 pub trait StaticNames: Send + Sync + 'static {
-    /// Where the static record stands that keeps `name` from being registered (`file:line`), if any.
-    fn holder(&self, name: &Name) -> Option<String>;
+    /// Where the static record stands that keeps a whole, lower-case name from being registered (`file:line`), if any.
+    fn holder(&self, name: &[u8]) -> Option<String>;
 
     /// Where the CNAME stands that `name` is an alias by, if it is one in a zone of ours.
     fn alias(&self, _name: &Name) -> Option<String> {

@@ -2,7 +2,7 @@
 
 use super::{Options, StaticNames};
 use crate::model::name::NameError;
-use crate::model::naming::{Pattern, Placeholder, Publishes, Values};
+use crate::model::naming::{NameBuf, Pattern, Placeholder, Publishes, Values};
 use crate::model::{Endpoint, Instance, Name, Refusal, Word};
 
 /// The owner names that answer with the instance while it serves: zones in order, templates in order, without those
@@ -11,7 +11,7 @@ pub fn names_of(options: &Options, service: &str, instance: &Instance) -> Vec<Na
     let mut names = Vec::new();
     for zone in &options.zones {
         for pattern in patterns(options, instance) {
-            names.extend(fill(pattern, zone, service, instance).into_iter().flatten());
+            names.extend(values(pattern, zone, service, instance).filter_map(|values| pattern.name(&values)).flatten());
         }
     }
     let mut seen = std::collections::HashSet::new();
@@ -29,11 +29,13 @@ pub(super) fn check_names(
     if let Endpoint::Host(target) = &instance.endpoint {
         check_target(statics, target)?;
     }
-    let mut named = false;
+    let (mut named, mut name) = (false, NameBuf::default());
     for zone in zones(options)? {
         for pattern in patterns(options, instance) {
-            for name in fill(pattern, zone, service, instance) {
-                check_name(statics, zone, &name.map_err(|error| too_long(pattern, &error))?)?;
+            for values in values(pattern, zone, service, instance) {
+                let Some(written) = pattern.write(&values, &mut name) else { continue };
+                written.map_err(|error| too_long(pattern, &error))?;
+                check_name(statics, zone, name.as_wire())?;
                 named = true;
             }
         }
@@ -48,7 +50,7 @@ pub(super) fn check_service_names(options: &Options, statics: &dyn StaticNames, 
             Values { service, proto: Some(super::DEFAULT_PROTO), site: None, instance: None, tag: None, domain: zone };
         for pattern in options.naming.patterns().iter().filter(|pattern| !lists_services(pattern)) {
             if let Some(name) = pattern.name(&values) {
-                check_name(statics, zone, &name.map_err(|error| too_long(pattern, &error))?)?;
+                check_name(statics, zone, name.map_err(|error| too_long(pattern, &error))?.as_wire())?;
             }
         }
     }
@@ -85,25 +87,27 @@ fn patterns<'a>(options: &'a Options, instance: &Instance) -> impl Iterator<Item
     })
 }
 
-/// The names of one pattern in one zone: one for each tag where the pattern has a tag, else one at most.
-fn fill(pattern: &Pattern, zone: &Name, service: &str, instance: &Instance) -> Vec<Result<Name, NameError>> {
-    let values = Values {
-        service,
-        proto: Some(&instance.proto),
-        site: instance.site.as_deref(),
-        instance: Some(&instance.id),
-        tag: None,
-        domain: zone,
+/// What fills a pattern in one zone: once for each tag where the pattern has a tag, else once.
+fn values<'a>(
+    pattern: &Pattern,
+    domain: &'a Name,
+    service: &'a str,
+    instance: &'a Instance,
+) -> impl Iterator<Item = Values<'a>> + use<'a> {
+    let (proto, site, id) = (Some(&*instance.proto), instance.site.as_deref(), Some(&*instance.id));
+    let whole = Values { service, proto, site, instance: id, tag: None, domain };
+    let (tags, whole) = match pattern.uses(Placeholder::Tag) {
+        true => (&*instance.tags, None),
+        false => (&[][..], Some(whole)),
     };
-    if !pattern.uses(Placeholder::Tag) {
-        return pattern.name(&values).into_iter().collect();
-    }
-    instance.tags.iter().filter_map(|tag| pattern.name(&Values { tag: Some(tag), ..values })).collect()
+    let tagged = move |tag: &'a Box<str>| Values { service, proto, site, instance: id, tag: Some(tag), domain };
+    whole.into_iter().chain(tags.iter().map(tagged))
 }
 
 /// A static record of the name, or what ends the zone above it, keeps the name from being registered.
-fn check_name(statics: &dyn StaticNames, zone: &Name, name: &Name) -> Result<(), Refusal> {
-    let Some(place) = statics.holder(name).filter(|_| name != zone) else { return Ok(()) };
+fn check_name(statics: &dyn StaticNames, zone: &Name, name: &[u8]) -> Result<(), Refusal> {
+    let Some(place) = statics.holder(name).filter(|_| name != zone.as_wire()) else { return Ok(()) };
+    let name = Name::from_trusted(name);
     let detail = format!("{name} cannot be registered: {place} has it in a static record; choose another label");
     Err(Refusal::new(Word::StaticName, detail))
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::model::packed::{Reader, put_number};
-use crate::model::{Packed, Packer, Revision};
+use crate::model::{Labelled, Packed, Packer, Revision};
 
 /// A session with what it beats for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,12 @@ pub(super) struct Session {
 /// costs a leaf of 32, however large the session is.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Members(Packed);
+
+impl Labelled for Session {
+    fn label(&self) -> &str {
+        &self.name
+    }
+}
 
 impl Session {
     /// A session without instances.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rpds::RedBlackTreeMapSync;
 
-use crate::model::{Revision, Service, Token};
+use crate::model::{LabelMap, Revision, Service, Token};
 
 /// The registry at one revision.
 #[derive(Debug, Clone, Default)]
@@ -12,7 +12,7 @@ pub struct Snapshot {
     /// The last committed change it contains.
     pub revision: Revision,
     /// Every service with a row or an instance, by label.
-    pub services: RedBlackTreeMapSync<Arc<str>, Arc<Service>>,
+    pub services: LabelMap<Service>,
     /// Every token, by id.
     pub tokens: RedBlackTreeMapSync<Arc<str>, Arc<Token>>,
 }

@@ -3,6 +3,7 @@
 //! Everything is a map with structural sharing, so that a working copy costs a few pointers and can be dropped when the
 //! store does not take its batch. Only [`State::change_service`] and [`State::relocate`] change what is counted here.
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use rpds::RedBlackTreeMapSync;
@@ -11,7 +12,7 @@ use super::draft::Timer;
 use super::lease::Subject;
 use super::session::Session;
 use super::{Census, Snapshot};
-use crate::model::{Instance, Service};
+use crate::model::{Instance, LabelMap, Service};
 
 /// The registry with its indexes, at one revision.
 #[derive(Debug, Clone, Default)]
@@ -21,7 +22,7 @@ pub(super) struct State {
     /// How many instances, serving or lapsed, and tiers of declarations name a site.
     pub(super) sites: RedBlackTreeMapSync<Arc<str>, usize>,
     /// Every session with an instance or a lease, lone instances not included.
-    pub(super) sessions: RedBlackTreeMapSync<Arc<str>, Arc<Session>>,
+    pub(super) sessions: LabelMap<Session>,
     pub(super) known: usize,
     /// Known services without a declared owner.
     pub(super) unowned: usize,
@@ -35,12 +36,18 @@ impl State {
         self.snapshot.services.get(name)
     }
 
+    /// Reads services that are about to be looked at or changed, all of them together.
+    pub(super) fn read_ahead<'s>(&self, services: impl Iterator<Item = &'s str>) {
+        let found = self.snapshot.services.get_all(services);
+        black_box(found.into_iter().flatten().fold(0, |read, service| read ^ service.instances.touch()));
+    }
+
     /// Changes a service, which is made if there is none, and dropped when nothing is left of it. Says whether it is
     /// still there.
     pub(super) fn change_service(&mut self, name: &Arc<str>, change: impl FnOnce(&mut Service)) -> bool {
         let services = &mut self.snapshot.services;
-        if !services.contains_key(name) {
-            services.insert_mut(name.clone(), Arc::new(Service::new(name.clone())));
+        if !services.contains(name) {
+            services.insert(Arc::new(Service::new(name.clone())));
         }
         let service = Arc::make_mut(services.get_mut(name).expect("it has just been put there"));
         let (was_known, was_unowned, tiers) = (service.is_known(), service.is_unowned(), tier_sites(service));
@@ -52,7 +59,7 @@ impl State {
         self.known = self.known + usize::from(is_known) - usize::from(was_known);
         self.unowned = self.unowned + usize::from(service.is_unowned()) - usize::from(was_unowned);
         if !is_left {
-            services.remove_mut(name);
+            services.remove(name);
         }
         if tiers != new_tiers {
             new_tiers.iter().for_each(|site| self.count_site(site));
@@ -81,9 +88,9 @@ impl State {
             before.is_none_or(|before| before.session != after.session || before.incarnation != after.incarnation)
         });
         if let Some((after, name)) = came.and_then(|after| Some((after, after.session.clone()?))) {
-            if !self.sessions.contains_key(&name) {
+            if !self.sessions.contains(&name) {
                 let session = Session::new(name.clone(), after.lease_seconds);
-                self.sessions.insert_mut(name.clone(), Arc::new(session));
+                self.sessions.insert(Arc::new(session));
             }
             self.change_session(&name, |session| {
                 session.lapsed |= !after.is_serving();

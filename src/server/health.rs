@@ -129,6 +129,7 @@ impl api::Exposition for Exposition {
         registry.set_sessions(census.sessions);
         registry.set_revision(self.registry.snapshot().revision);
         self.metrics.store().set_writable(health.writable);
+        self.metrics.store().set_journal(self.registry.store_behind());
         self.metrics.encode()
     }
 }

@@ -134,7 +134,7 @@ fn tell_collisions(registry: &Registry, holders: &SharedHolders) {
     let (options, snapshot) = (registry.options(), registry.snapshot());
     let held = |service: &Service, instance: &Instance| {
         let names = names_of(options, &service.name, instance);
-        names.into_iter().find_map(|name| holders.holder(&name).map(|place| (name, place)))
+        names.into_iter().find_map(|name| holders.holder(name.as_wire()).map(|place| (name, place)))
     };
     for service in snapshot.services.values() {
         if let Some((name, place)) = service.instances.iter().find_map(|instance| held(service, &instance)) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::model::name::parent;
 use crate::model::{Name, Rtype};
 use crate::registry::StaticNames;
 use crate::zone::StaticZone;
@@ -13,12 +14,15 @@ use crate::zone::StaticZone;
 #[derive(Debug, Default)]
 pub(super) struct Holders {
     apexes: Vec<Name>,
-    names: HashMap<Name, String>,
-    cuts: HashMap<Name, String>,
-    aliases: HashMap<Name, String>,
+    names: Places,
+    cuts: Places,
+    aliases: Places,
     /// Apexes with a DNAME: it leads every name of the zone elsewhere.
-    renamed: HashMap<Name, String>,
+    renamed: Places,
 }
+
+/// Where the record of a name stands; names in wire format, because each registration asks about some.
+type Places = HashMap<Box<[u8]>, String>;
 
 /// The holders of the zone files that are in force.
 #[derive(Debug, Clone)]
@@ -31,38 +35,42 @@ impl Holders {
         for zone in zones {
             for entry in &zone.records {
                 let owner = &entry.record.owner;
+                let wire = || Box::from(owner.as_wire());
                 let place = match entry.place.line {
                     0 => entry.place.file.to_string(),
                     line => format!("{}:{line}", entry.place.file),
                 };
                 let ends_zone = entry.record.rtype == Rtype::DNAME || entry.record.rtype == Rtype::NS;
                 if ends_zone && *owner != zone.origin {
-                    holders.cuts.entry(owner.clone()).or_insert_with(|| place.clone());
+                    holders.cuts.entry(wire()).or_insert_with(|| place.clone());
                 } else if entry.record.rtype == Rtype::DNAME {
-                    holders.renamed.insert(owner.clone(), place.clone());
+                    holders.renamed.insert(wire(), place.clone());
                 }
                 if entry.record.rtype == Rtype::CNAME {
-                    holders.aliases.insert(owner.clone(), place.clone());
+                    holders.aliases.insert(wire(), place.clone());
                 }
-                holders.names.entry(owner.clone()).or_insert(place);
+                holders.names.entry(wire()).or_insert(place);
             }
         }
         holders
     }
 
-    fn holder(&self, name: &Name) -> Option<String> {
+    fn holder(&self, name: &[u8]) -> Option<String> {
         if let Some(place) = self.names.get(name) {
             return Some(place.clone());
         }
-        let mut above = name.parent();
+        if self.cuts.is_empty() && self.renamed.is_empty() {
+            return None;
+        }
+        let mut above = parent(name);
         while let Some(candidate) = above {
-            if self.apexes.contains(&candidate) {
-                return self.renamed.get(&candidate).cloned();
+            if self.apexes.iter().any(|apex| apex.as_wire() == candidate) {
+                return self.renamed.get(candidate).cloned();
             }
-            if let Some(place) = self.cuts.get(&candidate) {
+            if let Some(place) = self.cuts.get(candidate) {
                 return Some(place.clone());
             }
-            above = candidate.parent();
+            above = parent(candidate);
         }
         None
     }
@@ -80,12 +88,12 @@ impl SharedHolders {
 }
 
 impl StaticNames for SharedHolders {
-    fn holder(&self, name: &Name) -> Option<String> {
+    fn holder(&self, name: &[u8]) -> Option<String> {
         self.0.load().holder(name)
     }
 
     fn alias(&self, name: &Name) -> Option<String> {
-        self.0.load().aliases.get(name).cloned()
+        self.0.load().aliases.get(name.as_wire()).cloned()
     }
 }
 
@@ -105,7 +113,7 @@ mod tests {
     }
 
     fn holds(zones: &[StaticZone], name: &str) -> bool {
-        Holders::of(zones).holder(&name.parse().expect("name")).is_some()
+        Holders::of(zones).holder(name.parse::<Name>().expect("name").as_wire()).is_some()
     }
 
     #[test]

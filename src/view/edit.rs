@@ -1,19 +1,20 @@
 //! The next table, built aside: names are edited one by one, then every touched shard is rebuilt once.
 //!
 //! An editor starts from a table and remembers of an edited entry what replaces its parts; what is not replaced is read
-//! in the base. `finish` settles which names exist: a name without records stays while something exists below it (RFC
-//! 8020), so a name that comes or goes changes the count of children of its parent, up to the apex of the zone. What
-//! came out different is known then, and by which change: that is what a zone's serial is made of.
+//! in the base. It knows names by their slots in the table, so that each is hashed once, and rebuilds shards in their
+//! order. `finish` settles which names exist: a name without records stays while something exists below it (RFC 8020),
+//! so a name that comes or goes changes the count of children of its parent, up to the apex of the zone. What came out
+//! different is known then, and by which change: that is what a zone's serial is made of.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-
-use foldhash::fast::FixedState;
 
 use super::aside::Sets;
 use super::large::{self, LargeSet};
+use super::patch::Patcher;
 use super::rrset::{Body, RrSet, RrSetBuf};
-use super::shard::{APEX, Entry, Facts, KNOWN, OCCLUDED, STATIC, Shard, ShardBuilder, WILDCARD};
+use super::shard::{APEX, Entry, Facts, KNOWN, OCCLUDED, STATIC, Shard, WILDCARD};
+use super::slots::SlotIndex;
 use super::spare::Spare;
 use super::table::{Slot, Table};
 use crate::model::name::parent;
@@ -22,13 +23,16 @@ use crate::model::{Name, Revision, Rtype};
 /// Edits on top of a table.
 pub(crate) struct Editor<'t> {
     base: &'t Table,
-    pending: HashMap<Box<[u8]>, Pending<'t>, FixedState>,
+    /// The names, one behind the other.
+    names: Vec<u8>,
+    pending: Vec<Pending<'t>>,
+    index: SlotIndex,
 }
 
-/// A name and what is pending for it.
-type Edit<'t> = (Box<[u8]>, Pending<'t>);
-
+/// What is pending for a name.
 struct Pending<'t> {
+    /// Where the name stands among all.
+    name: (u32, u8),
     slot: Slot,
     /// As it is in the base, and where.
     before: Option<(u32, Entry<'t>)>,
@@ -38,6 +42,8 @@ struct Pending<'t> {
     /// What replaces that of the base.
     note: Option<String>,
     sets: Option<Vec<RrSetBuf>>,
+    /// They are known to be others than those of the base.
+    differs: bool,
     signatures: Option<Vec<RrSetBuf>>,
     /// Its parent knows that it came or went.
     told: bool,
@@ -71,7 +77,12 @@ impl Edited {
 
 impl<'t> Editor<'t> {
     pub(crate) fn new(base: &'t Table) -> Self {
-        Self { base, pending: HashMap::with_hasher(base.hasher()) }
+        Self { base, names: Vec::new(), pending: Vec::new(), index: SlotIndex::default() }
+    }
+
+    /// The same, with room for so many names.
+    pub(crate) fn with_capacity(base: &'t Table, names: usize) -> Self {
+        Self { pending: Vec::with_capacity(names), ..Self::new(base) }
     }
 
     /// The table that the edits are on top of.
@@ -81,7 +92,12 @@ impl<'t> Editor<'t> {
 
     /// Replaces what registrations publish at a name. Where static records stand nothing happens: they win.
     pub(crate) fn publish(&mut self, zone: u16, name: &[u8], published: Published, revision: Revision) {
-        let pending = self.pending(zone, name);
+        self.publish_at(zone, (self.base.slot(name), name), published, revision);
+    }
+
+    /// The same at a name whose slot is known.
+    pub(crate) fn publish_at(&mut self, zone: u16, at: (Slot, &[u8]), published: Published, revision: Revision) {
+        let pending = self.pending_at(zone, at);
         if pending.flags & STATIC != 0 {
             return;
         }
@@ -89,6 +105,7 @@ impl<'t> Editor<'t> {
         pending.flags = pending.flags & !KNOWN | known;
         pending.note = Some(published.note);
         if !pending.has_sets(&published.sets) {
+            pending.differs = pending.sets.is_none();
             pending.sets = Some(published.sets);
             pending.revision = pending.revision.max(revision);
         }
@@ -143,6 +160,7 @@ impl<'t> Editor<'t> {
         let pending = self.pending(zone, name.as_wire());
         pending.flags |= flags | STATIC;
         pending.sets = Some(sets.plain);
+        pending.differs = false;
         pending.signatures = Some(sets.signatures);
     }
 
@@ -158,12 +176,12 @@ impl<'t> Editor<'t> {
 
     /// The same, in buffers that were kept.
     pub(crate) fn finish_with(mut self, spare: &mut Spare) -> Edited {
-        self.pending.values_mut().for_each(|pending| pending.merge_members());
+        self.pending.iter_mut().for_each(Pending::merge_members);
         self.settle();
         let mut zones = BTreeMap::new();
-        let mut shards: HashMap<u16, Vec<Edit<'t>>> = HashMap::new();
+        let mut changed: Vec<(Slot, u32)> = Vec::with_capacity(self.pending.len());
         let mut grown = 0isize;
-        for (name, pending) in std::mem::take(&mut self.pending) {
+        for (number, pending) in self.pending.iter().enumerate() {
             let moved = !pending.keeps_sets();
             if !moved && pending.keeps_facts() {
                 continue;
@@ -173,34 +191,37 @@ impl<'t> Editor<'t> {
                 *revision = (*revision).max(pending.revision);
             }
             grown += isize::from(pending.exists()) - isize::from(pending.before.is_some());
-            shards.entry(pending.slot.shard).or_default().push((name, pending));
+            changed.push((pending.slot, number as u32));
         }
-        let mut builder = ShardBuilder::with(std::mem::take(spare));
-        let rebuilt = shards.into_iter().map(|(number, edits)| (number, self.rebuild(&mut builder, &edits)));
-        let shards = rebuilt.collect();
-        *spare = builder.into_spare();
+        changed.sort_unstable_by_key(|(slot, number)| (slot.shard, *number));
+        let mut patcher = Patcher::with(std::mem::take(spare));
+        let shards = changed.chunk_by(|(one, _), (other, _)| one.shard == other.shard);
+        let shards = shards.map(|edits| (edits[0].0.shard, self.rebuild(&mut patcher, edits))).collect();
+        *spare = patcher.into_spare();
         Edited { shards, grown, zones }
     }
 
-    fn rebuild(&self, builder: &mut ShardBuilder, edits: &[Edit<'t>]) -> Shard {
-        let Some((_, first)) = edits.first() else { return Shard::empty() };
-        let mut removed: Vec<u32> = edits.iter().filter_map(|(_, edit)| Some(edit.before.as_ref()?.0)).collect();
-        removed.sort_unstable();
-        builder.copy_but(self.base.shard(first.slot), &removed);
-        for (name, edit) in edits.iter().filter(|(_, edit)| edit.exists()) {
-            builder.push(edit.slot.tag, name, edit.facts(), (&edit.sets(name), &edit.signatures(name)));
+    fn rebuild(&self, patcher: &mut Patcher, edits: &[(Slot, u32)]) -> Shard {
+        let base = self.base.shard(edits[0].0);
+        patcher.begin(base);
+        for (slot, number) in edits {
+            let pending = &self.pending[*number as usize];
+            let (name, at) = (self.name(pending), pending.before.as_ref().map(|(at, _)| *at));
+            let (sets, signatures) = (pending.sets(name), pending.signatures(name));
+            let content = pending.exists().then(|| (pending.facts(), &*sets, &*signatures));
+            patcher.edit(base, (slot.tag, name), at, content);
         }
-        builder.build_even()
+        patcher.finish(base)
     }
 
     /// Deepest names first: a name that came or went is told to its parent, which may come or go by that.
     fn settle(&mut self) {
-        let mut levels: BTreeMap<usize, Vec<Box<[u8]>>> = BTreeMap::new();
-        for (name, _) in self.pending.iter().filter(|(_, pending)| pending.comes_or_goes()) {
-            levels.entry(depth(name)).or_default().push(name.clone());
+        let mut levels: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (number, pending) in self.pending.iter().enumerate().filter(|(_, pending)| pending.comes_or_goes()) {
+            levels.entry(depth(self.name(pending))).or_default().push(number);
         }
-        while let Some((level, names)) = levels.pop_last() {
-            let parents: Vec<_> = names.into_iter().filter_map(|name| self.tell_parent(&name)).collect();
+        while let Some((level, numbers)) = levels.pop_last() {
+            let parents: Vec<_> = numbers.into_iter().filter_map(|number| self.tell_parent(number)).collect();
             if !parents.is_empty() {
                 levels.entry(level - 1).or_default().extend(parents);
             }
@@ -208,39 +229,61 @@ impl<'t> Editor<'t> {
     }
 
     /// Corrects the parent of a name that came or went; returns the parent, which may have come or gone by that.
-    fn tell_parent(&mut self, name: &[u8]) -> Option<Box<[u8]>> {
-        let pending = self.pending.get_mut(name)?;
+    fn tell_parent(&mut self, number: usize) -> Option<usize> {
+        let pending = &mut self.pending[number];
         if pending.told || !pending.comes_or_goes() || pending.flags & APEX != 0 {
             return None;
         }
         pending.told = true;
         let (zone, exists) = (pending.zone, pending.exists());
-        let above: Box<[u8]> = parent(name)?.into();
-        let parent = self.pending(zone, &above);
+        let name = self.name(&self.pending[number]);
+        let is_wildcard = name.starts_with(b"\x01*");
+        let above = parent(name)?.to_vec();
+        let number = self.number(zone, (self.base.slot(&above), &above));
+        let parent = &mut self.pending[number];
         parent.children = if exists { parent.children + 1 } else { parent.children - 1 };
-        if name.starts_with(b"\x01*") {
+        if is_wildcard {
             parent.flags = parent.flags & !WILDCARD | if exists { WILDCARD } else { 0 };
         }
-        Some(above)
+        Some(number)
+    }
+
+    fn name(&self, pending: &Pending<'_>) -> &[u8] {
+        let (start, length) = pending.name;
+        &self.names[start as usize..start as usize + usize::from(length)]
     }
 
     fn pending(&mut self, zone: u16, name: &[u8]) -> &mut Pending<'t> {
-        let base = self.base;
-        self.pending.entry(name.into()).or_insert_with(|| {
-            let slot = base.slot(name);
-            let shard = base.shard(slot);
-            let before = shard.find_offset(slot.tag, name).map(|offset| (offset, shard.entry_at(offset as usize)));
-            Pending::new(zone, slot, before)
-        })
+        self.pending_at(zone, (self.base.slot(name), name))
+    }
+
+    fn pending_at(&mut self, zone: u16, at: (Slot, &[u8])) -> &mut Pending<'t> {
+        let number = self.number(zone, at);
+        &mut self.pending[number]
+    }
+
+    /// The number of a name, which is added if it is not there.
+    fn number(&mut self, zone: u16, (slot, name): (Slot, &[u8])) -> usize {
+        let is_it = |number: usize| self.pending[number].slot == slot && self.name(&self.pending[number]) == name;
+        if let Some(number) = self.index.find(slot, is_it) {
+            return number;
+        }
+        let shard = self.base.shard(slot);
+        let before = shard.find_offset(slot.tag, name).map(|offset| (offset, shard.entry_at(offset as usize)));
+        self.index.push(slot, |number| self.pending[number].slot);
+        self.pending.push(Pending::new(zone, (self.names.len() as u32, name.len() as u8), slot, before));
+        self.names.extend_from_slice(name);
+        self.pending.len() - 1
     }
 }
 
 impl<'t> Pending<'t> {
     /// As it is in the base; a name that is not there is of `zone`.
-    fn new(zone: u16, slot: Slot, before: Option<(u32, Entry<'t>)>) -> Self {
+    fn new(zone: u16, name: (u32, u8), slot: Slot, before: Option<(u32, Entry<'t>)>) -> Self {
         let missing = Facts { zone, ..Facts::default() };
         let Facts { zone, flags, children, .. } = before.as_ref().map_or(missing, |(_, entry)| entry.facts());
         Self {
+            name,
             slot,
             before,
             zone,
@@ -248,6 +291,7 @@ impl<'t> Pending<'t> {
             children,
             note: None,
             sets: None,
+            differs: false,
             signatures: None,
             told: false,
             revision: Revision::default(),
@@ -292,7 +336,7 @@ impl<'t> Pending<'t> {
     /// Whether its sets are those of the base.
     fn keeps_sets(&self) -> bool {
         let is_same = |sets: &Vec<RrSetBuf>| self.entry().map_or(sets.is_empty(), |entry| entry.has_sets(sets));
-        self.sets.as_ref().is_none_or(is_same)
+        !self.differs && self.sets.as_ref().is_none_or(is_same)
     }
 
     /// Whether all else is as in the base.
@@ -320,6 +364,7 @@ impl<'t> Pending<'t> {
         }
         let before = self.before.as_ref().map(|(_, entry)| *entry);
         let copy = || before.iter().flat_map(Entry::sets).map(RrSetBuf::from).collect();
+        self.differs = false;
         let sets = self.sets.get_or_insert_with(copy);
         let at = sets.iter().position(|set| set.rtype == Rtype::PTR.0).unwrap_or_else(|| {
             sets.push(RrSetBuf::new(Rtype::PTR));

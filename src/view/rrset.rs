@@ -16,6 +16,7 @@
 //! would not reach (14 bits), owners are written out and nothing has to be moved. PTR data may end in a pointer into
 //! the question; [`RrSet::expand`] undoes that for messages with another question.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -411,10 +412,10 @@ impl RrSetBuf {
     }
 
     /// A and AAAA sets of the addresses, in their order; empty ones are left out.
-    pub fn addresses<'a>(ttl: u32, addresses: impl Iterator<Item = &'a IpAddr>) -> Vec<Self> {
+    pub fn addresses(ttl: u32, addresses: impl Iterator<Item: Borrow<IpAddr>>) -> Vec<Self> {
         let (mut v4, mut v6) = (Self::new(Rtype::A), Self::new(Rtype::AAAA));
         for address in addresses {
-            match address {
+            match address.borrow() {
                 IpAddr::V4(address) => v4.push(ttl, &address.octets()),
                 IpAddr::V6(address) => v6.push(ttl, &address.octets()),
             }
@@ -448,7 +449,10 @@ impl RrSetBuf {
     }
 
     /// Adds the addresses of the targets of an SRV set, in the order of its records.
-    pub(crate) fn push_glue<'a>(&mut self, owner: &[u8], ttl: u32, addresses: impl Iterator<Item = &'a [IpAddr]>) {
+    pub(crate) fn push_glue<A>(&mut self, owner: &[u8], ttl: u32, addresses: impl Iterator<Item = A>)
+    where
+        A: IntoIterator<Item: Borrow<IpAddr>>,
+    {
         let start = QNAME_AT + owner.len() + QUESTION_TAIL;
         let answer = std::mem::take(&mut self.answer);
         let reachable = start + answer.len() <= MAX_POINTER;
@@ -492,15 +496,14 @@ impl RrSetBuf {
         self
     }
 
-    fn push_addresses(&mut self, owner: &[u8], ttl: u32, addresses: &[IpAddr]) {
-        self.additional.reserve(addresses.len() * (owner.len() + RECORD_HEAD + 2));
+    fn push_addresses(&mut self, owner: &[u8], ttl: u32, addresses: impl IntoIterator<Item: Borrow<IpAddr>>) {
         for address in addresses {
-            match address {
+            self.additional_count += 1;
+            match address.borrow() {
                 IpAddr::V4(v4) => push_record(&mut self.additional, owner, Rtype::A, ttl, &v4.octets()),
                 IpAddr::V6(v6) => push_record(&mut self.additional, owner, Rtype::AAAA, ttl, &v6.octets()),
             }
         }
-        self.additional_count += addresses.len() as u32;
     }
 
     /// Adds (with a TTL) and removes (`None`) members of a set to which many contribute. Members stay sorted by their

@@ -23,26 +23,25 @@ pub(crate) use super::pack::Facts;
 use super::large::Outside;
 use super::pack::{EntryPacker, Large};
 use super::rrset::RrSet;
-use super::size::{Size, filled, overhead};
-use super::spare::Spare;
+use super::size::{Size, overhead};
 
 /// Octets that the processor reads at once.
 pub(super) const LINE: usize = 64;
 /// Octets of a slot when offsets are short.
-const NARROW: usize = 4;
+pub(super) const NARROW: usize = 4;
 /// Octets of a slot when they are long.
-const WIDE: usize = 6;
+pub(super) const WIDE: usize = 6;
 
 /// A shard: one allocation, and large bodies if there are any.
 #[derive(Debug, Clone)]
 pub(crate) struct Shard {
-    octets: Arc<[u8]>,
-    large: Option<Arc<Large>>,
+    pub(super) octets: Arc<[u8]>,
+    pub(super) large: Option<Arc<Large>>,
     /// How many slots there are.
-    slots: u32,
-    wide: bool,
+    pub(super) slots: u32,
+    pub(super) wide: bool,
     /// Octets behind the slots.
-    padding: u8,
+    pub(super) padding: u16,
 }
 
 impl Shard {
@@ -132,12 +131,12 @@ impl Shard {
         first_slot(tag, self.slots)
     }
 
-    fn slots(&self) -> Slots<'_> {
+    pub(super) fn slots(&self) -> Slots<'_> {
         Slots { octets: &self.octets[self.entries_len()..], wide: self.wide }
     }
 
     /// Octets of the entries, with the one before them.
-    fn entries_len(&self) -> usize {
+    pub(super) fn entries_len(&self) -> usize {
         self.octets.len() - self.slots as usize * self.slot_size() - usize::from(self.padding)
     }
 
@@ -149,7 +148,7 @@ impl Shard {
 
 /// The slots of a shard.
 #[derive(Clone, Copy)]
-struct Slots<'v> {
+pub(super) struct Slots<'v> {
     octets: &'v [u8],
     wide: bool,
 }
@@ -166,38 +165,27 @@ impl<'v> Slots<'v> {
     }
 
     /// Those that are not free.
-    fn taken(self) -> impl Iterator<Item = (u16, u32)> + use<'v> {
+    pub(super) fn taken(self) -> impl Iterator<Item = (u16, u32)> + use<'v> {
         (0..).map_while(move |slot| self.get(slot)).filter(|(_, offset)| *offset != 0)
     }
 }
 
 /// The slot that a lookup of the tag tries first.
-fn first_slot(tag: u16, slots: u32) -> u32 {
+pub(super) fn first_slot(tag: u16, slots: u32) -> u32 {
     ((u64::from(tag) * u64::from(slots)) >> 16) as u32
 }
 
-/// Builds one shard after the other, from copied and new entries.
+/// Builds one shard after the other, as small as they can be, because nothing has been changed in them yet; those that
+/// replace others are made by [`super::patch`].
 #[derive(Default)]
 pub(crate) struct ShardBuilder {
     /// One octet, and the entries.
     octets: Vec<u8>,
     entries: Vec<(u16, u32)>,
     large: Large,
-    /// Where the octets of shards come from.
-    spare: Spare,
 }
 
 impl ShardBuilder {
-    /// A builder whose shards stand in buffers that were kept, as far as there are any.
-    pub(crate) fn with(spare: Spare) -> Self {
-        Self { spare, ..Self::default() }
-    }
-
-    /// The buffers that are left.
-    pub(crate) fn into_spare(self) -> Spare {
-        self.spare
-    }
-
     /// Forgets every entry and keeps the room.
     pub(crate) fn clear(&mut self) {
         self.octets.clear();
@@ -233,29 +221,12 @@ impl ShardBuilder {
         twins
     }
 
-    /// Takes over all entries of a shard but those at these offsets, which are in order.
-    pub(crate) fn copy_but(&mut self, base: &Shard, removed: &[u32]) {
-        debug_assert!(self.octets.is_empty() && removed.is_sorted());
+    /// Takes over all entries of a shard; it must be the first.
+    pub(crate) fn copy(&mut self, base: &Shard) {
+        debug_assert!(self.octets.is_empty());
         self.large.extend(base.large.iter().flat_map(|large| large.iter().cloned()));
-        let mut gaps: Vec<(u32, u32)> = Vec::with_capacity(removed.len());
-        let (mut from, mut gone) = (0, 0);
-        self.octets.reserve(base.octets.len() + 512);
-        for offset in removed {
-            let entry = base.entry_at(*offset as usize);
-            entry.large_places().for_each(|place| self.large[place] = None);
-            self.octets.extend_from_slice(&base.octets[from..*offset as usize]);
-            from = *offset as usize + entry.size();
-            gone += entry.size() as u32;
-            gaps.push((*offset, gone));
-        }
-        self.octets.extend_from_slice(&base.octets[from..base.entries_len()]);
-        for (tag, offset) in base.slots().taken() {
-            match gaps.partition_point(|(gap, _)| *gap <= offset).checked_sub(1).map(|gap| gaps[gap]) {
-                None => self.entries.push((tag, offset)),
-                Some((gap, _)) if gap == offset => {}
-                Some((_, gone)) => self.entries.push((tag, offset - gone)),
-            }
-        }
+        self.octets.extend_from_slice(&base.octets[..base.entries_len()]);
+        self.entries.extend(base.slots().taken());
     }
 
     /// Adds an entry with these sets, and these of signatures. A set of one record is stored as
@@ -274,85 +245,67 @@ impl ShardBuilder {
         EntryPacker { out: &mut self.octets, large: &mut self.large }.entry(name, facts, sets, signatures);
     }
 
-    /// Lays out the slots and makes the shard, as small as it can be; the builder is empty then.
+    /// Lays out the slots and makes the shard; the builder is empty then.
     pub(crate) fn build(&mut self) -> Shard {
-        self.build_of(|needed| needed)
-    }
-
-    /// The same for a shard that replaces another and will be replaced: what is missing to the block that the allocator
-    /// gives becomes slots and a few octets of padding. So shards have few lengths, and the octets of one that goes suit
-    /// the next one that comes ([`super::spare`]).
-    pub(crate) fn build_even(&mut self) -> Shard {
-        self.build_of(filled)
-    }
-
-    /// `length` says how long a shard becomes that needs so many octets.
-    fn build_of(&mut self, length: impl Fn(usize) -> usize) -> Shard {
         let mut built = Shard::empty();
         if !self.entries.is_empty() {
             built.wide = self.octets.len() > usize::from(u16::MAX);
-            let least = self.octets.len() + slots_for(self.entries.len()) * built.slot_size();
-            let room = length(least) - self.octets.len();
-            (built.slots, built.padding) = ((room / built.slot_size()) as u32, (room % built.slot_size()) as u8);
+            built.slots = slots_for(self.entries.len()) as u32;
+            let start = self.octets.len();
+            self.octets.resize(start + built.slots as usize * built.slot_size(), 0);
             match built.wide {
-                true => self.write_slots::<WIDE>(built.slots),
-                false => self.write_slots::<NARROW>(built.slots),
+                true => write_slots::<WIDE>(&mut self.octets[start..], &self.entries),
+                false => write_slots::<NARROW>(&mut self.octets[start..], &self.entries),
             }
-            self.octets.resize(self.octets.len() + usize::from(built.padding), 0);
-            built.octets = self.spare.copy(&self.octets);
+            built.octets = self.octets.as_slice().into();
             let large = self.large.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
             built.large = (large > 0).then(|| Arc::new(self.large.drain(..large).collect()));
         }
         self.clear();
         built
     }
+}
 
-    /// Puts every entry into the first free slot from the one of its tag on.
-    fn write_slots<const WIDTH: usize>(&mut self, count: u32) {
-        let start = self.octets.len();
-        self.octets.resize(start + count as usize * WIDTH, 0);
-        let (slots, _) = self.octets[start..].as_chunks_mut::<WIDTH>();
-        for (tag, offset) in &self.entries {
-            let mut slot = first_slot(*tag, count) as usize;
-            while slots[slot][2..].iter().any(|octet| *octet != 0) {
-                slot = if slot + 1 == slots.len() { 0 } else { slot + 1 };
-            }
-            slots[slot][..2].copy_from_slice(&tag.to_le_bytes());
-            slots[slot][2..].copy_from_slice(&offset.to_le_bytes()[..WIDTH - 2]);
+/// Puts every entry into the first free slot from the one of its tag on; all slots are free.
+pub(super) fn write_slots<const WIDTH: usize>(slots: &mut [u8], entries: &[(u16, u32)]) {
+    let (slots, _) = slots.as_chunks_mut::<WIDTH>();
+    for (tag, offset) in entries {
+        let mut slot = first_slot(*tag, slots.len() as u32) as usize;
+        while slots[slot][2..].iter().any(|octet| *octet != 0) {
+            slot = if slot + 1 == slots.len() { 0 } else { slot + 1 };
         }
+        slots[slot][..2].copy_from_slice(&tag.to_le_bytes());
+        slots[slot][2..].copy_from_slice(&offset.to_le_bytes()[..WIDTH - 2]);
     }
 }
 
 /// Slots of a shard with so many entries: seven of ten are taken at most, and one is free.
-fn slots_for(entries: usize) -> usize {
+pub(super) fn slots_for(entries: usize) -> usize {
     entries * 10 / 7 + 1
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
+pub(super) mod tests {
     use super::*;
     use crate::model::Rtype;
-    use crate::view::pack::LARGE;
     use crate::view::rrset::{Body, RrSetBuf};
 
-    const NAME: &[u8] = b"\x01a\x07example\x00";
-    const OTHER: &[u8] = b"\x01b\x00";
+    pub(in crate::view) const NAME: &[u8] = b"\x01a\x07example\x00";
+    pub(in crate::view) const OTHER: &[u8] = b"\x01b\x00";
 
     /// What an entry is made of.
     #[derive(Debug, Clone, Default, PartialEq, Eq)]
-    struct Content {
-        zone: u16,
-        flags: u8,
-        children: u32,
-        note: String,
-        sets: Vec<RrSetBuf>,
-        signatures: Vec<RrSetBuf>,
+    pub(in crate::view) struct Content {
+        pub(in crate::view) zone: u16,
+        pub(in crate::view) flags: u8,
+        pub(in crate::view) children: u32,
+        pub(in crate::view) note: String,
+        pub(in crate::view) sets: Vec<RrSetBuf>,
+        pub(in crate::view) signatures: Vec<RrSetBuf>,
     }
 
     impl Content {
-        fn of(entry: &Entry<'_>) -> Self {
+        pub(in crate::view) fn of(entry: &Entry<'_>) -> Self {
             let Facts { zone, flags, children, note } = entry.facts();
             let sets = entry.sets().map(RrSetBuf::from).collect();
             let signatures = entry.all_signatures().map(RrSetBuf::from).collect();
@@ -360,7 +313,7 @@ mod tests {
         }
     }
 
-    fn push(builder: &mut ShardBuilder, tag: u16, name: &[u8], content: &Content) {
+    pub(in crate::view) fn push(builder: &mut ShardBuilder, tag: u16, name: &[u8], content: &Content) {
         let Content { zone, flags, children, .. } = *content;
         let facts = Facts { zone, flags, children, note: &content.note };
         let sets: Vec<_> = content.sets.iter().map(|set| set.as_set(name)).collect();
@@ -369,71 +322,12 @@ mod tests {
     }
 
     /// A set of one record with as much data; a signature over TXT if the type is RRSIG.
-    fn set(rtype: Rtype, length: usize) -> RrSetBuf {
+    pub(in crate::view) fn set(rtype: Rtype, length: usize) -> RrSetBuf {
         let mut rdata = vec![0; length];
         rdata[..2].copy_from_slice(&Rtype::TXT.0.to_be_bytes());
         let mut set = RrSetBuf::new(rtype);
         set.push(300, &rdata);
         set
-    }
-
-    #[test]
-    fn signatures_stand_beside_their_set_and_survive_a_copy_wherever_they_are() {
-        let large = LARGE + 1;
-        for (text, signature) in [(10, 20), (large, 20), (10, large), (large, large)] {
-            let (sets, signatures) = (vec![set(Rtype::TXT, text)], vec![set(Rtype::RRSIG, signature)]);
-            let content = Content { sets, signatures, note: "a note".into(), ..Content::default() };
-            let other = Content { sets: vec![set(Rtype::A, large)], ..Content::default() };
-            let mut builder = ShardBuilder::default();
-            push(&mut builder, 6, OTHER, &other);
-            push(&mut builder, 7, NAME, &content);
-            let built = builder.build();
-            builder.copy_but(&built, &[]);
-            let copied = builder.build();
-            builder.copy_but(&built, &[built.find_offset(6, OTHER).expect("it was added")]);
-            push(&mut builder, 6, OTHER, &other);
-            for shard in [built, copied, builder.build()] {
-                let entry = shard.find(7, NAME).expect("it was added");
-                assert_eq!(Content::of(&entry), content);
-                assert_eq!(entry.sets().count(), 1);
-                assert!(entry.set(Rtype::RRSIG).is_none() && entry.signatures(Rtype::A).is_none());
-                let signatures = entry.signatures(Rtype::TXT).expect("it was added");
-                assert_eq!((signatures.rtype, signatures.records().count()), (Rtype::RRSIG, 1));
-                let entry = shard.find(6, OTHER).expect("it was added");
-                assert!(!entry.is_signed());
-                assert_eq!(Content::of(&entry), other);
-                let places = shard.large.iter().map(|large| large.len()).sum::<usize>();
-                assert_eq!(
-                    places,
-                    1 + usize::from(text == large) + usize::from(signature == large),
-                    "places are used again"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn shards_that_replace_others_have_few_lengths_and_little_to_spare() {
-        let (mut shard, mut builder, mut lengths) = (Shard::empty(), ShardBuilder::default(), BTreeSet::new());
-        for number in 0..1500_u16 {
-            let text = format!("\x05{number:05}\x00").into_bytes();
-            builder.copy_but(&shard, &[]);
-            let content = Content { sets: vec![set(Rtype::TXT, 40)], ..Content::default() };
-            push(&mut builder, number.wrapping_mul(40_503), &text, &content);
-            shard = builder.build_even();
-            builder.copy_but(&shard, &[]);
-            let smallest = builder.build();
-            let spare = shard.octets.len() - smallest.octets.len();
-            assert!(spare <= 16 || spare <= shard.block() / 5, "{spare} of {}", shard.block());
-            lengths.insert(shard.block());
-            assert_eq!(shard.entries().count(), usize::from(number) + 1);
-        }
-        assert!(shard.wide, "{}", shard.octets.len());
-        assert!((0..1500_u16).all(|number| {
-            let text = format!("\x05{number:05}\x00").into_bytes();
-            shard.find(number.wrapping_mul(40_503), &text).is_some_and(|entry| entry.name() == text)
-        }));
-        assert!(lengths.len() < 8 + 4 * 11, "{lengths:?}");
     }
 
     #[test]
@@ -465,49 +359,5 @@ mod tests {
         let entry = shard.find(1, NAME).expect("it was added");
         assert!(entry.sets().all(|set| matches!(set.body, Body::One { ttl: 300, .. })));
         assert_eq!(entry.size(), 3 + NAME.len() + 2 * 4 + 4 + 9);
-    }
-
-    /// Entries come and go at random; names share tags, and the shard becomes too long for short offsets and short
-    /// again.
-    #[test]
-    fn copies_without_some_entries_are_what_building_anew_gives() {
-        let mut random = 7u32;
-        let mut next = move |below: u32| {
-            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (random >> 16) % below
-        };
-        let name = |number: u32| [b"\x04".as_slice(), &number.to_be_bytes(), b"\0"].concat();
-        let tag = |number: u32| (number / 3 * 977) as u16;
-        let mut known = std::collections::BTreeMap::new();
-        let (mut builder, mut shard) = (ShardBuilder::default(), Shard::empty());
-        let mut was_wide = false;
-        for round in 0..300 {
-            let most = if round < 150 { 400 } else { 60 };
-            let edits: std::collections::BTreeSet<u32> = (0..8).map(|_| next(most)).collect();
-            let gone = (most..400).filter(|number| *number % 100 == round % 100);
-            let edits: std::collections::BTreeSet<u32> = edits.into_iter().chain(gone).collect();
-            let mut removed: Vec<u32> =
-                edits.iter().filter_map(|number| shard.find_offset(tag(*number), &name(*number))).collect();
-            removed.sort_unstable();
-            builder.copy_but(&shard, &removed);
-            for number in edits {
-                if number >= most || next(3) == 0 {
-                    known.remove(&number);
-                    continue;
-                }
-                let sets = vec![set(Rtype::TXT, 2 + next(600) as usize)];
-                let content = Content { sets, children: next(300), ..Content::default() };
-                push(&mut builder, tag(number), &name(number), &content);
-                known.insert(number, content);
-            }
-            shard = builder.build();
-            was_wide |= shard.wide;
-            assert_eq!(shard.entries().count(), known.len());
-            for number in 0..400 {
-                let found = shard.find(tag(number), &name(number)).map(|entry| Content::of(&entry));
-                assert_eq!(found.as_ref(), known.get(&number), "round {round}");
-            }
-        }
-        assert!(was_wide && !shard.wide);
     }
 }

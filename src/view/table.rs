@@ -66,7 +66,7 @@ pub struct Position {
 }
 
 impl Slot {
-    fn number(self) -> u32 {
+    pub(crate) fn number(self) -> u32 {
         u32::from(self.shard) << 16 | u32::from(self.tag)
     }
 }
@@ -119,6 +119,18 @@ impl Table {
         for (((shard, tag, _), located), name) in lookups.iter().zip(located).zip(names) {
             located.entry = shard.find(*tag, name);
         }
+    }
+
+    /// Reads what edits of these names will read first, as [`Self::locate`] does it for lookups.
+    pub(crate) fn touch(&self, slots: &[Slot]) {
+        let mut read = 0;
+        slots.iter().for_each(|slot| read ^= self.shard(*slot).slot_count());
+        slots.iter().for_each(|slot| read ^= self.shard(*slot).first_offset(slot.tag));
+        for slot in slots {
+            let shard = self.shard(*slot);
+            read ^= u32::from(shard.touch_entry(shard.first_offset(slot.tag)));
+        }
+        black_box(read);
     }
 
     /// What [`Located::hash`] is for a name.
@@ -206,6 +218,21 @@ impl Table {
             spare.keep(std::mem::replace(place, shard).into_octets());
         }
         self.names = self.names.checked_add_signed(grown).unwrap_or_default();
+    }
+}
+
+/// What nobody else has goes with the table, and all that it holds is counted down. That waits for each counter in
+/// turn; looking at them first waits for all at the same time.
+impl Drop for Table {
+    fn drop(&mut self) {
+        if Arc::strong_count(&self.groups) > 1 {
+            return;
+        }
+        for group in self.groups.iter().filter(|group| Arc::strong_count(group) == 1) {
+            for chunk in group.iter().filter(|chunk| Arc::strong_count(chunk) == 1) {
+                chunk.iter().for_each(Shard::touch_counter);
+            }
+        }
     }
 }
 

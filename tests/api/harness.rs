@@ -62,8 +62,9 @@ impl Zones for Parts {
 }
 
 impl StaticNames for Parts {
-    fn holder(&self, name: &Name) -> Option<String> {
-        (name.to_string() == "www.sd.example.org.").then(|| "zones/sd.example.org.zone:7".to_owned())
+    fn holder(&self, name: &[u8]) -> Option<String> {
+        (Name::from_wire(name).expect("a name").to_string() == "www.sd.example.org.")
+            .then(|| "zones/sd.example.org.zone:7".to_owned())
     }
 }
 

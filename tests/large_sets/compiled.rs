@@ -118,7 +118,7 @@ proptest! {
                 let label: Arc<str> = if at % 5 == 4 { "few".into() } else { "big".into() };
                 let mut changed = Service::clone(state.service(&label).expect("it is there"));
                 let instance = apply(&mut changed, step);
-                state.services.insert_mut(label.clone(), Arc::new(changed));
+                state.services.insert(Arc::new(changed));
                 touched.push(Touched { service: label, instance, revision: state.revision });
             }
             (view, _) = compiler.update_own(view, &before, &state, &touched, &mut spare);
@@ -240,8 +240,8 @@ fn common_sets_of_very_many_services_grow_and_shrink_by_their_changes() {
         next.revision = state.revision.next();
         let label: Arc<str> = label(number).into();
         match state.service(&label) {
-            Some(_) => drop(next.services.remove_mut(&label)),
-            None => next.services.insert_mut(label.clone(), Arc::new(service(&label, [numbered(number)]))),
+            Some(_) => drop(next.services.remove(&label)),
+            None => next.services.insert(Arc::new(service(&label, [numbered(number)]))),
         }
         let touched = Touched { service: label, instance: Some(crate::id(number).into()), revision: next.revision };
         let (after, moved) = compiler.update(&view, &state, &next, &[touched]);

@@ -47,11 +47,11 @@ pub(crate) fn apply(before: &Snapshot, batch: &[Step]) -> (Snapshot, Vec<Touched
     let (mut after, mut touched) = (before.clone(), Vec::new());
     for step in batch {
         after.revision = after.revision.next();
-        let labels: Vec<Arc<str>> = after.services.keys().cloned().collect();
+        let labels: Vec<Arc<str>> = after.services.values().map(|service| service.name.clone()).collect();
         let label = labels[step.service % labels.len()].clone();
         let mut service = Service::clone(after.service(&label).expect("it is there"));
         let instance = change(&mut service, step);
-        after.services.insert_mut(label.clone(), Arc::new(service));
+        after.services.insert(Arc::new(service));
         touched.push(Touched { service: label, instance, revision: after.revision });
     }
     (after, touched)

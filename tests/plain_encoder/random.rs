@@ -105,7 +105,7 @@ fn published(services: impl Strategy<Value = Vec<Service>>) -> impl Strategy<Val
         let mut snapshot = Snapshot { revision: Revision(9), ..Snapshot::default() };
         for (number, mut service) in services.into_iter().enumerate() {
             service.name = format!("service{number}").into();
-            snapshot.services.insert_mut(service.name.clone(), Arc::new(service));
+            snapshot.services.insert(Arc::new(service));
         }
         let (mut view, mut changed, mut spare) = (compiler.full(&snapshot, &[]), None, Spare::default());
         for batch in &batches {

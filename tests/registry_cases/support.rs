@@ -220,8 +220,8 @@ impl Publisher for Recorder {
 pub(crate) struct Statics(pub(crate) Mutex<BTreeMap<Name, String>>);
 
 impl StaticNames for Statics {
-    fn holder(&self, name: &Name) -> Option<String> {
-        self.0.lock().unwrap().get(name).cloned()
+    fn holder(&self, name: &[u8]) -> Option<String> {
+        self.0.lock().unwrap().get(&Name::from_wire(name).unwrap()).cloned()
     }
 }
 

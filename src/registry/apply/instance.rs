@@ -25,7 +25,7 @@ pub(super) fn register(
     let id = label(LabelKind::Instance, id)?.into();
     let facts = validate(draft.options(), caller.principal, registration)?;
     let placing = Placing { service, id, facts, session: None, incarnation: registration.incarnation };
-    let placed = place(draft, caller, placing)?;
+    let placed = place(draft, caller, &placing)?;
     let (service, instance) = (placed.service, placed.instance);
     Ok(Outcome::Instance { service, instance, new: placed.new, changed: placed.changed })
 }

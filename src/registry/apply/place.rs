@@ -31,15 +31,18 @@ pub(super) struct Placed {
 }
 
 /// Registers, updates, brings back or only beats: whatever makes the instance what the caller wants.
-pub(super) fn place(draft: &mut Draft, caller: &Caller<'_>, placing: Placing) -> Result<Placed, Refusal> {
+pub(super) fn place(draft: &mut Draft, caller: &Caller<'_>, placing: &Placing) -> Result<Placed, Refusal> {
     let entry = draft.state.service(&placing.service).cloned();
-    let before = entry.as_ref().and_then(|service| service.instance(&placing.id));
-    let wanted = build(draft, &placing, before.as_deref());
+    let Facts { proto, site, epoch, .. } = &placing.facts;
+    let texts =
+        [Some(proto), site.as_ref(), epoch.as_ref(), placing.session.as_ref()].map(|text| text.unwrap_or(proto));
+    let before = entry.as_ref().and_then(|service| service.instance_sharing(&placing.id, &texts));
+    let wanted = build(draft, placing, before.as_deref());
     authorize_both(draft, caller, entry.as_deref(), before.as_deref(), &wanted, &placing.service)?;
     check_incarnation(&placing.service, &placing.id, before.as_deref(), placing.incarnation)?;
     let unchanged = before.clone().filter(|before| before.same_registration(&wanted));
     if let Some(before) = unchanged.clone().filter(|before| before.is_serving()) {
-        return Ok(beat(draft, caller, placing.service, before));
+        return Ok(beat(draft, caller, placing.service.clone(), before));
     }
     if unchanged.is_none() {
         check_labels(draft, &placing.service, &wanted)?;
@@ -54,7 +57,7 @@ pub(super) fn place(draft: &mut Draft, caller: &Caller<'_>, placing: Placing) ->
     let (service, after) = (&placing.service, Some(wanted));
     let step = Step { by: &caller.by, transition, service, before, after, claim: caller.claim() };
     let instance = draft.step(step).expect("the step has an instance afterwards");
-    Ok(Placed { service: placing.service, instance, new, changed: true })
+    Ok(Placed { service: placing.service.clone(), instance, new, changed: true })
 }
 
 /// The instance as it would be after the next change.

@@ -56,18 +56,17 @@ fn parse(
         let detail = format!("the set has {} instances; at most {MOST_INSTANCES} are allowed", set.instances.len());
         return Err(Refusal::new(Word::BadValue, detail));
     }
-    let mut seen = BTreeSet::new();
     let mut placings = Vec::with_capacity(set.instances.len());
     for wanted in &set.instances {
-        let placing = parse_one(draft, caller, session, wanted, lease_seconds, &session_epoch)
-            .map_err(|refusal| of(wanted, refusal))?;
-        if !seen.insert((placing.service.clone(), placing.id.clone())) {
-            let refusal = Refusal::new(Word::BadValue, "stands in the set twice; name it once");
-            return Err(of(wanted, refusal));
-        }
-        placings.push(placing);
+        let placing = parse_one(draft, caller, session, wanted, lease_seconds, &session_epoch);
+        placings.push(placing.map_err(|refusal| of(wanted, refusal))?);
     }
-    Ok(placings)
+    let mut seen = BTreeSet::new();
+    let twice = placings.iter().position(|placing| !seen.insert((&placing.service, &placing.id)));
+    match twice.map(|at| &set.instances[at]) {
+        Some(wanted) => Err(of(wanted, Refusal::new(Word::BadValue, "stands in the set twice; name it once"))),
+        None => Ok(placings),
+    }
 }
 
 fn parse_one(
@@ -104,9 +103,9 @@ fn replace(
     lease_seconds: u32,
     placings: Vec<Placing>,
 ) -> Result<Vec<Placed>, Refusal> {
-    if !draft.state.sessions.contains_key(name) {
+    if !draft.state.sessions.contains(name) {
         let session = Session::new(name.clone(), lease_seconds);
-        draft.state.sessions.insert_mut(name.clone(), Arc::new(session));
+        draft.state.sessions.insert(Arc::new(session));
     }
     draft.state.change_session(name, |session| {
         session.epoch = Some(epoch.into());
@@ -114,16 +113,16 @@ fn replace(
         session.lapsed = false;
         session.need_hash();
     });
-    let kept: BTreeSet<_> = placings.iter().map(|placing| (placing.service.clone(), placing.id.clone())).collect();
-    for (service, instance) in writable_members(draft, caller, name)? {
-        if !kept.contains(&(service.clone(), instance.id.clone())) {
-            leave(draft, caller, &service, instance);
-        }
+    draft.state.read_ahead(placings.iter().map(|placing| &*placing.service));
+    let kept: BTreeSet<(&str, &str)> = placings.iter().map(|placing| (&*placing.service, &*placing.id)).collect();
+    // Whoever places what stays has to be allowed to write it anyway.
+    for (service, instance) in writable_members(draft, caller, name, |service, id| !kept.contains(&(service, id)))? {
+        leave(draft, caller, &service, instance);
     }
     let mut placed = Vec::with_capacity(placings.len());
-    for placing in placings {
-        let (service, id) = (placing.service.clone(), placing.id.clone());
-        placed.push(place(draft, caller, placing).map_err(|refusal| in_set(&service, &id, refusal))?);
+    for placing in &placings {
+        let refused = |refusal| in_set(&placing.service, &placing.id, refusal);
+        placed.push(place(draft, caller, placing).map_err(refused)?);
     }
     Ok(placed)
 }
@@ -131,7 +130,7 @@ fn replace(
 /// Brings the lapsed instances of a session back.
 pub(super) fn bring_back(draft: &mut Draft, caller: &Caller<'_>, session: &str) -> Result<Outcome, Refusal> {
     let name = find(draft, session)?;
-    let members = writable_members(draft, caller, &name)?;
+    let members = all_members(draft, caller, &name)?;
     draft.state.change_session(&name, |session| {
         session.lapsed = false;
         session.need_hash();
@@ -172,7 +171,7 @@ pub(super) fn end(
         let detail = format!("epoch \"{}\" of session {name} has been replaced", named.escape_debug());
         return Err(Refusal::new(Word::OldIncarnation, detail));
     }
-    let members = writable_members(draft, caller, &name)?;
+    let members = all_members(draft, caller, &name)?;
     let changed = !members.is_empty();
     for (service, instance) in members {
         leave(draft, caller, &service, instance);
@@ -184,19 +183,32 @@ pub(super) fn end(
 
 fn find(draft: &Draft, session: &str) -> Result<Arc<str>, Refusal> {
     let name = session_name(session)?;
-    match draft.state.sessions.contains_key(&name) {
+    match draft.state.sessions.contains(&name) {
         true => Ok(name),
         false => Err(Refusal::new(Word::UnknownSession, format!("no session {name}; send its full set"))),
     }
 }
 
-/// The instances of a session, if the caller may write all of them.
-fn writable_members(draft: &Draft, caller: &Caller<'_>, name: &Arc<str>) -> Result<Vec<Member>, Refusal> {
+/// All instances of a session, if the caller may write them.
+fn all_members(draft: &Draft, caller: &Caller<'_>, name: &Arc<str>) -> Result<Vec<Member>, Refusal> {
+    let session = draft.state.sessions.get(name);
+    draft.state.read_ahead(session.into_iter().flat_map(|session| session.members.services()));
+    writable_members(draft, caller, name, |_, _| true)
+}
+
+/// Those instances of a session that are `wanted` by service and id, if the caller may write all of them.
+fn writable_members(
+    draft: &Draft,
+    caller: &Caller<'_>,
+    name: &Arc<str>,
+    wanted: impl Fn(&str, &str) -> bool,
+) -> Result<Vec<Member>, Refusal> {
     let session = draft.state.sessions.get(name);
     let mut members = Vec::new();
-    for (service, id, _) in session.into_iter().flat_map(|session| session.members.iter()) {
+    let all = session.into_iter().flat_map(|session| session.members.iter());
+    for (service, id, _) in all.filter(|(service, id, _)| wanted(service, id)) {
         let entry = draft.state.service(service).expect("a session's members are registered");
-        let instance = entry.instance(id).expect("a session's members are registered");
+        let instance = entry.instance_sharing(id, &[name]).expect("a session's members are registered");
         let want = Want::Instance { service, row: Some(&entry.row), instance: &instance };
         caller.may(draft, want).map_err(|refusal| in_set(service, id, refusal))?;
         members.push((entry.name.clone(), instance));

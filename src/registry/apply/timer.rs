@@ -14,7 +14,7 @@ pub(in super::super) fn lapse(draft: &mut Draft, subject: &Subject) {
             let current = draft.state.service(&lone.service).and_then(|entry| entry.instance(&lone.id));
             let same = |current: &Arc<Instance>| current.session.is_none() && current.incarnation == lone.incarnation;
             if let Some(current) = current.filter(same) {
-                lapse_one(draft, &lone.service, current);
+                lapse_one(draft, &lone.service, current, &silent(lone.lease_seconds));
             }
         }
         Subject::Session(session) => lapse_session(draft, &session.name),
@@ -27,10 +27,12 @@ fn lapse_session(draft: &mut Draft, name: &Arc<str>) {
     if session.members.is_empty() {
         return draft.end_session(name);
     }
+    let by = silent(session.lease_seconds);
+    draft.state.read_ahead(session.members.services());
     for (service, id, _) in session.members.iter() {
         let Some(entry) = draft.state.service(service).cloned() else { continue };
-        if let Some(current) = entry.instance(id) {
-            lapse_one(draft, &entry.name, current);
+        if let Some(current) = entry.instance_sharing(id, &[name]) {
+            lapse_one(draft, &entry.name, current, &by);
         }
     }
     draft.state.change_session(name, |session| session.lapsed = true);
@@ -39,14 +41,18 @@ fn lapse_session(draft: &mut Draft, name: &Arc<str>) {
     }
 }
 
-fn lapse_one(draft: &mut Draft, service: &Arc<str>, before: Arc<Instance>) {
+/// The author of lapses of such a lease.
+fn silent(lease_seconds: u32) -> Author {
+    Author::server(format!("no beat for its lease of {lease_seconds} s"))
+}
+
+fn lapse_one(draft: &mut Draft, service: &Arc<str>, before: Arc<Instance>, by: &Author) {
     if !before.is_serving() {
         return;
     }
-    let by = Author::server(format!("no beat for its lease of {} s", before.lease_seconds));
     let after = Instance { state: State::Lapsed, since: draft.now, revision: draft.next(), ..(*before).clone() };
     let (transition, before, after) = (Transition::Lapse, Some(before), Some(after));
-    draft.step(Step { by: &by, transition, service, before, after, claim: None });
+    draft.step(Step { by, transition, service, before, after, claim: None });
 }
 
 /// Removes the record of an instance that lapsed at `revision` and has not come back.

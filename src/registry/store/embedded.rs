@@ -1,115 +1,118 @@
-//! The embedded store: one redb file, `registry.redb`, in the data directory.
+//! The embedded store: one redb file, `registry.redb`, in the data directory, and a journal before it.
 //!
-//! **What it holds.** Rows and history as JSON (`rows`), the revision, a random id that tells this store from every
-//! other, and a counter of commits. Only one process has the file: redb locks it.
+//! **What it holds.** Rows and history as JSON (`rows`) in the trees of redb, the revision, a random id that tells this
+//! store from every other, and the number of the last commit that is in them. Later commits are in the `journal`, two
+//! files. Only one process has them: redb locks its file.
 //!
-//! **Durability.** Every commit uses redb's `Durability::Immediate`: pages and header are written, then one fdatasync,
-//! and only then does `commit` return. A crash at any moment leaves the last commit or the one before it; redb finds
-//! out by checksums when it opens the file (one scan of the file). A new store is prepared under another name,
-//! synced, renamed, and the directory synced, so that the real name never belongs to half a store. An existing file is
-//! never replaced or emptied, whatever is in it.
+//! **Durability.** A commit is one frame in the journal and one fdatasync, and only then does `commit` return. A thread
+//! brings what the journal has into the trees (`trees`), many commits in one transaction, which says how far it goes. A
+//! crash at any moment leaves both as they were after some commit, the trees the same or an earlier one: redb finds out
+//! by checksums when it opens the file (one scan of the file), and what only the journal has goes into the trees then.
+//! A new store is prepared under another name, synced, renamed, and the directory synced, so that the real name never
+//! belongs to half a store. An existing file is never replaced or emptied, whatever is in it.
 //!
-//! **Who may change it.** The registry's writer calls `commit`, `prune` and `reopen`; a mutex takes them one at a time.
-//! `load`, `history` and `change` read a snapshot of the file and wait for nobody but `reopen`.
+//! **Closing** brings everything into the trees and removes the journal, so a store that was closed is one file, which
+//! servers that know no journal read as well. As long as there is a journal the file has a schema that they refuse.
 //!
-//! **Failure.** After an I/O error redb refuses everything until the file is opened again, and so does this store. A
-//! commit whose fsync failed may nevertheless have reached the disk. Therefore `reopen` makes sure of 1 MiB of room,
-//! writes the file's content over itself and syncs it, opens the file (redb repairs it), takes the failed batch back if
-//! it is in there (`undo`), and proves with a commit that the disk takes writes. The caller need not know: after
-//! `reopen` the store is where the last acknowledged commit left it, or it says that it is not. A failed batch can be
-//! found later only if this process dies before a `reopen` worked; then it was neither acknowledged nor published.
+//! **Who may change it.** The registry's writer calls `commit`, `prune` and `reopen`; a mutex takes commits one at a
+//! time. `load`, `history` and `change` read a snapshot of the trees; if that cannot have the answer, they wait until
+//! the trees have what was acknowledged, for at most two of their transactions.
+//!
+//! **Failure.** After an I/O error the store takes no writes until it is opened again. A commit whose fsync failed may
+//! nevertheless have reached the disk. Therefore `reopen` makes sure of 1 MiB of room, writes the file's content over
+//! itself and syncs it, opens it (redb repairs it), leaves the failed commit out when it reads the journal, and proves
+//! with a transaction that the disk takes writes; that one counts commits beyond the failed one, so that its frame
+//! never counts. The caller need not know: after `reopen` the store is where the last acknowledged commit left it, or
+//! it says that it is not. A failed batch can be found later only if this process dies before a `reopen` worked; then
+//! it was neither acknowledged nor published.
 //!
 //! A file that is removed or replaced while it is open would take commits that nobody finds again, so each commit looks
-//! whether the path still names it, and fails if not.
+//! whether the paths still name all three, and fails if not.
 //!
-//! **Pages.** A commit holds a snapshot of what was before it, so that redb gives the pages that it replaces free only
-//! with the next commit. Without one, redb does it at once, in a small commit of its own that stays in memory; and as
-//! long as that is there, every page that the next commit has to read pushes one that it has written out of memory,
-//! which it then reads and writes once more.
+//! **Pages.** A transaction of the trees holds a snapshot of what was before it, so that redb gives the pages that it
+//! replaces free only with the next one. Without it, redb does it at once, in a small commit of its own that stays in
+//! memory; and as long as that is there, every page that the next transaction has to read pushes one that it has
+//! written out of memory, which it then reads and writes once more.
 //!
-//! **History** may have as many changes as [`EmbeddedStore::keeping`] says: each commit that goes beyond removes the
-//! oldest, at most twice as many as it adds, in its own transaction. A commit that failed may have removed some all the
-//! same; they were beyond the limit before it. The file keeps its size and uses the room again.
+//! **History** may have as many changes as [`EmbeddedStore::keeping`] says: each transaction that goes beyond removes
+//! the oldest, at most twice as many as it adds. What is pruned goes with the next transaction too.
 //!
 //! **Disks that take no writes.** If the file can be read but not written (read-only disk, missing permission, full
-//! disk), it is opened for reading with the repair kept in memory (`overlay`): `load` and `history` work, writes fail,
-//! [`Store::trouble`] says why, and `reopen` tries to write again.
+//! disk), it is opened for reading with the repair and the journal kept in memory (`overlay`): `load` and `history`
+//! work, writes fail, [`Store::trouble`] says why, and `reopen` tries to write again.
 //!
-//! **Limits.** Writes per second are bounded by fsync; the writer batches. Opening reads the whole file once, in a way
-//! that keeps later writes cheap (`folios`), and verifies its checksums. redb panics on some contents that it never
-//! writes; such a panic is caught and reported as damage.
+//! **Limits.** Writes per second are bounded by fsync; the writer batches. What waits for the trees is at most two
+//! rounds (`ledger`), then commits wait. Opening reads the whole file once, in a way that keeps later writes cheap
+//! (`folios`), and verifies its checksums. redb panics on some contents that it never writes; such a panic is caught
+//! and reported as damage.
 
 mod fault;
 mod file;
 mod folios;
+mod journal;
+mod ledger;
 mod overlay;
 mod read;
 mod rows;
 #[cfg(test)]
 mod tests;
-mod undo;
+mod trees;
 
 pub use file::FILE;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::JoinHandle;
 
-use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
+use redb::{Database, ReadTransaction, ReadableDatabase};
 
 use super::{Batch, Load, Page, Store, StoreError};
 use crate::model::{Change, Revision, Timestamp};
 use fault::{Fault, Result as Internal, guarded};
-use rows::{Meta, Tables};
-use undo::Undo;
+use file::Known;
+use journal::{Frame, frame};
+use ledger::Ledger;
 
-/// A store in a file of this machine.
+/// Octets that the buffer for frames keeps between two commits.
+const BUFFER: usize = 1 << 20;
+
+/// A store in a file of this machine, with its journal.
 pub struct EmbeddedStore {
+    shared: Arc<Shared>,
+    /// Locked before anything of `shared`.
+    writer: Mutex<Writer>,
+    /// The trees' thread.
+    trees: Option<JoinHandle<()>>,
+}
+
+/// What the trees' thread shares with the calls.
+struct Shared {
     path: PathBuf,
     id: String,
-    /// Locked after `writer`, never before it. `None` only while no way of opening the file works.
+    /// `None` only while no way of opening the file works.
     database: RwLock<Option<Database>>,
-    writer: Mutex<Writer>,
+    ledger: Ledger,
     /// Changes that history keeps.
-    most_changes: u64,
+    most_changes: AtomicU64,
 }
 
 /// What the writing calls know.
 struct Writer {
     /// The last acknowledged revision.
     revision: Revision,
+    /// The number of the last acknowledged commit.
+    commits: u64,
     /// Which file it is, among all that the path may name.
     file: file::Identity,
-    /// Why no writes are taken.
-    trouble: Option<String>,
-    /// The batch whose commit failed, until it is certain that it is not in the file.
-    failed: Option<Undo>,
+    /// The number of the commit that failed, until it is certain that it does not count.
+    failed: Option<u64>,
+    /// A write to the disk has failed, and the store has not been opened again since.
+    doubtful: bool,
+    buffer: Vec<u8>,
 }
 
-impl EmbeddedStore {
-    /// Opens the store in `data_dir`; creates both if there is no file yet.
-    pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
-        let path = file::prepare(data_dir).map_err(|(path, fault)| fault.reading(&path))?;
-        let opened = file::open(&path, None).map_err(|fault| fault.reading(&path))?;
-        let revision = opened.meta.revision;
-        let writer = Writer { revision, file: opened.identity, trouble: opened.trouble, failed: None };
-        let (database, writer) = (RwLock::new(Some(opened.database)), Mutex::new(writer));
-        Ok(Self { path, id: opened.meta.id, database, writer, most_changes: u64::MAX })
-    }
-
-    /// Lets history have at most about this many changes.
-    pub fn keeping(self, most_changes: u64) -> Self {
-        Self { most_changes, ..self }
-    }
-
-    /// The random id that the store got when it was created.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn writer(&self) -> MutexGuard<'_, Writer> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
+impl Shared {
     /// Runs `work` on the open database.
     fn with<T>(&self, work: impl FnOnce(&Database) -> Internal<T>) -> Internal<T> {
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
@@ -123,18 +126,31 @@ impl EmbeddedStore {
         self.with(|database| work(&database.begin_read()?)).map_err(|fault| fault.reading(&self.path))
     }
 
-    /// Runs a writing `work` unless an earlier one failed, and remembers if this one does.
-    fn write<T>(&self, work: impl FnOnce(&Database, &mut Writer) -> Internal<T>) -> Result<T, StoreError> {
-        let mut writer = self.writer();
-        if let Some(trouble) = &writer.trouble {
-            return Err(self.refused(trouble));
-        }
-        self.with(|database| work(database, &mut writer)).map_err(|fault| {
-            if !matches!(fault, Fault::Conflict { .. }) {
-                writer.trouble = Some(fault.to_string());
+    /// Waits until what was acknowledged can be read.
+    fn settle(&self) -> Result<(), StoreError> {
+        self.ledger.settle().map_err(|fault| fault.reading(&self.path))
+    }
+
+    /// Reads; and unless that was enough, again when the trees have what was acknowledged.
+    fn read_twice<T>(
+        &self,
+        read: impl Fn() -> Result<T, StoreError>,
+        is_enough: impl Fn(&T) -> bool,
+    ) -> Result<T, StoreError> {
+        if !self.ledger.is_forgetting() {
+            let is_settled = self.ledger.is_settled();
+            let found = read()?;
+            if is_settled || is_enough(&found) {
+                return Ok(found);
             }
-            fault.writing(&self.path)
-        })
+        }
+        self.settle()?;
+        read()
+    }
+
+    /// Refuses while there is trouble.
+    fn check_writable(&self) -> Result<(), StoreError> {
+        self.ledger.trouble().map_or(Ok(()), |trouble| Err(self.refused(&trouble)))
     }
 
     /// What a write is refused with while there is trouble.
@@ -142,109 +158,166 @@ impl EmbeddedStore {
         StoreError::Write { path: self.path.display().to_string(), source: trouble.into() }
     }
 
-    /// Opens the file again and checks that it is still the store that this process knows.
-    fn open_again(&self, writer: &Writer) -> Internal<file::Opened> {
-        let opened = file::open(&self.path, writer.failed.as_ref())?;
-        if opened.meta.id != self.id {
-            return Err(Fault::Damaged(format!("it is another store now: id {}, not {}", opened.meta.id, self.id)));
+    /// Writes the frame of a batch into the journal, durably.
+    fn append(&self, writer: &mut Writer, batch: &Batch) -> Internal<()> {
+        if batch.expected != writer.revision {
+            return Err(Fault::Conflict { expected: batch.expected, found: writer.revision });
         }
-        if opened.meta.revision != writer.revision {
-            let Meta { revision, .. } = opened.meta;
-            return Err(Fault::Damaged(format!(
-                "it is at revision {revision}, but revision {} was acknowledged",
-                writer.revision
-            )));
+        let sequence = writer.commits + 1;
+        let mut buffer = std::mem::take(&mut writer.buffer);
+        let revision = frame::encode(batch, &self.id, sequence, &mut buffer)?;
+        let header = frame::Header::parse(&buffer).expect("it has just been written");
+        let octets = buffer.len() as u64;
+        let place = self.ledger.place(octets)?;
+        writer.file.check_still(&self.path)?;
+        place.files.iter().try_for_each(|file| file.check_still())?;
+        writer.failed = Some(sequence);
+        place.file().append(place.at, &buffer)?;
+        writer.failed = None;
+        self.ledger.appended(Frame { at: place.at, header }, octets);
+        (writer.revision, writer.commits) = (revision, sequence);
+        buffer.truncate(BUFFER);
+        buffer.shrink_to(BUFFER);
+        writer.buffer = buffer;
+        Ok(())
+    }
+}
+
+impl EmbeddedStore {
+    /// Opens the store in `data_dir`; creates both if there is no file yet.
+    pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
+        let path = file::prepare(data_dir).map_err(|(path, fault)| fault.reading(&path))?;
+        let opened = file::open(&path, None).map_err(|fault| fault.reading(&path))?;
+        let file::Opened { database, meta, identity, journal, trouble } = opened;
+        let (revision, commits, buffer) = (meta.revision, meta.commits, Vec::new());
+        let writer = Writer { revision, commits, file: identity, failed: None, doubtful: false, buffer };
+        let (database, ledger) = (RwLock::new(Some(database)), Ledger::default());
+        ledger.begin(journal, trouble);
+        let shared = Shared { path, id: meta.id, database, ledger, most_changes: AtomicU64::new(u64::MAX) };
+        let shared = Arc::new(shared);
+        let trees = trees::start(shared.clone()).map_err(|error| Fault::from(error).reading(&shared.path))?;
+        Ok(Self { shared, writer: Mutex::new(writer), trees: Some(trees) })
+    }
+
+    /// Lets history have at most about this many changes.
+    pub fn keeping(self, most_changes: u64) -> Self {
+        self.shared.most_changes.store(most_changes, Ordering::Relaxed);
+        self
+    }
+
+    /// The random id that the store got when it was created.
+    pub fn id(&self) -> &str {
+        &self.shared.id
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes a store that has everything in its trees, without a journal.
+    fn close(&mut self) -> Internal<()> {
+        let Shared { path, ledger, database, .. } = &*self.shared;
+        let Some(files) = ledger.end() else { return Ok(()) };
+        self.writer().file.check_still(path)?;
+        files.iter().try_for_each(|file| file.check_still())?;
+        let database = database.write().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(database) = database else { return Ok(()) };
+        guarded(|| file::close(database))?;
+        journal::remove(path)
+    }
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        self.shared.ledger.close();
+        if let Some(trees) = self.trees.take() {
+            let _ = trees.join(); // what it could not do is in the journal
         }
-        Ok(opened)
+        let _ = self.close(); // the same
     }
 }
 
 impl Store for EmbeddedStore {
     fn read(&self, into: &mut dyn Load) -> Result<(), StoreError> {
-        self.reading(|transaction| read::everything(transaction, into))
+        self.shared.settle()?;
+        self.shared.reading(|transaction| read::everything(transaction, into))
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
-        self.write(|database, writer| {
-            file::check_still(&self.path, writer.file)?;
-            let before = database.begin_read()?;
-            let transaction = database.begin_write()?;
-            let mut tables = Tables::open(&transaction)?;
-            let undo = undo::apply(&mut tables, batch)?;
-            let revision = tables.revision()?;
-            let surplus = revision.0.saturating_sub(self.most_changes);
-            remove_changes(&mut tables, surplus, 2 * batch.changes.len())?;
-            drop(tables);
-            writer.failed = Some(undo);
-            transaction.commit()?;
-            drop(before);
-            writer.failed = None;
-            writer.revision = revision;
-            Ok(())
+        let mut writer = self.writer();
+        self.shared.check_writable()?;
+        guarded(|| self.shared.append(&mut writer, batch)).map_err(|fault| {
+            if !matches!(fault, Fault::Conflict { .. }) {
+                self.shared.ledger.failed(&fault);
+            }
+            fault.writing(&self.shared.path)
         })
     }
 
     fn reopen(&self) -> Result<(), StoreError> {
         let mut writer = self.writer();
-        if writer.trouble.is_none() {
+        let Shared { path, id, ledger, .. } = &*self.shared;
+        if ledger.trouble().is_none() {
             return Ok(());
         }
-        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        writer.doubtful |= ledger.halt() | writer.failed.is_some();
+        let mut database = self.shared.database.write().unwrap_or_else(PoisonError::into_inner);
         let closed = database.take();
         // The file is about to be opened and checked again, whatever closing it says.
         let _ = guarded(|| {
             drop(closed);
             Ok(())
         });
-        let opened = self.open_again(&writer).map_err(|fault| {
-            writer.trouble = Some(fault.to_string());
-            fault.reading(&self.path)
+        let Writer { revision, failed, doubtful, .. } = *writer;
+        let opened = file::open(path, Some(&Known { id, revision, failed, doubtful })).map_err(|fault| {
+            ledger.begin(None, Some(fault.to_string()));
+            fault.reading(path)
         })?;
         *database = Some(opened.database);
-        writer.file = opened.identity;
-        writer.trouble = opened.trouble;
-        match &writer.trouble {
-            Some(trouble) => Err(self.refused(trouble)),
+        (writer.file, writer.commits) = (opened.identity, opened.meta.commits);
+        let refused = opened.trouble.as_deref().map(|trouble| self.shared.refused(trouble));
+        ledger.begin(opened.journal, opened.trouble);
+        match refused {
+            Some(refused) => Err(refused),
             None => {
-                writer.failed = None;
+                (writer.failed, writer.doubtful) = (None, false);
                 Ok(())
             }
         }
     }
 
     fn history(&self, since: Revision, limit: usize) -> Result<Page, StoreError> {
-        self.reading(|transaction| read::history(transaction, since, limit))
+        let read = || self.shared.reading(|transaction| read::history(transaction, since, limit));
+        // A full page has nothing that is only in the journal.
+        self.shared.read_twice(read, |page| page.more && limit > 0)
     }
 
     fn change(&self, revision: Revision) -> Result<Option<Change>, StoreError> {
-        self.reading(|transaction| read::change(transaction, revision))
+        let read = || self.shared.reading(|transaction| read::change(transaction, revision));
+        self.shared.read_twice(read, Option::is_some)
     }
 
     fn prune(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        let Some(last) = self.reading(|transaction| read::last_older(transaction, before, limit))? else {
-            return Ok(0);
-        };
-        self.write(|database, _| {
-            let transaction = database.begin_write()?;
-            let mut tables = Tables::open(&transaction)?;
-            let removed = remove_changes(&mut tables, last, limit)?;
-            drop(tables);
-            transaction.commit()?;
-            Ok(removed)
-        })
+        self.shared.check_writable()?;
+        if self.shared.ledger.is_forgetting() {
+            self.shared.settle()?;
+        }
+        let look = || self.shared.reading(|transaction| read::oldest(transaction, before, limit));
+        let mut oldest = look()?;
+        if oldest.looked_at < limit && !self.shared.ledger.is_settled() {
+            self.shared.settle()?;
+            oldest = look()?;
+        }
+        let Some((last, count)) = oldest.last else { return Ok(0) };
+        self.shared.ledger.forget(last);
+        Ok(count)
+    }
+
+    fn behind(&self) -> u64 {
+        self.shared.ledger.behind()
     }
 
     fn trouble(&self) -> Option<String> {
-        self.writer().trouble.as_deref().map(|trouble| self.refused(trouble).to_string())
+        self.shared.ledger.trouble().map(|trouble| self.shared.refused(&trouble).to_string())
     }
-}
-
-/// Removes the changes up to `last`, oldest first, at most `limit`; says how many.
-fn remove_changes(tables: &mut Tables<'_>, last: u64, limit: usize) -> Internal<usize> {
-    let mut removed = 0;
-    while removed < limit && tables.changes.first()?.is_some_and(|(revision, _)| revision.value() <= last) {
-        tables.changes.pop_first()?;
-        removed += 1;
-    }
-    Ok(removed)
 }

@@ -187,6 +187,11 @@ pub trait Store: Send + Sync + 'static {
     /// Forgets changes made before `before`, oldest first, at most `limit` in one call; says how many.
     fn prune(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError>;
 
+    /// Octets that are durable, but not yet in the form that they are read from.
+    fn behind(&self) -> u64 {
+        0
+    }
+
     /// Why no writes are taken until `reopen` works, in words; `None` while they are. A store can be open and have
     /// trouble from the start: on a read-only disk it reads and does not write.
     fn trouble(&self) -> Option<String> {

@@ -36,7 +36,7 @@ fn change(before: &Snapshot, number: u16, port: u16) -> (Snapshot, Vec<Touched>)
         revision: after.revision,
     };
     let touched = (0..INSTANCES).map(touch).collect();
-    after.services.insert_mut(service.name.clone(), Arc::new(service));
+    after.services.insert(Arc::new(service));
     (after, touched)
 }
 
@@ -67,7 +67,7 @@ fn publisher(snapshot: &Snapshot) -> ViewPublisher {
 #[test]
 fn no_view_reads_what_was_compiled_into_buffers_of_a_discarded_one() {
     let services = (0..SERVICES).map(|number| service(number, 80));
-    let services = services.map(|service| (service.name.clone(), Arc::new(service))).collect();
+    let services = services.map(Arc::new).collect();
     let mut shown = Snapshot { revision: Revision(1), services, ..Snapshot::default() };
     let mut publisher = publisher(&shown);
     let mut held: Vec<(Arc<View>, Vec<String>)> = Vec::new();

@@ -37,9 +37,10 @@ use self::survey::Survey;
 use super::Compiler;
 use super::names::{Named, Names};
 use super::owners::Owners;
-use super::roster::{Roster, read};
+use super::roster::Roster;
+use super::service::Concern;
 use crate::model::name::parent;
-use crate::model::{Instance, Revision, Service};
+use crate::model::{Revision, Service};
 use crate::view::edit::{Editor, Published};
 use crate::view::rrset::{RrSet, RrSetBuf};
 use crate::view::shard::{Facts, KNOWN, ShardBuilder};
@@ -95,8 +96,7 @@ impl<'b> Bulk<'b> {
         mut above: impl FnMut(u16, &[u8]),
         mut zone: impl FnMut(Owners<'b>, &Roster<'_>, &Names<'b>),
     ) {
-        let instances = read(service);
-        let mut roster = Roster::new(service, instances.iter().map(|instance| -> &Instance { instance }));
+        let mut roster = Roster::new(service, service.instances.refs().collect());
         for owners in &self.owners {
             names.clear();
             owners.list_shared(&mut roster, names);
@@ -140,7 +140,7 @@ impl<'b> Bulk<'b> {
         for stream in 0..STREAMS {
             let shards = (stream * SHARDS..).map(|shard| shard as u16);
             for (shard, builder) in shards.clone().zip(&mut builders) {
-                builder.copy_but(self.base.shard(Slot { shard, tag: 0 }), &[]);
+                builder.copy(self.base.shard(Slot { shard, tag: 0 }));
             }
             parts.iter_mut().for_each(|part| part.take(stream, &mut builders));
             parts.iter().for_each(|part| part.add_aside(stream, &mut builders));
@@ -159,7 +159,9 @@ impl<'b> Bulk<'b> {
         let mut editor = Editor::new(table);
         survey.settle(self, &mut editor);
         for number in apart {
-            self.compiler.edit_service(&mut editor, None, Some(self.services[*number]), None, Revision::default());
+            let new = Some(self.services[*number]);
+            let concern = Concern { old: None, new, ids: None, revision: Revision::default() };
+            self.compiler.edit_services(&mut editor, &[concern]);
         }
         editor.finish().onto(table.clone())
     }

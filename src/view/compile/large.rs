@@ -15,17 +15,18 @@ use std::sync::Arc;
 use super::Compiler;
 use super::owners::{Owners, nobody, tiers};
 use super::roster::Roster;
-use super::service::{replace_members, replace_own};
+use super::service::{each, replace_members, replace_own};
 use super::tallies::{Counts, Group, Selects, is_big};
 use crate::model::naming::{NameBuf, Pattern, Publishes, Values};
+use crate::model::packed_instance::EndpointRef;
 use crate::model::service::split_remembered;
-use crate::model::{Endpoint, Instance, Name, Revision, Rtype, Service};
+use crate::model::{InstanceRef, Name, Revision, Rtype, Service};
 use crate::view::edit::{Editor, Published};
 use crate::view::large::{self, Edit, LargeSet, Op, stable_hash};
 use crate::view::rrset::{RrSetBuf, compress};
 
 /// What an instance was and is.
-pub(super) type Pair = (Option<Instance>, Option<Instance>);
+pub(super) type Pair<'s> = (Option<InstanceRef<'s>>, Option<InstanceRef<'s>>);
 
 /// What one instance contributes to the sets of one name.
 type Contribution = Vec<(Rtype, Edit)>;
@@ -42,7 +43,7 @@ pub(super) struct Change<'s, 'c> {
     old: &'s Service,
     pub(super) new: &'s Service,
     /// What the instances that changed were and are.
-    pairs: Vec<Pair>,
+    pairs: Vec<Pair<'s>>,
     before: Arc<Counts>,
     pub(super) after: Counts,
     /// The shared names that it concerns, in each zone.
@@ -55,13 +56,13 @@ impl<'s, 'c> Change<'s, 'c> {
         compiler: &'c Compiler,
         (old, new): (Option<&'s Service>, Option<&'s Service>),
         before: Option<&Arc<Counts>>,
-        ids: &BTreeSet<&str>,
+        ids: &[&str],
     ) -> Option<Self> {
         let (old, new, before) = (old?, new?, Arc::clone(before?));
         if !is_incremental(old, new) {
             return None;
         }
-        let pairs: Vec<Pair> = ids.iter().map(|id| (old.instances.get(id), new.instances.get(id))).collect();
+        let pairs: Vec<Pair<'_>> = each(ids).map(|id| (old.instances.find(id), new.instances.find(id))).collect();
         let after = before.after(&pairs, &compiler.selects);
         let mut change = Self { old, new, pairs, before, after, zones: Vec::new() };
         change.zones = compiler.owners().map(|owners| (owners, owners.altered(&change))).collect();
@@ -80,7 +81,7 @@ impl<'s, 'c> Change<'s, 'c> {
     }
 
     /// Whether a name that an instance has alone is given by another pattern too.
-    fn has_rivalled_name(&self, owners: Owners<'_>, instance: &Instance) -> bool {
+    fn has_rivalled_name(&self, owners: Owners<'_>, instance: &InstanceRef<'_>) -> bool {
         let mut name = NameBuf::default();
         let own = owners.patterns(Publishes::Host).chain(owners.patterns(Publishes::Instance));
         own.into_iter().any(|pattern| {
@@ -94,7 +95,7 @@ impl<'s, 'c> Change<'s, 'c> {
         let others = owners.all_patterns().filter(|other| *other != pattern);
         let mut read = others.filter_map(|other| Some((other, other.read(name, &self.new.name, owners.apex())?)));
         read.any(|(other, values)| {
-            let serves = |service: &Service, id: &str| service.instances.get(id).is_some_and(|one| one.is_serving());
+            let serves = |service: &Service, id: &str| service.instances.find(id).is_some_and(|one| one.is_serving());
             match values.instance {
                 Some(id) => serves(self.old, id) || serves(self.new, id),
                 None => {
@@ -115,8 +116,8 @@ impl Compiler {
     /// Edits the names of a big service of which some instances changed; no two patterns give one of them.
     pub(super) fn edit_big(&self, editor: &mut Editor<'_>, change: &Change<'_, '_>, revision: Revision) {
         let Change { old, new, pairs, before, after, zones } = change;
-        let gone = Roster::new(old, pairs.iter().filter_map(|(was, _)| was.as_ref()));
-        let come = Roster::new(new, pairs.iter().filter_map(|(_, is)| is.as_ref()));
+        let gone = Roster::new(old, pairs.iter().filter_map(|(was, _)| *was).collect());
+        let come = Roster::new(new, pairs.iter().filter_map(|(_, is)| *is).collect());
         let (old_protos, new_protos) = (protos(pairs, before), protos(pairs, after));
         for (owners, altered) in zones {
             replace_own(editor, *owners, &gone, &come, revision);
@@ -132,13 +133,13 @@ impl Compiler {
 }
 
 /// The protocols of changed instances with which some instance of the service serves.
-fn protos<'p>(pairs: &'p [Pair], counts: &Counts) -> Vec<&'p str> {
-    let all = pairs.iter().flat_map(|(was, is)| was.iter().chain(is)).map(|instance| &instance.proto);
-    let serves = |proto: &&Arc<str>| {
-        let group = Group { proto: Some(Arc::clone(proto)), ..Group::default() };
+fn protos<'p>(pairs: &[Pair<'p>], counts: &Counts) -> Vec<&'p str> {
+    let all = pairs.iter().flat_map(|(was, is)| was.iter().chain(is)).map(|instance| instance.proto);
+    let serves = |proto: &&str| {
+        let group = Group { proto: Some(Arc::from(*proto)), ..Group::default() };
         counts.get(&group).serving > 0
     };
-    all.collect::<BTreeSet<_>>().into_iter().filter(serves).map(|proto| &**proto).collect()
+    all.collect::<BTreeSet<_>>().into_iter().filter(serves).collect()
 }
 
 impl<'c> Owners<'c> {
@@ -148,7 +149,7 @@ impl<'c> Owners<'c> {
         service: &Service,
         publishes: Publishes,
         name: &[u8],
-        instances: &[&Instance],
+        instances: &[InstanceRef<'_>],
     ) -> Vec<Arc<LargeSet>> {
         let all = instances.iter().flat_map(|instance| self.contribution(service, publishes, instance, name));
         let mut sets = Vec::new();
@@ -210,7 +211,7 @@ impl<'c> Owners<'c> {
         all: &mut BTreeMap<Name, Altered<'c>>,
         service: &Service,
         pattern: &'c Pattern,
-        instance: Option<&Instance>,
+        instance: Option<&InstanceRef<'_>>,
     ) -> BTreeMap<Name, Contribution> {
         let mut contributions = BTreeMap::new();
         let Some(instance) = instance else { return contributions };
@@ -224,7 +225,13 @@ impl<'c> Owners<'c> {
     }
 
     /// What an instance contributes to a shared name.
-    fn contribution(&self, service: &Service, publishes: Publishes, instance: &Instance, name: &[u8]) -> Contribution {
+    fn contribution(
+        &self,
+        service: &Service,
+        publishes: Publishes,
+        instance: &InstanceRef<'_>,
+        name: &[u8],
+    ) -> Contribution {
         let (ttl, key) = (self.ttl(service), key(service, instance));
         let edit = |rtype, rdata: &[u8], additional| {
             let mut set = RrSetBuf::new(rtype);
@@ -232,26 +239,22 @@ impl<'c> Owners<'c> {
             (rtype, Edit::new(Op::Hold, key, set.answer, additional))
         };
         if publishes == Publishes::Addresses {
-            let Endpoint::Addresses(addresses) = &instance.endpoint else { return Vec::new() };
-            return addresses
-                .iter()
-                .map(|address| with_octets(*address, |rtype, rdata| edit(rtype, rdata, Vec::new())))
+            return instance
+                .addresses()
+                .map(|address| with_octets(address, |rtype, rdata| edit(rtype, rdata, Vec::new())))
                 .collect();
         }
         let mut contribution = Vec::with_capacity(2);
         let mut room = NameBuf::default();
-        let target = match &instance.endpoint {
-            Endpoint::Host(host) => Some((host.as_wire(), &[][..])),
-            Endpoint::Addresses(addresses) => {
-                self.write_host(service, instance, &mut room).then_some((room.as_wire(), &**addresses))
-            }
+        let target = match instance.endpoint() {
+            EndpointRef::Host(host) => Some(host),
+            EndpointRef::Addresses(_) => self.write_host(service, instance, &mut room).then(|| room.as_wire()),
         };
-        if let Some((target, addresses)) = target {
+        if let Some(target) = target {
             let numbers = [instance.priority, instance.weight, instance.port].map(u16::to_be_bytes).concat();
-            let record = |address: &IpAddr| {
-                with_octets(*address, |rtype, rdata| edit(rtype, rdata, Vec::new()).1.without_owner())
-            };
-            let additional = addresses.iter().flat_map(record).collect();
+            let record =
+                |address: IpAddr| with_octets(address, |rtype, rdata| edit(rtype, rdata, Vec::new()).1.without_owner());
+            let additional = instance.addresses().flat_map(record).collect();
             contribution.push(edit(Rtype::SRV, &[&numbers, target].concat(), additional));
         }
         let values = self.values(service, instance);
@@ -282,7 +285,7 @@ impl<'c> Owners<'c> {
 }
 
 /// What clients choose instances by: the same for every record of an instance, another in every service.
-fn key(service: &Service, instance: &Instance) -> u32 {
+fn key(service: &Service, instance: &InstanceRef<'_>) -> u32 {
     stable_hash(&[service.name.as_bytes(), b"/", instance.id.as_bytes()].concat()) as u32
 }
 

@@ -17,7 +17,7 @@ mod roster;
 mod service;
 mod statics;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
@@ -34,11 +34,15 @@ use crate::model::{Name, Revision, Service};
 use crate::registry::{Snapshot, Touched};
 use large::Change;
 use owners::Owners;
+use service::Concern;
 use tallies::Selects;
 pub(crate) use tallies::Tallies;
 
 /// The most zones of a view: entries number them with 16 bits.
 pub const MOST_ZONES: usize = 1 << 16;
+
+/// Names that a change of one instance is about, mostly: two of its own, two of its service, and one above them.
+const NAMES: usize = 5;
 
 /// Compiles views for one configuration and one set of static records.
 #[derive(Debug, Clone)]
@@ -171,26 +175,33 @@ impl Compiler {
         touched: &[Touched],
         spare: &mut Spare,
     ) -> (View, Vec<(Name, Revision)>) {
-        let mut services: BTreeMap<&str, (Revision, BTreeSet<&str>)> = BTreeMap::new();
-        for touch in touched {
-            let (revision, instances) = services.entry(&touch.service).or_default();
-            *revision = touch.revision.max(*revision);
-            instances.extend(touch.instance.as_deref());
-        }
-        let (mut editor, mut tallies) = (Editor::new(&view.table), view.tallies.clone());
-        for (name, (revision, ids)) in services {
+        let mut order: Vec<&Touched> = touched.iter().collect();
+        order.sort_unstable_by(|a, b| (&a.service, &a.instance).cmp(&(&b.service, &b.instance)));
+        let ids: Vec<&str> = order.iter().map(|touched| touched.instance.as_deref().unwrap_or_default()).collect();
+        let mut at = 0;
+        let mut editor = Editor::with_capacity(&view.table, touched.len() * NAMES);
+        let mut tallies = view.tallies.clone();
+        let mut concerns = Vec::with_capacity(order.len());
+        for service in order.chunk_by(|one, other| one.service == other.service) {
+            // Changes of the service itself, which come first, name no instance.
+            let named = service.partition_point(|touched| touched.instance.is_none());
+            let ids = &ids[at + named..at + service.len()];
+            at += service.len();
+            let revision = service.iter().map(|touched| touched.revision).max().unwrap_or_default();
+            let name = &*service[0].service;
             let (old, new) = (before.service(name).map(Arc::as_ref), after.service(name).map(Arc::as_ref));
             let is_whole = declared_ttl(old) != declared_ttl(new);
-            let change = Change::of(self, (old, new), tallies.get(name), &ids);
+            let change = Change::of(self, (old, new), tallies.get(name), ids);
             if let Some(change) = change.as_ref().filter(|change| !change.has_rivals()) {
                 self.edit_big(&mut editor, change, revision);
                 tallies.put(change.new, change.after.clone());
                 continue;
             }
             let is_whole = is_whole || change.is_some();
-            self.edit_service(&mut editor, old, new, (!is_whole).then_some(&ids), revision);
+            concerns.push(Concern { old, new, ids: (!is_whole).then_some(ids), revision });
             tallies.count(name, new, &self.selects);
         }
+        self.edit_services(&mut editor, &concerns);
         let edited = editor.finish_with(spare);
         let mut zones = view.zones.to_vec();
         let mut moved = Vec::new();

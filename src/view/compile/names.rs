@@ -4,6 +4,7 @@
 //! that the table has anyway finds a name among them. What comes later under a name that is there already replaces it.
 
 use crate::model::naming::Publishes;
+use crate::view::slots::SlotIndex;
 use crate::view::table::{Slot, Table};
 
 /// Names with what they publish.
@@ -12,8 +13,7 @@ pub(super) struct Names<'t> {
     pub(super) table: &'t Table,
     octets: Vec<u8>,
     list: Vec<Named>,
-    /// Numbers of names by their tag, open addressing; a power of two, less than three quarters full.
-    index: Vec<u32>,
+    index: SlotIndex,
 }
 
 /// One of the names.
@@ -42,20 +42,20 @@ pub(super) enum What {
     Instance { publishes: Publishes, number: u32 },
 }
 
-const FREE: u32 = u32::MAX;
-const FEWEST: usize = 64;
+/// Octets of the names of a small service.
+const OCTETS: usize = 256;
+/// How many they are.
+const NAMES: usize = 8;
 
 impl<'t> Names<'t> {
     pub(super) fn new(table: &'t Table) -> Self {
-        Self { table, octets: Vec::new(), list: Vec::new(), index: Vec::new() }
+        Self { table, octets: Vec::new(), list: Vec::new(), index: SlotIndex::default() }
     }
 
     pub(super) fn clear(&mut self) {
-        let wanted = (self.list.len() * 2).next_power_of_two().max(FEWEST);
         self.octets.clear();
         self.list.clear();
-        self.index.truncate(wanted);
-        self.index.fill(FREE);
+        self.index.clear();
     }
 
     pub(super) fn len(&self) -> usize {
@@ -94,20 +94,10 @@ impl<'t> Names<'t> {
 
     /// The number of a name.
     pub(super) fn find(&self, slot: Slot, name: &[u8]) -> Option<usize> {
-        let mask = self.index.len().checked_sub(1)?;
-        let mut at = slot.tag as usize & mask;
-        loop {
-            match self.index[at] {
-                FREE => return None,
-                number => {
-                    let named = &self.list[number as usize];
-                    if named.slot == slot && self.octets(named) == name {
-                        return Some(number as usize);
-                    }
-                }
-            }
-            at = (at + 1) & mask;
-        }
+        self.index.find(slot, |number| {
+            let named = &self.list[number];
+            named.slot == slot && self.octets(named) == name
+        })
     }
 
     /// Adds a name, or replaces what is said of it.
@@ -121,13 +111,14 @@ impl<'t> Names<'t> {
 
     /// Adds a name that is not there.
     pub(super) fn push(&mut self, slot: Slot, name: &[u8], above: u8, what: What, children: u32) {
-        if (self.list.len() + 1) * 4 > self.index.len() * 3 {
-            self.grow();
+        if self.list.is_empty() {
+            self.octets.reserve(OCTETS);
+            self.list.reserve(NAMES);
         }
+        self.index.push(slot, |number| self.list[number].slot);
         let start = self.octets.len() as u32;
         self.octets.extend_from_slice(name);
         self.list.push(Named { start, len: name.len() as u8, above, what, slot, children, taken: false });
-        self.enter(self.list.len() - 1);
     }
 
     /// Adds a name above another one, of which it is the end from `start` on, with that one as its only child.
@@ -135,22 +126,6 @@ impl<'t> Names<'t> {
         let named = self.list[below];
         let name = self.octets(&named)[start..].to_vec();
         self.push(slot, &name, named.above - 1, What::Above, 1);
-    }
-
-    fn grow(&mut self) {
-        let size = (self.index.len() * 2).max(FEWEST);
-        self.index.clear();
-        self.index.resize(size, FREE);
-        (0..self.list.len()).for_each(|number| self.enter(number));
-    }
-
-    fn enter(&mut self, number: usize) {
-        let mask = self.index.len() - 1;
-        let mut at = self.list[number].slot.tag as usize & mask;
-        while self.index[at] != FREE {
-            at = (at + 1) & mask;
-        }
-        self.index[at] = number as u32;
     }
 }
 

@@ -14,7 +14,8 @@ use super::names::{Names, What};
 use super::roster::Roster;
 use super::tallies::is_big;
 use crate::model::naming::{NameBuf, Pattern, Placeholder, Publishes, Values};
-use crate::model::{Declaration, Endpoint, Instance, Name, Rtype, Service};
+use crate::model::packed_instance::{Addresses, EndpointRef};
+use crate::model::{Declaration, InstanceRef, Name, Rtype, Service};
 use crate::view::edit::Published;
 use crate::view::large::{self, LargeSet};
 use crate::view::rrset::{RECORD_HEAD, RrSetBuf};
@@ -76,8 +77,8 @@ impl<'c> Owners<'c> {
     /// Lists the names of one serving instance alone, by its place in the roster.
     pub(super) fn list_own(&self, roster: &Roster<'_>, number: usize, names: &mut Names<'_>) {
         let instance = roster.serving()[number];
-        let has_addresses = matches!(instance.endpoint, Endpoint::Addresses(_));
-        let values = self.values(roster.service, instance);
+        let has_addresses = matches!(instance.endpoint(), EndpointRef::Addresses(_));
+        let values = self.values(roster.service, &instance);
         for pattern in self.compiler.naming.patterns() {
             let publishes = pattern.publishes;
             if publishes == Publishes::Instance || publishes == Publishes::Host && has_addresses {
@@ -101,10 +102,10 @@ impl<'c> Owners<'c> {
             What::Above => Published::default(),
             What::Group { publishes, number, whole } => self.of_group(roster, name, publishes, number as usize, whole),
             What::Instance { publishes, number } => {
-                let instance = roster.serving()[number as usize];
-                let sets = match (publishes, &instance.endpoint) {
-                    (Publishes::Host, Endpoint::Addresses(addresses)) => {
-                        RrSetBuf::addresses(self.ttl(roster.service), addresses.iter())
+                let instance = &roster.serving()[number as usize];
+                let sets = match (publishes, instance.endpoint()) {
+                    (Publishes::Host, EndpointRef::Addresses(addresses)) => {
+                        RrSetBuf::addresses(self.ttl(roster.service), addresses)
                     }
                     _ => self.instance_sets(roster.service, instance, name),
                 };
@@ -145,49 +146,46 @@ impl<'c> Owners<'c> {
     }
 
     /// SRV of the instances, each with a target of its own; `None` when the naming gives none of them a target.
-    fn srv(&self, service: &Service, instances: &[&Instance], owner: &[u8]) -> Option<RrSetBuf> {
+    fn srv(&self, service: &Service, instances: &[InstanceRef<'_>], owner: &[u8]) -> Option<RrSetBuf> {
         let (ttl, mut set) = (self.ttl(service), RrSetBuf::new(Rtype::SRV));
         set.answer.reserve(instances.len() * (RECORD_HEAD + 6 + owner.len() + 8));
         let mut host = NameBuf::default();
-        let mut glue: Vec<Option<&[IpAddr]>> = Vec::with_capacity(instances.len());
+        let mut glue: Vec<Option<Addresses<'_>>> = Vec::with_capacity(instances.len());
         for instance in instances {
             let fields = [instance.priority, instance.weight, instance.port];
-            match &instance.endpoint {
-                Endpoint::Host(host) => {
-                    set.push_srv(ttl, fields, host.as_wire());
+            match instance.endpoint() {
+                EndpointRef::Host(host) => {
+                    set.push_srv(ttl, fields, host);
                     glue.push(None);
                 }
-                Endpoint::Addresses(addresses) if self.write_host(service, instance, &mut host) => {
+                EndpointRef::Addresses(addresses) if self.write_host(service, instance, &mut host) => {
                     set.push_srv(ttl, fields, host.as_wire());
                     glue.push(Some(addresses));
                 }
-                Endpoint::Addresses(_) => {}
+                EndpointRef::Addresses(_) => {}
             }
         }
         match glue.as_slice() {
             [] => return None,
-            glue if glue.contains(&None) => set = set.following(),
+            glue if glue.iter().any(Option::is_none) => set = set.following(),
             glue => set.push_glue(owner, ttl, glue.iter().copied().flatten()),
         }
         Some(set)
     }
 
     /// A and AAAA of every address of the instances once, in the order of the instances.
-    fn addresses(&self, ttl: u32, instances: &[&Instance]) -> Vec<RrSetBuf> {
-        let all = instances.iter().flat_map(|instance| match &instance.endpoint {
-            Endpoint::Addresses(addresses) => addresses.iter(),
-            Endpoint::Host(_) => [].iter(),
-        });
+    fn addresses(&self, ttl: u32, instances: &[InstanceRef<'_>]) -> Vec<RrSetBuf> {
+        let all = instances.iter().flat_map(InstanceRef::addresses);
         if let [_] = instances {
             return RrSetBuf::addresses(ttl, all);
         }
         let hasher = FixedState::with_seed(self.compiler.seed);
         let mut seen = HashSet::with_capacity_and_hasher(instances.len(), hasher);
-        RrSetBuf::addresses(ttl, all.filter(|address| seen.insert(**address)))
+        RrSetBuf::addresses(ttl, all.filter(|address| seen.insert(*address)))
     }
 
     /// PTR to the DNS-SD names of the instances, if the naming has such names.
-    fn instance_pointers(&self, service: &Service, instances: &[&Instance], owner: &[u8]) -> Option<RrSetBuf> {
+    fn instance_pointers(&self, service: &Service, instances: &[InstanceRef<'_>], owner: &[u8]) -> Option<RrSetBuf> {
         let pattern = self.patterns(Publishes::Instance).next()?;
         let (ttl, mut set) = (self.ttl(service), RrSetBuf::new(Rtype::PTR));
         set.answer.reserve(instances.len() * (RECORD_HEAD + 8));
@@ -214,10 +212,10 @@ impl<'c> Owners<'c> {
     }
 
     /// SRV and TXT of one instance's DNS-SD name; the TXT record is there even if empty (RFC 6763 section 6.1).
-    fn instance_sets(&self, service: &Service, instance: &Instance, owner: &[u8]) -> Vec<RrSetBuf> {
-        let pairs: Vec<String> = instance.metadata.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    fn instance_sets(&self, service: &Service, instance: &InstanceRef<'_>, owner: &[u8]) -> Vec<RrSetBuf> {
+        let pairs: Vec<String> = instance.metadata().map(|(key, value)| format!("{key}={value}")).collect();
         let mut sets = Vec::with_capacity(2);
-        sets.extend(self.srv(service, &[instance], owner));
+        sets.extend(self.srv(service, std::slice::from_ref(instance), owner));
         sets.push(RrSetBuf::txt(self.ttl(service), pairs.iter().map(String::as_bytes)));
         sets
     }
@@ -248,34 +246,34 @@ impl<'c> Owners<'c> {
     pub(super) fn reverses(
         &self,
         service: &Service,
-        instance: &Instance,
+        instance: &InstanceRef<'_>,
         mut each: impl FnMut(u16, IpAddr, &NameBuf, &[u8], u32),
     ) {
-        let Endpoint::Addresses(addresses) = &instance.endpoint else { return };
+        let EndpointRef::Addresses(addresses) = instance.endpoint() else { return };
         let mut host = NameBuf::default();
         if !self.compiler.has_reverse || !self.write_host(service, instance, &mut host) {
             return;
         }
         for address in addresses {
-            let owner = NameBuf::reverse(*address);
+            let owner = NameBuf::reverse(address);
             let zone = self.compiler.apexes.zone_of(owner.as_wire());
             let zone = zone.filter(|zone| self.compiler.sources[usize::from(*zone)].reverse);
             if let Some(zone) = zone.filter(|zone| self.compiler.publishes_at(*zone, owner.as_wire())) {
-                each(zone, *address, &owner, host.as_wire(), self.ttl(service));
+                each(zone, address, &owner, host.as_wire(), self.ttl(service));
             }
         }
     }
 
-    pub(super) fn write_host(&self, service: &Service, instance: &Instance, into: &mut NameBuf) -> bool {
+    pub(super) fn write_host(&self, service: &Service, instance: &InstanceRef<'_>, into: &mut NameBuf) -> bool {
         self.compiler.naming.write_host(&self.values(service, instance), into)
     }
 
-    pub(super) fn values<'v>(&'v self, service: &'v Service, instance: &'v Instance) -> Values<'v> {
+    pub(super) fn values<'v>(&'v self, service: &'v Service, instance: &InstanceRef<'v>) -> Values<'v> {
         Values {
             service: &service.name,
-            proto: Some(&instance.proto),
-            site: instance.site.as_deref(),
-            instance: Some(&instance.id),
+            proto: Some(instance.proto),
+            site: instance.site,
+            instance: Some(instance.id),
             tag: None,
             domain: &self.source.apex,
         }
@@ -330,11 +328,10 @@ pub(super) fn tiers(service: &Service) -> &[Vec<String>] {
 }
 
 /// The instances of the first tier of sites that has enough of them; `None` when there is no such tier.
-fn preferred<'i>(service: &Service, instances: &[&'i Instance]) -> Option<Vec<&'i Instance>> {
+fn preferred<'i>(service: &Service, instances: &[InstanceRef<'i>]) -> Option<Vec<InstanceRef<'i>>> {
     let enough = service.row.declaration.as_ref().and_then(|declared| declared.min).unwrap_or(1).max(1) as usize;
     let mut candidates = tiers(service).iter().map(|tier| {
-        let in_tier =
-            |instance: &&&Instance| instance.site.as_deref().is_some_and(|site| tier.iter().any(|s| s == site));
+        let in_tier = |instance: &&InstanceRef<'_>| instance.site.is_some_and(|site| tier.iter().any(|s| s == site));
         instances.iter().filter(in_tier).copied().collect::<Vec<_>>()
     });
     candidates.find(|tier| tier.len() >= enough)

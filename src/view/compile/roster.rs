@@ -4,17 +4,7 @@ use std::ops::Range;
 
 use crate::model::naming::{Pattern, Placeholder};
 use crate::model::service::split_remembered;
-use crate::model::{Instance, Service};
-
-/// Every instance of a service, by id, with everything that is published of it.
-pub(super) fn read(service: &Service) -> Vec<Instance> {
-    let mut all: Vec<Instance> = Vec::with_capacity(service.instances.len());
-    for found in service.instances.refs() {
-        let published = found.to_published(all.last());
-        all.push(published);
-    }
-    all
-}
+use crate::model::{InstanceRef, Service};
 
 /// What selects the instances of a name: protocol, site and tag, as far as its pattern uses them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,26 +20,27 @@ pub(super) struct Roster<'s> {
     /// Protocols and sites under which it is known, whether somebody serves there or not; sorted.
     known: Vec<(&'s str, Option<&'s str>)>,
     /// The serving instances, then those of groups that are fewer.
-    members: Vec<&'s Instance>,
+    members: Vec<InstanceRef<'s>>,
     serving: usize,
     groups: Vec<(Key<'s>, Range<usize>)>,
 }
 
 impl<'s> Roster<'s> {
-    /// `instances` are all of them, by id.
-    pub(super) fn new(service: &'s Service, instances: impl Iterator<Item = &'s Instance> + Clone) -> Self {
-        let members: Vec<_> = instances.clone().filter(|instance| instance.is_serving()).collect();
-        let known = known(service, instances);
+    /// `instances` are those that decide, by id: all of them but where only some may have changed.
+    pub(super) fn new(service: &'s Service, mut instances: Vec<InstanceRef<'s>>) -> Self {
+        let known = known(service, &instances);
+        instances.retain(InstanceRef::is_serving);
+        let members = instances;
         Self { service, known, serving: members.len(), members, groups: Vec::new() }
     }
 
     /// The place of the serving instance of that id.
     pub(super) fn position(&self, id: &str) -> Option<usize> {
-        self.serving().binary_search_by(|instance| (*instance.id).cmp(id)).ok()
+        self.serving().binary_search_by(|instance| instance.id.cmp(id)).ok()
     }
 
     /// The serving instances, by id.
-    pub(super) fn serving(&self) -> &[&'s Instance] {
+    pub(super) fn serving(&self) -> &[InstanceRef<'s>] {
         &self.members[..self.serving]
     }
 
@@ -57,8 +48,8 @@ impl<'s> Roster<'s> {
     pub(super) fn protos(&self) -> Vec<&'s str> {
         let mut protos: Vec<&str> = Vec::new();
         for instance in self.serving() {
-            if protos.last() != Some(&&*instance.proto) {
-                protos.push(&instance.proto);
+            if protos.last() != Some(&instance.proto) {
+                protos.push(instance.proto);
             }
         }
         protos.sort_unstable();
@@ -67,7 +58,7 @@ impl<'s> Roster<'s> {
     }
 
     /// The key of a group, and the serving instances in it.
-    pub(super) fn group(&self, number: usize) -> (Key<'s>, &[&'s Instance]) {
+    pub(super) fn group(&self, number: usize) -> (Key<'s>, &[InstanceRef<'s>]) {
         let (key, members) = &self.groups[number];
         (*key, &self.members[members.clone()])
     }
@@ -88,11 +79,11 @@ impl<'s> Roster<'s> {
             [(proto, None)] if !by_tag => self.groups.push((key(proto, None, None), 0..self.serving)),
             known => {
                 let known = known.iter().filter(|_| !by_tag).map(|(proto, site)| (key(*proto, *site, None), None));
-                let mut rows: Vec<(Key<'s>, Option<&'s Instance>)> = known.collect();
-                for instance in &self.members[..self.serving] {
-                    let of = |tag| (key(&*instance.proto, instance.site.as_deref(), tag), Some(*instance));
+                let mut rows: Vec<(Key<'s>, Option<usize>)> = known.collect();
+                for (number, instance) in self.members[..self.serving].iter().enumerate() {
+                    let of = |tag| (key(instance.proto, instance.site, tag), Some(number));
                     match by_tag {
-                        true => rows.extend(instance.tags.iter().map(|tag| of(Some(&**tag)))),
+                        true => rows.extend(instance.tags().map(|tag| of(Some(tag)))),
                         false => rows.push(of(None)),
                     }
                 }
@@ -104,24 +95,26 @@ impl<'s> Roster<'s> {
         first..self.groups.len()
     }
 
-    fn push_groups(&mut self, rows: &[(Key<'s>, Option<&'s Instance>)]) {
+    fn push_groups(&mut self, rows: &[(Key<'s>, Option<usize>)]) {
         for group in rows.chunk_by(|(a, _), (b, _)| a == b) {
             let start = self.members.len();
-            self.members.extend(group.iter().filter_map(|(_, instance)| *instance));
+            for number in group.iter().filter_map(|(_, number)| *number) {
+                self.members.push(self.members[number]);
+            }
             self.groups.push((group[0].0, start..self.members.len()));
         }
     }
 }
 
 /// Protocols and sites under which the service is known: remembered, declared, or those of an instance.
-fn known<'s>(service: &'s Service, instances: impl Iterator<Item = &'s Instance>) -> Vec<(&'s str, Option<&'s str>)> {
+fn known<'s>(service: &'s Service, instances: &[InstanceRef<'s>]) -> Vec<(&'s str, Option<&'s str>)> {
     let mut known: Vec<_> = service.row.remembered.keys().map(|key| split_remembered(key)).collect();
     if let Some(declared) = &service.row.declaration {
         known.push((declared.proto.as_deref().unwrap_or("tcp"), None));
     }
     let mut last = None;
     for instance in instances {
-        let here = (&*instance.proto, instance.site.as_deref());
+        let here = (instance.proto, instance.site);
         if last != Some(here) {
             known.extend([(here.0, None), here]);
             last = Some(here);
@@ -138,7 +131,7 @@ mod tests {
 
     use super::*;
     use crate::model::naming::Naming;
-    use crate::model::{Endpoint, State};
+    use crate::model::{Endpoint, Instance, PackedInstance, State};
 
     fn instance(id: &str, site: Option<&str>, tags: &[&str], state: State) -> Instance {
         let (site, tags) = (site.map(Arc::from), tags.iter().map(|tag| Box::from(*tag)).collect());
@@ -153,13 +146,16 @@ mod tests {
         let lapsed = instance("a3", Some("ash"), &["x"], State::Lapsed);
         let serving =
             [instance("a1", Some("lon"), &["x", "y"], State::Serving), instance("a2", None, &["y"], State::Serving)];
-        let mut roster = Roster::new(&service, serving.iter().chain([&lapsed]));
+        let mut buffers = [const { Vec::new() }; 3];
+        let packed = serving.iter().chain([&lapsed]).zip(&mut buffers);
+        let instances = packed.map(|(instance, buffer)| PackedInstance::new(instance, buffer).look()).collect();
+        let mut roster = Roster::new(&service, instances);
         let mut groups = |pattern: &str| {
             let pattern = naming.patterns().iter().find(|known| known.text() == pattern).expect("of the preset");
             let numbers = roster.group_by(pattern);
             let shown = numbers.map(|number| {
                 let (key, members) = roster.group(number);
-                let members: Vec<_> = members.iter().map(|instance| &*instance.id).collect();
+                let members: Vec<_> = members.iter().map(|instance| instance.id).collect();
                 format!("{:?} {:?} {}", key.site, key.tag, members.join("+"))
             });
             shown.collect::<Vec<_>>()

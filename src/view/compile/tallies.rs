@@ -11,7 +11,7 @@ use rpds::RedBlackTreeMapSync;
 
 use super::large::Pair;
 use crate::model::naming::{Naming, Pattern, Placeholder, Values};
-use crate::model::{Instance, Service};
+use crate::model::{InstanceRef, Service};
 use crate::view::large::BIG;
 
 /// What selects the instances of a shared name: protocol, site and tag, as far as its pattern uses them.
@@ -84,17 +84,17 @@ impl Selects {
 
     /// The groups that an instance belongs to. A name with a site has no instance without one, and a name with a tag
     /// none that does not serve.
-    pub(super) fn groups(self, instance: &Instance) -> Vec<Group> {
+    pub(super) fn groups(self, instance: &InstanceRef<'_>) -> Vec<Group> {
         if (self.site && instance.site.is_none()) || (self.tag && !instance.is_serving()) {
             return Vec::new();
         }
         let group = |tag: Option<&str>| Group {
-            proto: self.proto.then(|| Arc::clone(&instance.proto)),
-            site: instance.site.as_ref().filter(|_| self.site).map(Arc::clone),
+            proto: self.proto.then(|| Arc::from(instance.proto)),
+            site: instance.site.filter(|_| self.site).map(Arc::from),
             tag: tag.map(Box::from),
         };
         match self.tag {
-            true => instance.tags.iter().map(|tag| group(Some(tag))).collect(),
+            true => instance.tags().map(|tag| group(Some(tag))).collect(),
             false => vec![group(None)],
         }
     }
@@ -104,7 +104,7 @@ impl Counts {
     /// Counts the instances of a service.
     pub(super) fn of(service: &Service, selects: &[Selects]) -> Self {
         let mut counts = Self::default();
-        service.instances.iter().for_each(|instance| counts.change(&instance, selects, 1));
+        service.instances.refs().for_each(|instance| counts.change(&instance, selects, 1));
         counts
     }
 
@@ -126,7 +126,7 @@ impl Counts {
     }
 
     /// The same after some instances have changed.
-    pub(super) fn after(&self, changed: &[Pair], selects: &[Selects]) -> Self {
+    pub(super) fn after(&self, changed: &[Pair<'_>], selects: &[Selects]) -> Self {
         let mut counts = self.clone();
         for (old, new) in changed {
             old.iter().for_each(|old| counts.change(old, selects, -1));
@@ -135,7 +135,7 @@ impl Counts {
         counts
     }
 
-    fn change(&mut self, instance: &Instance, selects: &[Selects], by: i32) {
+    fn change(&mut self, instance: &InstanceRef<'_>, selects: &[Selects], by: i32) {
         for group in selects.iter().flat_map(|selects| selects.groups(instance)) {
             let Count { serving, all } = self.get(&group);
             let serving = serving.saturating_add_signed(if instance.is_serving() { by } else { 0 });
@@ -179,5 +179,5 @@ impl Tallies {
 
 /// Whether the sets that the service's instances share are large.
 pub(super) fn is_big(service: &Service) -> bool {
-    service.instances.len() > BIG
+    service.instances.are_more_than(BIG)
 }

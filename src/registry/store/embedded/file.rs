@@ -10,9 +10,10 @@ use redb::{Builder, Database, ReadableDatabase};
 
 use super::fault::{Fault, Result, guarded};
 use super::folios::read_ahead;
+use super::journal::{self, Journal, JournalFile};
 use super::overlay::Overlay;
-use super::rows::{Meta, SCHEMA, Tables};
-use super::undo::{Undo, settle};
+use super::rows::{Meta, SCHEMA, Tables, WITH_JOURNAL};
+use super::trees;
 use crate::model::Revision;
 
 /// The file of the store in its data directory.
@@ -33,6 +34,8 @@ pub(super) struct Opened {
     pub(super) database: Database,
     pub(super) meta: Meta,
     pub(super) identity: Identity,
+    /// None if it can only be read.
+    pub(super) journal: Option<[JournalFile; 2]>,
     /// Why it can only be read.
     pub(super) trouble: Option<String>,
 }
@@ -42,18 +45,33 @@ pub(super) struct Opened {
 pub(super) struct Identity(u64, u64);
 
 impl Identity {
-    fn of(path: &Path) -> io::Result<Self> {
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
         fs::metadata(path).map(|found| Self(found.dev(), found.ino()))
+    }
+
+    /// Fails unless the path still names the file that was opened.
+    pub(super) fn check_still(self, path: &Path) -> Result<()> {
+        match Self::of(path) {
+            Ok(found) if found == self => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => {
+                let name = path.file_name().unwrap_or_default().display();
+                let detail = format!("the file {name} was removed or replaced while it was open; put it back");
+                Err(io::Error::other(detail).into())
+            }
+        }
     }
 }
 
-/// Fails unless the path still names the file that was opened.
-pub(super) fn check_still(path: &Path, opened: Identity) -> Result<()> {
-    match Identity::of(path) {
-        Ok(found) if found == opened => Ok(()),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-        _ => Err(io::Error::other("the file was removed or replaced while it was open; put it back").into()),
-    }
+/// What a process that had the store open knows of it.
+pub(super) struct Known<'s> {
+    pub(super) id: &'s str,
+    /// The last revision that was acknowledged.
+    pub(super) revision: Revision,
+    /// The number of the commit that failed, which may be in the journal all the same.
+    pub(super) failed: Option<u64>,
+    /// The disk did not take what was written to it.
+    pub(super) doubtful: bool,
 }
 
 /// Makes sure that the directory and the file exist; returns the file's path.
@@ -64,50 +82,97 @@ pub(super) fn prepare(directory: &Path) -> std::result::Result<PathBuf, (PathBuf
         Ok(found) if found.is_file() => {}
         Ok(_) => return Err((path, Fault::Damaged("it is not a regular file".into()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            guarded(|| create(directory, &path)).map_err(|fault| (path.clone(), fault))?;
+            let created = guarded(|| journal::check_absent(directory).and_then(|()| create(directory, &path)));
+            created.map_err(|fault| (path.clone(), fault))?;
         }
         Err(error) => return Err((path, error.into())),
     }
     Ok(path)
 }
 
-/// Opens an existing file for writing, repairs it if it was not closed, and takes `failed` back if it is in there. If
-/// the disk takes no writes, the file is opened for reading, with everything that had to be written kept in memory.
-pub(super) fn open(path: &Path, failed: Option<&Undo>) -> Result<Opened> {
-    let fault = match guarded(|| open_writable(path, failed)) {
+/// Opens an existing file for writing, repairs it if it was not closed, and brings into it what the journal has. If the
+/// disk takes no writes, the file is opened for reading, with everything that had to be written kept in memory.
+pub(super) fn open(path: &Path, known: Option<&Known<'_>>) -> Result<Opened> {
+    let fault = match guarded(|| open_writable(path, known)) {
         Ok(opened) => return Ok(opened),
         Err(fault) => fault,
     };
     if !fault.is_refused_write() {
         return Err(fault);
     }
-    match guarded(|| open_overlay(path, failed)) {
+    match guarded(|| open_overlay(path, known)) {
         Ok(opened) => Ok(Opened { trouble: Some(fault.to_string()), ..opened }),
         Err(_) => Err(fault),
     }
 }
 
-fn open_writable(path: &Path, failed: Option<&Undo>) -> Result<Opened> {
+fn open_writable(path: &Path, known: Option<&Known<'_>>) -> Result<Opened> {
     read_ahead(path);
-    if failed.is_some() {
+    if known.is_some_and(|known| known.doubtful) {
         prove_room(path)?;
         write_again(path)?;
     }
     let identity = Identity::of(path)?;
-    settled(builder().open(path)?, identity, failed)
+    let database = builder().open(path)?;
+    let journal = Journal::open(path, true)?;
+    let mut meta = catch_up(&database, &journal, known)?;
+    let journal = Some(journal.complete(path)?);
+    settle(&database, &mut meta, known)?;
+    Ok(Opened { database, meta, identity, journal, trouble: None })
 }
 
-fn open_overlay(path: &Path, failed: Option<&Undo>) -> Result<Opened> {
+fn open_overlay(path: &Path, known: Option<&Known<'_>>) -> Result<Opened> {
     let identity = Identity::of(path)?;
-    settled(builder().create_with_backend(Overlay::new(File::open(path)?)?)?, identity, failed)
+    let database = builder().create_with_backend(Overlay::new(File::open(path)?)?)?;
+    let meta = catch_up(&database, &Journal::open(path, false)?, known)?;
+    Ok(Opened { database, meta, identity, journal: None, trouble: None })
 }
 
-/// Checks that it is a store of ours before anything is written into it.
-fn settled(database: Database, identity: Identity, failed: Option<&Undo>) -> Result<Opened> {
-    Meta::read(&database.begin_read()?)?;
-    settle(&database, failed)?;
+/// Checks that it is a store of ours, and the one that is known, before anything is written into it; then brings into
+/// the trees what only the journal has.
+fn catch_up(database: &Database, journal: &Journal, known: Option<&Known<'_>>) -> Result<Meta> {
     let meta = Meta::read(&database.begin_read()?)?;
-    Ok(Opened { database, meta, identity, trouble: None })
+    if let Some(known) = known.filter(|known| known.id != meta.id) {
+        return Err(Fault::Damaged(format!("it is another store now: id {}, not {}", meta.id, known.id)));
+    }
+    let has_everything = known.is_some_and(|known| known.revision == meta.revision);
+    if meta.has_journal && !has_everything {
+        journal.check_complete()?;
+    }
+    let rounds = journal.pending(&meta, known.and_then(|known| known.failed))?;
+    let last = rounds.iter().flat_map(|(_, frames)| frames).next_back();
+    let revision = last.map_or(meta.revision, |frame| frame.header.revision);
+    if let Some(known) = known.filter(|known| known.revision != revision) {
+        let acknowledged = known.revision;
+        return Err(Fault::Damaged(format!(
+            "it is at revision {revision}, but revision {acknowledged} was acknowledged"
+        )));
+    }
+    rounds.iter().try_for_each(|(file, frames)| trees::apply(database, file, frames, None, u64::MAX))?;
+    Meta::read(&database.begin_read()?)
+}
+
+/// Proves that the database takes a durable commit, which says that from now on a journal belongs to it, and whose
+/// number is beyond that of a commit that failed: wherever a frame of that is found, it does not count.
+fn settle(database: &Database, meta: &mut Meta, known: Option<&Known<'_>>) -> Result<()> {
+    let failed = known.and_then(|known| known.failed).unwrap_or(0);
+    meta.commits = meta.commits.max(failed) + 1;
+    let transaction = database.begin_write()?;
+    let mut tables = Tables::open(&transaction)?;
+    tables.set_meta("schema", WITH_JOURNAL)?;
+    tables.set_commits(meta.commits)?;
+    drop(tables);
+    Ok(transaction.commit()?)
+}
+
+/// Marks a database that has everything as one that needs no journal, and closes it.
+pub(super) fn close(database: Database) -> Result<()> {
+    let transaction = database.begin_write()?;
+    let mut tables = Tables::open(&transaction)?;
+    tables.set_meta("schema", SCHEMA)?;
+    drop(tables);
+    transaction.commit()?;
+    Ok(database.close()?)
 }
 
 fn builder() -> Builder {
@@ -166,7 +231,7 @@ fn create_directory(directory: &Path) -> io::Result<()> {
 }
 
 /// Makes the names in a directory durable.
-fn sync_directory(directory: &Path) -> io::Result<()> {
+pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
     let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
     File::open(directory)?.sync_all()
 }

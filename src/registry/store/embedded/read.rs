@@ -98,21 +98,30 @@ pub(super) fn history(transaction: &ReadTransaction, since: Revision, limit: usi
     Ok(page)
 }
 
-/// The last of the `limit` oldest changes that was made before `before`. What precedes it goes with it even if a clock
-/// that was wrong for a while says otherwise: a change is not younger than the one behind it.
-pub(super) fn last_older(transaction: &ReadTransaction, before: Timestamp, limit: usize) -> Result<Option<u64>> {
+/// The oldest changes, as pruning sees them.
+pub(super) struct Oldest {
+    /// How many were looked at.
+    pub(super) looked_at: usize,
+    /// The last of them that is too old, and how many there are up to it.
+    pub(super) last: Option<(u64, usize)>,
+}
+
+/// Looks at the `limit` oldest changes for those made before `before`. What precedes such a change goes with it even if
+/// a clock that was wrong for a while says otherwise: a change is not younger than the one behind it.
+pub(super) fn oldest(transaction: &ReadTransaction, before: Timestamp, limit: usize) -> Result<Oldest> {
     #[derive(Deserialize)]
     struct Dated {
         time: Timestamp,
     }
-    let mut last = None;
+    let mut oldest = Oldest { looked_at: 0, last: None };
     for row in transaction.open_table(CHANGES)?.iter()?.take(limit) {
         let (revision, value) = row?;
         let revision = revision.value();
         let dated: Dated = decode(value.value(), || format!("changes/{revision}"))?;
+        oldest.looked_at += 1;
         if dated.time < before {
-            last = Some(revision);
+            oldest.last = Some((revision, oldest.looked_at));
         }
     }
-    Ok(last)
+    Ok(oldest)
 }

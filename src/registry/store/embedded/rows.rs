@@ -10,16 +10,15 @@
 //! | `changes` | revision | JSON of `Change` |
 
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
 
-use super::super::Write;
 use super::fault::{Fault, Result};
-use crate::model::{Name, Revision};
+use crate::model::Revision;
 
 /// The layout that this file describes. Another number in a file means another version of zonebeat wrote it.
 pub(super) const SCHEMA: &str = "1";
+/// The same layout, but for what a journal beside the file has: who knows no journals must not read it.
+pub(super) const WITH_JOURNAL: &str = "2";
 
 pub(super) const META: TableDefinition<&str, &str> = TableDefinition::new("meta");
 pub(super) const INSTANCES: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("instances");
@@ -28,30 +27,25 @@ pub(super) const TOKENS: TableDefinition<&str, &[u8]> = TableDefinition::new("to
 pub(super) const ZONES: TableDefinition<&str, &[u8]> = TableDefinition::new("zones");
 pub(super) const CHANGES: TableDefinition<u64, &[u8]> = TableDefinition::new("changes");
 
-/// Which row a write is about.
-#[derive(Debug, Clone)]
-pub(super) enum Key {
-    Instance(Arc<str>, Box<str>),
-    Service(Arc<str>),
-    Token(Arc<str>),
-    Zone(Name),
+/// Which row it is: the tables one behind the other, each in the order of its keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum RowKey<'f> {
+    /// Service and instance.
+    Instance(&'f str, &'f str),
+    Service(&'f str),
+    /// By its id.
+    Token(&'f str),
+    /// By its name, with the final dot.
+    Zone(&'f str),
+    /// By its revision.
+    Change(u64),
 }
 
-impl Key {
-    /// Key of a write, and its value encoded into `buffer`; no value means that the row goes.
-    pub(super) fn of<'b>(write: &Write, buffer: &'b mut Vec<u8>) -> Result<(Self, Option<&'b [u8]>)> {
-        Ok(match write {
-            Write::Instance(service, instance) => {
-                (Self::Instance(service.clone(), instance.id.clone()), Some(encode(&**instance, buffer)?))
-            }
-            Write::RemoveInstance(service, id) => (Self::Instance(service.clone(), id.clone()), None),
-            Write::Service(service, row) => (Self::Service(service.clone()), Some(encode(row, buffer)?)),
-            Write::RemoveService(service) => (Self::Service(service.clone()), None),
-            Write::Token(token) => (Self::Token(token.id.clone()), Some(encode(&**token, buffer)?)),
-            Write::RemoveToken(id) => (Self::Token(id.clone()), None),
-            Write::Zone(name, row) => (Self::Zone(name.clone()), Some(encode(row, buffer)?)),
-        })
-    }
+/// A row as it is to stand; without a value it goes.
+#[derive(Debug)]
+pub(super) struct Entry<'f> {
+    pub(super) key: RowKey<'f>,
+    pub(super) value: Option<&'f [u8]>,
 }
 
 /// Every table, open for writing in one transaction.
@@ -77,13 +71,14 @@ impl<'t> Tables<'t> {
         })
     }
 
-    /// Writes or removes a row; returns what stood there.
-    pub(super) fn replace(&mut self, key: &Key, value: Option<&[u8]>) -> Result<Option<Vec<u8>>> {
-        match key {
-            Key::Instance(service, id) => replace(&mut self.instances, (&**service, &**id), value),
-            Key::Service(service) => replace(&mut self.services, &**service, value),
-            Key::Token(id) => replace(&mut self.tokens, &**id, value),
-            Key::Zone(name) => replace(&mut self.zones, name.to_string().as_str(), value),
+    /// Writes or removes a row.
+    pub(super) fn put(&mut self, entry: &Entry<'_>) -> Result<()> {
+        match entry.key {
+            RowKey::Instance(service, id) => put(&mut self.instances, (service, id), entry.value),
+            RowKey::Service(service) => put(&mut self.services, service, entry.value),
+            RowKey::Token(id) => put(&mut self.tokens, id, entry.value),
+            RowKey::Zone(name) => put(&mut self.zones, name, entry.value),
+            RowKey::Change(revision) => put(&mut self.changes, revision, entry.value),
         }
     }
 
@@ -101,32 +96,32 @@ impl<'t> Tables<'t> {
         self.set_meta("revision", &revision.to_string())
     }
 
-    /// How many batches were ever committed or undone; tells two states of one revision apart.
-    pub(super) fn commits(&self) -> Result<u64> {
-        number(&self.meta, "commits")
-    }
-
+    /// The number of the last batch that is in the trees; a batch that was taken back has had its number too.
     pub(super) fn set_commits(&mut self, commits: u64) -> Result<()> {
         self.set_meta("commits", &commits.to_string())
     }
 }
 
-fn replace<'k, K: redb::Key + 'static>(
+fn put<'k, K: redb::Key + 'static>(
     table: &mut Table<'_, K, &'static [u8]>,
     key: K::SelfType<'k>,
     value: Option<&[u8]>,
-) -> Result<Option<Vec<u8>>> {
-    let before = match value {
-        Some(value) => table.insert(key, value)?,
-        None => table.remove(key)?,
-    };
-    Ok(before.map(|guard| guard.value().to_vec()))
+) -> Result<()> {
+    match value {
+        Some(value) => drop(table.insert(key, value)?),
+        None => drop(table.remove(key)?),
+    }
+    Ok(())
 }
 
 /// Schema, identity and revision of a file, checked.
 pub(super) struct Meta {
     pub(super) id: String,
     pub(super) revision: Revision,
+    /// The last batch that is in the trees.
+    pub(super) commits: u64,
+    /// Whether a journal stands beside the file.
+    pub(super) has_journal: bool,
 }
 
 impl Meta {
@@ -138,13 +133,18 @@ impl Meta {
             other => other.into(),
         })?;
         let schema = text(&table, "schema")?;
-        if schema != SCHEMA {
+        if schema != SCHEMA && schema != WITH_JOURNAL {
             return Err(Fault::Damaged(format!(
-                "it has schema {}; this server reads schema {SCHEMA}",
+                "it has schema {}; this server reads schema {SCHEMA} and, with a journal, schema {WITH_JOURNAL}",
                 schema.escape_debug()
             )));
         }
-        Ok(Self { id: text(&table, "id")?, revision: Revision(number(&table, "revision")?) })
+        Ok(Self {
+            id: text(&table, "id")?,
+            revision: Revision(number(&table, "revision")?),
+            commits: number(&table, "commits")?,
+            has_journal: schema == WITH_JOURNAL,
+        })
     }
 }
 
@@ -157,13 +157,6 @@ fn number(table: &impl ReadableTable<&'static str, &'static str>, key: &str) -> 
     let value = text(table, key)?;
     let shown = || Fault::Damaged(format!("meta row \"{key}\" is \"{}\", not a number", value.escape_debug()));
     value.parse().map_err(|_| shown())
-}
-
-/// A value as it is stored, in place of what the buffer held.
-pub(super) fn encode<'b>(value: &impl Serialize, buffer: &'b mut Vec<u8>) -> Result<&'b [u8]> {
-    buffer.clear();
-    serde_json::to_writer(&mut *buffer, value).map_err(|error| Fault::from(std::io::Error::other(error)))?;
-    Ok(buffer)
 }
 
 /// A stored value; `shown` names its table and key if it does not decode.

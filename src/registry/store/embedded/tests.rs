@@ -2,15 +2,20 @@
 
 #![allow(clippy::unwrap_used)] // a test may panic
 
-use std::fs::File;
+mod crashes;
+
+use std::fs::{self, File};
+use std::path::Path;
 use std::sync::Arc;
 
 use redb::{Database, StorageBackend};
+use tempfile::TempDir;
 
 use super::super::{Batch, Store, Write, ZoneRow};
+use super::fault::Fault;
+use super::journal::frame;
 use super::overlay::Overlay;
-use super::rows::Tables;
-use super::{EmbeddedStore, undo};
+use super::{EmbeddedStore, file};
 use crate::model::service::ServiceRow;
 use crate::model::{Change, Name, Revision, Timestamp, Transition};
 
@@ -39,17 +44,30 @@ fn service(revision: u64) -> Write {
     Write::Service("search".into(), ServiceRow { revision: Revision(revision), ..ServiceRow::default() })
 }
 
+/// A copy of the data directory, as a crash at this moment would leave it; the trees must not be at work.
+fn crashed(directory: &Path) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+    }
+    copy
+}
+
+/// Everything in the store of a directory, in a form that compares.
+fn content(store: &dyn Store) -> String {
+    format!("{:?} {:?}", store.load().unwrap(), store.history(Revision(0), 100).unwrap())
+}
+
 /// Makes the batch durable behind the store's back, and the store believe that its commit failed.
 fn commit_and_forget(store: &EmbeddedStore, batch: &Batch) {
-    let database = store.database.read().unwrap();
-    let transaction = database.as_ref().unwrap().begin_write().unwrap();
-    let mut tables = Tables::open(&transaction).unwrap();
-    let undo = undo::apply(&mut tables, batch).unwrap();
-    drop(tables);
-    transaction.commit().unwrap();
     let mut writer = store.writer();
-    writer.failed = Some(undo);
-    writer.trouble = Some("fsync failed".into());
+    let (sequence, mut octets) = (writer.commits + 1, Vec::new());
+    frame::encode(batch, store.id(), sequence, &mut octets).unwrap();
+    let place = store.shared.ledger.place(octets.len() as u64).unwrap();
+    place.file().append(place.at, &octets).unwrap();
+    writer.failed = Some(sequence);
+    store.shared.ledger.failed(&Fault::from(std::io::Error::other("fsync failed")));
 }
 
 #[test]
@@ -58,15 +76,18 @@ fn a_failed_batch_that_became_durable_is_taken_back() {
     let store = EmbeddedStore::open(directory.path()).unwrap();
     let first = Batch { expected: Revision(0), writes: vec![service(1), zone(1)], changes: vec![change(1)] };
     store.commit(&first).unwrap();
-    let before = format!("{:?}", store.load().unwrap());
+    let before = content(&store);
 
     let writes = vec![zone(2), Write::RemoveService("search".into()), zone(3), service(3)];
     commit_and_forget(&store, &Batch { expected: Revision(1), writes, changes: vec![change(2), change(3)] });
-    assert_ne!(format!("{:?}", store.load().unwrap()), before);
+    let crash = crashed(directory.path());
+    assert_ne!(content(&EmbeddedStore::open(crash.path()).unwrap()), before, "it is in the journal");
 
     store.reopen().unwrap();
-    assert_eq!(format!("{:?}", store.load().unwrap()), before);
+    assert_eq!(content(&store), before);
     assert_eq!(store.history(Revision(0), 9).unwrap().changes, [change(1)]);
+    let crash = crashed(directory.path());
+    assert_eq!(content(&EmbeddedStore::open(crash.path()).unwrap()), before, "it does not come back");
     store.commit(&Batch { expected: Revision(1), writes: vec![zone(2)], changes: vec![change(2)] }).unwrap();
 }
 
@@ -80,17 +101,13 @@ fn a_failed_batch_without_changes_is_taken_back_too() {
 }
 
 #[test]
-fn only_the_last_commit_can_be_the_failed_batch() {
+fn what_was_acknowledged_before_a_failure_stays() {
     let directory = tempfile::tempdir().unwrap();
     let store = EmbeddedStore::open(directory.path()).unwrap();
-    commit_and_forget(&store, &Batch { expected: Revision(0), writes: vec![zone(1)], changes: Vec::new() });
-    let undo = store.writer().failed.take();
-    store.writer().trouble = None;
     store.commit(&Batch { expected: Revision(0), writes: vec![service(1)], changes: vec![change(1)] }).unwrap();
-    store.writer().failed = undo;
-    store.writer().trouble = Some("fsync failed".into());
+    commit_and_forget(&store, &Batch { expected: Revision(1), writes: vec![zone(2)], changes: vec![change(2)] });
     store.reopen().unwrap();
-    assert_eq!((store.load().unwrap().zones.len(), store.load().unwrap().services.len()), (1, 1));
+    assert_eq!((store.load().unwrap().zones.len(), store.load().unwrap().services.len()), (0, 1));
 }
 
 #[test]
@@ -99,7 +116,7 @@ fn another_store_in_its_place_is_not_taken_for_this_one() {
     let store = EmbeddedStore::open(mine.path()).unwrap();
     drop(EmbeddedStore::open(other.path()).unwrap());
     std::fs::rename(other.path().join("registry.redb"), mine.path().join("registry.redb")).unwrap();
-    store.writer().trouble = Some("test".into());
+    store.shared.ledger.failed(&Fault::from(std::io::Error::other("test")));
     let error = store.reopen().unwrap_err().to_string();
     assert!(error.contains("another store"), "{error}");
     assert!(store.commit(&Batch::default()).is_err());
@@ -140,13 +157,13 @@ fn an_unclean_file_is_repaired_in_memory() {
     let directory = tempfile::tempdir().unwrap();
     let store = EmbeddedStore::open(directory.path()).unwrap();
     store.commit(&Batch { expected: Revision(0), writes: vec![service(1)], changes: vec![change(1)] }).unwrap();
+    store.load().unwrap();
     let copy = directory.path().join("copy");
     std::fs::copy(directory.path().join("registry.redb"), &copy).unwrap();
     let octets = std::fs::read(&copy).unwrap();
     let database: Database =
         redb::Builder::new().create_with_backend(Overlay::new(File::open(&copy).unwrap()).unwrap()).unwrap();
-    undo::settle(&database, None).unwrap();
-    drop(database);
+    file::close(database).unwrap();
     assert_eq!(std::fs::read(&copy).unwrap(), octets);
     let store: Arc<dyn Store> = Arc::new(store);
     assert_eq!(store.load().unwrap().revision, Revision(1));

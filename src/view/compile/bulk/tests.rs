@@ -7,7 +7,7 @@ use proptest::sample::{select, subsequence};
 use super::*;
 use crate::model::naming::{Naming, Publishes, Template};
 use crate::model::service::ServiceRow;
-use crate::model::{Declaration, Endpoint, Name, Record, Rtype, State, Timestamp};
+use crate::model::{Declaration, Endpoint, Instance, Name, Record, Rtype, State, Timestamp};
 use crate::registry::{Snapshot, Touched};
 use crate::view::large::BIG;
 use crate::view::shard::Entry;
@@ -156,7 +156,8 @@ fn contents(table: &Table) -> Vec<(String, (Content, usize))> {
 fn by_edits(compiler: &Compiler, base: &Table, services: &[&Service]) -> Table {
     let mut editor = Editor::new(base);
     for service in services {
-        compiler.edit_service(&mut editor, None, Some(service), None, Revision::default());
+        let concern = Concern { old: None, new: Some(service), ids: None, revision: Revision::default() };
+        compiler.edit_services(&mut editor, &[concern]);
     }
     editor.finish().onto(base.clone())
 }
@@ -217,8 +218,8 @@ proptest! {
                 let touched = touched.map(|instance| touch(Some(instance.id.clone()))).chain([touch(None)]);
                 let touched: Vec<_> = touched.collect();
                 match new {
-                    Some(service) => after.services.insert_mut(label.into(), Arc::new(service.clone())),
-                    None => drop(after.services.remove_mut(label)),
+                    Some(service) => after.services.insert(Arc::new(service.clone())),
+                    None => drop(after.services.remove(label)),
                 }
                 view = compiler.update(&view, &snapshot, &after, &touched).0;
                 snapshot = after;
