@@ -48,12 +48,12 @@ fn dependencies_are_printed_as_a_tree() {
     out(&server.client(&["declare", "search", "--dependency", "index", "--dependency", "web"]));
     let down = out(&server.client(&["deps", "web"]));
     let expected = "\
-SERVICE       SERVING  TIER  OWNER      NOTE
-web           0              squad-web
-├─ index                                unknown: neither declared nor registered
-└─ search     0
-   ├─ index                             unknown: neither declared nor registered
-   └─ web     0              squad-web  cycle: it stands above itself
+SERVICE      SERVING  TIER  OWNER      NOTE
+web          0              squad-web
+├─ index                               unknown: neither declared nor registered
+└─ search    0
+   ├─ index                            unknown: neither declared nor registered
+   └─ web    0              squad-web  cycle: it stands above itself
 ";
     assert_eq!(down, expected);
     let up = out(&server.client(&["deps", "index", "--reverse"]));
