@@ -30,7 +30,7 @@ test=(
     ps:procps                   # kill, by which servers are told to stop
     python3:python3
     shellcheck:shellcheck
-    systemd-analyze:systemd     # checks config/zonebeat.service
+    systemd-analyze:systemd     # checks the units in config
     unbound:unbound             # resolves our names
     valgrind:valgrind           # counts the instructions of a query
 )

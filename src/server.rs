@@ -9,7 +9,7 @@
 
 mod cookies;
 mod health;
-mod log;
+pub mod log;
 mod own;
 mod plan;
 mod publisher;

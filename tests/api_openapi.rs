@@ -10,7 +10,8 @@ use zonebeat::api::problem;
 use zonebeat::model::api::*;
 use zonebeat::model::service::ServiceRow;
 use zonebeat::model::{
-    Change, Declaration, Endpoint, Instance, Item, Revision, Scope, State, Timestamp, Transition, Word,
+    Change, Declaration, Endpoint, Instance, Item, Mark, Orders, Revision, Scope, SetWeight, State, Timestamp,
+    Transition, Word,
 };
 
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "patch", "head", "options", "trace"];
@@ -57,6 +58,7 @@ fn registration() -> Registration {
         metadata: BTreeMap::from([("version".into(), "2.4.1".into())]),
         lease_seconds: Some(15),
         epoch: Some("boot-1".into()),
+        out: Some("GET /health answered 503".into()),
         incarnation: Some(7),
     }
 }
@@ -70,6 +72,7 @@ fn declaration() -> Declaration {
         dependencies: texts(&["index"]),
         tier: Some(1),
         min: Some(2),
+        hold: Some(600),
         ttl: Some(30),
         tiers: vec![texts(&["lon"])],
         answer_limit: Some(20),
@@ -93,6 +96,7 @@ fn registered() -> Registered {
         revision: Revision(9),
         lease_seconds: 15,
         heartbeat_seconds: 4.9,
+        ttl_seconds: 30,
         names: texts(&["search.sd.example.org."]),
     }
 }
@@ -111,19 +115,31 @@ fn instance() -> Instance {
         lease_seconds: 15,
         session: Some("host-17".into()),
         epoch: Some("boot-1".into()),
+        out: Some("GET /health answered 503".into()),
+        orders: Some(Box::new(Orders { drained: Some(mark()), weight: Some(set_weight()) })),
         incarnation: Revision(7),
         state: State::Serving,
+        site_only: true,
         since: Timestamp(0),
         revision: Revision(9),
     }
+}
+
+fn mark() -> Mark {
+    Mark { author: "ops-lon".into(), reason: "kernel".into(), time: Timestamp(0), revision: Revision(8) }
+}
+
+fn set_weight() -> SetWeight {
+    SetWeight { weight: 10, until: Some(Timestamp(1)), mark: mark() }
 }
 
 fn row() -> ServiceRow {
     ServiceRow {
         declaration: Some(declaration().into()),
         owned_by: Some("0a1b2c3d".into()),
-        grants: BTreeSet::from(["4e5f6a7b".into()]).into(),
-        remembered: BTreeMap::from([("tcp".into(), Timestamp(0))]).into(),
+        grants: ["4e5f6a7b".into()].into_iter().collect(),
+        remembered: [("tcp".into(), Timestamp(0))].into_iter().collect(),
+        orders: [("a2".into(), Orders { drained: Some(mark()), weight: None })].into_iter().collect(),
         empty_reason: Some("a1 left".into()),
         revision: Revision(9),
     }
@@ -166,6 +182,9 @@ fn instance_info() -> InstanceInfo {
         service: "search".into(),
         id: "a1".into(),
         state: "serving".into(),
+        reason: Some("drained by ops-lon: kernel".into()),
+        drained: Some(mark()),
+        set_weight: Some(set_weight()),
         since: Timestamp(0),
         age_seconds: 1.5,
         beat_age_seconds: Some(0.4),
@@ -216,6 +235,7 @@ fn session_stored() -> SessionStored {
         hash: "0f34".into(),
         lease_seconds: 15,
         heartbeat_seconds: 5.1,
+        ttl_seconds: 30,
         instances: vec![registered()],
     }
 }
@@ -303,7 +323,7 @@ fn bodies() -> BTreeMap<&'static str, Body> {
         ("Grantee", body(Grantee { token: "web".into() })),
         ("Dependencies", body(dependencies())),
         ("Dependency", body(dependencies().services.remove(0))),
-        ("Applied", body(Applied { revision: Revision(9), changed: true })),
+        ("Applied", body(Applied { revision: Revision(9), changed: true, ttl_seconds: Some(30) })),
         ("Scope", body(scope())),
         ("TokenRequest", body(TokenRequest { name: "ops".into(), scope: scope() })),
         ("TokenCreated", body(created)),
@@ -314,7 +334,38 @@ fn bodies() -> BTreeMap<&'static str, Body> {
         ("Problem", body(problem::document(problem::status(Word::BadPort), &refusal))),
     ]);
     bodies.extend(lists());
+    bodies.extend(orders());
     bodies
+}
+
+fn orders() -> Vec<(&'static str, Body)> {
+    let text = |text: &str| Some(text.to_owned());
+    let fleet = FleetHeld { since: Timestamp(0), revision: Revision(8), silent: 40, sessions: 200 };
+    let held = HeldList {
+        revision: Revision(9),
+        fleet: Some(fleet.clone()),
+        instances: vec![instance_info()],
+        next: text("a,b"),
+    };
+    let (service, id, state) = ("search".to_owned(), "a1".to_owned(), "drained".to_owned());
+    let (revision, ttl_seconds, safe_seconds) = (Revision(9), 30, Some(31));
+    let ordered = Ordered { service, id, state, revision, changed: true, ttl_seconds, safe_seconds };
+    let site = "lon".to_owned();
+    let site = SiteOrdered { site, instances: 1, already: 0, revision, ttl_seconds, safe_seconds };
+    let weight = WeightOrder { weight: Some(10), for_seconds: Some(60), reason: text("cold") };
+    let release = ReleaseOrder { service: text("search"), id: text("a1"), fleet: true, reason: text("gone") };
+    vec![
+        ("Mark", body(mark())),
+        ("SetWeight", body(set_weight())),
+        ("Orders", body(Orders { drained: Some(mark()), weight: Some(set_weight()) })),
+        ("Order", body(Order { reason: text("kernel"), force: true })),
+        ("Ordered", body(ordered)),
+        ("SiteOrdered", body(site)),
+        ("WeightOrder", body(weight)),
+        ("ReleaseOrder", body(release)),
+        ("HeldList", body(held)),
+        ("FleetHeld", body(fleet)),
+    ]
 }
 
 fn keys(value: &Value) -> BTreeSet<String> {

@@ -76,6 +76,7 @@ fn the_explained_file_names_every_key() {
         "[[naming.template]]",
         "[store]",
         "[policy]",
+        "[guard]",
         "[[tsig_key]]",
         "[log]",
     ];

@@ -20,7 +20,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::sync::oneshot;
 use zonebeat::model::api::Registration;
-use zonebeat::model::{Refusal, Word};
+use zonebeat::model::{Refusal, State, Word};
 use zonebeat::registry::{Action, Beaten, Outcome};
 
 use support::*;
@@ -37,6 +37,12 @@ enum Move {
         id: usize,
         port: i64,
         site: usize,
+        out: bool,
+    },
+    Order {
+        service: usize,
+        id: usize,
+        drained: bool,
     },
     Set {
         session: bool,
@@ -73,7 +79,21 @@ struct Known {
     port: i64,
     site: usize,
     session: Option<bool>,
+    /// Its lease runs.
     serving: bool,
+    out: bool,
+    drained: bool,
+}
+
+impl Known {
+    fn state(&self) -> State {
+        match self {
+            Self { serving: false, .. } => State::Lapsed,
+            Self { drained: true, .. } => State::Drained,
+            Self { out: true, .. } => State::Out,
+            _ => State::Serving,
+        }
+    }
 }
 
 /// What must be true, without any of the registry's machinery.
@@ -83,6 +103,8 @@ struct Model {
     declared: BTreeMap<usize, bool>,
     /// Seconds of silence, by lone instance or session.
     silence: BTreeMap<Who, u64>,
+    /// Drained instances that have deregistered since; whether that is still kept the registry is asked.
+    left: BTreeSet<(usize, usize)>,
     failing: bool,
     /// The store has been found failing.
     away: bool,
@@ -115,9 +137,11 @@ fn session_name(session: bool) -> &'static str {
 fn moves() -> impl Strategy<Value = Move> {
     let (service, id) = (0..SERVICES.len(), 0..IDS.len());
     let member = (service.clone(), id.clone());
-    let register = (service.clone(), id.clone(), 1..4i64, 0..SITES.len());
+    let register = (service.clone(), id.clone(), 1..4i64, 0..SITES.len(), prop::bool::weighted(0.2));
     prop_oneof![
-        6 => register.prop_map(|(service, id, port, site)| Move::Register { service, id, port, site }),
+        6 => register.prop_map(|(service, id, port, site, out)| Move::Register { service, id, port, site, out }),
+        2 => (member.clone(), any::<bool>())
+            .prop_map(|((service, id), drained)| Move::Order { service, id, drained }),
         2 => (any::<bool>(), prop::collection::btree_set(member.clone(), 0..4))
             .prop_map(|(session, members)| Move::Set { session, members: members.into_iter().collect() }),
         3 => any::<bool>().prop_map(|session| Move::BeatSession { session }),
@@ -228,7 +252,8 @@ impl Play {
     fn step(&mut self, next: Move, stay: bool) {
         let worked = self.is_store_there();
         match next {
-            Move::Register { service, id, port, site } => self.register(service, id, port, site),
+            Move::Register { service, id, port, site, out } => self.register(service, id, port, site, out),
+            Move::Order { service, id, drained } => self.order(service, id, drained),
             Move::Set { session, members } => self.set(session, &members),
             Move::BeatSession { session } => self.beat_session(session),
             Move::Beat { service, id } => self.beat(service, id),
@@ -298,22 +323,35 @@ impl Play {
         }
     }
 
-    fn register(&mut self, service: usize, id: usize, port: i64, site: usize) {
+    fn register(&mut self, service: usize, id: usize, port: i64, site: usize, out: bool) {
         if SITES[site].is_some() {
             self.settle(); // whether it fits is not the model's to say
         }
-        let wanted = Known { port, site, session: None, serving: true };
+        let kept = self.keeps_drain(service, id);
         let before = self.model.instances.get(&(service, id)).cloned();
+        let drained = before.as_ref().map_or(kept, |before| before.drained);
+        let wanted = Known { port, site, session: None, serving: true, out, drained };
         let same = before.as_ref().is_some_and(|b| Known { serving: true, ..b.clone() } == wanted);
         let expected = match same || self.fits(service, site) {
             true => Ok(before != Some(wanted.clone())),
             false => Err(Word::SiteLabel),
         };
-        if self.run(register(SERVICES[service], IDS[id], registration(port, site)), expected) {
+        let out = out.then(|| "its check fails".to_owned());
+        let wish = Registration { out, ..registration(port, site) };
+        if self.run(register(SERVICES[service], IDS[id], wish), expected) {
             self.model.concern(service, id);
             self.model.instances.insert((service, id), wanted);
             self.model.start(Who::Lone(service, id), expected == Ok(true));
         }
+    }
+
+    /// Whether an instance that has deregistered is drained when it comes back.
+    fn keeps_drain(&mut self, service: usize, id: usize) -> bool {
+        if !self.model.left.contains(&(service, id)) {
+            return false;
+        }
+        self.settle();
+        self.world.service(SERVICES[service]).is_some_and(|service| service.row.orders.contains_key(IDS[id]))
     }
 
     /// A site's own instances count while they are there, also the one that is replaced.
@@ -328,14 +366,19 @@ impl Play {
             members.iter().map(|(service, id)| (SERVICES[*service], IDS[*id], registration(1, 0))).collect();
         let leaving: Vec<_> =
             self.model.members(session).into_iter().filter(|member| !members.contains(member)).collect();
-        let wanted = Known { port: 1, site: 0, session: Some(session), serving: true };
+        let kept: Vec<_> = members.iter().copied().filter(|(service, id)| self.keeps_drain(*service, *id)).collect();
+        let wanted = |key: (usize, usize), before: Option<&Known>| {
+            let drained = before.map_or(kept.contains(&key), |before| before.drained);
+            Known { port: 1, site: 0, session: Some(session), serving: true, out: false, drained }
+        };
         let mut after = self.model.clone();
         after.instances.retain(|key, _| !leaving.contains(key));
         let blocked = members.iter().any(|(service, id)| {
-            let same =
-                after.instances.get(&(*service, *id)).is_some_and(|b| Known { serving: true, ..b.clone() } == wanted);
+            let before = after.instances.get(&(*service, *id));
+            let wanted = wanted((*service, *id), before);
+            let same = before.is_some_and(|b| Known { serving: true, ..b.clone() } == wanted);
             let fits = after.labels_fit(*service, 0);
-            after.instances.insert((*service, *id), wanted.clone());
+            after.instances.insert((*service, *id), wanted);
             !same && !fits
         });
         let changes = after.instances != self.model.instances;
@@ -343,6 +386,7 @@ impl Play {
         if self.run(session_set(session_name(session), "e", &registrations), expected) {
             let keys: Vec<_> = members.iter().map(|(service, id)| Who::Lone(*service, *id)).collect();
             members.iter().chain(&leaving).for_each(|(service, id)| self.model.concern(*service, *id));
+            self.model.left.extend(leaving.iter().filter(|key| self.model.instances[key].drained));
             self.model.instances = after.instances;
             self.model.silence.retain(|who, _| !keys.contains(who));
             self.model.start(Who::Session(session), changes);
@@ -407,8 +451,29 @@ impl Play {
         if self.run(deregister(SERVICES[service], IDS[id], None), expected) {
             self.model.concern(service, id);
             self.model.under_way.busy = true;
-            self.model.instances.remove(&(service, id));
+            let before = self.model.instances.remove(&(service, id));
+            self.model.left.extend(before.filter(|before| before.drained).map(|_| (service, id)));
             self.model.silence.remove(&Who::Lone(service, id));
+        }
+    }
+
+    fn order(&mut self, service: usize, id: usize, drained: bool) {
+        let (name, label) = (SERVICES[service].to_owned(), IDS[id].to_owned());
+        let action = match drained {
+            true => Action::Drain { service: name, id: label, force: false },
+            false => Action::Undrain { service: name, id: label },
+        };
+        let forgets = self.keeps_drain(service, id) && !drained;
+        let known = self.model.instances.get(&(service, id));
+        let expected = match known {
+            Some(known) => Ok(known.drained != drained),
+            None if forgets => Ok(true),
+            None => Err(Word::UnknownInstance),
+        };
+        if self.run(action, expected) && expected == Ok(true) {
+            self.model.concern(service, id);
+            self.model.under_way.busy = true;
+            self.model.instances.entry((service, id)).and_modify(|known| known.drained = drained);
         }
     }
 
@@ -531,14 +596,18 @@ impl Play {
                 let id = IDS.iter().position(|id| **id == *instance.id).unwrap();
                 let site = SITES.iter().position(|site| *site == instance.site.as_deref()).unwrap();
                 let session = instance.session.as_deref().map(|session| session == session_name(true));
-                let (port, serving) = (i64::from(instance.port), instance.is_serving());
-                found.insert((service, id), Known { port, site, session, serving });
+                let (port, serving) = (i64::from(instance.port), !instance.is_silent());
+                let (out, drained) = (instance.out.is_some(), instance.drained().is_some());
+                let known = Known { port, site, session, serving, out, drained };
+                assert_eq!(instance.state, known.state());
+                found.insert((service, id), known);
             }
         }
         assert_eq!(found, self.model.instances);
-        let serving = found.values().filter(|known| known.serving).count();
         let census = self.world.registry.census();
-        assert_eq!((census.serving, census.lapsed), (serving, found.len() - serving));
+        for state in State::ALL {
+            assert_eq!(census.states.get(state), found.values().filter(|known| known.state() == state).count());
+        }
         let revisions: Vec<u64> = self.world.store.history_now().iter().map(|change| change.revision.0).collect();
         assert!(revisions.windows(2).all(|pair| pair[1] == pair[0] + 1));
         assert_eq!(revisions.last().copied().unwrap_or_default(), snapshot.revision.0);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::faults::{Kept, srv_in};
-use support::{Server, ZONE, dns::rtype, eventually};
+use support::{Server, Setup, ZONE, dns::rtype, eventually};
 
 /// The lease of every instance here.
 const LEASE: Duration = Duration::from_secs(2);
@@ -47,7 +47,7 @@ fn lapses(server: &Server) -> usize {
 
 #[test]
 fn a_stopped_process_lapses_nobody_who_goes_on_beating() {
-    let server = Server::start();
+    let server = start();
     register(&server, 0..10);
     server.signal("STOP");
     thread::sleep(3 * LEASE);
@@ -64,9 +64,14 @@ fn a_stopped_process_lapses_nobody_who_goes_on_beating() {
     assert_eq!(lapses(&server), 0);
 }
 
+/// A server whose guard lets everything lapse.
+fn start() -> Server {
+    Setup::new().config("[guard]\nshare = 100\nhold = \"0s\"\n").start()
+}
+
 #[test]
 fn silence_after_a_stall_lapses_within_a_lease_and_a_beat_brings_it_back() {
-    let server = Server::start();
+    let server = start();
     register(&server, 0..3);
     let registered = Instant::now();
     server.signal("STOP");
@@ -87,7 +92,7 @@ fn silence_after_a_stall_lapses_within_a_lease_and_a_beat_brings_it_back() {
 
 #[test]
 fn after_a_restart_every_lease_is_full() {
-    let server = Server::start();
+    let server = start();
     register(&server, 0..5);
     thread::sleep(LEASE - Duration::from_millis(800)); // most of the lease is over
     let server = server.restart();
@@ -110,7 +115,7 @@ fn after_a_restart_every_lease_is_full() {
 
 #[test]
 fn a_lapsed_instance_stays_lapsed_over_a_restart_until_it_beats() {
-    let server = Server::start();
+    let server = start();
     register(&server, 0..2);
     eventually("both lapse", || answered(&server) == 0);
     let server = server.kill().start();

@@ -431,7 +431,10 @@ fn apply(snapshot: &Snapshot, step: &Step) -> (Snapshot, Touched) {
     }
     match (service.instances.get(&id), step.action) {
         (Some(_), 0) => drop(service.instances.remove(&id)),
-        (Some(known), 1) => service.instances.insert(&Instance { state: State::Lapsed, ..known }),
+        (Some(known), 1) => {
+            let state = if step.last % 2 == 0 { State::Lapsed } else { State::Held };
+            service.instances.insert(&Instance { state, ..known });
+        }
         (Some(known), 2) => service.instances.insert(&Instance { state: State::Serving, ..known }),
         (Some(_), _) => service.instances.insert(&instance(&id, 80, site, &[v4(step.last)])),
         (None, _) => service.instances.insert(&instance(&id, 80, site, &[v4(step.last), v6(step.last.into())])),

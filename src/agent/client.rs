@@ -7,9 +7,11 @@ use serde_json::Value;
 use super::exchange::{Call, Exchange, not_understood};
 use super::outcome::{ClientError, Reply, Unreachable};
 use super::servers::Servers;
+use super::set::Set;
 use crate::model::api::{
-    Applied, Beat, Beaten, ChangeList, InstanceInfo, InstanceList, ManyBeaten, ManyBeats, Registered, Registration,
-    ServiceInfo, ServiceList, SessionBeat, SessionSet, SessionStored, TokenCreated, TokenList, TokenRequest, ZoneList,
+    Applied, Beat, Beaten, ChangeList, HeldList, InstanceInfo, InstanceList, ManyBeaten, ManyBeats, Order, Ordered,
+    Registered, Registration, ReleaseOrder, ServiceInfo, ServiceList, SessionBeat, SessionSet, SessionStored,
+    SiteOrdered, TokenCreated, TokenList, TokenRequest, WeightOrder, ZoneList,
 };
 use crate::model::{Declaration, Revision};
 
@@ -62,9 +64,74 @@ impl Client {
         self.exchange.call(&call).await
     }
 
+    /// Takes an instance out now, also where its service would have fewer serving than its `min`.
+    pub async fn deregister_anyway(
+        &self,
+        service: &str,
+        id: &str,
+        incarnation: Option<u64>,
+        reason: Option<&str>,
+    ) -> Result<Reply<Applied>, ClientError> {
+        let path = ["v1", "services", service, "instances", id];
+        let call = Call::new(Method::DELETE, &path)
+            .query("incarnation", incarnation.map(|number| number.to_string()))
+            .query("force", Some("true".to_owned()))
+            .reason(reason);
+        self.exchange.call(&call).await
+    }
+
+    /// Orders about an instance: `drain` or `undrain`.
+    pub async fn order(
+        &self,
+        service: &str,
+        id: &str,
+        what: &str,
+        body: &Order,
+    ) -> Result<Reply<Ordered>, ClientError> {
+        let path = ["v1", "services", service, "instances", id, what];
+        self.exchange.call(&Call::new(Method::POST, &path).json(body)).await
+    }
+
+    /// Orders about all instances of a site: `drain` or `undrain`. Sent once: a large site takes its time.
+    pub async fn order_site(&self, site: &str, what: &str, body: &Order) -> Result<Reply<SiteOrdered>, ClientError> {
+        self.exchange.call(&Call::new(Method::POST, &["v1", "sites", site, what]).json(body).once()).await
+    }
+
+    /// Gives an instance another weight.
+    pub async fn set_weight(&self, service: &str, id: &str, body: &WeightOrder) -> Result<Reply<Ordered>, ClientError> {
+        let path = ["v1", "services", service, "instances", id, "weight"];
+        self.exchange.call(&Call::new(Method::POST, &path).json(body)).await
+    }
+
+    /// Everything that the guard holds.
+    pub async fn held(&self) -> Result<Reply<HeldList>, ClientError> {
+        self.list(&["v1", "held"], &[], "instances").await
+    }
+
+    /// Lets what the guard holds lapse.
+    pub async fn release(&self, body: &ReleaseOrder) -> Result<Reply<Applied>, ClientError> {
+        self.exchange.call(&Call::new(Method::POST, &["v1", "held", "release"]).json(body)).await
+    }
+
     /// Replaces everything that a session beats for.
     pub async fn set_session(&self, session: &str, body: &SessionSet) -> Result<Reply<SessionStored>, ClientError> {
         self.exchange.call(&Call::new(Method::PUT, &["v1", "sessions", session]).json(body)).await
+    }
+
+    /// The same for the set of an agent.
+    pub async fn send_set(&self, session: &str, set: &Set) -> Result<Reply<SessionStored>, ClientError> {
+        self.exchange.call(&Call::new(Method::PUT, &["v1", "sessions", session]).json(set)).await
+    }
+
+    /// Takes everything out that a session beats for, also below the `min` of a service: whoever calls this is gone or
+    /// going. Refused if another epoch has sent its set since.
+    pub async fn end_session(&self, session: &str, epoch: &str, reason: &str) -> Result<Reply<Applied>, ClientError> {
+        let path = ["v1", "sessions", session];
+        let call = Call::new(Method::DELETE, &path)
+            .query("epoch", Some(epoch.to_owned()))
+            .query("force", Some("true".to_owned()))
+            .reason(Some(reason));
+        self.exchange.call(&call).await
     }
 
     /// Beats for everything in a session.

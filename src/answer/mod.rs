@@ -14,7 +14,7 @@ mod targets;
 pub mod version;
 
 use crate::model::Rtype;
-use crate::view::{Entry, RrSet, View, Zone};
+use crate::view::{Entry, HELD, RrSet, View, Zone};
 
 pub use compose::{Composed, Extra, Owner, Part};
 pub use lookup::{Found, find, find_at};
@@ -114,7 +114,7 @@ pub fn answer_at<'v>(view: &'v View, entry: Option<Entry<'v>>, query: &Query<'_>
         _ => return refused("zonebeat serves the classes IN and CH"),
     }
     let found = find_at(view, entry, query.name.as_wire(), query.rtype);
-    let is_stale = view.stale && found.zone().is_some_and(|zone| zone.dynamic);
+    let is_stale = (view.stale || view.fleet_held) && found.zone().is_some_and(|zone| zone.dynamic);
     let mut answer = match found {
         _ if query.wants_signatures() && found.zone().is_some_and(|zone| zone.ready && zone.is_signed()) => {
             compose::compose(view, query, found)
@@ -134,9 +134,13 @@ pub fn answer_at<'v>(view: &'v View, entry: Option<Entry<'v>>, query: &Query<'_>
         Found::NotReady(zone) => not_ready(zone),
         Found::NotOurs => refused("the name is in none of this server's zones"),
     };
-    if is_stale && answer.ede.is_none() {
-        let text = "the registry's store is away; this is its last known state";
+    if answer.ede.is_none()
+        && let Some(text) = held(view, entry, &answer.content)
+    {
         answer.ede = Some(Ede { code: Ede::STALE_ANSWER, text });
+    }
+    if is_stale && answer.ede.is_none() {
+        answer.ede = Some(Ede { code: Ede::STALE_ANSWER, text: stale(view) });
     }
     if view.restricted { access::enforce(view, query, answer) } else { answer }
 }
@@ -155,7 +159,33 @@ impl<'v> Answer<'v> {
 
 /// Why a name has no data, in words, if there is something to say.
 fn no_data_ede(note: &str) -> Option<Ede<'_>> {
-    (!note.is_empty()).then_some(Ede { code: Ede::OTHER, text: note })
+    if note.is_empty() {
+        return None;
+    }
+    let (code, text) = note.strip_prefix(HELD).map_or((Ede::OTHER, note), |held| (Ede::STALE_ANSWER, held));
+    Some(Ede { code, text })
+}
+
+/// Why an answer may be stale, in words, if the guard holds an instance that it is made of: at the name that was asked,
+/// or where aliases lead.
+#[inline]
+fn held<'v>(view: &'v View, entry: Option<Entry<'v>>, content: &Content<'v>) -> Option<&'v str> {
+    if let Some(text) = entry.and_then(|entry| entry.held()) {
+        return Some(text);
+    }
+    let Content::Composed(composed) = content else { return None };
+    match composed.answer.last()? {
+        Part::Set { set, .. } => view.find(set.owner)?.held(),
+        Part::Synthesized { .. } | Part::Soa(..) => None,
+    }
+}
+
+/// Why answers from registrations may be stale, in words.
+fn stale(view: &View) -> &'static str {
+    match view.stale {
+        true => "the registry's store is away; this is its last known state",
+        false => "many sessions fell silent together: the guard holds the lapses of the whole fleet",
+    }
 }
 
 fn not_ready(zone: &Zone) -> Answer<'_> {

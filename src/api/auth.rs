@@ -56,6 +56,16 @@ impl Caller {
         authorize(&self.snapshot.tokens, &self.principal, Want::Service { service, row })
     }
 
+    /// The same caller with the reason that stands in the body, if one does.
+    pub(super) fn because(self, reason: Option<String>) -> Result<Self, Refusal> {
+        let Some(reason) = reason else { return Ok(self) };
+        if reason.len() > MAX_REASON {
+            let detail = format!("reason has {} octets; at most {MAX_REASON} are accepted", reason.len());
+            return Err(Refusal::new(Word::BadValue, detail));
+        }
+        Ok(Self { reason: reason.trim().to_owned(), ..self })
+    }
+
     /// A command of this caller.
     pub(super) fn command(&self, action: Action) -> Command {
         Command { principal: self.principal.clone(), reason: self.reason.clone(), action }

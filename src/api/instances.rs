@@ -30,13 +30,16 @@ pub(super) struct Leaving {
     /// The incarnation that leaves; refused if it has been replaced.
     #[param(required = false)]
     incarnation: Option<u64>,
+    /// Also below the service's `min`: `true` or `false`.
+    #[param(required = false)]
+    force: bool,
 }
 
 impl Parameters for Leaving {
-    const NAMES: &'static [&'static str] = &["incarnation"];
+    const NAMES: &'static [&'static str] = &["incarnation", "force"];
 
     fn read(query: &Pairs) -> Result<Self, Refusal> {
-        Ok(Self { incarnation: query.number("incarnation", 0..=MAX_REVISION)? })
+        Ok(Self { incarnation: query.number("incarnation", 0..=MAX_REVISION)?, force: query.flag("force")? })
     }
 }
 
@@ -105,7 +108,8 @@ async fn show_instance(State(state): Shared, Segments(at): Segments<InstancePath
 
 /// Take an instance out now.
 ///
-/// It leaves the answers before the reply. With `incarnation` only that life of the id leaves.
+/// It leaves the answers before the reply. With `incarnation` only that life of the id leaves. Refused with `guard` when
+/// it serves and the service would have fewer serving than its `min`, unless `force` is true.
 #[utoipa::path(
     delete, path = "/v1/services/{service}/instances/{id}", tag = "instances",
     params(InstancePath, Leaving, ReasonHeader),
@@ -119,9 +123,11 @@ async fn deregister(
     NoBody: NoBody,
     caller: Caller,
 ) -> Answer {
-    let action = Action::Deregister { service: at.service, id: at.id, incarnation: leaving.incarnation };
+    let ttl_seconds = Some(state.registry.longest_ttl(&fold(&at.service)));
+    let Leaving { incarnation, force } = leaving;
+    let action = Action::Deregister { service: at.service, id: at.id, incarnation, force };
     let outcome = state.registry.submit(caller.command(action)).await?;
-    Ok(json::reply(StatusCode::OK, &show::applied(outcome)?))
+    Ok(json::reply(StatusCode::OK, &Applied { ttl_seconds, ..show::applied(outcome)? }))
 }
 
 /// List the instances of a service.

@@ -6,7 +6,7 @@
 //! watch     around every call: time limit, panics, counters
 //! auth      who asks
 //! extract   path, query and body, strictly
-//! instances sessions heartbeats services owners dependencies zones changes events tokens health metrics   the calls
+//! instances sessions heartbeats services orders held owners dependencies zones changes events tokens health metrics: calls
 //! turns     walks over all services, in turns with other calls
 //! show      rows of the registry -> bodies
 //! problem   refusals -> problem documents, the only place that knows statuses
@@ -24,12 +24,14 @@ mod events;
 mod extract;
 mod feed;
 mod health;
+mod held;
 mod heartbeats;
 mod instances;
 mod json;
 mod metrics;
 pub mod openapi;
 mod owners;
+mod orders;
 pub mod problem;
 mod query;
 #[cfg(feature = "fuzzing")]

@@ -18,8 +18,8 @@ use utoipa_axum::routes;
 use super::problem::{self, MEDIA_TYPE, TYPE_BASE};
 use super::query::Query;
 use super::watch::{Watch, watch};
-use super::{Answer, ApiState, changes, dependencies, events, health, heartbeats, instances, json, metrics};
-use super::{owners, services, sessions, tokens, zones};
+use super::{Answer, ApiState, changes, dependencies, events, health, heartbeats, held, instances, json, metrics};
+use super::{orders, owners, services, sessions, tokens, zones};
 use crate::model::api::Problem;
 use crate::model::{Refusal, Word};
 
@@ -37,6 +37,8 @@ use crate::model::{Refusal, Word};
         (name = "instances", description = "Running endpoints of a service"),
         (name = "sessions", description = "Agents that beat once for many instances"),
         (name = "services", description = "Named sets of instances"),
+        (name = "orders", description = "What operators say of instances: drain, undrain, weight"),
+        (name = "guard", description = "What is held in the answers although it is silent"),
         (name = "zones", description = "What this server answers for"),
         (name = "history", description = "Changes, past and live"),
         (name = "tokens", description = "Who may write what"),
@@ -78,6 +80,8 @@ fn collect() -> (Router<Arc<ApiState>>, OpenApi) {
         .merge(services::routes())
         .merge(owners::routes())
         .merge(dependencies::routes())
+        .merge(orders::routes())
+        .merge(held::routes())
         .merge(zones::routes())
         .merge(changes::routes())
         .merge(events::routes())
@@ -206,10 +210,23 @@ fn words(operation: &str) -> Vec<Word> {
         "beat" => &[PATH, CALLER, BODY, COMMIT, &[Word::UnknownInstance, Word::OldIncarnation, Word::NameOwned]],
         "beat_session" => &[PATH, CALLER, BODY, COMMIT, &[Word::UnknownSession, Word::OutOfSync, Word::NameOwned]],
         "beat_many" => &[CALLER, BODY],
-        "deregister" => {
-            &[PATH, CALLER, NUMBERS, COMMIT, &[Word::UnknownInstance, Word::OldIncarnation, Word::NameOwned]]
+        "deregister" => &[
+            PATH,
+            CALLER,
+            NUMBERS,
+            COMMIT,
+            &[Word::UnknownInstance, Word::OldIncarnation, Word::NameOwned, Word::Guard],
+        ],
+        "drain" | "drain_site" => &[PATH, CALLER, BODY, COMMIT, &[Word::UnknownInstance, Word::NameOwned, Word::Guard]],
+        "undrain" | "undrain_site" | "set_weight" => {
+            &[PATH, CALLER, BODY, COMMIT, &[Word::UnknownInstance, Word::NameOwned]]
         }
-        "end_session" => &[PATH, CALLER, COMMIT, &[Word::BadValue, Word::UnknownSession, Word::NameOwned]],
+        "release" => {
+            let words = &[Word::UnknownInstance, Word::UnknownService, Word::NameOwned];
+            &[PATH, CALLER, BODY, COMMIT, words]
+        }
+        "list_held" => &[NUMBERS, READ],
+        "end_session" => &[PATH, CALLER, COMMIT, &[Word::BadValue, Word::UnknownSession, Word::NameOwned, Word::Guard]],
         "declare" | "amend" => &[
             PATH,
             CALLER,

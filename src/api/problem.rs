@@ -18,7 +18,7 @@ pub const MEDIA_TYPE: &str = "application/problem+json";
 pub const TYPE_BASE: &str = "https://zonebeat.example.org/problems/";
 
 /// Every word, in the order of its status.
-pub const WORDS: [Word; 29] = [
+pub const WORDS: [Word; 30] = [
     Word::BadRequest,
     Word::UnknownField,
     Word::BadLabel,
@@ -39,6 +39,7 @@ pub const WORDS: [Word; 29] = [
     Word::OldIncarnation,
     Word::OutOfSync,
     Word::InUse,
+    Word::Guard,
     Word::UnknownRevision,
     Word::TooLarge,
     Word::AddressRefused,
@@ -63,9 +64,13 @@ pub fn status(word: Word) -> StatusCode {
         | Word::UnknownService
         | Word::UnknownToken
         | Word::UnknownCall => StatusCode::NOT_FOUND,
-        Word::NoOwner | Word::StaticName | Word::SiteLabel | Word::OldIncarnation | Word::OutOfSync | Word::InUse => {
-            StatusCode::CONFLICT
-        }
+        Word::NoOwner
+        | Word::StaticName
+        | Word::SiteLabel
+        | Word::OldIncarnation
+        | Word::OutOfSync
+        | Word::InUse
+        | Word::Guard => StatusCode::CONFLICT,
         Word::UnknownRevision => StatusCode::GONE,
         Word::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Word::AddressRefused | Word::ReservedName | Word::NoZone => StatusCode::UNPROCESSABLE_ENTITY,
@@ -97,6 +102,7 @@ pub fn meaning(word: Word) -> &'static str {
         Word::OldIncarnation => "the incarnation has been replaced",
         Word::OutOfSync => "the session's epoch or hash differs; send its full set",
         Word::InUse => "it still has instances",
+        Word::Guard => "it would take a service below its declared min; insist with force",
         Word::UnknownRevision => "history does not reach back, or not yet, to this revision",
         Word::TooLarge => "the body is larger than allowed",
         Word::AddressRefused => "an address or target that policy does not let into DNS",

@@ -45,14 +45,14 @@ impl Pairs {
         }
     }
 
-    /// The value of a parameter that is `true` or `false`; false if missing.
+    /// The value of a parameter that is `true` or `false`; false without it.
     pub(super) fn flag(&self, name: &str) -> Result<bool, Refusal> {
         match self.text(name)? {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(text) => {
-                let text = text.escape_debug();
-                let detail = format!("query parameter \"{name}\" is \"{text}\"; true and false are accepted");
+            Some(other) => {
+                let other = other.escape_debug();
+                let detail = format!("query parameter \"{name}\" is \"{other}\"; true or false is accepted");
                 Err(Refusal::new(Word::BadValue, detail))
             }
         }

@@ -42,7 +42,9 @@ async fn set_session(
     let action = Action::SetSession { session: at.session, set };
     match state.registry.submit(caller.command(action)).await? {
         Outcome::Session { session, epoch, hash, lease_seconds, instances } => {
+            let ttls = instances.iter().map(|(service, _)| state.registry.longest_ttl(service));
             let body = SessionStored {
+                ttl_seconds: ttls.max().unwrap_or_default(),
                 session: session.to_string(),
                 epoch,
                 hash,
@@ -63,17 +65,23 @@ pub(super) struct Ending {
     /// The epoch that ends; refused if another one has sent its set since.
     #[param(required = false)]
     epoch: Option<String>,
+    /// Also below the `min` of services: `true` or `false`.
+    #[param(required = false)]
+    force: bool,
 }
 
 impl Parameters for Ending {
-    const NAMES: &'static [&'static str] = &["epoch"];
+    const NAMES: &'static [&'static str] = &["epoch", "force"];
 
     fn read(query: &Pairs) -> Result<Self, Refusal> {
-        Ok(Self { epoch: query.text("epoch")?.map(str::to_owned) })
+        Ok(Self { epoch: query.text("epoch")?.map(str::to_owned), force: query.flag("force")? })
     }
 }
 
 /// Take all instances of a session out now.
+///
+/// Refused with `guard` when a service would have fewer serving than its `min`, unless `force` is true: instances that
+/// are `out` are not counted, so an agent that says so first, waits for `ttl_seconds` and ends its session is not refused.
 #[utoipa::path(
     delete, path = "/v1/sessions/{session}", tag = "sessions",
     params(SessionPath, Ending, ReasonHeader),
@@ -87,7 +95,8 @@ async fn end_session(
     NoBody: NoBody,
     caller: Caller,
 ) -> Answer {
-    let action = Action::EndSession { session: at.session, epoch: ending.epoch };
+    let ttl_seconds = Some(state.registry.longest_ttl_of_session(&at.session));
+    let action = Action::EndSession { session: at.session, epoch: ending.epoch, force: ending.force };
     let outcome = state.registry.submit(caller.command(action)).await?;
-    Ok(json::reply(StatusCode::OK, &show::applied(outcome)?))
+    Ok(json::reply(StatusCode::OK, &Applied { ttl_seconds, ..show::applied(outcome)? }))
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::model::api::{Applied, InstanceInfo, LastChange, Registered, ServiceInfo};
-use crate::model::{Change, Endpoint, Instance, Refusal, Service, Timestamp, Transition};
+use crate::model::api::{Applied, InstanceInfo, LastChange, Ordered, Registered, ServiceInfo};
+use crate::model::{Change, Endpoint, Instance, Refusal, Service, State, Timestamp, Transition};
 use crate::registry::{Outcome, Registry};
 
 use super::unexpected;
@@ -17,6 +17,7 @@ pub(super) fn registered(registry: &Registry, service: &str, instance: &Instance
         revision: instance.revision,
         lease_seconds: instance.lease_seconds,
         heartbeat_seconds: registry.heartbeat_seconds(instance.lease_seconds),
+        ttl_seconds: registry.longest_ttl(service),
         names: names(registry, service, instance),
     }
 }
@@ -24,9 +25,58 @@ pub(super) fn registered(registry: &Registry, service: &str, instance: &Instance
 /// Reply to a write that only moves the registry on.
 pub(super) fn applied(outcome: Outcome) -> Result<Applied, Refusal> {
     match outcome {
-        Outcome::Applied { revision, changed } => Ok(Applied { revision, changed }),
-        Outcome::Instance { instance, changed, .. } => Ok(Applied { revision: instance.revision, changed }),
+        Outcome::Applied { revision, changed } => Ok(Applied { revision, changed, ttl_seconds: None }),
+        Outcome::Instance { instance, changed, .. } => {
+            Ok(Applied { revision: instance.revision, changed, ttl_seconds: None })
+        }
         other => Err(unexpected(&other)),
+    }
+}
+
+/// Reply to an order about an instance.
+pub(super) fn ordered(
+    registry: &Registry,
+    now: Timestamp,
+    (service, id): (String, String),
+    outcome: Outcome,
+) -> Result<Ordered, Refusal> {
+    let (service, instance, changed) = match outcome {
+        Outcome::Instance { service, instance, changed, .. } => (service, instance, changed),
+        Outcome::Applied { revision, changed } => {
+            let (ttl_seconds, state) = (registry.longest_ttl(&service), "unregistered".to_owned());
+            return Ok(Ordered { service, id, state, revision, changed, ttl_seconds, safe_seconds: None });
+        }
+        other => return Err(unexpected(&other)),
+    };
+    let ttl_seconds = registry.longest_ttl(&service);
+    let left = safe_seconds(ttl_seconds).saturating_sub(instance.since.age(now).as_secs() as u32);
+    Ok(Ordered {
+        service: service.to_string(),
+        id: instance.id.to_string(),
+        state: instance.state.as_str().to_owned(),
+        revision: instance.revision,
+        changed,
+        ttl_seconds,
+        safe_seconds: (!instance.is_serving()).then_some(left),
+    })
+}
+
+/// How long after it left the answers an instance is forgotten by every cache: its TTL, and a second for the way.
+pub(super) fn safe_seconds(ttl: u32) -> u32 {
+    ttl.saturating_add(1)
+}
+
+/// Why an instance is in its state, in words, if it does not simply serve.
+fn reason(instance: &Instance, fleet_held: bool) -> Option<String> {
+    let silence = || format!("no beat for its lease of {} s", instance.lease_seconds);
+    match (instance.state, instance.drained()) {
+        (State::Serving, _) => fleet_held.then(|| format!("{}, held with the whole fleet", silence())),
+        (State::Held, _) if instance.site_only => Some(format!("{}, held by the guard for its site", silence())),
+        (State::Held, _) => Some(format!("{}, held by the guard", silence())),
+        (State::Lapsed, _) => Some(silence()),
+        (State::Drained, Some(mark)) if mark.reason.is_empty() => Some(format!("drained by {}", mark.author)),
+        (State::Drained, Some(mark)) => Some(format!("drained by {}: {}", mark.author, mark.reason)),
+        (State::Drained | State::Out, _) => instance.out.as_deref().map(str::to_owned),
     }
 }
 
@@ -38,12 +88,17 @@ pub(super) fn instance(registry: &Registry, now: Timestamp, service: &str, insta
     };
     let age = instance.since.age(now);
     // Beats are counted in ticks of the lease: the beat that brought it into service is not older than the service.
-    let most = if instance.is_serving() { age } else { Duration::MAX };
+    let most = if instance.state == State::Serving { age } else { Duration::MAX };
     let beat_age = registry.beat_age(service, &instance.id).map(|beat_age| beat_age.min(most));
+    let fleet_held = registry.is_fleet_held(service, instance);
+    let state = if fleet_held { State::Held } else { instance.state };
     InstanceInfo {
         service: service.to_owned(),
         id: instance.id.to_string(),
-        state: instance.state.as_str().to_owned(),
+        state: state.as_str().to_owned(),
+        reason: reason(instance, fleet_held),
+        drained: instance.drained().cloned(),
+        set_weight: instance.set_weight().cloned(),
         since: instance.since,
         age_seconds: to_milliseconds(age),
         beat_age_seconds: beat_age.map(to_milliseconds),
@@ -72,14 +127,14 @@ pub(super) fn service(
     granted: Vec<String>,
     last_change: Option<LastChange>,
 ) -> ServiceInfo {
-    let serving = service.instances.serving_count();
+    let (serving, held) = (service.instances.alive_count(), service.instances.held_count());
     let places = service.instances.places();
     ServiceInfo {
         service: service.name.to_string(),
         protos: distinct(places.keys().map(|(proto, _)| *proto)),
         serving,
-        held: 0,
-        out: service.instances.len() - serving,
+        held,
+        out: service.instances.len() - serving - held,
         sites: distinct(places.keys().filter_map(|(_, site)| *site)),
         declaration: service.row.declaration.as_deref().cloned(),
         owned_by: owner,
@@ -108,6 +163,11 @@ fn past(transition: Transition) -> &'static str {
         Transition::Lapse => "lapsed",
         Transition::Return => "returned",
         Transition::Reap => "reaped",
+        Transition::Drain => "drained",
+        Transition::Undrain => "undrained",
+        Transition::Weight => "weighed anew",
+        Transition::Hold => "held",
+        Transition::Release => "released",
         Transition::Declare => "declared",
         Transition::Undeclare => "undeclared",
         Transition::Grant => "granted",

@@ -51,6 +51,10 @@ pub struct DeclareArgs {
     #[arg(long, value_name = "N")]
     min: Option<u32>,
 
+    /// How long the guard holds its silent instances, in seconds; 0: not at all
+    #[arg(long, value_name = "SECONDS")]
+    hold: Option<u32>,
+
     /// TTL of its records in seconds
     #[arg(long, value_name = "SECONDS")]
     ttl: Option<u32>,
@@ -91,6 +95,7 @@ enum Field {
     Dependencies,
     Tier,
     Min,
+    Hold,
     Ttl,
     SiteTiers,
     AnswerLimit,
@@ -157,6 +162,7 @@ impl DeclareArgs {
             dependencies: self.field(Field::Dependencies, list(&self.dependencies))?,
             tier: self.field(Field::Tier, self.tier.map(Some))?,
             min: self.field(Field::Min, self.min.map(Some))?,
+            hold: self.field(Field::Hold, self.hold.map(Some))?,
             ttl: self.field(Field::Ttl, self.ttl.map(Some))?,
             tiers: self.field(Field::SiteTiers, (!self.tiers.is_empty()).then(|| Some(self.tiers.clone())))?,
             answer_limit: self.field(Field::AnswerLimit, self.answer_limit.map(Some))?,

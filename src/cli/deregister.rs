@@ -17,6 +17,7 @@ use crate::model::Word;
     "zonebeat deregister search a1",
     "zonebeat deregister search a1 --reason \"disk replaced\"",
     "zonebeat deregister search a1 --incarnation 1842",
+    "zonebeat deregister search a1 --force",
 ])]
 pub struct DeregisterArgs {
     /// Service the instance belongs to
@@ -31,6 +32,10 @@ pub struct DeregisterArgs {
     #[arg(long, value_name = "N")]
     incarnation: Option<u64>,
 
+    /// Also where the service would have fewer serving than its `min`
+    #[arg(long)]
+    force: bool,
+
     /// Why, for the history
     #[arg(long, value_name = "TEXT", value_parser = values::reason)]
     reason: Option<String>,
@@ -43,7 +48,11 @@ pub struct DeregisterArgs {
 pub async fn run(args: &DeregisterArgs) -> Result<(), Failure> {
     let (service, id) = (&args.service, &args.id);
     let client = args.connection.client()?;
-    match client.deregister(service, id, args.incarnation, args.reason.as_deref()).await {
+    let left = match args.force {
+        true => client.deregister_anyway(service, id, args.incarnation, args.reason.as_deref()).await,
+        false => client.deregister(service, id, args.incarnation, args.reason.as_deref()).await,
+    };
+    match left {
         Ok(reply) if args.connection.json => print(&reply.text)?,
         Ok(reply) => print(&format!("{service}/{id} has left (revision {})", reply.body.revision))?,
         Err(ClientError::Refused(refused)) if refused.repeated && refused.word == Word::UnknownInstance.as_str() => {

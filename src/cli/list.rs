@@ -97,7 +97,7 @@ fn owner(info: &ServiceInfo) -> Option<&str> {
 
 /// One line per instance.
 pub(super) fn instances_table(instances: &[InstanceInfo]) -> String {
-    let header = ["ID", "STATE", "SINCE", "LAST BEAT", "PROTO", "ENDPOINT", "SITE", "PRIO", "WEIGHT", "TAGS"];
+    let header = ["ID", "STATE", "SINCE", "LAST BEAT", "PROTO", "ENDPOINT", "SITE", "PRIO", "WEIGHT", "TAGS", "REASON"];
     let row = |info: &InstanceInfo| {
         [
             info.id.clone(),
@@ -108,11 +108,20 @@ pub(super) fn instances_table(instances: &[InstanceInfo]) -> String {
             endpoint(info),
             info.site.clone().unwrap_or_default(),
             info.priority.to_string(),
-            info.weight.to_string(),
+            weight(info),
             info.tags.join(" "),
+            info.reason.clone().unwrap_or_default(),
         ]
     };
     table(header, instances.iter().map(row))
+}
+
+/// The weight that is answered, and behind it the registered one if that is another.
+fn weight(info: &InstanceInfo) -> String {
+    match &info.set_weight {
+        Some(set) => format!("{} ({})", set.weight, info.weight),
+        None => info.weight.to_string(),
+    }
 }
 
 /// Its addresses or target, each with the port.
@@ -170,7 +179,7 @@ search   tcp    3        0     1    lon sto  squad-search  4 s ago: a4 lapsed";
             "revision":9,"names":[]}"#;
         let info: InstanceInfo = serde_json::from_str(text).expect("body");
         let expected = "\
-ID  STATE    SINCE      LAST BEAT  PROTO  ENDPOINT                           SITE  PRIO  WEIGHT  TAGS
+ID  STATE    SINCE      LAST BEAT  PROTO  ENDPOINT                           SITE  PRIO  WEIGHT  TAGS    REASON
 a1  serving  3 min ago  0.4 s ago  tcp    192.0.2.7:8080 [2001:db8::7]:8080  lon   10    100     canary";
         assert_eq!(instances_table(&[info]), expected);
     }

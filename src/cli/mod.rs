@@ -4,6 +4,7 @@
 //! and `server` (`serve`). What people read goes to standard output, why something failed to standard error; `--json`
 //! makes the output the server's own JSON. Exit codes are decided in one place, [`failure`].
 
+pub mod agent; // agent: the agent of a host, its status, reports, checks of files
 pub mod check; // check: configuration and zone files without a server
 pub mod completion; // completion, man: made from the same definitions that parse
 pub mod connection; // --server, --token, --json
@@ -11,10 +12,14 @@ pub mod declare; // declare, undeclare
 pub mod deps;
 pub mod deregister;
 pub mod failure; // failures and their exit codes
+pub mod held; // held, release
+pub mod instance; // the options that describe one instance
 pub mod list; // services, instances
+pub mod orders; // drain, undrain, weight
 pub mod output; // text, tables, ages
 pub mod owners; // grant, revoke, transfer
 pub mod register;
+pub mod run; // run: a command with its registration
 pub mod serve;
 pub mod show;
 pub mod token;
@@ -53,7 +58,14 @@ pub struct Cli {
 enum Command {
     Serve(serve::ServeArgs),
     Register(Box<register::RegisterArgs>),
+    Run(Box<run::RunArgs>),
+    Agent(Box<agent::AgentArgs>),
     Deregister(deregister::DeregisterArgs),
+    Drain(orders::DrainArgs),
+    Undrain(orders::UndrainArgs),
+    Weight(orders::WeightArgs),
+    Held(held::HeldArgs),
+    Release(held::ReleaseArgs),
     Services(list::ServicesArgs),
     Instances(list::InstancesArgs),
     Show(show::ShowArgs),
@@ -75,7 +87,14 @@ impl Cli {
         match self.command {
             Command::Serve(args) => serve::run(args, loaded),
             Command::Register(args) => client(register::run(&args)),
+            Command::Run(args) => run::run(&args),
+            Command::Agent(args) => agent::run(*args),
             Command::Deregister(args) => client(deregister::run(&args)),
+            Command::Drain(args) => client(orders::drain(&args)),
+            Command::Undrain(args) => client(orders::undrain(&args)),
+            Command::Weight(args) => client(orders::weight(&args)),
+            Command::Held(args) => client(held::held(&args)),
+            Command::Release(args) => client(held::release(&args)),
             Command::Services(args) => client(list::services(&args)),
             Command::Instances(args) => client(list::instances(&args)),
             Command::Show(args) => client(show::run(&args)),

@@ -111,6 +111,7 @@ fn facts(service: &ServiceInfo) -> String {
         ("dependencies", list(&declared.dependencies)),
         ("tier", declared.tier.map(|tier| format!("{tier} (0 is the most important)"))),
         ("min", number(declared.min, " serving")),
+        ("hold", number(declared.hold, " s")),
         ("ttl", number(declared.ttl, " s")),
         ("site tiers", list(&tiers)),
         ("answer limit", number(declared.answer_limit, " records")),
@@ -189,7 +190,7 @@ sites          lon
 instances      1 serving, 0 held, 0 out
 revision       9
 
-ID  STATE    SINCE    LAST BEAT  PROTO  ENDPOINT        SITE  PRIO  WEIGHT  TAGS
+ID  STATE    SINCE    LAST BEAT  PROTO  ENDPOINT        SITE  PRIO  WEIGHT  TAGS  REASON
 a1  serving  4 s ago             tcp    192.0.2.7:8080        10    100
 
 NAMES

@@ -1,5 +1,8 @@
 //! Argument values with a grammar of their own: labels, leases, key=value, targets.
 
+use std::time::Duration;
+
+use crate::config::value::parse_duration;
 use crate::model::Name;
 use crate::model::label::{LabelKind, parse_label};
 
@@ -35,6 +38,24 @@ fn label(kind: LabelKind, text: &str) -> Result<String, String> {
     parse_label(kind, text).map_err(|refusal| refusal.detail)
 }
 
+/// A weight; none is the registered one.
+#[derive(Debug, Clone, Copy)]
+pub struct Weight(pub Option<i64>);
+
+/// An SRV weight, or `registered`.
+pub fn weight(text: &str) -> Result<Weight, String> {
+    match (text, text.parse::<u16>()) {
+        ("registered", _) => Ok(Weight(None)),
+        (_, Ok(weight)) => Ok(Weight(Some(weight.into()))),
+        _ => Err(format!("\"{text}\" is not a weight; write 0 to 65535, or registered")),
+    }
+}
+
+/// A time in whole seconds, as `20m`, `1h` or `90`.
+pub fn time(text: &str) -> Result<i64, String> {
+    lease(text).map_err(|_| format!("\"{text}\" is not a time; write whole seconds, minutes or hours: 90s, 20m, 1h"))
+}
+
 /// A lease in whole seconds, as `15s`, `2m`, `1h` or `15`.
 pub fn lease(text: &str) -> Result<i64, String> {
     let wrong = || format!("\"{text}\" is not a lease; write whole seconds, minutes or hours: 15s, 2m, 1h");
@@ -48,6 +69,11 @@ pub fn lease(text: &str) -> Result<i64, String> {
     };
     let seconds = number.parse::<i64>().ok().and_then(|number| number.checked_mul(factor));
     seconds.filter(|seconds| *seconds > 0).ok_or_else(wrong)
+}
+
+/// A duration, as `500ms`, `10s`, `2m`, `1h30m` or `10`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text)
 }
 
 /// One fact: `KEY=VALUE`; the value may be empty and may hold further equals signs.

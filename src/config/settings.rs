@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::cookies::CookieSettings;
 use super::encrypted::Encrypted;
+use super::guard::GuardSettings;
 use super::locate::Source;
 use super::rate_limit::RateLimit;
 use super::value;
@@ -41,6 +42,8 @@ pub struct Config {
     pub store: StoreSettings,
     /// What is let into DNS.
     pub policy: PolicySettings,
+    /// What is held when it falls silent.
+    pub guard: GuardSettings,
     /// Keys for signed transfers and updates.
     pub tsig_key: Vec<TsigKey>,
     /// What is written to the log.
@@ -63,6 +66,7 @@ impl Default for Config {
             naming: NamingSettings::default(),
             store: StoreSettings::default(),
             policy: PolicySettings::default(),
+            guard: GuardSettings::default(),
             tsig_key: Vec::new(),
             log: Log::default(),
             source: Source::default(),

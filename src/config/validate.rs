@@ -133,7 +133,7 @@ impl Check<'_> {
                 self.wrong(key, "must be more than 0");
             }
         }
-        for (key, message) in dns.rate_limit.findings() {
+        for (key, message) in dns.rate_limit.findings().into_iter().chain(self.config.guard.findings()) {
             self.wrong(key, message);
         }
         if !(1024..=16 << 20).contains(&http.body_limit) {

@@ -1,18 +1,23 @@
 //! Who is alive: transitions, beats, and how many of what there are.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 use super::make;
 use crate::model::{Revision, State, Transition};
 
 /// Every transition, so that each has a series before it happens for the first time.
-const TRANSITIONS: [Transition; 15] = [
+const TRANSITIONS: [Transition; 20] = [
     Transition::Register,
     Transition::Update,
     Transition::Deregister,
     Transition::Lapse,
     Transition::Return,
     Transition::Reap,
+    Transition::Drain,
+    Transition::Undrain,
+    Transition::Weight,
+    Transition::Hold,
+    Transition::Release,
     Transition::Declare,
     Transition::Undeclare,
     Transition::Grant,
@@ -28,8 +33,10 @@ const TRANSITIONS: [Transition; 15] = [
 pub struct RegistryMetrics {
     transitions: IntCounterVec,
     beats: Beats,
-    serving: IntGauge,
-    lapsed: IntGauge,
+    instances: IntGaugeVec,
+    held: IntGauge,
+    fleet_hold: IntGauge,
+    fleet_held: IntGauge,
     services: IntGauge,
     unowned: IntGauge,
     sessions: IntGauge,
@@ -62,8 +69,18 @@ impl RegistryMetrics {
         Self {
             transitions,
             beats: Beats::new(all),
-            serving: instances.with_label_values(&[State::Serving.as_str()]),
-            lapsed: instances.with_label_values(&[State::Lapsed.as_str()]),
+            instances,
+            held: make::gauge(all, "zonebeat_guard_held_instances", "Silent instances that are held one by one."),
+            fleet_hold: make::gauge(
+                all,
+                "zonebeat_guard_fleet_hold",
+                "1 while the lapses of the whole fleet are held.",
+            ),
+            fleet_held: make::gauge(
+                all,
+                "zonebeat_guard_fleet_held_sessions",
+                "Sessions whose lease is out while the lapses of the whole fleet are held.",
+            ),
             services: make::gauge(all, "zonebeat_registry_services", "Known services."),
             unowned: make::gauge(
                 all,
@@ -91,11 +108,14 @@ impl RegistryMetrics {
 
     /// How many instances there are.
     pub fn set_instances(&self, state: State, count: usize) {
-        let gauge = match state {
-            State::Serving => &self.serving,
-            State::Lapsed => &self.lapsed,
-        };
-        gauge.set(count as i64);
+        self.instances.with_label_values(&[state.as_str()]).set(count as i64);
+    }
+
+    /// What the guard holds: instances one by one, whether the fleet, and of that so many sessions.
+    pub fn set_held(&self, instances: usize, fleet: bool, sessions: usize) {
+        self.held.set(instances as i64);
+        self.fleet_hold.set(fleet.into());
+        self.fleet_held.set(sessions as i64);
     }
 
     /// How many services are known.

@@ -12,7 +12,7 @@ mod owners;
 pub use owners::{Amendment, Dependencies, Dependency, Grantee};
 
 use super::service::Declaration;
-use super::{Change, Revision, Scope, Timestamp};
+use super::{Change, Mark, Revision, Scope, SetWeight, Timestamp};
 
 /// Body of `PUT /v1/services/{service}/instances/{id}`: register or update, and beat.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -57,6 +57,11 @@ pub struct Registration {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1, max_length = 64)]
     pub epoch: Option<String>,
+    /// Why it is not to be answered now, 1 to 200 octets: a check fails, or it is stopping. It keeps its lease and its
+    /// record and is in no answer. Missing: it is to be answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 200, example = "GET /health answered 503, 3 times")]
+    pub out: Option<String>,
     /// The incarnation that the caller believes is current; refused if it has been replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incarnation: Option<u64>,
@@ -65,7 +70,7 @@ pub struct Registration {
 /// Reply to a registration: 201 when the instance is new, else 200.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(example = json!({"service": "search", "id": "a1", "incarnation": 1838, "revision": 1838, "lease_seconds": 15,
-    "heartbeat_seconds": 4.871, "names": ["_search._tcp.sd.example.org.", "a1.search.sd.example.org."]}))]
+    "heartbeat_seconds": 4.871, "ttl_seconds": 30, "names": ["_search._tcp.sd.example.org.", "a1.search.sd.example.org."]}))]
 pub struct Registered {
     /// Service label as stored.
     pub service: String,
@@ -79,6 +84,10 @@ pub struct Registered {
     pub lease_seconds: u32,
     /// When to beat next.
     pub heartbeat_seconds: f64,
+    /// The longest TTL that answers with it may have been given: so long after it has left them every cache has
+    /// forgotten it.
+    #[serde(default)]
+    pub ttl_seconds: u32,
     /// The owner names that answer with it.
     pub names: Vec<String>,
 }
@@ -151,6 +160,9 @@ pub struct SessionStored {
     pub lease_seconds: u32,
     /// When to beat next.
     pub heartbeat_seconds: f64,
+    /// The longest TTL of its instances.
+    #[serde(default)]
+    pub ttl_seconds: u32,
     /// Its instances as registered.
     pub instances: Vec<Registered>,
 }
@@ -238,9 +250,9 @@ pub struct ServiceInfo {
     pub service: String,
     /// Protocols of its instances.
     pub protos: Vec<String>,
-    /// Instances in the answers.
+    /// Instances in the answers, those that are held left out.
     pub serving: usize,
-    /// Instances that are answered although they are silent (the guard; always 0 without it).
+    /// Instances that the guard keeps in the answers although they are silent.
     pub held: usize,
     /// Instances out of the answers.
     pub out: usize,
@@ -279,8 +291,17 @@ pub struct InstanceInfo {
     pub service: String,
     /// Instance label.
     pub id: String,
-    /// `serving` or `lapsed`.
+    /// `serving`, `held`, `out`, `drained` or `lapsed`; the first two are in the answers.
     pub state: String,
+    /// Why it is in that state, in words, if it does not simply serve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Who drained it, when and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drained: Option<Mark>,
+    /// The weight that an operator gave it, which is answered instead of `weight`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_weight: Option<SetWeight>,
     /// Since when.
     #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
@@ -295,7 +316,7 @@ pub struct InstanceInfo {
     pub port: u16,
     /// SRV priority.
     pub priority: u16,
-    /// SRV weight.
+    /// SRV weight as registered.
     pub weight: u16,
     /// Site label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -357,6 +378,130 @@ pub struct Applied {
     pub revision: Revision,
     /// False when it was so already.
     pub changed: bool,
+    /// Of instances that left the answers: the longest TTL that they may have been given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_seconds: Option<u32>,
+}
+
+/// Body of `POST /v1/services/{service}/instances/{id}/drain` and `undrain`, and of the same for a site; may be empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schema(example = json!({"reason": "kernel"}))]
+pub struct Order {
+    /// Why, in words, at most 500 octets; instead of the header `X-Zonebeat-Reason`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Also below the `min` of a service.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
+}
+
+/// Body of `POST /v1/services/{service}/instances/{id}/weight`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schema(example = json!({"weight": 10, "for_seconds": 1200, "reason": "cold cache"}))]
+pub struct WeightOrder {
+    /// SRV weight, 0 to 65535; missing: the registered one counts again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 65535)]
+    pub weight: Option<i64>,
+    /// After how long the registered weight counts again; never by itself without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 31622400)]
+    pub for_seconds: Option<i64>,
+    /// Why, in words, at most 500 octets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Reply to an order about an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"service": "search", "id": "a1", "state": "drained", "revision": 1842, "changed": true,
+    "ttl_seconds": 30, "safe_seconds": 31}))]
+pub struct Ordered {
+    /// Service label.
+    pub service: String,
+    /// Instance label.
+    pub id: String,
+    /// Its state now, or `unregistered`.
+    pub state: String,
+    /// The last change of it.
+    pub revision: Revision,
+    /// False when it was so already.
+    pub changed: bool,
+    /// The longest TTL that answers with it may have been given.
+    pub ttl_seconds: u32,
+    /// In how many seconds every cache has forgotten it, so that it is safe to stop; missing while it is answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub safe_seconds: Option<u32>,
+}
+
+/// Reply to an order about a site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"site": "lon", "instances": 42, "already": 3, "revision": 1884, "ttl_seconds": 30,
+    "safe_seconds": 31}))]
+pub struct SiteOrdered {
+    /// Site label.
+    pub site: String,
+    /// Instances that were changed.
+    pub instances: usize,
+    /// Instances of the site that were so already.
+    pub already: usize,
+    /// The last change.
+    pub revision: Revision,
+    /// The longest TTL that answers with one of them may have been given.
+    pub ttl_seconds: u32,
+    /// In how many seconds every cache has forgotten those that were drained now; missing after `undrain`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub safe_seconds: Option<u32>,
+}
+
+/// Body of `POST /v1/held/release`: an instance, all of a service, or the fleet.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schema(example = json!({"service": "search", "id": "a4", "reason": "its host is gone"}))]
+pub struct ReleaseOrder {
+    /// The service whose held instances are to lapse.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// Only this instance of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The lapses of the whole fleet are to be held no more; without `service`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub fleet: bool,
+    /// Why, in words, at most 500 octets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Reply to `GET /v1/held`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct HeldList {
+    /// The registry's revision that the list shows.
+    pub revision: Revision,
+    /// Present while the lapses of the whole fleet are held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetHeld>,
+    /// Instances that are in the answers although they are silent, sorted by service and label.
+    pub instances: Vec<InstanceInfo>,
+    /// Pass it as `after` for the next page; missing on the last one. A page may be short, or empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// The hold of the whole fleet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct FleetHeld {
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    pub since: Timestamp,
+    /// The change that began it.
+    pub revision: Revision,
+    /// Sessions whose lease is out, lone instances included.
+    pub silent: usize,
+    /// All sessions that have not lapsed.
+    pub sessions: usize,
 }
 
 /// Reply to `GET /v1/changes`.

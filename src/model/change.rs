@@ -19,8 +19,18 @@ pub enum Transition {
     Deregister,
     /// Its lease ran out.
     Lapse,
-    /// It beats again after a lapse.
+    /// It beats again after a lapse, or after it was held.
     Return,
+    /// An operator took it out of the answers.
+    Drain,
+    /// An operator lets it be answered again.
+    Undrain,
+    /// An operator gave it another weight, or the registered one counts again.
+    Weight,
+    /// Its lease ran out, and the guard keeps it in the answers; of the subject `*`: the fleet's lapses are held.
+    Hold,
+    /// An operator ended that; of the subject `*`: it ended.
+    Release,
     /// Its record was removed an hour after its lapse.
     Reap,
     /// The owner said something about the service.
@@ -52,6 +62,11 @@ impl Transition {
             Self::Deregister => "deregister",
             Self::Lapse => "lapse",
             Self::Return => "return",
+            Self::Drain => "drain",
+            Self::Undrain => "undrain",
+            Self::Weight => "weight",
+            Self::Hold => "hold",
+            Self::Release => "release",
             Self::Reap => "reap",
             Self::Declare => "declare",
             Self::Undeclare => "undeclare",
@@ -98,6 +113,9 @@ pub enum Item {
         hash: String,
     },
 }
+
+/// The subject of changes of the whole fleet; no service can be called so.
+pub const FLEET: &str = "*";
 
 /// One committed change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]

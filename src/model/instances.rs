@@ -15,10 +15,10 @@ use std::sync::Arc;
 
 use rpds::RedBlackTreeMapSync;
 
-use super::Instance;
 use super::packed::{MOST, Packed, Packer};
-use super::packed_instance::{InstanceRef, PackedInstance, is_serving, pack};
+use super::packed_instance::{InstanceRef, PackedInstance, is_serving, is_site_only, pack, state_of};
 use super::service::{remembered_key, split_remembered};
+use super::{Instance, State};
 
 /// Octets that the processor reads at once.
 const LINE: usize = 64;
@@ -34,16 +34,20 @@ pub struct Instances {
 /// How many instances there are in one protocol, or in one site of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Serving and lapsed.
+    /// In whatever state.
     pub all: usize,
     /// In the answers.
     pub serving: usize,
+    /// Kept in answers by the guard, also those that are only in answers of their site.
+    pub held: usize,
 }
 
 /// Tallies of the whole, and by [`remembered_key`].
 #[derive(Debug, Clone, Default)]
 struct Tallies {
     whole: Tally,
+    /// Those whose lease runs, of the ones in the answers.
+    alive: usize,
     places: RedBlackTreeMapSync<Box<str>, Tally>,
 }
 
@@ -100,11 +104,27 @@ impl Instances {
         self.rows.iter().filter(|(_, value)| is_serving(value)).map(read)
     }
 
-    /// How many are in the answers; not counted anew in a large service.
+    /// How many are in the answers, those of their site alone left out; not counted anew in a large service.
     pub fn serving_count(&self) -> usize {
         match &self.tallies {
             Some(tallies) => tallies.whole.serving,
-            None => self.rows.iter().filter(|(_, value)| is_serving(value)).count(),
+            None => self.rows.iter().filter(|(_, value)| is_serving(value) && !is_site_only(value)).count(),
+        }
+    }
+
+    /// How many are in the answers because their lease runs; not counted anew in a large service.
+    pub fn alive_count(&self) -> usize {
+        match &self.tallies {
+            Some(tallies) => tallies.alive,
+            None => self.rows.iter().filter(|(_, value)| state_of(value) == State::Serving).count(),
+        }
+    }
+
+    /// How many the guard keeps in the answers; not counted anew in a large service.
+    pub fn held_count(&self) -> usize {
+        match &self.tallies {
+            Some(tallies) => tallies.whole.held,
+            None => self.rows.iter().filter(|(_, value)| state_of(value) == State::Held).count(),
         }
     }
 
@@ -112,8 +132,24 @@ impl Instances {
     pub fn serves(&self, proto: &str, site: Option<&str>) -> bool {
         match &self.tallies {
             Some(tallies) => tallies.places.get(&*remembered_key(proto, site)).is_some_and(|tally| tally.serving > 0),
-            None => self.serving().any(|found| found.proto == proto && (site.is_none() || found.site == site)),
+            None => self.serving_at(proto, site).next().is_some(),
         }
+    }
+
+    /// How many are in the answers under this protocol, and in this site if one is given.
+    pub fn serving_count_at(&self, proto: &str, site: Option<&str>) -> usize {
+        match &self.tallies {
+            Some(tallies) => tallies.places.get(&*remembered_key(proto, site)).map_or(0, |tally| tally.serving),
+            None => self.serving_at(proto, site).count(),
+        }
+    }
+
+    fn serving_at<'s>(&'s self, proto: &str, site: Option<&str>) -> impl Iterator<Item = InstanceRef<'s>> {
+        let here = move |found: &InstanceRef<'_>| match site {
+            None => !found.site_only,
+            Some(_) => found.site == site,
+        };
+        self.serving().filter(move |found| found.proto == proto && here(found))
     }
 
     /// The protocols, and the sites in each, that instances have: how many of them, by protocol and site; without a
@@ -124,7 +160,7 @@ impl Instances {
             Some(tallies) => places.extend(tallies.places.iter().map(|(key, tally)| (split_remembered(key), *tally))),
             None => self.refs().for_each(|found| {
                 for place in places_of(&found) {
-                    places.entry(place).or_default().add(found.is_serving());
+                    places.entry(place).or_default().add(&found, place.1.is_some());
                 }
             }),
         }
@@ -155,7 +191,7 @@ impl Instances {
     }
 
     /// Counts the instance in or out, if it is there and counts are kept.
-    fn tally(&mut self, id: &str, change: fn(&mut Tally, bool)) {
+    fn tally(&mut self, id: &str, change: Change) {
         let (Some(tallies), Some(found)) = (&mut self.tallies, self.rows.get(id.as_bytes())) else { return };
         Arc::make_mut(tallies).change(&read(found), change);
     }
@@ -168,13 +204,17 @@ impl Tallies {
         tallies
     }
 
-    fn change(&mut self, instance: &InstanceRef<'_>, change: fn(&mut Tally, bool)) {
-        let serves = instance.is_serving();
-        change(&mut self.whole, serves);
+    fn change(&mut self, instance: &InstanceRef<'_>, change: Change) {
+        change(&mut self.whole, instance, false);
+        let mut alive = Tally { serving: self.alive, ..self.whole };
+        if instance.state == State::Serving {
+            change(&mut alive, instance, false);
+        }
+        self.alive = alive.serving;
         for (proto, site) in places_of(instance) {
             let key = remembered_key(proto, site);
             let mut tally = self.places.get(&*key).copied().unwrap_or_default();
-            change(&mut tally, serves);
+            change(&mut tally, instance, site.is_some());
             if tally.all == 0 {
                 self.places.remove_mut(&*key);
             } else {
@@ -184,15 +224,20 @@ impl Tallies {
     }
 }
 
+/// Counts an instance in or out, of a place with a site or without.
+type Change = fn(&mut Tally, &InstanceRef<'_>, bool);
+
 impl Tally {
-    fn add(&mut self, serves: bool) {
+    fn add(&mut self, instance: &InstanceRef<'_>, site: bool) {
         self.all += 1;
-        self.serving += usize::from(serves);
+        self.serving += usize::from(instance.serves_under(site));
+        self.held += usize::from(instance.state == State::Held);
     }
 
-    fn subtract(&mut self, serves: bool) {
+    fn subtract(&mut self, instance: &InstanceRef<'_>, site: bool) {
         self.all -= 1;
-        self.serving -= usize::from(serves);
+        self.serving -= usize::from(instance.serves_under(site));
+        self.held -= usize::from(instance.state == State::Held);
     }
 }
 
@@ -253,7 +298,7 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{Endpoint, Name, Revision, State, Timestamp};
+    use crate::model::{Endpoint, Mark, Name, Orders, Revision, SetWeight, State, Timestamp};
 
     fn texts(most: usize) -> impl Strategy<Value = Box<[Box<str>]>> {
         prop::collection::vec("[a-z\u{e9}-]{0,9}".prop_map(Into::into), 0..most).prop_map(Into::into)
@@ -268,6 +313,20 @@ pub(super) mod tests {
         ]
     }
 
+    fn mark() -> impl Strategy<Value = Mark> {
+        ("[a-z]{1,5}", "[a-z\u{e9} ]{0,5}", any::<u32>(), any::<u64>()).prop_map(|(author, reason, time, revision)| {
+            let (author, reason, time) = (author.into(), reason.into(), Timestamp(time.into()));
+            Mark { author, reason, time, revision: Revision(revision) }
+        })
+    }
+
+    fn orders() -> impl Strategy<Value = Orders> {
+        let until = prop::option::of(any::<u32>().prop_map(|at| Timestamp(at.into())));
+        let weight = (any::<u16>(), until, mark());
+        let weight = weight.prop_map(|(weight, until, mark)| SetWeight { weight, until, mark });
+        (prop::option::of(mark()), prop::option::of(weight)).prop_map(|(drained, weight)| Orders { drained, weight })
+    }
+
     prop_compose! {
         pub(crate) fn instance()(
             id in "i[0-9]{1,2}",
@@ -279,9 +338,11 @@ pub(super) mod tests {
             metadata in texts(3),
             who in (prop::option::of("host-[0-9]"), prop::option::of("[a-z]{0,5}")),
             times in (any::<u64>(), any::<u64>(), any::<u64>()),
-            serving in any::<bool>(),
+            lease in prop::sample::select(vec![State::Serving, State::Serving, State::Held, State::Lapsed]),
+            out in prop::option::weighted(0.2, "[a-z]{1,5}"),
+            orders in prop::option::weighted(0.2, orders()),
         ) -> Instance {
-            Instance {
+            let mut instance = Instance {
                 id: id.into(),
                 proto: proto.into(),
                 port: numbers.0,
@@ -294,11 +355,20 @@ pub(super) mod tests {
                 lease_seconds: numbers.3,
                 session: who.0.map(Into::into),
                 epoch: who.1.map(Into::into),
+                out: out.map(Into::into),
+                orders: None,
                 incarnation: Revision(times.0),
-                state: if serving { State::Serving } else { State::Lapsed },
+                state: lease,
+                site_only: false,
                 since: Timestamp(times.1),
                 revision: Revision(times.2),
+            };
+            instance.site_only = lease == State::Held && instance.site.is_some() && numbers.1 % 2 == 0;
+            instance.order(|own| *own = orders.unwrap_or_default());
+            if !instance.is_silent() || instance.state == State::Held && instance.resting() != State::Serving {
+                (instance.state, instance.site_only) = (instance.resting(), false);
             }
+            instance
         }
     }
 
@@ -307,11 +377,15 @@ pub(super) mod tests {
         let serving = || model.values().filter(|instance| instance.is_serving());
         assert!(packed.serving().map(|found| found.to_instance()).eq(serving().cloned()));
         assert_eq!((packed.len(), packed.is_empty()), (model.len(), model.is_empty()));
-        assert_eq!(packed.serving_count(), serving().count());
+        assert_eq!(packed.serving_count(), serving().filter(|instance| !instance.site_only).count());
+        assert_eq!(packed.alive_count(), model.values().filter(|instance| instance.state == State::Serving).count());
+        assert_eq!(packed.held_count(), model.values().filter(|instance| instance.state == State::Held).count());
         let mut places: BTreeMap<(&str, Option<&str>), Tally> = BTreeMap::new();
+        let mut room = Vec::new();
         for instance in model.values() {
+            let look = PackedInstance::new(instance, &mut room).look();
             for site in [None, instance.site.as_deref()].iter().take(1 + usize::from(instance.site.is_some())) {
-                places.entry((&instance.proto, *site)).or_default().add(instance.is_serving());
+                places.entry((&instance.proto, *site)).or_default().add(&look, site.is_some());
             }
         }
         assert_eq!(packed.places(), places);

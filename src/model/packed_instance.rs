@@ -4,12 +4,15 @@
 //! about 20 octets besides its id. Everything is kept, whatever its value; equal instances have equal octets.
 //!
 //! ```text
-//! flags, port, priority, weight, lease, incarnation, revision, since, endpoint,
-//! then as the flags say: proto, site, session, epoch, tags and metadata
+//! flags, [more], port, priority, weight, lease, incarnation, revision, since, endpoint,
+//! then as the flags say: proto, site, session, epoch, out, orders, tags and metadata
 //! ```
+//!
+//! What is said of few instances (out, held, orders) has its flags in a second octet, which is there when the first
+//! one calls the protocol both TCP and UDP.
 
 use super::packed::{Reader, put_number, put_octets};
-use super::{Endpoint, Instance, Name, Revision, State, Timestamp};
+use super::{Endpoint, Instance, Mark, Name, Orders, Revision, SetWeight, State, Timestamp};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -21,6 +24,13 @@ const SESSION: u8 = 16;
 const EPOCH: u8 = 32;
 const LISTS: u8 = 64;
 const HOST: u8 = 128;
+
+/// Of the second octet; [`TCP`] and [`UDP`] are in it then.
+const OUT: u8 = 1;
+const SITE_ONLY: u8 = 64;
+const HELD: u8 = 8;
+const DRAINED: u8 = 16;
+const WEIGHT: u8 = 32;
 
 /// An instance as it lies in memory: texts are not copied, lists are read when they are asked.
 #[derive(Debug, Clone, Copy)]
@@ -43,16 +53,28 @@ pub struct InstanceRef<'a> {
     pub session: Option<&'a str>,
     /// The start of the process, if that was named.
     pub epoch: Option<&'a str>,
+    /// Why it is not to be answered now.
+    pub out: Option<&'a str>,
     /// Which life of this id it is.
     pub incarnation: Revision,
-    /// Serving or lapsed.
+    /// Whether it is answered.
     pub state: State,
+    /// It is held, and answered under the names of its site alone.
+    pub site_only: bool,
     /// Since when it is in that state.
     pub since: Timestamp,
     /// The last change of it.
     pub revision: Revision,
     endpoint: EndpointRef<'a>,
+    orders: Option<PackedOrders<'a>>,
     lists: Option<Reader<'a>>,
+}
+
+/// What operators said of it, unread.
+#[derive(Debug, Clone, Copy)]
+struct PackedOrders<'a> {
+    more: u8,
+    reader: Reader<'a>,
 }
 
 /// An instance that has been packed, and is about to be kept or looked at.
@@ -100,6 +122,7 @@ impl<'a> InstanceRef<'a> {
         let mut reader = Reader(value);
         let flags = reader.octet();
         let has = |flag: u8| flags & flag != 0;
+        let more = if is_extended(flags) { reader.octet() } else { flags & (TCP | UDP) };
         let port = u16::from_be_bytes([reader.octet(), reader.octet()]);
         let (priority, weight) = (reader.number() as u16, reader.number() as u16);
         let lease_seconds = reader.number() as u32;
@@ -110,7 +133,7 @@ impl<'a> InstanceRef<'a> {
             true => EndpointRef::Host(reader.octets()),
             false => EndpointRef::Addresses(Addresses::skip(&mut reader)),
         };
-        let proto = match flags & (TCP | UDP) {
+        let proto = match more & (TCP | UDP) {
             TCP => "tcp",
             UDP => "udp",
             _ => reader.text(),
@@ -118,8 +141,13 @@ impl<'a> InstanceRef<'a> {
         let site = has(SITE).then(|| reader.text());
         let session = has(SESSION).then(|| reader.text());
         let epoch = has(EPOCH).then(|| reader.text());
+        let out = (more & OUT != 0).then(|| reader.text());
+        let orders = (more & (DRAINED | WEIGHT) != 0).then_some(PackedOrders { more, reader });
+        if orders.is_some() {
+            read_orders(more, &mut reader);
+        }
         let lists = has(LISTS).then_some(reader);
-        let state = state(flags);
+        let state = state(flags, more);
         let (incarnation, revision) = (Revision(incarnation), Revision(revision));
         Self {
             id,
@@ -131,18 +159,37 @@ impl<'a> InstanceRef<'a> {
             lease_seconds,
             session,
             epoch,
+            out,
             incarnation,
             state,
+            site_only: more & SITE_ONLY != 0,
             since,
             revision,
             endpoint,
+            orders,
             lists,
         }
     }
 
     /// Whether it is in the answers.
     pub fn is_serving(&self) -> bool {
-        self.state == State::Serving
+        self.state.is_serving()
+    }
+
+    /// Whether it is in the answers of names that name its site, or of those that name none.
+    pub fn serves_under(&self, site: bool) -> bool {
+        self.is_serving() && (site || !self.site_only)
+    }
+
+    /// The weight that is answered.
+    pub fn answered_weight(&self) -> u16 {
+        self.orders().and_then(|orders| orders.weight).map_or(self.weight, |set| set.weight)
+    }
+
+    /// What operators said of it.
+    pub fn orders(&self) -> Option<Orders> {
+        let PackedOrders { more, mut reader } = self.orders?;
+        Some(read_orders(more, &mut reader))
     }
 
     /// Where it is reached.
@@ -214,8 +261,11 @@ impl<'a> InstanceRef<'a> {
             lease_seconds: self.lease_seconds,
             session: self.session.map(share),
             epoch: self.epoch.map(share),
+            out: self.out.map(Into::into),
+            orders: self.orders().map(Box::new),
             incarnation: self.incarnation,
             state: self.state,
+            site_only: self.site_only,
             since: self.since,
             revision: self.revision,
         }
@@ -259,13 +309,66 @@ fn read_address(reader: &mut Reader<'_>, short: bool) -> IpAddr {
     }
 }
 
-fn state(flags: u8) -> State {
-    if flags & LAPSED == 0 { State::Serving } else { State::Lapsed }
+fn is_extended(flags: u8) -> bool {
+    flags & (TCP | UDP) == TCP | UDP
 }
 
-/// Whether a packed instance is in the answers.
+fn state(flags: u8, more: u8) -> State {
+    match more & (DRAINED | OUT | HELD) {
+        _ if flags & LAPSED != 0 => State::Lapsed,
+        0 => State::Serving,
+        more if more & HELD != 0 => State::Held,
+        more if more & DRAINED != 0 => State::Drained,
+        _ => State::Out,
+    }
+}
+
+/// Whether a packed instance is answered, and if not, why.
+pub(super) fn state_of(value: &[u8]) -> State {
+    state(value[0], if is_extended(value[0]) { value[1] } else { 0 })
+}
+
+/// Whether a packed instance is in answers.
 pub(super) fn is_serving(value: &[u8]) -> bool {
-    state(value[0]) == State::Serving
+    state_of(value).is_serving()
+}
+
+/// Whether it is in answers of its site alone.
+pub(super) fn is_site_only(value: &[u8]) -> bool {
+    is_extended(value[0]) && value[1] & SITE_ONLY != 0
+}
+
+fn read_orders(more: u8, reader: &mut Reader<'_>) -> Orders {
+    let drained = (more & DRAINED != 0).then(|| read_mark(reader));
+    let weight = (more & WEIGHT != 0).then(|| SetWeight {
+        weight: reader.number() as u16,
+        until: reader.number().checked_sub(1).map(Timestamp),
+        mark: read_mark(reader),
+    });
+    Orders { drained, weight }
+}
+
+fn read_mark(reader: &mut Reader<'_>) -> Mark {
+    let (author, reason) = (reader.text().into(), reader.text().into());
+    Mark { author, reason, time: Timestamp(reader.number()), revision: Revision(reader.number()) }
+}
+
+fn pack_orders(orders: &Orders, octets: &mut Vec<u8>) {
+    if let Some(mark) = &orders.drained {
+        pack_mark(mark, octets);
+    }
+    if let Some(SetWeight { weight, until, mark }) = &orders.weight {
+        put_number(octets, (*weight).into());
+        put_number(octets, until.map_or(0, |until| until.0.saturating_add(1)));
+        pack_mark(mark, octets);
+    }
+}
+
+fn pack_mark(mark: &Mark, octets: &mut Vec<u8>) {
+    put_octets(octets, mark.author.as_bytes());
+    put_octets(octets, mark.reason.as_bytes());
+    put_number(octets, mark.time.0);
+    put_number(octets, mark.revision.0);
 }
 
 /// What is packed of an instance, whoever holds it. Texts of lists are `T`.
@@ -281,8 +384,11 @@ pub(super) struct Parts<'p, T> {
     pub(super) lease_seconds: u32,
     pub(super) session: Option<&'p str>,
     pub(super) epoch: Option<&'p str>,
+    pub(super) out: Option<&'p str>,
+    pub(super) orders: Option<&'p Orders>,
     pub(super) incarnation: Revision,
     pub(super) state: State,
+    pub(super) site_only: bool,
     pub(super) since: Timestamp,
     pub(super) revision: Revision,
 }
@@ -290,7 +396,8 @@ pub(super) struct Parts<'p, T> {
 /// Appends everything but the id.
 pub(super) fn pack(instance: &Instance, octets: &mut Vec<u8>) {
     let Instance { id: _, proto, port, priority, weight, site, endpoint, tags, metadata, .. } = instance;
-    let Instance { lease_seconds, session, epoch, incarnation, state, since, revision, .. } = instance;
+    let Instance { lease_seconds, session, epoch, out, orders, incarnation, state, site_only, since, revision, .. } =
+        instance;
     let parts = Parts {
         proto,
         port: *port,
@@ -303,8 +410,11 @@ pub(super) fn pack(instance: &Instance, octets: &mut Vec<u8>) {
         lease_seconds: *lease_seconds,
         session: session.as_deref(),
         epoch: epoch.as_deref(),
+        out: out.as_deref(),
+        orders: orders.as_deref(),
         incarnation: *incarnation,
         state: *state,
+        site_only: *site_only,
         since: *since,
         revision: *revision,
     };
@@ -314,7 +424,11 @@ pub(super) fn pack(instance: &Instance, octets: &mut Vec<u8>) {
 impl<T: AsRef<str>> Parts<'_, T> {
     /// Appends all of them.
     pub(super) fn pack(&self, octets: &mut Vec<u8>) {
-        octets.push(self.flags());
+        let (flags, more) = (self.flags(), self.more());
+        octets.push(flags);
+        if is_extended(flags) {
+            octets.push(more);
+        }
         octets.extend_from_slice(&self.port.to_be_bytes());
         put_number(octets, self.priority.into());
         put_number(octets, self.weight.into());
@@ -327,8 +441,11 @@ impl<T: AsRef<str>> Parts<'_, T> {
             Endpoint::Host(name) => put_octets(octets, name.as_wire()),
         }
         let own_proto = (!matches!(self.proto, "tcp" | "udp")).then_some(self.proto);
-        for text in [own_proto, self.site, self.session, self.epoch].into_iter().flatten() {
+        for text in [own_proto, self.site, self.session, self.epoch, self.out].into_iter().flatten() {
             put_octets(octets, text.as_bytes());
+        }
+        if let Some(orders) = self.orders {
+            pack_orders(orders, octets);
         }
         if self.has_lists() {
             put_number(octets, self.tags.len() as u64);
@@ -342,15 +459,30 @@ impl<T: AsRef<str>> Parts<'_, T> {
     }
 
     fn flags(&self) -> u8 {
+        let is_extended = self.more() & !(TCP | UDP) != 0;
         let flags = [
             (self.state == State::Lapsed, LAPSED),
-            (self.proto == "tcp", TCP),
-            (self.proto == "udp", UDP),
+            (self.proto == "tcp" || is_extended, TCP),
+            (self.proto == "udp" || is_extended, UDP),
             (self.site.is_some(), SITE),
             (self.session.is_some(), SESSION),
             (self.epoch.is_some(), EPOCH),
             (self.has_lists(), LISTS),
             (matches!(self.endpoint, Endpoint::Host(_)), HOST),
+        ];
+        flags.into_iter().filter(|(is, _)| *is).fold(0, |flags, (_, flag)| flags | flag)
+    }
+
+    /// The second octet.
+    fn more(&self) -> u8 {
+        let flags = [
+            (self.proto == "tcp", TCP),
+            (self.proto == "udp", UDP),
+            (self.out.is_some(), OUT),
+            (self.state == State::Held, HELD),
+            (self.site_only, SITE_ONLY),
+            (self.orders.is_some_and(|orders| orders.drained.is_some()), DRAINED),
+            (self.orders.is_some_and(|orders| orders.weight.is_some()), WEIGHT),
         ];
         flags.into_iter().filter(|(is, _)| *is).fold(0, |flags, (_, flag)| flags | flag)
     }

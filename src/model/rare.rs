@@ -1,105 +1,98 @@
-//! A collection that most rows have empty: one pointer then, and nothing behind it.
+//! A map that is empty nearly everywhere, and takes no more than a pointer then.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::Timestamp;
+/// A map by text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RareMap<V>(Option<Box<Map<V>>>);
 
-/// A collection with an empty one to show where none was made.
-pub trait Empty: Default + PartialEq + 'static {
-    /// The empty collection.
-    fn empty() -> &'static Self;
-}
+type Map<V> = BTreeMap<Box<str>, V>;
 
-impl Empty for BTreeMap<Box<str>, Timestamp> {
-    fn empty() -> &'static Self {
-        static EMPTY: BTreeMap<Box<str>, Timestamp> = BTreeMap::new();
-        &EMPTY
-    }
-}
-
-impl Empty for BTreeSet<Arc<str>> {
-    fn empty() -> &'static Self {
-        static EMPTY: BTreeSet<Arc<str>> = BTreeSet::new();
-        &EMPTY
-    }
-}
-
-/// A collection that is made when something is put into it. Reads and writes like the collection itself.
-#[derive(Debug, Clone)]
-pub struct Rare<C>(Option<Box<C>>);
-
-impl<C: Empty> Rare<C> {
-    /// Whether there is nothing in it.
-    pub fn is_empty(&self) -> bool {
-        **self == *C::empty()
-    }
-
-    /// Gives the memory of a collection back that has become empty.
-    pub fn tidy(&mut self) {
-        if self.is_empty() {
-            self.0 = None;
-        }
-    }
-}
-
-impl<C> Default for Rare<C> {
+impl<V> Default for RareMap<V> {
     fn default() -> Self {
         Self(None)
     }
 }
 
-impl<C: Empty> Deref for Rare<C> {
-    type Target = C;
+impl<V> RareMap<V> {
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
 
-    fn deref(&self) -> &C {
-        match &self.0 {
-            Some(collection) => collection,
-            None => C::empty(),
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |map| map.len())
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<&V> {
+        self.0.as_ref()?.get(key)
+    }
+
+    /// Whether there is a value of a key.
+    pub fn contains_key(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// Keys and values, sorted by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&Box<str>, &V)> {
+        self.0.iter().flat_map(|map| map.iter())
+    }
+
+    /// The keys, sorted.
+    pub fn keys(&self) -> impl Iterator<Item = &Box<str>> {
+        self.iter().map(|(key, _)| key)
+    }
+
+    /// Gives a key a value.
+    pub fn insert(&mut self, key: Box<str>, value: V) {
+        self.0.get_or_insert_default().insert(key, value);
+    }
+
+    /// Takes a key out with its value.
+    pub fn remove(&mut self, key: &str) -> Option<V> {
+        let value = self.0.as_mut()?.remove(key);
+        self.let_go();
+        value
+    }
+
+    /// Keeps what `keep` says.
+    pub fn retain(&mut self, keep: impl FnMut(&Box<str>, &mut V) -> bool) {
+        if let Some(map) = &mut self.0 {
+            map.retain(keep);
         }
+        self.let_go();
+    }
+
+    /// Takes everything out.
+    pub fn clear(&mut self) {
+        self.0 = None;
+    }
+
+    fn let_go(&mut self) {
+        self.0.take_if(|map| map.is_empty());
     }
 }
 
-impl<C: Empty> DerefMut for Rare<C> {
-    fn deref_mut(&mut self) -> &mut C {
-        self.0.get_or_insert_default()
+impl<V> FromIterator<(Box<str>, V)> for RareMap<V> {
+    fn from_iter<T: IntoIterator<Item = (Box<str>, V)>>(all: T) -> Self {
+        let map: Map<V> = all.into_iter().collect();
+        Self((!map.is_empty()).then(|| Box::new(map)))
     }
 }
 
-impl<C: Empty> PartialEq for Rare<C> {
-    fn eq(&self, other: &Self) -> bool {
-        **self == **other
-    }
-}
-
-impl<C: Empty + Eq> Eq for Rare<C> {}
-
-impl<C: Empty> From<C> for Rare<C> {
-    fn from(collection: C) -> Self {
-        let mut rare = Self(Some(Box::new(collection)));
-        rare.tidy();
-        rare
-    }
-}
-
-impl<T, C: Empty + FromIterator<T>> FromIterator<T> for Rare<C> {
-    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
-        C::from_iter(items).into()
-    }
-}
-
-impl<C: Empty + Serialize> Serialize for Rare<C> {
+impl<V: Serialize> Serialize for RareMap<V> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (**self).serialize(serializer)
+        serializer.collect_map(self.iter())
     }
 }
 
-impl<'de, C: Empty + Deserialize<'de>> Deserialize<'de> for Rare<C> {
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for RareMap<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        C::deserialize(deserializer).map(Into::into)
+        Map::deserialize(deserializer).map(|map| map.into_iter().collect())
     }
 }
 
@@ -108,17 +101,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_takes_a_pointer_and_is_the_collection() {
-        let mut rare = Rare::<BTreeSet<Arc<str>>>::default();
-        assert_eq!(size_of_val(&rare), 8);
-        assert!(rare.is_empty() && !rare.contains("a"));
-        assert!(rare.insert("a".into()));
-        assert_eq!(serde_json::to_string(&rare).expect("JSON"), r#"["a"]"#);
-        assert!(rare.remove("a") && rare.0.is_some());
-        assert_eq!(rare, Rare::default());
-        rare.tidy();
-        assert!(rare.0.is_none());
-        let read: Rare<BTreeSet<Arc<str>>> = serde_json::from_str("[]").expect("list");
-        assert!(read.0.is_none());
+    fn an_empty_map_takes_a_pointer_and_reads_as_it_was_written() {
+        assert_eq!(size_of::<RareMap<u64>>(), size_of::<usize>());
+        let mut map = RareMap::default();
+        (1..4).for_each(|number| map.insert(format!("k{number}").into(), number));
+        let json = serde_json::to_string(&map).expect("it encodes");
+        assert_eq!(json, r#"{"k1":1,"k2":2,"k3":3}"#);
+        assert_eq!(serde_json::from_str::<RareMap<u64>>(&json).expect("it decodes"), map);
+        assert_eq!((map.get("k2"), map.len()), (Some(&2), 3));
+        assert_eq!((map.remove("k2"), map.len()), (Some(2), 2));
+        map.retain(|_, number| *number > 3);
+        assert_eq!((map.is_empty(), map), (true, serde_json::from_str("{}").expect("it decodes")));
     }
 }

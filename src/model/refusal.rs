@@ -52,6 +52,8 @@ pub enum Word {
     OutOfSync,
     /// It still has instances.
     InUse,
+    /// It would take a service below its declared `min`.
+    Guard,
     /// No token, or one that is not known.
     Unauthorized,
     /// The token's scope does not cover it.
@@ -94,6 +96,7 @@ impl Word {
             Self::OldIncarnation => "old-incarnation",
             Self::OutOfSync => "out-of-sync",
             Self::InUse => "in-use",
+            Self::Guard => "guard",
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",
             Self::TooLarge => "too-large",

@@ -1,12 +1,10 @@
 //! A service: a named set of instances, with what its owner declared about it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::rare::Rare;
-use super::{Instance, InstanceRef, Instances, Labelled, Revision, Timestamp};
+use super::{Grants, Instance, InstanceRef, Instances, Labelled, Orders, RareMap, Revision, Timestamp};
 
 /// The service that servers register themselves as; its owner is whoever runs them.
 pub const OWN_SERVICE: &str = "zonebeat";
@@ -36,9 +34,14 @@ pub struct Declaration {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(maximum = 9)]
     pub tier: Option<u32>,
-    /// The fewest serving instances that are enough for a tier of sites to answer.
+    /// The fewest serving instances that are enough: for a tier of sites to answer, and before the guard holds those
+    /// that fall silent and refuses to take others out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min: Option<u32>,
+    /// How long silent instances are kept in the answers where nobody would be left, or fewer than `min`, in seconds;
+    /// 0: not at all. Ten minutes without it, or as the server is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<u32>,
     /// TTL of its records in seconds; the zone's default without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<u32>,
@@ -75,14 +78,18 @@ pub struct ServiceRow {
     #[schema(value_type = Option<String>)]
     pub owned_by: Option<Arc<str>>,
     /// Ids of other tokens that may write it because its owner granted it; only where there is an owner.
-    #[serde(skip_serializing_if = "Rare::is_empty")]
+    #[serde(skip_serializing_if = "Grants::is_empty")]
     #[schema(value_type = Vec<String>)]
-    pub grants: Rare<BTreeSet<Arc<str>>>,
+    pub grants: Grants,
     /// Protocols and sites (`None`: the name without a site) under which it was published less than an hour ago,
     /// with the last time: those names answer NODATA, not NXDOMAIN.
-    #[serde(skip_serializing_if = "Rare::is_empty")]
-    #[schema(value_type = BTreeMap<String, String>)]
-    pub remembered: Rare<BTreeMap<Box<str>, Timestamp>>,
+    #[serde(skip_serializing_if = "RareMap::is_empty")]
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
+    pub remembered: RareMap<Timestamp>,
+    /// What operators said of instances that are not registered now, by id: it counts when they are again.
+    #[serde(skip_serializing_if = "RareMap::is_empty")]
+    #[schema(value_type = std::collections::BTreeMap<String, Orders>)]
+    pub orders: RareMap<Orders>,
     /// Why nobody serves, in words, for EDE; kept with the last transition that emptied it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]

@@ -36,7 +36,59 @@ pub enum Action {
         id: String,
         /// The incarnation that leaves; refused if it has been replaced.
         incarnation: Option<u64>,
+        /// Also below the service's `min`.
+        force: bool,
     },
+    /// Take an instance out of the answers until it is undrained, whatever its registration says.
+    Drain {
+        /// Service label.
+        service: String,
+        /// Instance label.
+        id: String,
+        /// Also below the service's `min`.
+        force: bool,
+    },
+    /// Drain many instances at once, all of them or none.
+    DrainMany {
+        /// Service and instance label of each, sorted by service.
+        instances: Vec<(String, String)>,
+        /// Also below the `min` of their services.
+        force: bool,
+    },
+    /// Let many drained instances be answered again.
+    UndrainMany {
+        /// Service and instance label of each.
+        instances: Vec<(String, String)>,
+    },
+    /// Let a drained instance be answered again.
+    Undrain {
+        /// Service label.
+        service: String,
+        /// Instance label.
+        id: String,
+    },
+    /// Answer another weight for an instance than the registered one.
+    SetWeight {
+        /// Service label.
+        service: String,
+        /// Instance label.
+        id: String,
+        /// SRV weight; `None`: the registered one counts again.
+        weight: Option<i64>,
+        /// For how long; until the next order without it.
+        seconds: Option<i64>,
+    },
+    /// Let instances lapse that the guard holds.
+    Release {
+        /// Service label.
+        service: String,
+        /// Instance label; all of the service without it.
+        id: Option<String>,
+    },
+    /// Hold the lapses of the fleet; for the server itself.
+    HoldFleet,
+    /// Let leases lapse that are out while the fleet's lapses are held. The guard of each service goes on.
+    ReleaseFleet,
     /// Bring a lapsed instance back, because it beat.
     Return {
         /// Service label.
@@ -64,6 +116,8 @@ pub enum Action {
         session: String,
         /// The epoch that ends; refused if it has been replaced.
         epoch: Option<String>,
+        /// Also below the `min` of services.
+        force: bool,
     },
     /// Say something about a service.
     Declare {

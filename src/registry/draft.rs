@@ -5,18 +5,26 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::apply::relieve;
+use super::guard::hold_of;
 use super::lease::{Effect, Subject};
 use super::session::Session;
 use super::shared::Shared;
 use super::state::State;
 use super::store::Write;
 use super::{Options, StaticNames, Touched};
+use crate::model::change::FLEET;
 use crate::model::service::{ServiceRow, remembered_key};
-use crate::model::{Change, Instance, Item, Principal, Revision, Service, Timestamp, Transition};
+use crate::model::{Change, Instance, Item, Mark, Principal, Revision, Service, State as Liveness};
+use crate::model::{Timestamp, Transition};
 
 /// How many protocols and sites of a service may be remembered at once; the oldest is forgotten first.
 const MOST_REMEMBERED: usize = 256;
+
+/// Instances that are not registered, of which a service keeps the orders.
+const MOST_ORDERS: usize = 64;
 
 /// A working copy with what it takes to commit it.
 pub(super) struct Draft {
@@ -32,15 +40,31 @@ pub(super) struct Draft {
     pub(super) timers: Vec<Timer>,
     /// Sessions whose set has changed since the last [`Draft::settle`].
     resized: BTreeSet<Arc<str>>,
+    /// Services with held instances in which somebody has come to serve since then.
+    relieved: BTreeSet<Arc<str>>,
 }
 
-/// What happens an hour after a commit, if it still applies then.
+/// What happens some time after a commit, an hour where it does not say so, if it still applies then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Timer {
     /// The instance's record is removed, if it has not changed since this revision.
     Reap { service: Arc<str>, id: Box<str>, revision: Revision },
     /// The protocol or site is forgotten, if it has not been served since this time.
     Forget { service: Arc<str>, key: Box<str>, at: Timestamp },
+    /// The instance, held by the change of this revision, lapses.
+    EndHold { service: Arc<str>, id: Box<str>, revision: Revision, after: Duration },
+    /// The weight that was set by the change of this revision counts no more.
+    EndWeight { service: Arc<str>, id: Box<str>, revision: Revision, after: Duration },
+}
+
+impl Timer {
+    /// How long after the commit it is due, if not after an hour.
+    pub(super) fn delay(&self) -> Option<Duration> {
+        match self {
+            Self::Reap { .. } | Self::Forget { .. } => None,
+            Self::EndHold { after, .. } | Self::EndWeight { after, .. } => Some(*after),
+        }
+    }
 }
 
 /// Who makes a change, from where and why: for history.
@@ -55,6 +79,11 @@ impl Author {
     /// The author that a principal is.
     pub(super) fn new(principal: &Principal, reason: &str) -> Self {
         Self { author: principal.author().into(), source: principal.source().into(), reason: reason.into() }
+    }
+
+    /// What an order says of who gave it; `revision` and `time` are those of its change.
+    pub(super) fn mark(&self, revision: Revision, time: Timestamp) -> Mark {
+        Mark { author: (*self.author).into(), reason: (*self.reason).into(), time, revision }
     }
 
     /// The server itself.
@@ -95,6 +124,7 @@ impl Draft {
             effects: Vec::new(),
             timers: Vec::new(),
             resized: BTreeSet::new(),
+            relieved: BTreeSet::new(),
         }
     }
 
@@ -125,10 +155,15 @@ impl Draft {
         self.effects.truncate(effects);
         self.timers.truncate(timers);
         self.resized.clear();
+        self.relieved.clear();
     }
 
-    /// Ends a command: gives sessions whose set has changed their new hash, and drops those that are over.
+    /// Ends a command: lets go of held instances that are needed no more, gives sessions whose set has changed their new
+    /// hash, and drops those that are over.
     pub(super) fn settle(&mut self) {
+        for service in std::mem::take(&mut self.relieved) {
+            relieve(self, &service);
+        }
         for name in std::mem::take(&mut self.resized) {
             self.state.change_session(&name, Session::rehash);
             match self.state.sessions.get(&name) {
@@ -164,17 +199,22 @@ impl Draft {
                 entry.row.owned_by = Some(token.clone());
                 row_changed = true;
             }
+            row_changed |= keep_orders(entry, step.transition, before.as_deref(), after.as_deref());
             let remembered;
             (left, remembered) = remember(entry, before.as_deref(), after.as_deref(), now);
             row_changed |= remembered;
             row_changed |=
-                explain_empty(entry, before.as_deref(), || empty_reason(service, &id, step.transition, now, step.by));
+                explain_empty(entry, before.as_deref(), || empty_reason(service, &id, after.as_deref(), now, step.by));
             entry.row.revision = revision;
         });
         self.write_instance(service, &id, after.as_ref());
         self.write_service(service, is_left, row_changed);
-        self.wind_timers(service, step.transition, &id, revision, left);
+        self.wind_timers(service, after.as_deref(), left);
+        if before.is_none() {
+            self.wind_weight(service, after.as_deref());
+        }
         self.follow_leases(service, step.transition, before.as_ref(), after.as_ref());
+        self.note_relief(service, comes(before.as_deref(), after.as_deref()));
         self.record(
             step.by,
             step.transition,
@@ -200,6 +240,7 @@ impl Draft {
             change(&mut entry.row);
             entry.row.revision = revision;
         });
+        self.note_relief(service, true);
         self.write_service(service, is_left, true);
         let after = self.state.service(service).map(|service| Item::Service(service.row.clone()));
         self.record(by, transition, service.clone(), None, before, after);
@@ -224,7 +265,7 @@ impl Draft {
     ) {
         let revision = self.next();
         self.state.snapshot.revision = revision;
-        if transition.concerns_names() {
+        if transition.concerns_names() && *subject != *FLEET {
             self.touched.push(Touched { service: subject.clone(), instance: instance.clone(), revision });
         }
         let Author { author, source, reason } = by.clone();
@@ -260,19 +301,38 @@ impl Draft {
         });
     }
 
-    fn wind_timers(
-        &mut self,
-        service: &Arc<str>,
-        transition: Transition,
-        id: &str,
-        revision: Revision,
-        left: Vec<Box<str>>,
-    ) {
-        if transition == Transition::Lapse {
-            self.timers.push(Timer::Reap { service: service.clone(), id: id.into(), revision });
+    /// Notes that held instances of a service may be needed no more.
+    fn note_relief(&mut self, service: &Arc<str>, relieves: bool) {
+        if relieves && !self.state.snapshot.held.is_empty() {
+            self.relieved.insert(service.clone());
+        }
+    }
+
+    fn wind_timers(&mut self, service: &Arc<str>, after: Option<&Instance>, left: Vec<Box<str>>) {
+        if let Some(after) = after {
+            let (service, id, revision) = (service.clone(), after.id.clone(), after.revision);
+            match after.state {
+                Liveness::Lapsed => self.timers.push(Timer::Reap { service, id, revision }),
+                Liveness::Held => {
+                    let hold = self.state.service(&service).map(|entry| hold_of(entry, &self.options().guard));
+                    let after = hold.unwrap_or_default();
+                    self.timers.push(Timer::EndHold { service, id, revision, after });
+                }
+                Liveness::Serving | Liveness::Out | Liveness::Drained => {}
+            }
         }
         let at = self.now;
         self.timers.extend(left.into_iter().map(|key| Timer::Forget { service: service.clone(), key, at }));
+    }
+
+    /// Winds the end of a weight that an instance has which has come back.
+    fn wind_weight(&mut self, service: &Arc<str>, after: Option<&Instance>) {
+        let Some((after, set)) = after.and_then(|after| Some((after, after.set_weight()?))) else { return };
+        if let Some(until) = set.until {
+            let (service, id, revision) = (service.clone(), after.id.clone(), set.mark.revision);
+            let after = Duration::from_millis(until.0.saturating_sub(self.now.0));
+            self.timers.push(Timer::EndWeight { service, id, revision, after });
+        }
     }
 
     /// What the transition means for the lone lease of the instance and for the sets of sessions.
@@ -289,8 +349,8 @@ impl Draft {
                 // The state's own name, which all instances of the service share.
                 let name = self.state.service(service).map_or(service, |entry| &entry.name);
                 let subject = Subject::lone(name, after);
-                let lapses = transition == Transition::Lapse;
-                self.effects.push(if lapses { Effect::Replace(subject) } else { Effect::Start(subject) });
+                let is_heard = matches!(transition, Transition::Register | Transition::Update | Transition::Return);
+                self.effects.push(if is_heard { Effect::Start(subject) } else { Effect::Replace(subject) });
             }
             (Some(before), None) => self.effects.push(Effect::EndLone(service.clone(), before.id.clone())),
             (None, None) => {}
@@ -306,6 +366,24 @@ fn replace(service: &mut Service, id: &str, after: Option<&Arc<Instance>>) {
     }
 }
 
+/// Keeps what was ordered of an instance that leaves until it comes back; says whether the row differs now.
+fn keep_orders(
+    service: &mut Service,
+    transition: Transition,
+    before: Option<&Instance>,
+    after: Option<&Instance>,
+) -> bool {
+    let kept = &mut service.row.orders;
+    match (before, after) {
+        (None, Some(after)) => !kept.is_empty() && kept.remove(&after.id).is_some(),
+        (Some(before), None) if transition == Transition::Deregister && kept.len() < MOST_ORDERS => {
+            let orders = before.orders.as_deref().cloned();
+            orders.map(|orders| kept.insert(before.id.clone(), orders)).is_some()
+        }
+        _ => false,
+    }
+}
+
 /// Remembers the protocol and site that nobody serves any more; returns their keys, and whether the row differs now.
 fn remember(
     service: &mut Service,
@@ -315,7 +393,7 @@ fn remember(
 ) -> (Vec<Box<str>>, bool) {
     let before = before.filter(|instance| instance.is_serving());
     let after = after.filter(|instance| instance.is_serving());
-    let same = |a: &Instance, b: &Instance| a.proto == b.proto && a.site == b.site;
+    let same = |a: &Instance, b: &Instance| a.proto == b.proto && a.site == b.site && a.site_only == b.site_only;
     let mut left = Vec::new();
     let mut differs = false;
     if before.zip(after).is_some_and(|(before, after)| same(before, after)) {
@@ -335,6 +413,14 @@ fn remember(
         }
     }
     (left, differs)
+}
+
+/// Whether an instance comes to serve where it did not.
+fn comes(before: Option<&Instance>, after: Option<&Instance>) -> bool {
+    let place = |instance: &&Instance| (instance.proto.clone(), instance.site.clone());
+    let serves = |instance: &&Instance| instance.state == Liveness::Serving;
+    let after = after.filter(serves);
+    after.is_some() && before.filter(serves).as_ref().map(place) != after.as_ref().map(place)
 }
 
 /// Protocol and site under which an instance is published: without a site, and in its site.
@@ -360,16 +446,24 @@ fn explain_empty(service: &mut Service, before: Option<&Instance>, reason: impl 
     if service.instances.serving_count() > 0 {
         return service.row.empty_reason.take().is_some();
     }
-    let emptied = before.is_some_and(Instance::is_serving);
+    let emptied = before.is_some_and(|before| before.serves_under(false));
     if emptied {
         service.row.empty_reason = Some(reason().into());
     }
     emptied
 }
 
-fn empty_reason(service: &str, id: &str, transition: Transition, now: Timestamp, by: &Author) -> String {
-    match transition {
-        Transition::Lapse => format!("nobody serves {service}: {id} lapsed at {now}, {}", by.reason),
-        _ => format!("nobody serves {service}: {id} deregistered at {now}"),
-    }
+fn empty_reason(service: &str, id: &str, after: Option<&Instance>, now: Timestamp, by: &Author) -> String {
+    let what = match after.map(|after| after.state) {
+        Some(Liveness::Lapsed) => format!("lapsed at {now}, {}", by.reason),
+        Some(Liveness::Drained) if by.reason.is_empty() => format!("was drained at {now}"),
+        Some(Liveness::Drained) => format!("was drained at {now}: {}", by.reason),
+        Some(Liveness::Out) => {
+            let why = after.and_then(|after| after.out.as_deref()).unwrap_or_default();
+            format!("is out since {now}: {why}")
+        }
+        Some(Liveness::Serving | Liveness::Held) => format!("serves elsewhere since {now}"),
+        None => format!("deregistered at {now}"),
+    };
+    format!("nobody serves {service}: {id} {what}")
 }

@@ -12,7 +12,7 @@ use super::shared::Shared;
 use super::writer::{Request, Writer};
 use super::{Action, Beaten, Census, Command, Health, Observer, Opener, Options, Outcome, Page, Publisher};
 use super::{Snapshot, StaticNames, Store, StoreError};
-use crate::model::{Change, Clock, Refusal, Revision, Word};
+use crate::model::{Change, Clock, Instance, Refusal, Revision, Word};
 
 /// Commands that may wait.
 const QUEUE: usize = 4096;
@@ -132,6 +132,31 @@ impl Registry {
         }
     }
 
+    /// Whether the lease that an instance lives by is out while the fleet's lapses are held.
+    pub fn is_fleet_held(&self, service: &str, instance: &Instance) -> bool {
+        let leases = &self.shared.leases;
+        let is_out = |service| match &instance.session {
+            Some(session) => leases.is_session_out(session),
+            None => leases.is_out(service, &instance.id),
+        };
+        instance.is_serving() && self.shared.snapshot.load().fleet_hold.is_some() && is_out(service)
+    }
+
+    /// The longest TTL that answers with an instance of a service may have been given: what the service declares, or
+    /// what its zones have.
+    pub fn longest_ttl(&self, service: &str) -> u32 {
+        let snapshot = self.shared.snapshot.load();
+        let declared = snapshot.service(service).and_then(|service| service.row.declaration.as_ref()?.ttl);
+        declared.unwrap_or(self.shared.options.ttl)
+    }
+
+    /// The longest TTL of the instances of a session, which has to be known here.
+    pub fn longest_ttl_of_session(&self, session: &str) -> u32 {
+        let session = self.shared.leases.known_session(session);
+        let services = session.iter().flat_map(|session| session.members.services());
+        services.map(|service| self.longest_ttl(service)).max().unwrap_or(self.shared.options.ttl)
+    }
+
     /// The published state.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.shared.snapshot.load_full()
@@ -185,7 +210,8 @@ impl Registry {
 
     /// How many of what there are. Kept up to date by the writer; does not count anew.
     pub fn census(&self) -> Census {
-        Census { sessions: self.shared.leases.running(), ..**self.shared.census.load() }
+        let (sessions, fleet_held) = (self.shared.leases.running(), self.shared.fleet_held());
+        Census { sessions, fleet_held, ..**self.shared.census.load() }
     }
 
     /// When a client with this lease should beat next, in seconds: a third of it, ten per cent more or less.

@@ -9,8 +9,11 @@ use std::sync::Arc;
 use super::session::{MembersPacker, Session};
 use super::state::{State, is_left, tier_sites};
 use super::store::{Load, ZoneRow};
+use crate::model::Token;
 use crate::model::service::ServiceRow;
-use crate::model::{InstanceRef, InstancesPacker, Name, PackedInstance, Revision, Service, Token};
+use crate::model::{
+    Instance, InstanceRef, InstancesPacker, Name, PackedInstance, Revision, Service, State as Liveness,
+};
 
 /// A state that is being read.
 #[derive(Default)]
@@ -73,8 +76,7 @@ impl Loader {
     }
 
     fn count(&mut self, instance: &InstanceRef<'_>) {
-        self.state.serving += usize::from(instance.is_serving());
-        self.state.lapsed += usize::from(!instance.is_serving());
+        self.state.states.add(instance.state);
         let Some(site) = instance.site else { return };
         match self.sites.get_mut(site) {
             Some(count) => *count += 1,
@@ -89,7 +91,7 @@ impl Loader {
             self.sessions.insert(session.into(), Joining { members, lease_seconds, lapsed: false });
         }
         let joining = self.sessions.get_mut(session).expect("it has just been put there");
-        joining.lapsed |= !instance.is_serving();
+        joining.lapsed |= instance.state.is_silent();
         joining.members.push(service, instance.id, instance.incarnation);
     }
 }
@@ -116,6 +118,16 @@ impl Load for Loader {
         if self.at.as_ref().is_none_or(|(at, _)| **at != *service) {
             self.end_service();
         }
+        let (freed, mut room);
+        let packed = match packed.look() {
+            held if held.state == Liveness::Held => {
+                // Every lease starts full, so nobody is silent.
+                (freed, room) =
+                    (Instance { state: Liveness::Serving, site_only: false, ..held.to_instance() }, Vec::new());
+                PackedInstance::new(&freed, &mut room)
+            }
+            _ => packed,
+        };
         let (_, revision) = self.at.get_or_insert_with(|| (service.into(), Revision(0)));
         let instance = packed.look();
         *revision = instance.revision.max(*revision);
@@ -138,7 +150,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::model::{Endpoint, Instance, State as Liveness, Timestamp};
+    use crate::model::{Endpoint, Timestamp};
 
     const SERVICES: u64 = 10_000;
     const EACH: u64 = 10;
@@ -157,9 +169,12 @@ mod tests {
             metadata: [].into(),
             lease_seconds: 15,
             epoch: session.is_some().then(|| "0123456789abcdef".into()),
+            out: None,
+            orders: None,
             session,
             incarnation: Revision(1_000_000 + number),
             state: Liveness::Serving,
+            site_only: false,
             since: Timestamp(1_790_000_000_000),
             revision: Revision(1_000_000 + number),
         }
@@ -181,7 +196,7 @@ mod tests {
         let mut kept = None;
         let used = allocation_counter::measure(|| kept = Some(load(session_of)));
         let state = kept.expect("it was built");
-        assert_eq!((state.serving as u64, state.known as u64), (SERVICES * EACH, SERVICES));
+        assert_eq!((state.states.get(Liveness::Serving) as u64, state.known as u64), (SERVICES * EACH, SERVICES));
         (used.bytes_current as u64 / (SERVICES * EACH), used.bytes_max / (SERVICES * EACH))
     }
 

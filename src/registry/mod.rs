@@ -14,7 +14,7 @@
 //! [`authorize()`](crate::security::authorize()) itself before it beats.
 //!
 //! **Time.** Every 100 ms the writer turns the timer wheel and commits the lapses of leases that ran out. All of them
-//! pass through one function, `Writer::admit`, which is where the guard will stand. A lapsed instance keeps its record
+//! pass by the [`guard`], which may hold them. A lapsed instance keeps its record
 //! for an hour, and a name that nobody serves any more answers NODATA for an hour. These hours count on the monotonic
 //! clock from the commit, or from our own start: after a restart they are full again.
 //!
@@ -35,6 +35,7 @@
 mod apply;
 pub mod command;
 mod draft;
+pub mod guard;
 mod handle;
 pub mod lease;
 mod load;
@@ -50,14 +51,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::naming::Naming;
-use crate::model::{Change, Name, Revision};
+use crate::model::{Change, Name, Revision, State};
 use crate::security::Policy;
 
 pub use command::{Action, Beaten, Command, Outcome};
 pub use handle::Registry;
 pub use names::names_of;
 pub use session::set_hash;
-pub use snapshot::{Snapshot, Touched};
+pub use snapshot::{FleetHold, Snapshot, Touched};
 pub use store::{Page, Store, StoreError, ZoneRow};
 
 /// Protocol of a registration that names none.
@@ -148,6 +149,10 @@ pub struct Options {
     pub history: Duration,
     /// Where clients may turn when this server does not answer; base URLs.
     pub servers: Vec<String>,
+    /// The longest TTL of registrations' records in a zone, in seconds.
+    pub ttl: u32,
+    /// Limits of the guard.
+    pub guard: guard::Limits,
 }
 
 /// Whether the registry has data and takes writes.
@@ -161,6 +166,42 @@ pub struct Health {
     pub trouble: Option<String>,
 }
 
+/// How many instances are in each state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct States([usize; State::ALL.len()]);
+
+impl States {
+    /// How many are in a state.
+    pub fn get(&self, state: State) -> usize {
+        self.0[state as usize]
+    }
+
+    /// All of them.
+    pub fn all(&self) -> usize {
+        self.0.iter().sum()
+    }
+
+    fn add(&mut self, state: State) {
+        self.0[state as usize] += 1;
+    }
+
+    fn subtract(&mut self, state: State) {
+        self.0[state as usize] -= 1;
+    }
+}
+
+impl Census {
+    /// Instances in the answers.
+    pub fn serving(&self) -> usize {
+        self.states.get(State::Serving) + self.states.get(State::Held)
+    }
+
+    /// Instances that lapsed.
+    pub fn lapsed(&self) -> usize {
+        self.states.get(State::Lapsed)
+    }
+}
+
 /// How many of what there are, for metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Census {
@@ -168,10 +209,10 @@ pub struct Census {
     pub services: usize,
     /// Those among them without a declared owner; the servers' own service is not counted.
     pub unowned: usize,
-    /// Instances in the answers.
-    pub serving: usize,
-    /// Instances out of the answers.
-    pub lapsed: usize,
+    /// Instances by their state.
+    pub states: States,
+    /// Leases that are out while the fleet's lapses are held.
+    pub fleet_held: usize,
     /// Sessions with a lease, lone instances included.
     pub sessions: usize,
     /// Tokens.

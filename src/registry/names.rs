@@ -144,6 +144,8 @@ mod tests {
             policy: Policy::default(),
             history: Duration::ZERO,
             servers: Vec::new(),
+            ttl: 30,
+            guard: super::super::guard::Limits::off(),
         }
     }
 

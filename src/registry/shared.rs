@@ -1,6 +1,6 @@
 //! What the writer and the handles share.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -23,6 +23,8 @@ pub(super) struct Shared {
     pub(super) census: ArcSwap<Census>,
     pub(super) health: ArcSwap<Health>,
     pub(super) leases: Leases,
+    /// Leases that wait while the fleet's lapses are held; some may have been renewed since.
+    fleet_held: AtomicUsize,
     pub(super) events: broadcast::Sender<Arc<Change>>,
     pub(super) stopping: AtomicBool,
     /// For readers of history; the writer has its own pointer.
@@ -43,6 +45,7 @@ impl Shared {
             census: ArcSwap::default(),
             health: ArcSwap::from_pointee(Health { trouble, ..Health::default() }),
             leases: Leases::new(),
+            fleet_held: AtomicUsize::new(0),
             events: broadcast::Sender::new(EVENTS),
             stopping: AtomicBool::new(false),
             store: Mutex::new(None),
@@ -58,6 +61,19 @@ impl Shared {
     /// Lets readers of history use this store.
     pub(super) fn set_store(&self, store: Arc<dyn Store>) {
         *self.store.lock().unwrap_or_else(PoisonError::into_inner) = Some(store);
+    }
+
+    /// How many leases are out while the fleet's lapses are held.
+    pub(super) fn fleet_held(&self) -> usize {
+        match self.fleet_held.load(Ordering::Relaxed) {
+            0 => 0,
+            _ => self.leases.silence().out,
+        }
+    }
+
+    /// Notes how many leases wait.
+    pub(super) fn set_fleet_held(&self, waiting: usize) {
+        self.fleet_held.store(waiting, Ordering::Relaxed);
     }
 
     /// A random number from 0 to 1 that only has to spread clients out (splitmix64).

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use rpds::RedBlackTreeMapSync;
 
-use crate::model::{LabelMap, Revision, Service, Token};
+use super::guard::Held;
+use crate::model::{LabelMap, Revision, Service, Timestamp, Token};
 
 /// The registry at one revision.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +16,19 @@ pub struct Snapshot {
     pub services: LabelMap<Service>,
     /// Every token, by id.
     pub tokens: RedBlackTreeMapSync<Arc<str>, Arc<Token>>,
+    /// The instances that the guard holds one by one.
+    pub held: Held,
+    /// Present while it holds the lapses of the whole fleet.
+    pub fleet_hold: Option<FleetHold>,
+}
+
+/// Since when and by which change the fleet's lapses are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FleetHold {
+    /// When it began.
+    pub since: Timestamp,
+    /// The change.
+    pub revision: Revision,
 }
 
 impl Snapshot {

@@ -11,23 +11,22 @@ use rpds::RedBlackTreeMapSync;
 use super::draft::Timer;
 use super::lease::Subject;
 use super::session::Session;
-use super::{Census, Snapshot};
-use crate::model::{Instance, LabelMap, Service};
+use super::{Census, Snapshot, States};
+use crate::model::{Instance, LabelMap, Service, State as Liveness};
 
 /// The registry with its indexes, at one revision.
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
     /// What readers get.
     pub(super) snapshot: Snapshot,
-    /// How many instances, serving or lapsed, and tiers of declarations name a site.
+    /// How many instances, whatever their state, and tiers of declarations name a site.
     pub(super) sites: RedBlackTreeMapSync<Arc<str>, usize>,
     /// Every session with an instance or a lease, lone instances not included.
     pub(super) sessions: LabelMap<Session>,
     pub(super) known: usize,
     /// Known services without a declared owner.
     pub(super) unowned: usize,
-    pub(super) serving: usize,
-    pub(super) lapsed: usize,
+    pub(super) states: States,
 }
 
 impl State {
@@ -52,8 +51,6 @@ impl State {
         let service = Arc::make_mut(services.get_mut(name).expect("it has just been put there"));
         let (was_known, was_unowned, tiers) = (service.is_known(), service.is_unowned(), tier_sites(service));
         change(service);
-        service.row.remembered.tidy();
-        service.row.grants.tidy();
         let (is_known, is_left) = (service.is_known(), is_left(service));
         let new_tiers = tier_sites(service);
         self.known = self.known + usize::from(is_known) - usize::from(was_known);
@@ -76,6 +73,7 @@ impl State {
         after: Option<&Arc<Instance>>,
     ) -> Vec<Arc<str>> {
         self.count(before, after);
+        self.note_held(service, before, after);
         let mut changed = Vec::new();
         let left = before.filter(|before| after.is_none_or(|after| after.session != before.session));
         if let Some((before, name)) = left.and_then(|before| Some((before, before.session.clone()?))) {
@@ -93,7 +91,7 @@ impl State {
                 self.sessions.insert(Arc::new(session));
             }
             self.change_session(&name, |session| {
-                session.lapsed |= !after.is_serving();
+                session.lapsed |= after.is_silent();
                 session.members.insert(service, &after.id, after.incarnation);
             });
             changed.push(name);
@@ -109,10 +107,8 @@ impl State {
     }
 
     fn count(&mut self, before: Option<&Arc<Instance>>, after: Option<&Arc<Instance>>) {
-        let serving = |instance: Option<&Arc<Instance>>| usize::from(instance.is_some_and(|i| i.is_serving()));
-        let lapsed = |instance: Option<&Arc<Instance>>| usize::from(instance.is_some_and(|i| !i.is_serving()));
-        self.serving = self.serving + serving(after) - serving(before);
-        self.lapsed = self.lapsed + lapsed(after) - lapsed(before);
+        after.iter().for_each(|after| self.states.add(after.state));
+        before.iter().for_each(|before| self.states.subtract(before.state));
         let site = |instance: Option<&Arc<Instance>>| instance.and_then(|instance| instance.site.clone());
         let (old, new) = (site(before), site(after));
         if old == new {
@@ -120,6 +116,15 @@ impl State {
         }
         new.iter().for_each(|site| self.count_site(site));
         old.iter().for_each(|site| self.uncount_site(site));
+    }
+
+    fn note_held(&mut self, service: &str, before: Option<&Arc<Instance>>, after: Option<&Arc<Instance>>) {
+        let held = |instance: Option<&Arc<Instance>>| instance.filter(|one| one.state == Liveness::Held).cloned();
+        match (held(before), held(after)) {
+            (None, Some(after)) => self.snapshot.held.insert(service, &after.id),
+            (Some(before), None) => self.snapshot.held.remove(service, &before.id),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
     }
 
     fn count_site(&mut self, site: &Arc<str>) {
@@ -139,7 +144,16 @@ impl State {
         match timer {
             Timer::Reap { service, id, revision } => {
                 let found = self.service(service).and_then(|service| service.instances.find(id));
-                found.is_some_and(|found| found.revision == *revision && !found.is_serving())
+                found.is_some_and(|found| found.revision == *revision && found.state == Liveness::Lapsed)
+            }
+            Timer::EndHold { service, id, revision, .. } => {
+                let found = self.service(service).and_then(|service| service.instances.find(id));
+                found.is_some_and(|found| found.revision == *revision && found.state == Liveness::Held)
+            }
+            Timer::EndWeight { service, id, revision, .. } => {
+                let found = self.service(service).and_then(|service| service.instances.find(id));
+                let set = found.and_then(|found| found.orders()).and_then(|orders| orders.weight);
+                set.is_some_and(|set| set.mark.revision == *revision)
             }
             Timer::Forget { service, key, at } => {
                 self.service(service).is_some_and(|service| service.row.remembered.get(key) == Some(at))
@@ -159,7 +173,7 @@ impl State {
     /// How many subjects there are.
     pub(super) fn subjects_count(&self) -> usize {
         let members: usize = self.sessions.values().map(|session| session.members.len()).sum();
-        (self.serving + self.lapsed).saturating_sub(members) + self.sessions.size()
+        self.states.all().saturating_sub(members) + self.sessions.size()
     }
 
     /// The counters, with the number of leases that run.
@@ -168,10 +182,10 @@ impl State {
         Census {
             services: self.known,
             unowned: self.unowned,
-            serving: self.serving,
-            lapsed: self.lapsed,
+            states: self.states,
             sessions,
             tokens,
+            ..Census::default()
         }
     }
 }

@@ -6,6 +6,7 @@
 //! tests run it by hand ([`Writer::run_batch`]). What happens when the store is away stands in the parent module.
 
 mod batch;
+mod guarded;
 mod pipeline;
 mod standing;
 mod time;
@@ -24,6 +25,7 @@ use self::standing::Standing;
 use self::timers::Timers;
 use super::apply::apply;
 use super::draft::{Author, Draft};
+use super::guard::Fleet;
 use super::lease::{Effect, Key};
 use super::shared::Shared;
 use super::state::State;
@@ -48,8 +50,10 @@ pub struct Writer {
     /// Leases that ran out.
     out: VecDeque<Key>,
     /// Those of them that something under way is about: they wait until it is done.
-    held: Vec<Key>,
-    /// What happens an hour after its commit, in the order of time; monotonic.
+    delayed: Vec<Key>,
+    /// The guard of the whole fleet.
+    fleet: Fleet,
+    /// What happens some time after its commit, in the order of time; monotonic.
     timers: Timers,
     /// When history is pruned next; monotonic.
     prune_at: Duration,
@@ -77,7 +81,8 @@ impl Writer {
             zones: BTreeMap::new(),
             statics_pending: false,
             out: VecDeque::new(),
-            held: Vec::new(),
+            delayed: Vec::new(),
+            fleet: Fleet::default(),
             timers: Timers::default(),
             prune_at: Duration::ZERO,
         }

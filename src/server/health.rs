@@ -122,8 +122,9 @@ impl api::Exposition for Exposition {
     fn exposition(&self) -> String {
         let (census, health) = (self.registry.census(), self.registry.health());
         let registry = self.metrics.registry();
-        registry.set_instances(State::Serving, census.serving);
-        registry.set_instances(State::Lapsed, census.lapsed);
+        State::ALL.into_iter().for_each(|state| registry.set_instances(state, census.states.get(state)));
+        let fleet = self.registry.snapshot().fleet_hold.is_some();
+        registry.set_held(census.states.get(State::Held), fleet, census.fleet_held);
         registry.set_services(census.services);
         registry.set_unowned(census.unowned);
         registry.set_sessions(census.sessions);

@@ -13,6 +13,7 @@ use crate::model::clock::SystemClock;
 use crate::model::naming::Naming;
 use crate::model::{Clock, Finding, Name, Place, Record, Rtype};
 use crate::registry::Options;
+use crate::registry::guard::Limits;
 use crate::security::Policy;
 use crate::view::compile::MOST_ZONES;
 use crate::view::{Compiler, ServerFacts, ZoneSource};
@@ -69,6 +70,11 @@ impl Plan {
     /// The names of zones that registrations are published in.
     pub(super) fn registering(&self) -> Vec<Name> {
         self.zones.registering().map(|zone| zone.name.clone()).collect()
+    }
+
+    /// The longest TTL that registrations' records have in a zone, if their service declares none.
+    fn longest_ttl(&self) -> u32 {
+        self.zones.registering().map(|zone| zone.settings.ttl).max().unwrap_or_default()
     }
 
     /// Whether what is published in a zone follows the registry.
@@ -269,6 +275,14 @@ pub(super) fn registry_options(config: &Config, plan: &Plan, http: &[SocketAddr]
         },
         history: config.store.history,
         servers: config.advertised(http),
+        ttl: plan.longest_ttl(),
+        guard: Limits {
+            share: config.guard.share,
+            least: config.guard.least,
+            hold: config.guard.hold,
+            fleet_hold: config.guard.fleet_hold,
+            fleet_release: config.guard.fleet_release,
+        },
     }
 }
 

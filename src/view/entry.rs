@@ -78,6 +78,9 @@ pub(super) const TYPES: [Rtype; 16] = [
     Rtype::DNAME,
 ];
 
+/// What a note begins with that says that the guard holds an instance.
+pub(crate) const HELD: char = '\u{3}';
+
 /// A name in the table and everything it owns.
 #[derive(Clone, Copy)]
 pub struct Entry<'v> {
@@ -218,7 +221,16 @@ impl<'v> Entry<'v> {
         self.flags() & flags == flags
     }
 
-    /// Why nobody serves, in words; empty if there is nothing to say.
+    /// Why its answers may be stale, in words, if the guard holds an instance that they are made of.
+    #[inline]
+    pub fn held(&self) -> Option<&'v str> {
+        if self.form() & FORM_NOTE == 0 {
+            return None;
+        }
+        self.note().strip_prefix(HELD)
+    }
+
+    /// Why nobody serves, in words; empty if there is nothing to say. Behind [`HELD`]: why its answers may be stale.
     pub fn note(&self) -> &'v str {
         if self.form() & FORM_NOTE == 0 {
             return "";

@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 pub use aside::Aside;
 pub use compile::Compiler;
+pub(crate) use entry::HELD;
 pub use publish::Published;
 pub use rrset::RrSet;
 pub use shard::Entry;
@@ -42,6 +43,8 @@ pub struct View {
     pub revision: Revision,
     /// The store is gone: answers go on and say so with EDE 3.
     pub stale: bool,
+    /// The lapses of the whole fleet are held: answers say so with EDE 3.
+    pub fleet_held: bool,
     /// Whether some zone answers only some clients.
     pub restricted: bool,
     /// Additional sections hold only what an answer is useless without.

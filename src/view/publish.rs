@@ -57,6 +57,7 @@ mod tests {
         View {
             revision: Revision(revision),
             stale: false,
+            fleet_held: false,
             restricted: false,
             minimal: false,
             server: Arc::default(),

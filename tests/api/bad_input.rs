@@ -110,7 +110,7 @@ async fn queries_and_headers() {
         ("GET", "/v1/changes?since=18446744073709551615", "bad-value", "since"),
         ("GET", "/v1/events?since=-1", "bad-value", "since"),
         ("GET", "/healthz?x=1", "unknown-field", "none"),
-        ("DELETE", "/v1/services/search/instances/a1?force=true", "unknown-field", "incarnation"),
+        ("DELETE", "/v1/services/search/instances/a1?forced=true", "unknown-field", "incarnation"),
         ("DELETE", "/v1/services/search/instances/a1?incarnation=x", "bad-value", "incarnation"),
         ("POST", "/v1/services/search/instances/a1/heartbeat?x=1", "unknown-field", "x"),
     ] {

@@ -260,5 +260,7 @@ fn options() -> Options {
         policy: Policy { allow_addresses, ..Policy::default() },
         history: Duration::from_secs(3600),
         servers: vec!["http://192.0.2.53:8053".into()],
+        ttl: 30,
+        guard: zonebeat::registry::guard::Limits::off(),
     }
 }

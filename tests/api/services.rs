@@ -26,7 +26,9 @@ async fn a_service_is_declared_listed_and_given_up() {
     server.call("PUT", "/v1/services/search/instances/a1", r#"{"port":80}"#).await;
     let refused = server.call("DELETE", "/v1/services/search", "").await;
     assert_eq!((refused.status, refused.word()), (409, "in-use"));
-    server.call("DELETE", "/v1/services/search/instances/a1", "").await;
+    let refused = server.call("DELETE", "/v1/services/search/instances/a1", "").await;
+    assert_eq!((refused.status, refused.word()), (409, "guard"), "it is below its min already");
+    server.call("DELETE", "/v1/services/search/instances/a1?force=true", "").await;
     let given_up = server.call("DELETE", "/v1/services/search", "").await;
     assert_eq!((given_up.status, &given_up.json["changed"]), (200, &json!(true)));
 }

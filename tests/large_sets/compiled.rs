@@ -44,7 +44,8 @@ fn apply(service: &mut Service, step: &Step) -> Option<Box<str>> {
         0..5 => drop(remove(service, &id)),
         5..8 => {
             if let Some(mut lapsed) = remove(service, &id) {
-                lapsed.state = State::Lapsed;
+                lapsed.state = [State::Lapsed, State::Held, State::Drained][step.tag % 3];
+                lapsed.site_only = lapsed.state == State::Held && lapsed.site.is_some() && step.priority == 0;
                 put(service, lapsed);
             }
         }

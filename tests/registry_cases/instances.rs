@@ -20,7 +20,7 @@ fn a_registration_is_durable_published_and_in_history() {
     let change = world.store.history_now().pop().unwrap();
     assert_eq!((&*change.author, &*change.source), ("anonymous", "127.0.0.1"));
     assert_eq!(world.store.zone().changed, instance.revision);
-    assert_eq!(world.registry.census().serving, 1);
+    assert_eq!(world.registry.census().serving(), 1);
     world.assert_consistent();
 }
 

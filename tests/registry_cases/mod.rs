@@ -1,9 +1,12 @@
 //! Stories about the registry. `support` has the registry that they play in.
 
 mod gated;
+mod guard;
+mod guard_random;
 mod instances;
 mod lapses;
 mod leases;
+mod orders;
 mod owners;
 mod pipeline;
 mod policy;

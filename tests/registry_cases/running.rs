@@ -152,7 +152,7 @@ fn stopping_finishes_what_is_queued_and_refuses_the_rest() {
             registry.submit(command(&anonymous(), register("search", "b1", facts()))).await.expect_err("stop");
         assert_eq!(refusal.word, Word::NotReady);
     });
-    assert_eq!(registry.census().serving, 50);
+    assert_eq!(registry.census().serving(), 50);
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn a_full_queue_is_said_to_be_busy() {
         answers.iter().filter(|answer| answer.as_ref().is_err_and(|refusal| refusal.word == Word::Busy)).count()
     });
     assert!(busy > 0);
-    assert_eq!(registry.census().serving, 8000 - busy);
+    assert_eq!(registry.census().serving(), 8000 - busy);
     registry.stop();
     thread.join().unwrap();
 }

@@ -142,7 +142,7 @@ fn after_a_restart_a_session_is_asked_for_its_set() {
     world.wait(15.3);
     assert!(!world.is_serving("search", "a1"), "without a set its lease still runs out");
     let mut world = world.restart();
-    assert_eq!(world.registry.census().lapsed, 2);
+    assert_eq!(world.registry.census().lapsed(), 2);
     world.wait(1.0);
     set(&mut world, "host-1", "e2", &two());
     assert!(world.is_serving("search", "a1"));
@@ -152,7 +152,10 @@ fn after_a_restart_a_session_is_asked_for_its_set() {
 fn a_session_that_ends_takes_its_instances_along() {
     let mut world = World::new();
     set(&mut world, "host-1", "e1", &two());
-    let ending = |epoch: Option<&str>| Action::EndSession { session: "host-1".into(), epoch: epoch.map(Into::into) };
+    let ending = |epoch: Option<&str>| {
+        let epoch = epoch.map(Into::into);
+        Action::EndSession { session: "host-1".into(), epoch, force: false }
+    };
     let end = || ending(None);
     assert_eq!(world.refused(ending(Some("e0"))), Word::OldIncarnation, "an agent of before ends nothing");
     assert!(changed(&world.run(end()).expect("ended")));
@@ -219,5 +222,5 @@ fn a_set_has_a_largest_size() {
     let members: Vec<_> = ids.iter().map(|id| ("search", id.as_str(), facts())).collect();
     assert_eq!(world.refused(session_set("host-1", "e1", &members)), Word::BadValue);
     set(&mut world, "host-1", "e1", &members[..1000]);
-    assert_eq!(world.registry.census().serving, 1000);
+    assert_eq!(world.registry.census().serving(), 1000);
 }

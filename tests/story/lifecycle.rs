@@ -89,7 +89,7 @@ fn a_beat_keeps_an_instance_and_brings_it_back() {
 
 #[test]
 fn a_session_beats_for_all_its_instances() {
-    let server = Server::start();
+    let server = Setup::new().config("[guard]\nhold = \"0s\"\n").start();
     let instance = |service: &str, id: &str, port: u16| json!({"service": service, "id": id, "registration": {"port": port, "addresses": ["192.0.2.7"]}});
     let set = |instances| json!({"epoch": "7c2f", "lease_seconds": 2, "instances": instances});
     let both = set(vec![instance("search", "a1", 8080), instance("index", "b1", 9090)]);

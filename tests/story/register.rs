@@ -64,7 +64,7 @@ fn a_restart_that_overlaps_keeps_the_name() {
 
 #[test]
 fn a_killed_one_lapses() {
-    let server = Server::start();
+    let server = Setup::new().config("[guard]\nhold = \"0s\"\n").start();
     let running = register(&[&server.url()], &["--wait"]);
     running.await_log("answered as");
     drop(running);

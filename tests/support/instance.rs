@@ -20,8 +20,11 @@ pub fn instance(id: &str, port: u16, addresses: &[IpAddr]) -> Instance {
         lease_seconds: 15,
         session: None,
         epoch: None,
+        out: None,
+        orders: None,
         incarnation: Revision(1),
         state: State::Serving,
+        site_only: false,
         since: Timestamp(0),
         revision: Revision(1),
     }

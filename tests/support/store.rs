@@ -1,6 +1,5 @@
 //! Rows, changes and batches for tests of stores.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use zonebeat::model::service::ServiceRow;
@@ -30,8 +29,11 @@ pub fn instance(id: &str, revision: u64) -> Instance {
         lease_seconds: 15,
         session: None,
         epoch: None,
+        out: None,
+        orders: None,
         incarnation: Revision(revision),
         state: State::Serving,
+        site_only: false,
         since: time(revision),
         revision: Revision(revision),
     }
@@ -44,7 +46,8 @@ pub fn service(revision: u64) -> ServiceRow {
         ),
         owned_by: Some("t1".into()),
         grants: ["t2".into()].into_iter().collect(),
-        remembered: BTreeMap::from([("tcp/lon".into(), time(revision))]).into(),
+        remembered: [("tcp/lon".into(), time(revision))].into_iter().collect(),
+        orders: Default::default(),
         empty_reason: Some("a1 left".into()),
         revision: Revision(revision),
     }

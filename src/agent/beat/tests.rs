@@ -73,6 +73,7 @@ impl Transport for Script {
             revision: crate::model::Revision(incarnation),
             lease_seconds: 15,
             heartbeat_seconds: HEARTBEAT_SECONDS,
+            ttl_seconds: 30,
             names: Vec::new(),
         };
         Ok(Enrolled { registered, server: "http://192.0.2.1:8053".into(), dns: Vec::new() })

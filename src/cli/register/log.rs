@@ -106,6 +106,7 @@ mod tests {
             revision: Revision(7),
             lease_seconds: 15,
             heartbeat_seconds: 5.0,
+            ttl_seconds: 30,
             names: vec!["_search._tcp.sd.example.org.".into()],
         };
         let server = "http://192.0.2.1:8053".to_owned();

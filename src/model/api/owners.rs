@@ -41,6 +41,10 @@ pub struct Amendment {
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<u32>)]
     pub min: Change<u32>,
+    /// How long the guard holds silent instances, in seconds.
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u32>)]
+    pub hold: Change<u32>,
     /// TTL of its records in seconds.
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<u32>)]
@@ -64,6 +68,7 @@ impl Amendment {
         put(&mut declaration.runbook, &self.runbook);
         put(&mut declaration.tier, &self.tier);
         put(&mut declaration.min, &self.min);
+        put(&mut declaration.hold, &self.hold);
         put(&mut declaration.ttl, &self.ttl);
         put(&mut declaration.answer_limit, &self.answer_limit);
         if let Some(dependencies) = &self.dependencies {

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use super::super::Outcome;
 use super::super::draft::{Draft, Step};
+use super::super::guard::check_min;
 use super::super::lease::{Effect, Subject};
 use super::Caller;
 use super::place::{Placing, check_incarnation, place};
 use super::validate::{label, validate};
 use crate::model::api::Registration;
 use crate::model::label::LabelKind;
-use crate::model::{Instance, Refusal, State, Transition, Word};
+use crate::model::{Instance, Refusal, Transition, Word};
 use crate::security::Want;
 
 /// Registers or updates an instance, and beats for it.
@@ -30,15 +31,19 @@ pub(super) fn register(
     Ok(Outcome::Instance { service, instance, new: placed.new, changed: placed.changed })
 }
 
-/// Takes an instance out now.
+/// Takes an instance out now; below the service's `min` only with `force`.
 pub(super) fn deregister(
     draft: &mut Draft,
     caller: &Caller<'_>,
     service: &str,
     id: &str,
     incarnation: Option<u64>,
+    force: bool,
 ) -> Result<Outcome, Refusal> {
     let (service, before) = find(draft, caller, service, id, incarnation)?;
+    if let Some(entry) = draft.state.service(&service).filter(|_| !force) {
+        check_min(entry, &before, 1)?;
+    }
     leave(draft, caller, &service, before);
     Ok(Outcome::Applied { revision: draft.state.snapshot.revision, changed: true })
 }
@@ -49,7 +54,7 @@ pub(super) fn leave(draft: &mut Draft, caller: &Caller<'_>, service: &Arc<str>, 
     draft.step(Step { by: &caller.by, transition, service, before: Some(before), after: None, claim: None });
 }
 
-/// Brings a lone lapsed instance back. One that serves is beaten for: its lapse was not committed after all.
+/// Brings a lone instance back that lapsed or is held. Another one is beaten for: its lapse was not committed after all.
 pub(super) fn bring_back(
     draft: &mut Draft,
     caller: &Caller<'_>,
@@ -62,7 +67,7 @@ pub(super) fn bring_back(
         let detail = format!("{service}/{id} beats with session {session}; beat for that session");
         return Err(Refusal::new(Word::UnknownInstance, detail));
     }
-    if before.is_serving() {
+    if !before.is_silent() {
         draft.effects.push(Effect::Start(Subject::lone(&service, &before)));
         return Ok(Outcome::Instance { service, instance: before, new: false, changed: false });
     }
@@ -70,21 +75,22 @@ pub(super) fn bring_back(
     Ok(Outcome::Instance { service, instance, new: false, changed: true })
 }
 
-/// Makes a lapsed instance serve; the caller may.
+/// Makes a silent instance what it is while it beats; the caller may.
 pub(super) fn serve_again(
     draft: &mut Draft,
     caller: &Caller<'_>,
     service: &Arc<str>,
     before: Arc<Instance>,
 ) -> Arc<Instance> {
-    let after = Instance { state: State::Serving, since: draft.now, revision: draft.next(), ..(*before).clone() };
+    let mut after = Instance { revision: draft.next(), ..(*before).clone() };
+    after.enter(before.resting(), draft.now);
     let (transition, before, after) = (Transition::Return, Some(before), Some(after));
     let step = Step { by: &caller.by, transition, service, before, after, claim: None };
     draft.step(step).expect("the step has an instance afterwards")
 }
 
 /// The instance that a caller names and may write.
-fn find(
+pub(super) fn find(
     draft: &Draft,
     caller: &Caller<'_>,
     service: &str,

@@ -4,7 +4,9 @@
 //! caller's scope cover it and does the name belong to somebody else, does policy let it into DNS, has a static record
 //! the name. A refused command leaves the draft as it was.
 
+mod guard;
 mod instance;
+mod orders;
 mod ownership;
 mod place;
 mod service;
@@ -20,7 +22,7 @@ use super::{Action, Command, Outcome};
 use crate::model::{Principal, Refusal, Word};
 use crate::security::{Want, authorize};
 
-pub(super) use timer::{forget, lapse, reap};
+pub(super) use timer::{end_hold, end_weight, forget, lapse, reap, relieve};
 
 /// Who asks, and how history names it.
 struct Caller<'a> {
@@ -46,13 +48,23 @@ pub(super) fn apply(draft: &mut Draft, command: &Command) -> Result<Outcome, Ref
     caller.may(draft, first_want(&command.action))?;
     let outcome = match &command.action {
         Action::Register { service, id, registration } => instance::register(draft, &caller, service, id, registration),
-        Action::Deregister { service, id, incarnation } => {
-            instance::deregister(draft, &caller, service, id, *incarnation)
+        Action::Deregister { service, id, incarnation, force } => {
+            instance::deregister(draft, &caller, service, id, *incarnation, *force)
         }
+        Action::Drain { service, id, force } => orders::drain(draft, &caller, service, id, *force),
+        Action::DrainMany { instances, force } => orders::drain_many(draft, &caller, instances, *force),
+        Action::UndrainMany { instances } => orders::undrain_many(draft, &caller, instances),
+        Action::Undrain { service, id } => orders::undrain(draft, &caller, service, id),
+        Action::SetWeight { service, id, weight, seconds } => {
+            orders::set_weight(draft, &caller, service, id, *weight, *seconds)
+        }
+        Action::Release { service, id } => guard::release(draft, &caller, service, id.as_deref()),
+        Action::HoldFleet => guard::hold_fleet(draft, &caller),
+        Action::ReleaseFleet => guard::release_fleet(draft, &caller),
         Action::Return { service, id, incarnation } => instance::bring_back(draft, &caller, service, id, *incarnation),
         Action::SetSession { session, set } => session::set(draft, &caller, session, set),
         Action::ReturnSession { session } => session::bring_back(draft, &caller, session),
-        Action::EndSession { session, epoch } => session::end(draft, &caller, session, epoch.as_deref()),
+        Action::EndSession { session, epoch, force } => session::end(draft, &caller, session, epoch.as_deref(), *force),
         Action::Declare { service, declaration } => service::declare(draft, &caller, service, declaration),
         Action::Amend { service, amendment } => service::amend(draft, &caller, service, amendment),
         Action::Grant { service, token } => ownership::grant(draft, &caller, service, token),
@@ -71,7 +83,9 @@ pub(super) fn apply(draft: &mut Draft, command: &Command) -> Result<Outcome, Ref
 fn first_want(action: &Action) -> Want<'_> {
     match action {
         Action::CreateToken(token) => Want::CreateToken(&token.scope),
-        Action::RevokeToken { .. } | Action::ReloadStatics => Want::Administer,
+        Action::RevokeToken { .. } | Action::ReloadStatics | Action::HoldFleet | Action::ReleaseFleet => {
+            Want::Administer
+        }
         _ => Want::Write,
     }
 }

@@ -37,11 +37,11 @@ pub(super) fn place(draft: &mut Draft, caller: &Caller<'_>, placing: &Placing) -
     let texts =
         [Some(proto), site.as_ref(), epoch.as_ref(), placing.session.as_ref()].map(|text| text.unwrap_or(proto));
     let before = entry.as_ref().and_then(|service| service.instance_sharing(&placing.id, &texts));
-    let wanted = build(draft, placing, before.as_deref());
+    let wanted = build(draft, placing, entry.as_deref(), before.as_deref());
     authorize_both(draft, caller, entry.as_deref(), before.as_deref(), &wanted, &placing.service)?;
     check_incarnation(&placing.service, &placing.id, before.as_deref(), placing.incarnation)?;
     let unchanged = before.clone().filter(|before| before.same_registration(&wanted));
-    if let Some(before) = unchanged.clone().filter(|before| before.is_serving()) {
+    if let Some(before) = unchanged.clone().filter(|before| !before.is_silent()) {
         return Ok(beat(draft, caller, placing.service.clone(), before));
     }
     if unchanged.is_none() {
@@ -61,7 +61,7 @@ pub(super) fn place(draft: &mut Draft, caller: &Caller<'_>, placing: &Placing) -
 }
 
 /// The instance as it would be after the next change.
-fn build(draft: &Draft, placing: &Placing, before: Option<&Instance>) -> Instance {
+fn build(draft: &Draft, placing: &Placing, entry: Option<&Service>, before: Option<&Instance>) -> Instance {
     let revision = draft.next();
     let facts = placing.facts.clone();
     let mut wanted = Instance {
@@ -77,15 +77,22 @@ fn build(draft: &Draft, placing: &Placing, before: Option<&Instance>) -> Instanc
         lease_seconds: facts.lease_seconds,
         session: placing.session.clone(),
         epoch: facts.epoch.or_else(|| before.and_then(|before| before.epoch.clone())),
+        out: facts.out,
+        orders: match before {
+            Some(before) => before.orders.clone(),
+            None => entry.and_then(|entry| entry.row.orders.get(&placing.id)).cloned().map(Box::new),
+        },
         incarnation: revision,
         state: State::Serving,
+        site_only: false,
         since: draft.now,
         revision,
     };
-    let same_life = |before: &&Instance| placing.incarnation.is_some() || before.same_registration(&wanted);
+    wanted.state = wanted.resting();
+    let same_life = |before: &&Instance| placing.incarnation.is_some() || before.same_life(&wanted);
     if let Some(before) = before.filter(same_life) {
         wanted.incarnation = before.incarnation;
-        if before.is_serving() {
+        if before.state == wanted.state {
             wanted.since = before.since;
         }
     }

@@ -23,6 +23,7 @@ const MOST_SITES: usize = 64;
 /// The least important a service can be.
 const LAST_TIER: u32 = 9;
 const LONGEST_TTL: u32 = 86_400;
+const LONGEST_HOLD: u32 = 86_400;
 /// More records than a message holds; above it no limit would ever be felt.
 const MOST_ANSWERS: u32 = 65_535;
 
@@ -93,7 +94,8 @@ pub(super) fn undeclare(draft: &mut Draft, caller: &Caller<'_>, service: &str) -
 
 /// Checks a declaration and folds its labels.
 fn parse(draft: &Draft, service: &str, declaration: &Declaration) -> Result<Declaration, Refusal> {
-    let Declaration { proto, owner, contact, runbook, dependencies, tier, min, ttl, tiers, answer_limit } = declaration;
+    let Declaration { proto, owner, contact, runbook, dependencies, tier, min, hold, ttl, tiers, answer_limit } =
+        declaration;
     let proto = proto.as_deref().map(|proto| label(LabelKind::Proto, proto)).transpose()?;
     for (field, text) in [("owner", owner), ("contact", contact), ("runbook", runbook)] {
         text.as_deref().map_or(Ok(()), |text| check_text(field, text))?;
@@ -117,6 +119,9 @@ fn parse(draft: &Draft, service: &str, declaration: &Declaration) -> Result<Decl
     if let Some(ttl) = ttl.filter(|ttl| *ttl > LONGEST_TTL) {
         return Err(bad(format!("ttl {ttl} is longer than {LONGEST_TTL} seconds, a day; use 0 to {LONGEST_TTL}")));
     }
+    if let Some(hold) = hold.filter(|hold| *hold > LONGEST_HOLD) {
+        return Err(bad(format!("hold {hold} is longer than {LONGEST_HOLD} seconds, a day; use 0 to {LONGEST_HOLD}")));
+    }
     if let Some(limit) = answer_limit.filter(|limit| !(1..=MOST_ANSWERS).contains(limit)) {
         let help = format!("use 1 to {MOST_ANSWERS}, or leave it out to answer with all instances");
         return Err(bad(format!("answer_limit {limit} is out of range; {help}")));
@@ -132,6 +137,7 @@ fn parse(draft: &Draft, service: &str, declaration: &Declaration) -> Result<Decl
         dependencies,
         tier: *tier,
         min: *min,
+        hold: *hold,
         ttl: *ttl,
         tiers,
         answer_limit: *answer_limit,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::super::Outcome;
 use super::super::draft::Draft;
+use super::super::guard::check_min;
 use super::super::lease::{Effect, Subject};
 use super::super::session::Session;
 use super::Caller;
@@ -17,7 +18,7 @@ use crate::model::{Instance, Refusal, Word};
 use crate::security::Want;
 
 /// An instance with the service it belongs to.
-type Member = (Arc<str>, Arc<Instance>);
+pub(super) type Member = (Arc<str>, Arc<Instance>);
 
 const MOST_INSTANCES: usize = 1000;
 
@@ -137,9 +138,9 @@ pub(super) fn bring_back(draft: &mut Draft, caller: &Caller<'_>, session: &str) 
     });
     let mut instances = Vec::with_capacity(members.len());
     for (service, instance) in members {
-        let instance = match instance.is_serving() {
-            true => instance,
-            false => serve_again(draft, caller, &service, instance),
+        let instance = match instance.is_silent() {
+            false => instance,
+            true => serve_again(draft, caller, &service, instance),
         };
         instances.push((service, instance));
     }
@@ -155,13 +156,14 @@ pub(super) fn bring_back(draft: &mut Draft, caller: &Caller<'_>, session: &str) 
     })
 }
 
-/// Takes all instances of a session out, and forgets it. An agent that names its epoch cannot end the session of the
+/// Takes all instances of a session out, and forgets it; below the `min` of a service only with `force`. An agent that names its epoch cannot end the session of the
 /// one that came after it.
 pub(super) fn end(
     draft: &mut Draft,
     caller: &Caller<'_>,
     session: &str,
     epoch: Option<&str>,
+    force: bool,
 ) -> Result<Outcome, Refusal> {
     let name = find(draft, session)?;
     let current = draft.state.sessions.get(&name).and_then(|session| session.epoch.clone());
@@ -173,12 +175,29 @@ pub(super) fn end(
     }
     let members = all_members(draft, caller, &name)?;
     let changed = !members.is_empty();
+    if !force {
+        check_all(draft, &members)?;
+    }
     for (service, instance) in members {
         leave(draft, caller, &service, instance);
     }
     draft.settle();
     draft.end_session(&name);
     Ok(Outcome::Applied { revision: draft.state.snapshot.revision, changed })
+}
+
+/// Refuses to take instances out together where that leaves a service with fewer than its `min`. They are sorted by
+/// service.
+pub(super) fn check_all(draft: &Draft, members: &[Member]) -> Result<(), Refusal> {
+    let serving = members.iter().filter(|(_, instance)| instance.is_serving());
+    let serving: Vec<&Member> = serving.collect();
+    for of_one in serving.chunk_by(|(a, _), (b, _)| a == b) {
+        let (service, first) = of_one[0];
+        if let Some(entry) = draft.state.service(service) {
+            check_min(entry, first, of_one.len())?;
+        }
+    }
+    Ok(())
 }
 
 fn find(draft: &Draft, session: &str) -> Result<Arc<str>, Refusal> {

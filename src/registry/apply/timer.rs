@@ -1,8 +1,10 @@
-//! What time does: lapses, and an hour later the end of records and names.
+//! What time does: lapses, or holds in their place, the end of holds and of weights that were set for a time, and an
+//! hour later the end of records and names.
 
 use std::sync::Arc;
 
 use super::super::draft::{Author, Draft, Step};
+use super::super::guard::{Where, keeps};
 use super::super::lease::{Effect, Subject};
 use crate::model::{Instance, Revision, State, Timestamp, Transition};
 
@@ -43,22 +45,97 @@ fn lapse_session(draft: &mut Draft, name: &Arc<str>) {
 
 /// The author of lapses of such a lease.
 fn silent(lease_seconds: u32) -> Author {
-    Author::server(format!("no beat for its lease of {lease_seconds} s"))
+    Author::server(silence(lease_seconds))
+}
+
+fn silence(lease_seconds: u32) -> String {
+    format!("no beat for its lease of {lease_seconds} s")
 }
 
 fn lapse_one(draft: &mut Draft, service: &Arc<str>, before: Arc<Instance>, by: &Author) {
-    if !before.is_serving() {
+    if before.is_silent() {
         return;
     }
-    let after = Instance { state: State::Lapsed, since: draft.now, revision: draft.next(), ..(*before).clone() };
-    let (transition, before, after) = (Transition::Lapse, Some(before), Some(after));
+    let entry = draft.state.service(service).filter(|_| before.is_serving());
+    match entry.and_then(|entry| keeps(entry, &before, &draft.options().guard)) {
+        Some((place, why)) => {
+            let by = Author::server(format!("{}, but {why}", silence(before.lease_seconds)));
+            hold(draft, &by, place, service, before);
+        }
+        None => let_lapse(draft, by, Transition::Lapse, service, before),
+    }
+}
+
+/// Keeps a silent instance in answers.
+fn hold(draft: &mut Draft, by: &Author, place: Where, service: &Arc<str>, before: Arc<Instance>) {
+    let mut after = Instance { revision: draft.next(), ..(*before).clone() };
+    after.enter(State::Held, draft.now);
+    after.site_only = place == Where::Site;
+    let (transition, before, after) = (Transition::Hold, Some(before), Some(after));
     draft.step(Step { by, transition, service, before, after, claim: None });
+}
+
+/// Takes a silent instance out of the answers.
+pub(super) fn let_lapse(
+    draft: &mut Draft,
+    by: &Author,
+    transition: Transition,
+    service: &Arc<str>,
+    before: Arc<Instance>,
+) {
+    let mut after = Instance { revision: draft.next(), ..(*before).clone() };
+    after.enter(State::Lapsed, draft.now);
+    let (before, after) = (Some(before), Some(after));
+    draft.step(Step { by, transition, service, before, after, claim: None });
+}
+
+/// Lets the held instances of a service lapse that are needed no more, because others serve or less is demanded.
+pub(in super::super) fn relieve(draft: &mut Draft, service: &Arc<str>) {
+    for id in draft.state.snapshot.held.of(service) {
+        let Some(entry) = draft.state.service(service) else { return };
+        let Some(before) = entry.instance(&id).filter(|before| before.state == State::Held) else { continue };
+        match keeps(entry, &before, &draft.options().guard) {
+            None => {
+                let by = Author::server(format!("silent and held since {}, and no longer needed", before.since));
+                let_lapse(draft, &by, Transition::Lapse, service, before);
+            }
+            Some((Where::Site, why)) if !before.site_only => {
+                hold(draft, &Author::server(format!("silent, but {why}")), Where::Site, service, before);
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// Lets an instance lapse that has been held for its time by the change of this revision.
+pub(in super::super) fn end_hold(draft: &mut Draft, service: &Arc<str>, id: &str, revision: Revision) {
+    let current = draft.state.service(service).and_then(|entry| entry.instance(id));
+    let same = |current: &Arc<Instance>| current.revision == revision && current.state == State::Held;
+    if let Some(before) = current.filter(same) {
+        let by = Author::server(format!("silent, and held since {} for as long as its service says", before.since));
+        let_lapse(draft, &by, Transition::Lapse, service, before);
+        draft.settle();
+    }
+}
+
+/// Lets the registered weight count again, if the other one was set by the change of this revision.
+pub(in super::super) fn end_weight(draft: &mut Draft, service: &Arc<str>, id: &str, revision: Revision) {
+    let current = draft.state.service(service).and_then(|entry| entry.instance(id));
+    let same = |current: &Arc<Instance>| current.set_weight().is_some_and(|set| set.mark.revision == revision);
+    if let Some(before) = current.filter(same) {
+        let by = Author::server("the time of the other weight is over");
+        let mut after = Instance { revision: draft.next(), ..(*before).clone() };
+        after.order(|orders| orders.weight = None);
+        let (before, after) = (Some(before), Some(after));
+        draft.step(Step { by: &by, transition: Transition::Weight, service, before, after, claim: None });
+        draft.settle();
+    }
 }
 
 /// Removes the record of an instance that lapsed at `revision` and has not come back.
 pub(in super::super) fn reap(draft: &mut Draft, service: &Arc<str>, id: &str, revision: Revision) {
     let current = draft.state.service(service).and_then(|entry| entry.instance(id));
-    let same = |current: &Arc<Instance>| current.revision == revision && !current.is_serving();
+    let same = |current: &Arc<Instance>| current.revision == revision && current.state == State::Lapsed;
     if let Some(before) = current.filter(same) {
         let by = Author::server("lapsed an hour ago and did not come back");
         let (transition, before) = (Transition::Reap, Some(before));

@@ -20,6 +20,7 @@ const LONGEST_PAIR: usize = 255;
 const LONGEST_METADATA: usize = 4096;
 const LONGEST_SESSION: usize = 128;
 const LONGEST_EPOCH: usize = 64;
+const LONGEST_OUT: usize = 200;
 
 /// Keys and values, sorted by key.
 type Pairs = Box<[(Box<str>, Box<str>)]>;
@@ -37,6 +38,8 @@ pub(super) struct Facts {
     pub(super) metadata: Pairs,
     pub(super) lease_seconds: u32,
     pub(super) epoch: Option<Arc<str>>,
+    /// Why it is not to be answered now.
+    pub(super) out: Option<Box<str>>,
 }
 
 /// Checks a registration; who sent it is its address if it names none.
@@ -58,6 +61,7 @@ pub(super) fn validate(
         metadata: metadata(&registration.metadata)?,
         lease_seconds: lease(registration.lease_seconds)?,
         epoch: registration.epoch.as_deref().map(epoch).transpose()?,
+        out: registration.out.as_deref().map(out).transpose()?,
     })
 }
 
@@ -67,6 +71,17 @@ pub(super) fn epoch(text: &str) -> Result<Arc<str>, Refusal> {
         return Ok(text.into());
     }
     bad(format!("epoch has {} octets; use 1 to {LONGEST_EPOCH}", text.len()))
+}
+
+/// Checks why an instance is not to be answered: words for people, in lists and in EDE.
+fn out(text: &str) -> Result<Box<str>, Refusal> {
+    if text.is_empty() || text.len() > LONGEST_OUT {
+        return bad(format!("out has {} octets; use 1 to {LONGEST_OUT}, or leave it out to be answered", text.len()));
+    }
+    match text.chars().find(|c| c.is_control()) {
+        Some(control) => bad(format!("out has the control character \"{}\"; leave that away", control.escape_debug())),
+        None => Ok(text.into()),
+    }
 }
 
 /// Checks and folds a label.
@@ -103,7 +118,7 @@ fn port(port: i64) -> Result<u16, Refusal> {
     }
 }
 
-fn number(field: &str, value: Option<i64>, default: u16) -> Result<u16, Refusal> {
+pub(super) fn number(field: &str, value: Option<i64>, default: u16) -> Result<u16, Refusal> {
     let Some(value) = value else { return Ok(default) };
     u16::try_from(value).or_else(|_| bad(format!("{field} {value} is out of range; use 0 to 65535")))
 }

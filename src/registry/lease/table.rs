@@ -10,7 +10,7 @@ use super::entry::{Entries, Entry, Standing, Who};
 use super::index::Index;
 use super::text::{Text, Texts};
 use super::wheel::{Links, Wheel};
-use super::{Key, Lone, MOST_PER_TICK, Subject, TICK};
+use super::{Key, Lone, MOST_PER_TICK, Silence, Subject, TICK};
 use crate::model::Revision;
 
 const TICKS_PER_SECOND: u32 = 10;
@@ -31,6 +31,8 @@ pub(super) struct Table {
     ticked: Option<Duration>,
     /// Entries that have not lapsed.
     running: usize,
+    /// Those of them that are out.
+    out: usize,
 }
 
 /// The name of a session, with its hash.
@@ -89,11 +91,16 @@ impl Table {
             now: 0,
             ticked: None,
             running: 0,
+            out: 0,
         }
     }
 
     pub(super) fn running(&self) -> usize {
         self.running
+    }
+
+    pub(super) fn silence(&self) -> Silence {
+        Silence { silent: self.out + self.wheel.late(self.now), out: self.out, running: self.running }
     }
 
     pub(super) fn visited(&self) -> u64 {
@@ -126,6 +133,7 @@ impl Table {
     pub(super) fn turn(&mut self) -> Vec<Key> {
         let mut out = Vec::new();
         self.wheel.turn(&mut self.entries, self.now, &mut out);
+        self.out += out.len();
         out.into_iter().map(Key).collect()
     }
 
@@ -164,11 +172,17 @@ impl Table {
 
     /// Moves the deadline, and files the entry under it unless it is out of the answers, or nearly.
     fn renew(&mut self, number: u32) {
-        let entry = self.entries.known_mut(number);
+        let entry = self.entries.known(number);
         let deadline = self.now + length(entry.lease_seconds);
-        let is_filed = entry.deadline == deadline && entry.links.is_filed();
+        if entry.deadline == deadline && entry.links.is_filed() {
+            return;
+        }
+        let was_out = entry.is_out();
+        self.wheel.unfile(&mut self.entries, number);
+        let entry = self.entries.known_mut(number);
         entry.deadline = deadline;
-        if entry.standing == Standing::Serving && !is_filed {
+        if entry.standing == Standing::Serving {
+            self.out -= usize::from(was_out);
             self.wheel.file(&mut self.entries, number);
         }
     }
@@ -239,16 +253,22 @@ impl Table {
                 self.insert(hash, subject)
             }
             Some(number) => {
-                if lapsed {
-                    self.wheel.unfile(&mut self.entries, number);
-                }
-                let entry = self.entries.known_mut(number);
+                let entry = self.entries.known(number);
+                let is_filed = entry.links.is_filed();
                 self.running -= usize::from(entry.standing != Standing::Lapsed);
+                self.out -= usize::from(entry.is_out());
+                self.wheel.unfile(&mut self.entries, number);
+                let entry = self.entries.known_mut(number);
                 entry.standing = standing(lapsed);
                 entry.lease_seconds = subject.lease_seconds();
                 match subject {
                     Subject::Lone(lone) => entry.incarnation = lone.incarnation,
                     Subject::Session(session) => entry.who = Who::Session(session),
+                }
+                match (lapsed, is_filed) {
+                    (true, _) => {}
+                    (false, true) => self.wheel.file(&mut self.entries, number),
+                    (false, false) => self.out += 1,
                 }
                 number
             }
@@ -264,6 +284,7 @@ impl Table {
         let (standing, links) = (standing(lapsed), Links::NONE);
         let entry = Entry { who, incarnation, lease_seconds, deadline: 0, links, id, standing, beaten: false };
         let number = self.entries.insert(entry);
+        self.out += usize::from(!lapsed);
         let (entries, texts, hashing) = (&self.entries, &self.texts, &self.hashing);
         self.index.insert(hash, number, |number| {
             let entry = entries.known(number);
@@ -277,6 +298,7 @@ impl Table {
 
     pub(super) fn end(&mut self, name: Name<'_>) {
         let Some(number) = self.find(name) else { return };
+        self.out -= usize::from(self.entries.known(number).is_out());
         self.wheel.unfile(&mut self.entries, number);
         self.index.remove(name.hash, number);
         let Some(entry) = self.entries.remove(number) else { return };
@@ -298,6 +320,7 @@ impl Table {
     pub(super) fn restart(&mut self) {
         self.wheel.clear(self.now);
         let numbers: Vec<u32> = self.entries.numbers().collect();
+        self.out = self.running;
         for &number in &numbers {
             let entry = self.entries.known_mut(number);
             (entry.links, entry.beaten) = (Links::NONE, false);

@@ -262,3 +262,36 @@ fn id_of(world: &World, key: Key) -> String {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn the_silent_are_counted_before_they_are_out() {
+    let mut world = World::new((0..10).map(|number| lone(&format!("a{number}"), 16)).collect());
+    let silence = |world: &World| (world.leases.silence().silent, world.leases.silence().out);
+    assert_eq!(silence(&world), (0, 0));
+    for _ in 0..3 {
+        world.wait(5.0);
+        for number in 0..4 {
+            world.leases.beat("search", &format!("a{number}"), None);
+        }
+    }
+    assert_eq!(silence(&world), (6, 0), "a second before they are out");
+    let out = world.wait(1.2);
+    assert_eq!((out.len(), silence(&world)), (6, (6, 6)));
+    world.leases.beat("search", "a9", None);
+    assert_eq!(silence(&world), (5, 5));
+    assert!(world.leases.seal(&[world.key("a8")]).is_empty());
+    assert_eq!(silence(&world), (5, 5), "it is still in the answers");
+    world.leases.unseal(&[world.key("a8")]);
+    assert_eq!(silence(&world), (4, 4));
+    world.leases.apply(vec![Effect::EndLone("search".into(), "a7".into())]);
+    let Subject::Lone(a6) = lone("a6", 16) else { return };
+    world.leases.apply(vec![Effect::Replace(Subject::Lone(Lone { lapsed: true, ..a6 }))]);
+    assert_eq!(silence(&world), (2, 2));
+    world.leases.apply(vec![Effect::Replace(lone("a0", 64))]);
+    world.leases.restart();
+    assert_eq!((silence(&world), world.leases.running()), ((0, 0), 8));
+    world.wait(15.0);
+    assert_eq!(silence(&world), (7, 0), "a longer lease is not late yet");
+    assert_eq!(world.wait(60.0).len(), 8);
+    assert_eq!(world.leases.silence(), Silence { silent: 8, out: 8, running: 8 });
+}

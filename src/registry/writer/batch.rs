@@ -117,8 +117,8 @@ impl Writer {
         let shown = shared.snapshot.swap(Arc::new(self.state.snapshot.clone()));
         shared.leases.apply(effects);
         shared.census.store(Arc::new(self.state.census(0)));
-        let due = shared.clock.monotonic() + HOUR;
-        self.timers.wind(due, timers, |timer| self.state.is_awaited(timer));
+        let now = shared.clock.monotonic();
+        self.timers.wind(now, HOUR, timers, |timer| self.state.is_awaited(timer));
         for change in changes {
             // Nobody listening is no fault.
             let _ = shared.events.send(change);

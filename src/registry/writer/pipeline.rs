@@ -231,7 +231,7 @@ impl Writer {
         }
         let concerned = self.pipeline.concerned();
         let is_concerned = |(_, subject): &mut (Key, Subject)| concerned.contains(&subject.subject());
-        self.held.extend(due.extract_if(.., is_concerned).map(|(key, _)| key));
+        self.delayed.extend(due.extract_if(.., is_concerned).map(|(key, _)| key));
         if !due.is_empty() {
             let group = self.judge(due, Vec::new(), Vec::new());
             self.join(group);
@@ -270,6 +270,11 @@ impl Writer {
     fn draft_ahead(&self) -> Draft {
         let state = self.pipeline.state().unwrap_or(&self.state).clone();
         Draft::new(self.shared.clone(), self.statics.clone(), state)
+    }
+
+    /// Whether the fleet's lapses are held, as far as is under way.
+    pub(super) fn is_fleet_held_ahead(&self) -> bool {
+        self.pipeline.state().unwrap_or(&self.state).snapshot.fleet_hold.is_some()
     }
 
     /// Ends the store's thread when nothing is under way any more.
@@ -320,7 +325,7 @@ impl Writer {
         let mut group = self.seal(group);
         if group.commit.changes.is_empty() {
             self.adopt_beats(group.commit.state, group.commit.effects);
-            self.out.extend(self.held.drain(..));
+            self.out.extend(self.delayed.drain(..));
             return answer_all(group.judged);
         }
         self.publisher.close();
@@ -352,9 +357,10 @@ impl Writer {
                 let changes = self.stored(done.batch.changes, done.took);
                 self.publisher.publish();
                 self.zones.extend(moved);
+                self.fleet.count(self.shared.clock.monotonic(), group.lapsing.len());
                 let Commit { state, effects, timers, .. } = group.commit;
                 let before = self.adopt(state, effects, timers, changes);
-                self.out.extend(self.held.drain(..));
+                self.out.extend(self.delayed.drain(..));
                 // The store has work again before anything else is done.
                 self.hand_over();
                 answer_all(group.judged);
@@ -369,7 +375,7 @@ impl Writer {
         self.publisher.discard();
         self.lose_store(error);
         let waiting = self.pipeline.waiting.take();
-        self.out.extend(self.held.drain(..));
+        self.out.extend(self.delayed.drain(..));
         for group in std::iter::once(group).chain(waiting) {
             self.shared.leases.unseal(&group.keys());
             self.timers.put_back(group.expiring);

@@ -11,7 +11,7 @@ use super::super::{Health, StoreError};
 use super::Writer;
 use super::time::{FIRST_PRUNE, HOUR};
 use super::timers::Timers;
-use crate::model::{Name, Refusal, Word};
+use crate::model::{Name, Refusal, State as Liveness, Timestamp, Word};
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
@@ -113,6 +113,7 @@ impl Writer {
         }
         self.publisher.set_stale(false);
         self.out.clear();
+        self.fleet.restart();
         self.shared.leases.restart();
         self.be_writable(wait);
         if self.statics_pending {
@@ -132,9 +133,10 @@ impl Writer {
         self.state = state;
         self.shared.leases.reset(self.state.subjects_count(), self.state.subjects());
         self.out.clear();
+        self.fleet.restart();
         let now = self.shared.clock.monotonic();
         self.timers = Timers::default();
-        self.timers.wind(now + HOUR, timers_of(&self.state), |_| true);
+        self.timers.wind(now, HOUR, timers_of(&self.state, self.shared.clock.wall()), |_| true);
         self.prune_at = now + FIRST_PRUNE;
         let bases = self.publisher.load(&self.state.snapshot, &zones);
         self.zones = zones.into_iter().collect::<BTreeMap<Name, _>>();
@@ -213,10 +215,10 @@ fn statics_at_start() -> Author {
     Author::server("static records or their configuration differ from when they were last loaded")
 }
 
-/// The timers of what a store holds: lapsed records and remembered names.
-fn timers_of(state: &State) -> impl Iterator<Item = Timer> {
-    state.snapshot.services.values().flat_map(|service| {
-        let lapsed = service.instances.refs().filter(|instance| !instance.is_serving());
+/// The timers of what a store holds: lapsed records, remembered names, and weights that were set for a time.
+fn timers_of(state: &State, now: Timestamp) -> impl Iterator<Item = Timer> {
+    state.snapshot.services.values().flat_map(move |service| {
+        let lapsed = service.instances.refs().filter(|instance| instance.state == Liveness::Lapsed);
         let reaps = lapsed.map(|instance| Timer::Reap {
             service: service.name.clone(),
             id: instance.id.into(),
@@ -225,6 +227,12 @@ fn timers_of(state: &State) -> impl Iterator<Item = Timer> {
         let remembered = service.row.remembered.iter();
         let forgets =
             remembered.map(|(key, at)| Timer::Forget { service: service.name.clone(), key: key.clone(), at: *at });
-        reaps.chain(forgets)
+        let ordered = service.instances.refs().filter_map(|instance| Some((instance.id, instance.orders()?.weight?)));
+        let weights = ordered.filter_map(move |(id, set)| {
+            let after = Duration::from_millis(set.until?.0.saturating_sub(now.0));
+            let (service, id, revision) = (service.name.clone(), id.into(), set.mark.revision);
+            Some(Timer::EndWeight { service, id, revision, after })
+        });
+        reaps.chain(forgets).chain(weights)
     })
 }

@@ -1,10 +1,10 @@
-//! What the writer does as time passes: lapses, timers of an hour, pruning of history.
+//! What the writer does as time passes: lapses, timers, pruning of history.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::apply::{forget, reap};
+use super::super::apply::{end_hold, end_weight, forget, reap};
 use super::super::draft::{Draft, Timer};
 use super::super::lease::{Key, Subject};
 use super::Writer;
@@ -31,6 +31,7 @@ impl Writer {
             return;
         }
         self.out.extend(self.shared.leases.turn());
+        self.guard_fleet();
         let lapsed = self.commit_lapses();
         let expired = self.is_writable() && self.commit_timers();
         if self.is_writable() {
@@ -48,12 +49,6 @@ impl Writer {
         matches!(self.standing, Standing::Writable(_))
     }
 
-    /// The place of the guard. Every lapse passes here after its lease has run out and before anything of it is
-    /// applied; what is not returned does not lapse. There is no guard yet: everything lapses.
-    fn admit(&self, out: Vec<(Key, Subject)>) -> Vec<(Key, Subject)> {
-        out
-    }
-
     /// Commits the lapses of leases that ran out; a lease that is renewed until the commit stays. Says whether there
     /// were any.
     fn commit_lapses(&mut self) -> bool {
@@ -62,7 +57,6 @@ impl Writer {
         let keys: Vec<Key> = self.out.drain(..count).collect();
         let mut due = self.shared.leases.still_out(&keys);
         self.put_back_beyond(room, &mut due);
-        let due = self.admit(due);
         let any = !due.is_empty();
         self.lapse_behind(due);
         any
@@ -121,6 +115,8 @@ pub(super) fn expire(draft: &mut Draft, due: &[Due]) {
         match timer {
             Timer::Reap { service, id, revision } => reap(draft, service, id, *revision),
             Timer::Forget { service, key, at } => forgotten.entry(service).or_default().push((key.clone(), *at)),
+            Timer::EndHold { service, id, revision, .. } => end_hold(draft, service, id, *revision),
+            Timer::EndWeight { service, id, revision, .. } => end_weight(draft, service, id, *revision),
         }
     }
     for (service, keys) in forgotten {

@@ -1,4 +1,4 @@
-//! What happens an hour after its commit, in the order of time.
+//! What happens some time after its commit, most of it an hour, in the order of time.
 //!
 //! **What it holds.** A timer for each instance that lapsed and each name that nobody serves any more. One that has
 //! come to nothing, because the instance returned, is found out when it is due, or when it is swept away before: in a
@@ -7,8 +7,10 @@
 //! **Shape.** Segments of [`SEGMENT`] timers. Each time that one is full, two others are swept, in turn: what came to
 //! nothing goes, and two that have room become one. So there are at most about three timers for each that still
 //! means something, and sweeping costs each new timer the look at two old ones.
+//!
+//! Timers with a time of their own (holds, weights) are few, and stand in a map by their time.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::super::draft::Timer;
@@ -29,17 +31,27 @@ pub(super) struct Timers {
     segments: VecDeque<Segment>,
     /// The segment that is swept next.
     next: usize,
+    /// Those with a time of their own, and a number that tells those of one time apart.
+    own: BTreeMap<(Duration, u64), Timer>,
+    wound: u64,
 }
 
 impl Timers {
-    /// Puts timers behind all others; `due` is not before theirs. `means` says which ones still mean something.
+    /// Puts timers behind all others, due after `usual` where they do not say after how long; `now` is never before
+    /// that of an earlier call. `means` says which ones still mean something.
     pub(super) fn wind(
         &mut self,
-        due: Duration,
+        now: Duration,
+        usual: Duration,
         timers: impl IntoIterator<Item = Timer>,
         means: impl Fn(&Timer) -> bool,
     ) {
+        let due = now + usual;
         for timer in timers {
+            if let Some(after) = timer.delay() {
+                self.put(now + after, timer);
+                continue;
+            }
             if self.segments.back().is_none_or(|last| last.len() >= SEGMENT) {
                 (0..SWEPT).for_each(|_| self.sweep(&means));
                 self.segments.push_back(Segment::new());
@@ -52,12 +64,23 @@ impl Timers {
 
     /// Whether one is due.
     pub(super) fn are_due(&self, now: Duration) -> bool {
-        self.segments.iter().find_map(VecDeque::front).is_some_and(|(at, _)| *at <= now)
+        let first = self.segments.iter().find_map(VecDeque::front).map(|(at, _)| *at);
+        let own = self.own.keys().next().map(|(at, _)| *at);
+        first.into_iter().chain(own).any(|at| at <= now)
+    }
+
+    fn put(&mut self, due: Duration, timer: Timer) {
+        self.own.insert((due, self.wound), timer);
+        self.wound += 1;
     }
 
     /// Takes those that are due out, at most so many.
     pub(super) fn take(&mut self, now: Duration, most: usize) -> Vec<Due> {
         let mut taken = Vec::new();
+        while let Some(own) = self.own.first_entry().filter(|own| own.key().0 <= now && taken.len() < most) {
+            let (at, _) = *own.key();
+            taken.push((at, own.remove()));
+        }
         while let Some(first) = self.segments.front_mut().filter(|_| taken.len() < most) {
             let due = first.iter().take(most - taken.len()).take_while(|(at, _)| *at <= now).count();
             taken.extend(first.drain(..due));
@@ -72,6 +95,8 @@ impl Timers {
 
     /// Puts back what was taken and could not be committed.
     pub(super) fn put_back(&mut self, taken: Vec<Due>) {
+        let (own, taken): (Vec<Due>, Vec<Due>) = taken.into_iter().partition(|(_, timer)| timer.delay().is_some());
+        own.into_iter().for_each(|(due, timer)| self.put(due, timer));
         if !taken.is_empty() {
             self.segments.push_front(taken.into());
             self.next += 1;
@@ -119,18 +144,38 @@ mod tests {
         let mut timers = Timers::default();
         let means = |timer: &Timer| matches!(timer, Timer::Reap { revision, .. } if revision.0.is_multiple_of(100));
         for number in 0..1_000_000 {
-            timers.wind(seconds(number), [reap(number)], means);
+            timers.wind(seconds(number), Duration::ZERO, [reap(number)], means);
             let kept = number as usize / 100;
             assert!(len(&timers) <= 3 * kept + 6 * SEGMENT, "{} timers, {kept} of them mean something", len(&timers));
         }
         let due = timers.take(seconds(2_000_000), usize::MAX);
         let revisions = due.iter().map(|(_, timer)| match timer {
             Timer::Reap { revision, .. } => revision.0,
-            Timer::Forget { .. } => panic!("none was wound"),
+            other => panic!("{other:?} was not wound"),
         });
         let revisions: Vec<u64> = revisions.collect();
         assert!(revisions.is_sorted());
         assert_eq!(revisions.iter().filter(|number| number.is_multiple_of(100)).count(), 10_000);
+    }
+
+    #[test]
+    fn timers_with_a_time_of_their_own_do_not_wait_for_others() {
+        let mut timers = Timers::default();
+        let own = |number: u64| Timer::EndHold {
+            service: "search".into(),
+            id: "a1".into(),
+            revision: Revision(number),
+            after: seconds(number),
+        };
+        timers.wind(seconds(0), seconds(3600), [reap(1), own(600), own(5), own(5)], |_| true);
+        assert!(!timers.are_due(seconds(4)) && timers.are_due(seconds(5)));
+        assert_eq!(timers.take(seconds(6), 1), [(seconds(5), own(5))]);
+        assert_eq!(timers.take(seconds(6), 9), [(seconds(5), own(5))]);
+        let taken = timers.take(seconds(3600), 9);
+        assert_eq!(taken, [(seconds(600), own(600)), (seconds(3600), reap(1))]);
+        timers.put_back(taken.clone());
+        assert_eq!(timers.take(seconds(3600), 9), taken);
+        assert!(!timers.are_due(seconds(9000)));
     }
 
     fn due(numbers: impl IntoIterator<Item = u64>) -> Vec<Due> {
@@ -141,7 +186,7 @@ mod tests {
     fn timers_go_off_in_their_order_and_once() {
         let mut timers = Timers::default();
         for number in 0..5000 {
-            timers.wind(seconds(number), [reap(number)], |_| true);
+            timers.wind(seconds(number), Duration::ZERO, [reap(number)], |_| true);
         }
         assert_eq!(timers.take(seconds(2), 10), due(0..3));
         assert_eq!(timers.take(seconds(4000), 1), due([3]));
@@ -150,7 +195,7 @@ mod tests {
         assert_eq!((timers.take(seconds(4000), 1), len(&timers)), (due([2004]), 2995));
         assert_eq!(timers.take(seconds(9000), usize::MAX), due(2005..5000));
         assert!(!timers.are_due(seconds(9000)));
-        timers.wind(seconds(9000), [reap(9000)], |_| true);
+        timers.wind(seconds(9000), Duration::ZERO, [reap(9000)], |_| true);
         assert_eq!(timers.take(seconds(9000), 9), due([9000]));
     }
 
@@ -158,10 +203,10 @@ mod tests {
     fn timers_that_are_wound_and_swept_meanwhile_cost_none_of_those_put_back() {
         let mut timers = Timers::default();
         let means = |timer: &Timer| matches!(timer, Timer::Reap { revision, .. } if revision.0.is_multiple_of(2));
-        (0..5000).for_each(|number| timers.wind(seconds(number), [reap(number)], |_| true));
+        (0..5000).for_each(|number| timers.wind(seconds(number), Duration::ZERO, [reap(number)], |_| true));
         let taken = timers.take(seconds(1499), 1000);
         assert_eq!(taken, due(0..1000));
-        (5000..20_000).for_each(|number| timers.wind(seconds(number), [reap(number)], means));
+        (5000..20_000).for_each(|number| timers.wind(seconds(number), Duration::ZERO, [reap(number)], means));
         timers.put_back(taken);
         let all = timers.take(seconds(20_000), usize::MAX);
         let live: Vec<Due> = all.into_iter().filter(|(_, timer)| means(timer)).collect();

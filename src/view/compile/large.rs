@@ -13,10 +13,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Compiler;
-use super::owners::{Owners, nobody, tiers};
+use super::owners::{Owners, held_of_many, nobody, tiers};
 use super::roster::Roster;
 use super::service::{each, replace_members, replace_own};
-use super::tallies::{Counts, Group, Selects, is_big};
+use super::tallies::{Count, Counts, Group, Selects, is_big};
 use crate::model::naming::{NameBuf, Pattern, Publishes, Values};
 use crate::model::packed_instance::EndpointRef;
 use crate::model::service::split_remembered;
@@ -215,8 +215,10 @@ impl<'c> Owners<'c> {
     ) -> BTreeMap<Name, Contribution> {
         let mut contributions = BTreeMap::new();
         let Some(instance) = instance else { return contributions };
-        for group in Selects::of(pattern).groups(instance) {
-            if let Some(name) = self.touch(all, service, pattern, group).filter(|_| instance.is_serving()) {
+        let selects = Selects::of(pattern);
+        for group in selects.groups(instance) {
+            if let Some(name) = self.touch(all, service, pattern, group).filter(|_| instance.serves_under(selects.site))
+            {
                 let contribution = self.contribution(service, pattern.publishes, instance, name.as_wire());
                 contributions.insert(name, contribution);
             }
@@ -251,7 +253,7 @@ impl<'c> Owners<'c> {
             EndpointRef::Addresses(_) => self.write_host(service, instance, &mut room).then(|| room.as_wire()),
         };
         if let Some(target) = target {
-            let numbers = [instance.priority, instance.weight, instance.port].map(u16::to_be_bytes).concat();
+            let numbers = [instance.priority, instance.answered_weight(), instance.port].map(u16::to_be_bytes).concat();
             let record =
                 |address: IpAddr| with_octets(address, |rtype, rdata| edit(rtype, rdata, Vec::new()).1.without_owner());
             let additional = instance.addresses().flat_map(record).collect();
@@ -279,7 +281,10 @@ impl<'c> Owners<'c> {
             return Published::default();
         }
         let facts = self.facts(service, pattern.publishes, sets, name);
-        let note = if counts.get(group).serving == 0 { nobody(service, group.site.as_deref()) } else { String::new() };
+        let note = match counts.get(group) {
+            Count { serving: 0, .. } => nobody(service, group.site.as_deref()),
+            Count { held, .. } => held_of_many(held as usize),
+        };
         Published { sets: facts.into_iter().collect(), known: true, note }
     }
 }

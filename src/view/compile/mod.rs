@@ -150,7 +150,8 @@ impl Compiler {
         let services: Vec<&Service> = snapshot.services.values().map(AsRef::as_ref).collect();
         let table = bulk::compile(self, &base, &services, bulk::threads(services.len()));
         let tallies = Tallies::of(services.into_iter(), &self.selects);
-        View { tallies, ..self.view(snapshot.revision, table, changed, true) }
+        let fleet_held = snapshot.fleet_hold.is_some();
+        View { tallies, fleet_held, ..self.view(snapshot.revision, table, changed, true) }
     }
 
     /// The names of the touched services on top of `view`, which shows `before`. Says which zones' content differs
@@ -211,7 +212,8 @@ impl Compiler {
             moved.push((zone.apex.clone(), *revision));
         }
         let table = edited.onto_with(view.table, spare);
-        (View { revision: after.revision, zones: zones.into(), table, tallies, ..view }, moved)
+        let (fleet_held, zones) = (after.fleet_hold.is_some(), zones.into());
+        (View { revision: after.revision, fleet_held, zones, table, tallies, ..view }, moved)
     }
 
     /// For each dynamic zone the hash of what it contains besides registrations.
@@ -260,7 +262,17 @@ impl Compiler {
         });
         let zones = zones.collect();
         let (server, minimal, restricted) = (Arc::clone(&self.server), self.minimal, !self.allow_query.is_empty());
-        View { revision, stale: false, restricted, minimal, server, zones, table, tallies: Tallies::default() }
+        View {
+            revision,
+            stale: false,
+            fleet_held: false,
+            restricted,
+            minimal,
+            server,
+            zones,
+            table,
+            tallies: Tallies::default(),
+        }
     }
 
     fn compile_statics(&self, base: &Table, which: impl Fn(&ZoneSource) -> bool) -> Table {

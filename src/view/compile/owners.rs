@@ -15,7 +15,8 @@ use super::roster::Roster;
 use super::tallies::is_big;
 use crate::model::naming::{NameBuf, Pattern, Placeholder, Publishes, Values};
 use crate::model::packed_instance::{Addresses, EndpointRef};
-use crate::model::{Declaration, InstanceRef, Name, Rtype, Service};
+use crate::model::{Declaration, InstanceRef, Name, Rtype, Service, State};
+use crate::view::HELD;
 use crate::view::edit::Published;
 use crate::view::large::{self, LargeSet};
 use crate::view::rrset::{RECORD_HEAD, RrSetBuf};
@@ -109,7 +110,7 @@ impl<'c> Owners<'c> {
                     }
                     _ => self.instance_sets(roster.service, instance, name),
                 };
-                Published { sets, ..Published::default() }
+                Published { sets, note: held([instance]), ..Published::default() }
             }
         }
     }
@@ -141,7 +142,11 @@ impl<'c> Owners<'c> {
             sets = large.iter().cloned().map(RrSetBuf::from).collect();
         }
         sets.extend(self.facts(service, publishes, &large, name));
-        let note = if members.is_empty() { nobody(service, key.site) } else { String::new() };
+        let note = match members {
+            [] => nobody(service, key.site),
+            _ if is_big(service) => held_of_many(members.iter().filter(|member| member.state == State::Held).count()),
+            _ => held(members),
+        };
         Published { sets, known: true, note }
     }
 
@@ -152,7 +157,7 @@ impl<'c> Owners<'c> {
         let mut host = NameBuf::default();
         let mut glue: Vec<Option<Addresses<'_>>> = Vec::with_capacity(instances.len());
         for instance in instances {
-            let fields = [instance.priority, instance.weight, instance.port];
+            let fields = [instance.priority, instance.answered_weight(), instance.port];
             match instance.endpoint() {
                 EndpointRef::Host(host) => {
                     set.push_srv(ttl, fields, host);
@@ -357,6 +362,21 @@ fn facts(ttl: u32, declared: Option<&Declaration>, answers: Option<String>) -> O
     let strings: Vec<String> =
         facts.iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| format!("{key}={value}")).collect();
     (!strings.is_empty()).then(|| RrSetBuf::txt(ttl, strings.iter().map(String::as_bytes)))
+}
+
+/// What answers made of these instances say if the guard holds some of them; else nothing.
+fn held<'i>(instances: impl IntoIterator<Item = &'i InstanceRef<'i>>) -> String {
+    let mut held = instances.into_iter().filter(|instance| instance.state == State::Held);
+    match (held.next(), held.count()) {
+        (None, _) => String::new(),
+        (Some(one), 0) => format!("{HELD}{} is silent and held by the guard since {}", one.id, one.since),
+        (Some(one), more) => format!("{HELD}{} and {more} more are silent and held by the guard", one.id),
+    }
+}
+
+/// The same of a big service, of whose instances only counts are at hand.
+pub(super) fn held_of_many(held: usize) -> String {
+    if held == 0 { String::new() } else { format!("{HELD}{held} instances are silent and held by the guard") }
 }
 
 /// Why a name of the service is empty, in words.

@@ -47,7 +47,7 @@ impl<'s> Roster<'s> {
     /// The protocols of the serving instances, sorted.
     pub(super) fn protos(&self) -> Vec<&'s str> {
         let mut protos: Vec<&str> = Vec::new();
-        for instance in self.serving() {
+        for instance in self.serving().iter().filter(|instance| instance.serves_under(false)) {
             if protos.last() != Some(&instance.proto) {
                 protos.push(instance.proto);
             }
@@ -80,7 +80,8 @@ impl<'s> Roster<'s> {
             known => {
                 let known = known.iter().filter(|_| !by_tag).map(|(proto, site)| (key(*proto, *site, None), None));
                 let mut rows: Vec<(Key<'s>, Option<usize>)> = known.collect();
-                for (number, instance) in self.members[..self.serving].iter().enumerate() {
+                let here = |(_, instance): &(usize, &InstanceRef<'_>)| instance.serves_under(by_site);
+                for (number, instance) in self.members[..self.serving].iter().enumerate().filter(here) {
                     let of = |tag| (key(instance.proto, instance.site, tag), Some(number));
                     match by_tag {
                         true => rows.extend(instance.tags().map(|tag| of(Some(tag)))),

@@ -11,7 +11,7 @@ use rpds::RedBlackTreeMapSync;
 
 use super::large::Pair;
 use crate::model::naming::{Naming, Pattern, Placeholder, Values};
-use crate::model::{InstanceRef, Service};
+use crate::model::{InstanceRef, Service, State};
 use crate::view::large::BIG;
 
 /// What selects the instances of a shared name: protocol, site and tag, as far as its pattern uses them.
@@ -34,6 +34,8 @@ pub(super) struct Selects {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Count {
     pub(super) serving: u32,
+    /// Of those, held by the guard.
+    pub(super) held: u32,
     /// Lapsed ones too.
     pub(super) all: u32,
 }
@@ -85,7 +87,7 @@ impl Selects {
     /// The groups that an instance belongs to. A name with a site has no instance without one, and a name with a tag
     /// none that does not serve.
     pub(super) fn groups(self, instance: &InstanceRef<'_>) -> Vec<Group> {
-        if (self.site && instance.site.is_none()) || (self.tag && !instance.is_serving()) {
+        if (self.site && instance.site.is_none()) || (self.tag && !instance.serves_under(self.site)) {
             return Vec::new();
         }
         let group = |tag: Option<&str>| Group {
@@ -137,9 +139,11 @@ impl Counts {
 
     fn change(&mut self, instance: &InstanceRef<'_>, selects: &[Selects], by: i32) {
         for group in selects.iter().flat_map(|selects| selects.groups(instance)) {
-            let Count { serving, all } = self.get(&group);
-            let serving = serving.saturating_add_signed(if instance.is_serving() { by } else { 0 });
-            let count = Count { serving, all: all.saturating_add_signed(by) };
+            let Count { serving, held, all } = self.get(&group);
+            let add = |count: u32, counts: bool| count.saturating_add_signed(if counts { by } else { 0 });
+            let serves = instance.serves_under(group.site.is_some());
+            let (serving, held) = (add(serving, serves), add(held, serves && instance.state == State::Held));
+            let count = Count { serving, held, all: add(all, true) };
             match count.all {
                 0 => drop(self.0.remove_mut(&group)),
                 _ => self.0.insert_mut(group, count),

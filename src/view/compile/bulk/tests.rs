@@ -83,7 +83,7 @@ fn endpoint() -> impl Strategy<Value = Endpoint> {
 fn instance(id: &'static str) -> impl Strategy<Value = Instance> {
     let site = select(vec![None, Some("lon"), Some("sto"), Some("ash")]);
     let tags = subsequence(vec!["canary", "s0", "x"], 0..3);
-    let state = select(vec![State::Serving, State::Serving, State::Serving, State::Lapsed]);
+    let state = select(vec![State::Serving, State::Serving, State::Serving, State::Held, State::Out, State::Lapsed]);
     (select(vec!["tcp", "udp"]), 1u16..4, site, tags, endpoint(), state).prop_map(
         move |(proto, port, site, tags, endpoint, state)| Instance {
             proto: proto.into(),
@@ -93,6 +93,7 @@ fn instance(id: &'static str) -> impl Strategy<Value = Instance> {
             tags: tags.into_iter().map(Box::from).collect(),
             metadata: [("port".into(), port.to_string().into())].into(),
             state,
+            site_only: state == State::Held && site.is_some() && port == 1,
             ..Instance::example(id)
         },
     )

@@ -1,0 +1,169 @@
+//! The guard of the whole fleet: when too many sessions fall silent together, none of them lapses.
+//!
+//! **What it holds.** The leases that ran out and wait here, four octets each, and how many lapsed within the last
+//! window. A lease that is heard of again simply runs on: nothing of it had been changed. Answers say meanwhile that they
+//! may be stale, all of them, by one flag of the view; so neither the beginning nor the end costs anything per instance.
+//!
+//! **When it begins.** When a lease runs out, and more than the share of all sessions, at least the least number, are
+//! silent: their lapse came within the window, or their lease is out, or has so little left that they must have missed
+//! beats (`Leases::silence`). So the first of many is held already, not only those beyond the share.
+//!
+//! **When it ends.** When fewer are silent than begin it: the others lapse. When an operator releases it. After its
+//! time: then those that are still silent lapse evenly over another time. After the last two it does not begin again
+//! before fewer were silent once.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::super::lease::{Key, Silence};
+use super::Limits;
+
+/// How long a lapse counts: the lease of a registration that names none.
+const WINDOW: Duration = Duration::from_secs(super::super::DEFAULT_LEASE_SECONDS as u64);
+
+/// What is to be done about the fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Verdict {
+    /// What it was.
+    Same,
+    /// It begins: so many of so many are silent.
+    Hold { silent: usize, all: usize },
+    /// It ends, because few are silent now.
+    Over { silent: usize },
+    /// It ends, because all that were held have lapsed after its time.
+    Expired,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Phase {
+    /// Lapses are committed.
+    #[default]
+    Armed,
+    /// None is, since that time.
+    Holding(Duration),
+    /// They are, evenly since then: so many of so many.
+    Ending { since: Duration, done: usize, all: usize },
+    /// They are, whatever their number, until it is small again.
+    Released,
+}
+
+/// The guard's memory of the fleet.
+#[derive(Debug, Default)]
+pub(in super::super) struct Fleet {
+    phase: Phase,
+    /// Leases that are out; some may have been renewed since.
+    waiting: VecDeque<Key>,
+    /// When how many leases lapsed within the last window.
+    lapses: VecDeque<(Duration, usize)>,
+    lapsed: usize,
+}
+
+impl Fleet {
+    /// Notes that so many leases lapse.
+    pub(in super::super) fn count(&mut self, now: Duration, lapses: usize) {
+        if lapses > 0 {
+            self.lapses.push_back((now, lapses));
+            self.lapsed += lapses;
+        }
+    }
+
+    /// Leases that wait here, some of which may have been renewed.
+    pub(in super::super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether lapses are held.
+    pub(in super::super) fn holds(&self) -> bool {
+        matches!(self.phase, Phase::Holding(_) | Phase::Ending { .. })
+    }
+
+    /// Judges the leases that ran out: those that are not to lapse now move from `out` to here, those that may now move
+    /// back. `silence` is asked only when there is something to judge.
+    pub(in super::super) fn judge(
+        &mut self,
+        limits: &Limits,
+        now: Duration,
+        out: &mut VecDeque<Key>,
+        silence: impl FnOnce() -> Silence,
+    ) -> Verdict {
+        self.forget(now);
+        if limits.share >= 100 || self.phase == Phase::Armed && out.is_empty() {
+            return Verdict::Same;
+        }
+        let Silence { silent, running, .. } = silence();
+        let (all, gone) = (running + self.lapsed, silent + self.lapsed);
+        let is_much = |number: usize| number >= limits.least && number * 100 > all * limits.share as usize;
+        match self.phase {
+            Phase::Armed if is_much(gone) => {
+                self.phase = Phase::Holding(now);
+                self.waiting.append(out);
+                return Verdict::Hold { silent: gone, all };
+            }
+            Phase::Armed => {}
+            Phase::Released if !is_much(gone) => self.phase = Phase::Armed,
+            Phase::Released => {}
+            Phase::Holding(_) | Phase::Ending { .. } if !is_much(silent) => {
+                // Those that lapsed at the end count for a while: that must not begin it again.
+                let is_ending = matches!(self.phase, Phase::Ending { .. });
+                self.open(out, if is_ending { Phase::Released } else { Phase::Armed });
+                return Verdict::Over { silent };
+            }
+            Phase::Holding(since) => {
+                self.waiting.append(out);
+                if now.saturating_sub(since) >= limits.fleet_hold {
+                    self.phase = Phase::Ending { since: now, done: 0, all: self.waiting.len() };
+                }
+            }
+            Phase::Ending { since, done, all } => {
+                self.waiting.append(out);
+                let time = limits.fleet_release.as_millis().max(1);
+                let passed = now.saturating_sub(since).as_millis();
+                let due = (all as u128 * passed / time) as usize;
+                let next = due.saturating_sub(done).min(self.waiting.len());
+                out.extend(self.waiting.drain(..next));
+                self.phase = Phase::Ending { since, done: done + next, all };
+                if self.waiting.is_empty() {
+                    self.phase = Phase::Released;
+                    return Verdict::Expired;
+                }
+            }
+        }
+        Verdict::Same
+    }
+
+    /// An operator lets the lapses happen.
+    pub(in super::super) fn release(&mut self, out: &mut VecDeque<Key>) {
+        if self.holds() {
+            self.open(out, Phase::Released);
+        }
+    }
+
+    /// Everybody has a full lease again.
+    pub(in super::super) fn restart(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Forgets the leases that were renewed or ended, once they may be most: `is_out` says which are not.
+    pub(in super::super) fn sweep(&mut self, silent: usize, is_out: impl FnOnce(&mut Vec<Key>)) {
+        if self.waiting.len() > 2 * silent + 1024 {
+            let mut keys: Vec<Key> = std::mem::take(&mut self.waiting).into();
+            is_out(&mut keys);
+            keys.sort_unstable();
+            keys.dedup();
+            self.waiting = keys.into();
+        }
+    }
+
+    fn open(&mut self, out: &mut VecDeque<Key>, phase: Phase) {
+        out.extend(self.waiting.drain(..));
+        self.phase = phase;
+    }
+
+    fn forget(&mut self, now: Duration) {
+        while let Some((at, lapses)) = self.lapses.front().filter(|(at, _)| now.saturating_sub(*at) > WINDOW).copied() {
+            debug_assert!(at <= now);
+            self.lapsed -= lapses;
+            self.lapses.pop_front();
+        }
+    }
+}
