@@ -186,8 +186,8 @@ impl Beating {
         self.status.borrow().trouble.clone()
     }
 
-    /// Waits until the registration ends by itself, which it does only when a server refuses it or another process takes
-    /// its id. Never returns while all is well.
+    /// Waits until the registration ends by itself, which it does only when a server refuses it or another process
+    /// takes its id. Never returns while all is well.
     pub async fn lost(&self) -> Lost {
         match ended(self.status.clone()).await {
             Err(lost) => lost,

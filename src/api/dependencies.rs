@@ -48,8 +48,8 @@ impl Parameters for Direction {
 
 /// Show what a service depends on, or who depends on it.
 ///
-/// The whole tree, as declared: each service before those below it, with its depth. A service that nobody has declared or
-/// registered is not `known`, one that stands above itself is a `cycle`, one whose own tree is shown elsewhere is
+/// The whole tree, as declared: each service before those below it, with its depth. A service that nobody has declared
+/// or registered is not `known`, one that stands above itself is a `cycle`, one whose own tree is shown elsewhere is
 /// `repeated`. At most 10,000 places.
 #[utoipa::path(
     get, path = "/v1/services/{service}/dependencies", tag = "services",

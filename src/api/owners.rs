@@ -55,8 +55,8 @@ async fn grant(
 
 /// Take a grant back.
 ///
-/// What the token registered is not touched, but it cannot beat for it any more: the leases run out. Needs the token that
-/// owns the service, or an administrator.
+/// What the token registered is not touched, but it cannot beat for it any more: the leases run out. Needs the token
+/// that owns the service, or an administrator.
 #[utoipa::path(
     delete, path = "/v1/services/{service}/grants/{token}", tag = "services",
     params(GrantPath, ReasonHeader),

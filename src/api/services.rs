@@ -84,8 +84,9 @@ async fn show_service(State(state): Shared, Segments(at): Segments<ServicePath>,
 
 /// Declare a service.
 ///
-/// Owner, contact, runbook, dependencies, tier (how important it is), the fewest instances that are enough, TTL, tiers of
-/// sites (in order of preference). Replaces what was declared before. A declared service is known to DNS also while it has no instance.
+/// Owner, contact, runbook, dependencies, tier (how important it is), the fewest instances that are enough, TTL, tiers
+/// of sites (in order of preference). Replaces what was declared before. A declared service is known to DNS also while
+/// it has no instance.
 #[utoipa::path(
     put, path = "/v1/services/{service}", tag = "services",
     params(ServicePath, ReasonHeader),
@@ -129,8 +130,8 @@ async fn amend(
 
 /// Take a declaration back and give the name up.
 ///
-/// What was granted ends with it. Only for the token that owns the name, and administrators. Refused with `in-use` while
-/// instances are registered.
+/// What was granted ends with it. Only for the token that owns the name, and administrators. Refused with `in-use`
+/// while instances are registered.
 #[utoipa::path(
     delete, path = "/v1/services/{service}", tag = "services",
     params(ServicePath, ReasonHeader),

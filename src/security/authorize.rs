@@ -132,8 +132,8 @@ fn may_govern(tokens: &Tokens, token: &Token, service: &str, row: Option<&Servic
         Some(owner) => {
             let owner = tokens.get(owner).map_or(owner, |owner| &owner.name);
             let detail = format!(
-                "service {service} belongs to token {owner}, which alone grants, revokes, transfers it and gives it up; \
-                 use that token or an admin token"
+                "service {service} belongs to token {owner}, which alone grants, revokes, transfers and gives it up; use \
+                 that token or an admin token"
             );
             Err(Refusal::new(Word::NameOwned, detail))
         }

@@ -24,9 +24,16 @@ fn an_owner_declares_bit_by_bit_and_dig_shows_it() {
     let args = ["declare", "search", "--dependency", "index", "--runbook", "https://runbooks.example.org/search"];
     out(&server.client(&args));
     assert!(out(&server.client(&["declare", "search", "--tier", "1"])).contains("was declared so already"));
-    let facts = r##""owner=squad-search" "contact=#search" "runbook=https://runbooks.example.org/search" "deps=index" "tier=1""##;
+    let facts = [
+        r#""owner=squad-search""#,
+        r##""contact=#search""##,
+        r#""runbook=https://runbooks.example.org/search""#,
+        r#""deps=index""#,
+        r#""tier=1""#,
+    ]
+    .join(" ");
     for name in ["_search._tcp.sd.example.org", "search.sd.example.org"] {
-        assert_eq!(server.dig_short(&[name, "TXT"]), [facts], "{name}");
+        assert_eq!(server.dig_short(&[name, "TXT"]), [facts.clone()], "{name}");
     }
     let page = out(&server.client(&["show", "search"]));
     for line in ["owner          squad-search", "tier           1 (0 is the most important)", "dependencies   index"] {

@@ -7,8 +7,8 @@ use crate::model::{Declaration, Revision};
 /// A field of an [`Amendment`]: missing, `null`, or a value.
 type Change<T> = Option<Option<T>>;
 
-/// Body of `PATCH /v1/services/{service}`: what is to be declared otherwise. A field that is missing stays as it is, one
-/// that is `null` is taken back (RFC 7396).
+/// Body of `PATCH /v1/services/{service}`: what is to be declared otherwise. A field that is missing stays as it is,
+/// one that is `null` is taken back (RFC 7396).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schema(example = json!({"owner": "squad-search", "tier": 1, "runbook": null}))]
