@@ -14,6 +14,7 @@ test=(
     delv:bind9-dnsutils         # validates our answers from signed zones
     dnssec-signzone:bind9-utils # signs zones for tests
     drill:ldnsutils             # a second opinion on answers and transfers
+    go:golang-go                # runs the Go program of docs/clients.md; 464 MB installed
     haproxy:haproxy             # finds its servers in our SRV records
     ip:iproute2                 # network namespaces
     kdig:knot-dnsutils          # shows EDE and NSID in words

@@ -179,6 +179,7 @@ fn change(
         transition,
         subject: service.clone(),
         instance: Some(id.into()),
+        token: None,
         before: before.map(Item::Instance),
         after: after.map(Item::Instance),
     }

@@ -19,7 +19,7 @@ use crate::model::{Declaration, Revision};
 /// A client of one set of servers.
 #[derive(Debug)]
 pub struct Client {
-    exchange: Exchange,
+    pub(super) exchange: Exchange,
 }
 
 impl Client {
@@ -106,7 +106,7 @@ impl Client {
 
     /// Everything that the guard holds.
     pub async fn held(&self) -> Result<Reply<HeldList>, ClientError> {
-        self.list(&["v1", "held"], "instances").await
+        self.list(&["v1", "held"], &[], "instances").await
     }
 
     /// Lets what the guard holds lapse.
@@ -147,7 +147,7 @@ impl Client {
 
     /// All services.
     pub async fn services(&self) -> Result<Reply<ServiceList>, ClientError> {
-        self.list(&["v1", "services"], "services").await
+        self.list(&["v1", "services"], &[], "services").await
     }
 
     /// One service.
@@ -170,7 +170,7 @@ impl Client {
 
     /// The instances of a service.
     pub async fn instances(&self, service: &str) -> Result<Reply<InstanceList>, ClientError> {
-        self.list(&["v1", "services", service, "instances"], "instances").await
+        self.list(&["v1", "services", service, "instances"], &[], "instances").await
     }
 
     /// One instance.
@@ -214,12 +214,20 @@ impl Client {
 
     /// All pages of a list as one: `next` of a page is `after` of the following one. A list of one page is the server's
     /// own text; of several, their entries joined.
-    async fn list<T: DeserializeOwned>(&self, path: &[&str], entries: &str) -> Result<Reply<T>, ClientError> {
-        let mut list: Reply<Object> = self.exchange.call(&Call::new(Method::GET, path)).await?;
+    pub(super) async fn list<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&'static str, &str)],
+        entries: &str,
+    ) -> Result<Reply<T>, ClientError> {
+        let call = || {
+            let plain = Call::new(Method::GET, path);
+            query.iter().fold(plain, |call, (name, value)| call.query(name, Some((*value).to_owned())))
+        };
+        let mut list: Reply<Object> = self.exchange.call(&call()).await?;
         let mut after = String::new();
         while let Some(next) = next_page(&list.body).filter(|next| *next > after) {
-            let call = Call::new(Method::GET, path).query("after", Some(next.clone()));
-            let page: Reply<Object> = self.exchange.call(&call).await?;
+            let page: Reply<Object> = self.exchange.call(&call().query("after", Some(next.clone()))).await?;
             append(&mut list.body, page.body, entries);
             after = next;
         }

@@ -1,8 +1,8 @@
 //! The client side: everything that registers, beats, leaves and asks over HTTP.
 //!
 //! The client, read in this order: `servers` (which server is asked first), `exchange` (one call over all of them), `outcome`
-//! (what can come of it), `client` (the typed calls), `beat` (the life of a lone registration), `lookup` (whether DNS
-//! answers with it), `jitter` (how a fleet is kept from asking in step).
+//! (what can come of it), `client` and `owners` (the typed calls), `beat` (the life of a lone registration), `lookup`
+//! (whether DNS answers with it), `jitter` (how a fleet is kept from asking in step).
 //!
 //! The agent of a host, in the order in which a file becomes a beat:
 //!
@@ -25,6 +25,7 @@ pub mod identity;
 pub mod jitter;
 pub mod lookup;
 mod outcome;
+mod owners;
 mod plain_http;
 mod ready;
 pub mod roster;

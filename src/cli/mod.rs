@@ -8,6 +8,8 @@ pub mod agent; // agent: the agent of a host, its status, reports, checks of fil
 pub mod check; // check: configuration and zone files without a server
 pub mod completion; // completion, man: made from the same definitions that parse
 pub mod connection; // --server, --token, --json
+pub mod declare; // declare, undeclare
+pub mod deps;
 pub mod deregister;
 pub mod explain; // why a name answers as it does
 pub mod failure; // failures and their exit codes
@@ -16,6 +18,7 @@ pub mod instance; // the options that describe one instance
 pub mod list; // services, instances
 pub mod orders; // drain, undrain, weight
 pub mod output; // text, tables, ages
+pub mod owners; // grant, revoke, transfer
 pub mod register;
 pub mod run; // run: a command with its registration
 pub mod serve;
@@ -68,6 +71,12 @@ enum Command {
     Instances(list::InstancesArgs),
     Show(show::ShowArgs),
     Explain(explain::ExplainArgs),
+    Declare(Box<declare::DeclareArgs>),
+    Undeclare(declare::UndeclareArgs),
+    Deps(deps::DepsArgs),
+    Grant(owners::GrantArgs),
+    Revoke(owners::RevokeArgs),
+    Transfer(owners::TransferArgs),
     Token(token::TokenArgs),
     Check(check::CheckArgs),
     Completion(completion::CompletionArgs),
@@ -92,6 +101,12 @@ impl Cli {
             Command::Instances(args) => client(list::instances(&args)),
             Command::Show(args) => client(show::run(&args)),
             Command::Explain(args) => client(explain::run(&args)),
+            Command::Declare(args) => client(declare::declare(&args)),
+            Command::Undeclare(args) => client(declare::undeclare(&args)),
+            Command::Deps(args) => client(deps::run(&args)),
+            Command::Grant(args) => client(owners::grant(&args)),
+            Command::Revoke(args) => client(owners::revoke(&args)),
+            Command::Transfer(args) => client(owners::transfer(&args)),
             Command::Token(args) => client(token::run(&args)),
             Command::Check(args) => check::run(&args),
             Command::Completion(args) => completion::completion(&args),

@@ -84,6 +84,11 @@ pub fn fact(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// Sites of one tier, as in `lon` or `sto,ash`.
+pub fn sites(text: &str) -> Result<Vec<String>, String> {
+    text.split(',').map(|part| site(part.trim())).collect()
+}
+
 /// A reason: one line of at most 500 octets.
 pub fn reason(text: &str) -> Result<String, String> {
     match text {

@@ -11,6 +11,7 @@ mod health;
 mod heartbeats;
 mod history;
 mod instances;
+mod owners;
 mod services;
 mod sessions;
 mod tokens;
