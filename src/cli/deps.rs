@@ -81,8 +81,8 @@ fn branches(places: &[Dependency]) -> Vec<String> {
     let mut open: Vec<bool> = Vec::new(); // for each depth whether a place of it follows below
     for (place, branch) in places.iter().zip(&mut branches).rev() {
         open.resize(place.depth + 1, false);
-        for depth in 1..place.depth {
-            branch.push_str(if open[depth] { "│  " } else { "   " });
+        for is_open in open.iter().take(place.depth).skip(1) {
+            branch.push_str(if *is_open { "│  " } else { "   " });
         }
         if place.depth > 0 {
             branch.push_str(if open[place.depth] { "├─ " } else { "└─ " });

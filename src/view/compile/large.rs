@@ -305,7 +305,7 @@ fn with_octets<T>(address: IpAddr, then: impl FnOnce(Rtype, &[u8]) -> T) -> T {
 fn remembered_changes<'s>(old: &'s Service, new: &'s Service) -> impl Iterator<Item = (&'s str, Option<&'s str>)> {
     let only = |one: &'s Service, two: &'s Service| {
         let keys = one.row.remembered.keys();
-        keys.filter(|key| !two.row.remembered.contains_key(*key)).map(|key| split_remembered(key))
+        keys.filter(|key| !two.row.remembered.contains_key(key)).map(|key| split_remembered(key))
     };
     only(old, new).chain(only(new, old))
 }
