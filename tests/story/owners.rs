@@ -33,7 +33,7 @@ fn an_owner_declares_bit_by_bit_and_dig_shows_it() {
     ]
     .join(" ");
     for name in ["_search._tcp.sd.example.org", "search.sd.example.org"] {
-        assert_eq!(server.dig_short(&[name, "TXT"]), [facts.clone()], "{name}");
+        assert_eq!(server.dig_short(&[name, "TXT"]), std::slice::from_ref(&facts), "{name}");
     }
     let page = out(&server.client(&["show", "search"]));
     for line in ["owner          squad-search", "tier           1 (0 is the most important)", "dependencies   index"] {
