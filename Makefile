@@ -31,14 +31,16 @@ test: setup lint deny doc tests instructions fuzz-briefly ## everything that has
 setup: ## install the Debian packages that the tests need
 	@scripts/packages.sh test
 
-lint: ## formatting, clippy with warnings denied, shell scripts, the systemd unit
+lint: ## formatting, clippy with warnings denied, shell scripts, the systemd units
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	shellcheck $(SCRIPTS)
 	@mkdir -p target
-	@sed 's#^ExecStart=[^ ]*#ExecStart=/bin/true#; /^Documentation=/d' config/zonebeat.service > target/zonebeat.service
-	systemd-analyze verify target/zonebeat.service
+	@for unit in zonebeat zonebeat-agent; do \
+	    sed 's#^ExecStart=[^ ]*#ExecStart=/bin/true#; /^Documentation=/d' config/$$unit.service > target/$$unit.service; done
+	systemd-analyze verify target/zonebeat.service target/zonebeat-agent.service
 	systemd-analyze security --offline=true --threshold=20 --no-pager target/zonebeat.service | tail -n 1
+	systemd-analyze security --offline=true --threshold=50 --no-pager target/zonebeat-agent.service | tail -n 1
 
 deny: $(CARGO_DENY) ## licences, bans and sources of every dependency
 	$(CARGO_DENY) --locked check --hide-inclusion-graph bans licenses sources

@@ -14,6 +14,7 @@ test=(
     delv:bind9-dnsutils         # validates our answers from signed zones
     dnssec-signzone:bind9-utils # signs zones for tests
     drill:ldnsutils             # a second opinion on answers and transfers
+    go:golang-go                # runs the Go program of docs/clients.md; 464 MB installed
     haproxy:haproxy             # finds its servers in our SRV records
     ip:iproute2                 # network namespaces
     kdig:knot-dnsutils          # shows EDE and NSID in words
@@ -29,7 +30,7 @@ test=(
     ps:procps                   # kill, by which servers are told to stop
     python3:python3
     shellcheck:shellcheck
-    systemd-analyze:systemd     # checks config/zonebeat.service
+    systemd-analyze:systemd     # checks the units in config
     unbound:unbound             # resolves our names
     valgrind:valgrind           # counts the instructions of a query
 )

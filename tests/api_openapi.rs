@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use zonebeat::api::problem;
 use zonebeat::model::api::*;
+use zonebeat::model::explanation::{Explained, Explanation, Said};
 use zonebeat::model::service::ServiceRow;
 use zonebeat::model::{
     Change, Declaration, Endpoint, Instance, Item, Mark, Orders, Revision, Scope, SetWeight, State, Timestamp,
@@ -70,6 +71,7 @@ fn declaration() -> Declaration {
         contact: Some("#search".into()),
         runbook: Some("https://runbooks.example.org/search".into()),
         dependencies: texts(&["index"]),
+        tier: Some(1),
         min: Some(2),
         hold: Some(600),
         ttl: Some(30),
@@ -136,6 +138,7 @@ fn row() -> ServiceRow {
     ServiceRow {
         declaration: Some(declaration().into()),
         owned_by: Some("0a1b2c3d".into()),
+        grants: ["4e5f6a7b".into()].into_iter().collect(),
         remembered: [("tcp".into(), Timestamp(0))].into_iter().collect(),
         orders: [("a2".into(), Orders { drained: Some(mark()), weight: None })].into_iter().collect(),
         empty_reason: Some("a1 left".into()),
@@ -153,6 +156,7 @@ fn change() -> Change {
         transition: Transition::Update,
         subject: "search".into(),
         instance: Some("a1".into()),
+        token: Some("web".into()),
         before: Some(Item::Instance(Arc::new(instance()))),
         after: Some(Item::Service(row())),
     }
@@ -168,6 +172,7 @@ fn service_info() -> ServiceInfo {
         sites: texts(&["lon"]),
         declaration: Some(declaration()),
         owned_by: Some("squad-search".into()),
+        granted: texts(&["web"]),
         revision: Revision(9),
         last_change: Some(LastChange { time: Timestamp(0), text: "a1 registered".into() }),
     }
@@ -199,6 +204,24 @@ fn instance_info() -> InstanceInfo {
         revision: Revision(9),
         names: texts(&["search.sd.example.org."]),
     }
+}
+
+fn amendment() -> Amendment {
+    serde_json::from_value(serde_json::to_value(declaration()).expect("JSON")).expect("the same fields")
+}
+
+fn dependencies() -> Dependencies {
+    let root = Dependency {
+        service: "search".into(),
+        depth: 0,
+        known: true,
+        serving: 2,
+        owner: Some("squad-search".into()),
+        tier: Some(1),
+        cycle: false,
+        repeated: false,
+    };
+    Dependencies { revision: Revision(9), reverse: false, services: vec![root], truncated: false }
 }
 
 fn session_set() -> SessionSet {
@@ -274,6 +297,33 @@ fn many_beat() -> ManyBeat {
 }
 
 /// Every object that the document describes.
+fn said() -> Said {
+    Said { rcode: "NOERROR".into(), records: 2, ede: Some("nobody serves".into()) }
+}
+
+fn explanation() -> Explanation {
+    let row = Explained {
+        service: "search".into(),
+        id: "a4".into(),
+        is_in: false,
+        state: "lapsed".into(),
+        why: "lapsed 14 s ago".into(),
+        advice: Some("see whether it beats".into()),
+        since: Timestamp(0),
+        revision: Revision(1842),
+    };
+    Explanation {
+        name: "search.sd.example.org.".into(),
+        rtype: "A".into(),
+        answer: Some(said()),
+        summary: "0 of 2 instances".into(),
+        static_record: Some("zones/sd.example.org.zone:7".into()),
+        instances: vec![row],
+        omitted: 1,
+        nearest: vec!["search.sd.example.org.".into()],
+    }
+}
+
 fn bodies() -> BTreeMap<&'static str, Body> {
     let secret = "zb_0a1b2c3d_".to_owned();
     let created = TokenCreated { id: "0a1b2c3d".into(), name: "ops".into(), scope: scope(), secret };
@@ -297,11 +347,18 @@ fn bodies() -> BTreeMap<&'static str, Body> {
         ("ServiceRow", body(row())),
         ("Declaration", body(declaration())),
         ("Change", body(change())),
+        ("Amendment", body(amendment())),
+        ("Grantee", body(Grantee { token: "web".into() })),
+        ("Dependencies", body(dependencies())),
+        ("Dependency", body(dependencies().services.remove(0))),
         ("Applied", body(Applied { revision: Revision(9), changed: true, ttl_seconds: Some(30) })),
         ("Scope", body(scope())),
         ("TokenRequest", body(TokenRequest { name: "ops".into(), scope: scope() })),
         ("TokenCreated", body(created)),
         ("TokenInfo", body(token_info())),
+        ("Explanation", body(explanation())),
+        ("Explained", body(explanation().instances.remove(0))),
+        ("Said", body(said())),
         ("ZoneInfo", body(zone_info())),
         ("Alive", body(Alive { version: "0.1.0".into() })),
         ("Readiness", body(readiness())),
@@ -389,6 +446,11 @@ fn the_calls_of_version_1_are_there() {
         "get /v1/services/{service}",
         "get /v1/services/{service}/instances",
         "put /v1/services/{service}",
+        "patch /v1/services/{service}",
+        "post /v1/services/{service}/grants",
+        "delete /v1/services/{service}/grants/{token}",
+        "post /v1/services/{service}/transfer",
+        "get /v1/services/{service}/dependencies",
         "delete /v1/services/{service}",
         "get /v1/zones",
         "get /v1/changes",

@@ -29,6 +29,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("agent", &["model", "config", "metrics"]),
     // The commands are the outermost edge. They start the server, and those that talk to one use the client library
     // of `agent`: one way to retry, one way to read problem documents. Nothing imports `cli`.
+    // What applications import: the part of `agent` that they need, and nothing of a server.
+    ("client", &["agent", "model"]),
     ("cli", &["agent", "server", "registry", "zone", "model", "security", "config", "metrics"]),
     ("main", &["cli"]),
 ];

@@ -5,6 +5,8 @@
 mod commands;
 #[path = "story/lifecycle.rs"]
 mod lifecycle;
+#[path = "story/owners.rs"]
+mod owners;
 #[path = "story/register.rs"]
 mod register;
 mod support;

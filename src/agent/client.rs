@@ -7,17 +7,19 @@ use serde_json::Value;
 use super::exchange::{Call, Exchange, not_understood};
 use super::outcome::{ClientError, Reply, Unreachable};
 use super::servers::Servers;
+use super::set::Set;
 use crate::model::api::{
     Applied, Beat, Beaten, ChangeList, HeldList, InstanceInfo, InstanceList, ManyBeaten, ManyBeats, Order, Ordered,
     Registered, Registration, ReleaseOrder, ServiceInfo, ServiceList, SessionBeat, SessionSet, SessionStored,
     SiteOrdered, TokenCreated, TokenList, TokenRequest, WeightOrder, ZoneList,
 };
+use crate::model::explanation::Explanation;
 use crate::model::{Declaration, Revision};
 
 /// A client of one set of servers.
 #[derive(Debug)]
 pub struct Client {
-    exchange: Exchange,
+    pub(super) exchange: Exchange,
 }
 
 impl Client {
@@ -104,7 +106,7 @@ impl Client {
 
     /// Everything that the guard holds.
     pub async fn held(&self) -> Result<Reply<HeldList>, ClientError> {
-        self.list(&["v1", "held"], "instances").await
+        self.list(&["v1", "held"], &[], "instances").await
     }
 
     /// Lets what the guard holds lapse.
@@ -115,6 +117,22 @@ impl Client {
     /// Replaces everything that a session beats for.
     pub async fn set_session(&self, session: &str, body: &SessionSet) -> Result<Reply<SessionStored>, ClientError> {
         self.exchange.call(&Call::new(Method::PUT, &["v1", "sessions", session]).json(body)).await
+    }
+
+    /// The same for the set of an agent.
+    pub async fn send_set(&self, session: &str, set: &Set) -> Result<Reply<SessionStored>, ClientError> {
+        self.exchange.call(&Call::new(Method::PUT, &["v1", "sessions", session]).json(set)).await
+    }
+
+    /// Takes everything out that a session beats for, also below the `min` of a service: whoever calls this is gone or
+    /// going. Refused if another epoch has sent its set since.
+    pub async fn end_session(&self, session: &str, epoch: &str, reason: &str) -> Result<Reply<Applied>, ClientError> {
+        let path = ["v1", "sessions", session];
+        let call = Call::new(Method::DELETE, &path)
+            .query("epoch", Some(epoch.to_owned()))
+            .query("force", Some("true".to_owned()))
+            .reason(Some(reason));
+        self.exchange.call(&call).await
     }
 
     /// Beats for everything in a session.
@@ -129,7 +147,7 @@ impl Client {
 
     /// All services.
     pub async fn services(&self) -> Result<Reply<ServiceList>, ClientError> {
-        self.list(&["v1", "services"], "services").await
+        self.list(&["v1", "services"], &[], "services").await
     }
 
     /// One service.
@@ -142,9 +160,17 @@ impl Client {
         self.exchange.call(&Call::new(Method::GET, &["v1", "zones"])).await
     }
 
+    /// Why a name answers as it does; without a type for the one that such a name is asked for.
+    pub async fn explain(&self, name: &str, rtype: Option<&str>) -> Result<Reply<Explanation>, ClientError> {
+        let call = Call::new(Method::GET, &["v1", "explain"])
+            .query("name", Some(name.to_owned()))
+            .query("type", rtype.map(str::to_owned));
+        self.exchange.call(&call).await
+    }
+
     /// The instances of a service.
     pub async fn instances(&self, service: &str) -> Result<Reply<InstanceList>, ClientError> {
-        self.list(&["v1", "services", service, "instances"], "instances").await
+        self.list(&["v1", "services", service, "instances"], &[], "instances").await
     }
 
     /// One instance.
@@ -188,12 +214,20 @@ impl Client {
 
     /// All pages of a list as one: `next` of a page is `after` of the following one. A list of one page is the server's
     /// own text; of several, their entries joined.
-    async fn list<T: DeserializeOwned>(&self, path: &[&str], entries: &str) -> Result<Reply<T>, ClientError> {
-        let mut list: Reply<Object> = self.exchange.call(&Call::new(Method::GET, path)).await?;
+    pub(super) async fn list<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&'static str, &str)],
+        entries: &str,
+    ) -> Result<Reply<T>, ClientError> {
+        let call = || {
+            let plain = Call::new(Method::GET, path);
+            query.iter().fold(plain, |call, (name, value)| call.query(name, Some((*value).to_owned())))
+        };
+        let mut list: Reply<Object> = self.exchange.call(&call()).await?;
         let mut after = String::new();
         while let Some(next) = next_page(&list.body).filter(|next| *next > after) {
-            let call = Call::new(Method::GET, path).query("after", Some(next.clone()));
-            let page: Reply<Object> = self.exchange.call(&call).await?;
+            let page: Reply<Object> = self.exchange.call(&call().query("after", Some(next.clone()))).await?;
             append(&mut list.body, page.body, entries);
             after = next;
         }

@@ -11,6 +11,11 @@ pub fn full_jitter(attempt: u32, base: Duration, cap: Duration) -> Duration {
     ceiling.mul_f64(random_fraction()).max(FLOOR)
 }
 
+/// The time, a tenth more or less: what began together does not stay together.
+pub fn about(time: Duration) -> Duration {
+    time.mul_f64(0.9 + 0.2 * random_fraction())
+}
+
 /// Evenly distributed from 0 up to, not including, 1.
 fn random_fraction() -> f64 {
     // Without randomness a client still has to wait: half of the ceiling is the mean of what it would have been.

@@ -47,13 +47,13 @@ impl Caller {
     /// Whether it may beat for an instance of this service: a beat is no command, so the registry does not ask.
     pub(super) fn may_beat(&self, service: &str) -> Result<(), Refusal> {
         // Who owns the service matters to tokens with a scope alone; the others are spared the search.
-        let owned_by = match &self.principal {
+        let row = match &self.principal {
             Principal::Token { token, .. } if !token.scope.admin => {
-                self.snapshot.service(service).and_then(|service| service.row.owned_by.as_deref())
+                self.snapshot.service(service).map(|service| &service.row)
             }
             _ => None,
         };
-        authorize(&self.snapshot.tokens, &self.principal, Want::Service { service, owned_by })
+        authorize(&self.snapshot.tokens, &self.principal, Want::Service { service, row })
     }
 
     /// The same caller with the reason that stands in the body, if one does.

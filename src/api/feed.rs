@@ -115,6 +115,7 @@ mod tests {
             transition: Transition::Update,
             subject: "search".into(),
             instance: Some("a1".into()),
+            token: None,
             before: None,
             after: None,
         }

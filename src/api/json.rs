@@ -116,6 +116,10 @@ fn accepted(path: &str, wanted: &str) -> String {
     let kind = match (path.rsplit('.').next(), wanted) {
         (Some("port"), _) => "a whole number from 1 to 65535",
         (Some("priority" | "weight"), _) => "a whole number from 0 to 65535",
+        (Some("tier"), _) => {
+            "a whole number from 0 to 9, the service's importance (sites in order of preference are \"tiers\")"
+        }
+        (Some("tiers"), _) => "a list of lists of sites in order of preference (the service's importance is \"tier\")",
         (_, "i64") => "a whole number",
         (_, "u64" | "u32" | "u16") => "a whole number that is not negative",
         (_, "a sequence") => "a list",

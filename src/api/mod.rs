@@ -6,7 +6,9 @@
 //! watch     around every call: time limit, panics, counters
 //! auth      who asks
 //! extract   path, query and body, strictly
-//! instances sessions heartbeats services orders held zones changes events tokens health metrics   the calls
+//! instances sessions heartbeats services orders held owners dependencies explain zones changes events tokens health
+//! metrics   the calls
+//! turns     walks over all services, in turns with other calls
 //! show      rows of the registry -> bodies
 //! problem   refusals -> problem documents, the only place that knows statuses
 //! openapi   the document, made from the same routes
@@ -18,7 +20,9 @@
 
 mod auth;
 mod changes;
+mod dependencies;
 mod events;
+mod explain;
 mod extract;
 mod feed;
 mod health;
@@ -28,6 +32,7 @@ mod instances;
 mod json;
 mod metrics;
 pub mod openapi;
+mod owners;
 mod orders;
 pub mod problem;
 mod query;
@@ -40,6 +45,7 @@ mod sessions;
 mod show;
 mod stall;
 mod tokens;
+mod turns;
 mod watch;
 mod zones;
 

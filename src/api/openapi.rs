@@ -18,8 +18,8 @@ use utoipa_axum::routes;
 use super::problem::{self, MEDIA_TYPE, TYPE_BASE};
 use super::query::Query;
 use super::watch::{Watch, watch};
-use super::{Answer, ApiState, changes, events, health, heartbeats, held, instances, json, metrics};
-use super::{orders, services, sessions, tokens, zones};
+use super::{Answer, ApiState, changes, dependencies, events, explain, health, heartbeats, held, instances, json};
+use super::{metrics, orders, owners, services, sessions, tokens, zones};
 use crate::model::api::Problem;
 use crate::model::{Refusal, Word};
 
@@ -78,11 +78,14 @@ fn collect() -> (Router<Arc<ApiState>>, OpenApi) {
         .merge(sessions::routes())
         .merge(heartbeats::routes())
         .merge(services::routes())
+        .merge(owners::routes())
+        .merge(dependencies::routes())
         .merge(orders::routes())
         .merge(held::routes())
         .merge(zones::routes())
         .merge(changes::routes())
         .merge(events::routes())
+        .merge(explain::routes())
         .merge(tokens::routes())
         .merge(health::routes())
         .merge(metrics::routes())
@@ -121,15 +124,20 @@ async fn unknown_method(method: Method, uri: Uri) -> Response {
 /// Every operation of a document with its path and method.
 pub(super) fn operations(document: &OpenApi) -> impl Iterator<Item = (&str, Method, &Operation)> {
     document.paths.paths.iter().flat_map(|(path, item)| {
-        let PathItem { get, put, post, delete, .. } = item;
-        let methods = [(Method::GET, get), (Method::PUT, put), (Method::POST, post), (Method::DELETE, delete)];
+        let PathItem { get, put, post, patch, delete, .. } = item;
+        let methods = methods(get, put, post, patch, delete);
         methods.into_iter().filter_map(move |(method, operation)| Some((path.as_str(), method, operation.as_ref()?)))
     })
 }
 
+/// The methods that calls have, each with what a path has for it.
+fn methods<T>(get: T, put: T, post: T, patch: T, delete: T) -> [(Method, T); 5] {
+    [(Method::GET, get), (Method::PUT, put), (Method::POST, post), (Method::PATCH, patch), (Method::DELETE, delete)]
+}
+
 fn operations_of(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
-    let PathItem { get, put, post, delete, .. } = item;
-    let methods = [(Method::GET, get), (Method::PUT, put), (Method::POST, post), (Method::DELETE, delete)];
+    let PathItem { get, put, post, patch, delete, .. } = item;
+    let methods = methods(get, put, post, patch, delete);
     methods.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
@@ -192,6 +200,9 @@ const REGISTRATION: &[Word] = &[
     Word::NoZone,
 ];
 
+/// What may keep a caller from deciding who writes a service.
+const GOVERN: &[Word] = &[Word::NameOwned, Word::NoOwner, Word::UnknownService, Word::UnknownToken, Word::ReservedName];
+
 /// The words that an operation may answer with.
 fn words(operation: &str) -> Vec<Word> {
     let sets: &[&[Word]] = match operation {
@@ -217,7 +228,7 @@ fn words(operation: &str) -> Vec<Word> {
         }
         "list_held" => &[NUMBERS, READ],
         "end_session" => &[PATH, CALLER, COMMIT, &[Word::BadValue, Word::UnknownSession, Word::NameOwned, Word::Guard]],
-        "declare" => &[
+        "declare" | "amend" => &[
             PATH,
             CALLER,
             BODY,
@@ -225,6 +236,9 @@ fn words(operation: &str) -> Vec<Word> {
             &[Word::NameOwned, Word::StaticName, Word::SiteLabel, Word::ReservedName, Word::NoZone],
         ],
         "undeclare" => &[PATH, CALLER, COMMIT, &[Word::UnknownService, Word::InUse, Word::NameOwned]],
+        "grant" | "transfer" => &[PATH, CALLER, BODY, COMMIT, GOVERN],
+        "revoke" => &[PATH, CALLER, COMMIT, GOVERN, &[Word::BadValue]],
+        "list_dependencies" => &[NUMBERS, READ, &[Word::UnknownService]],
         "create_token" => &[CALLER, BODY, COMMIT, &[Word::BadLabel]],
         "revoke_token" => &[PATH, CALLER, COMMIT, &[Word::UnknownToken, Word::InUse]],
         "list_tokens" => &[CALLER, READ, &[Word::Forbidden]],
@@ -232,6 +246,7 @@ fn words(operation: &str) -> Vec<Word> {
         "list_instances" => &[PATH, NUMBERS, READ, &[Word::UnknownService]],
         "list_services" => &[NUMBERS, READ],
         "show_service" => &[PATH, READ, &[Word::UnknownService]],
+        "explain" => &[NUMBERS, READ],
         "list_changes" => &[NUMBERS, READ, &[Word::UnknownRevision, Word::StoreUnavailable]],
         "stream_events" => &[NUMBERS, READ, &[Word::BadRequest, Word::UnknownRevision, Word::StoreUnavailable]],
         _ => &[],

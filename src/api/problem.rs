@@ -18,7 +18,7 @@ pub const MEDIA_TYPE: &str = "application/problem+json";
 pub const TYPE_BASE: &str = "https://zonebeat.example.org/problems/";
 
 /// Every word, in the order of its status.
-pub const WORDS: [Word; 29] = [
+pub const WORDS: [Word; 30] = [
     Word::BadRequest,
     Word::UnknownField,
     Word::BadLabel,
@@ -33,6 +33,7 @@ pub const WORDS: [Word; 29] = [
     Word::UnknownService,
     Word::UnknownToken,
     Word::UnknownCall,
+    Word::NoOwner,
     Word::StaticName,
     Word::SiteLabel,
     Word::OldIncarnation,
@@ -63,9 +64,13 @@ pub fn status(word: Word) -> StatusCode {
         | Word::UnknownService
         | Word::UnknownToken
         | Word::UnknownCall => StatusCode::NOT_FOUND,
-        Word::StaticName | Word::SiteLabel | Word::OldIncarnation | Word::OutOfSync | Word::InUse | Word::Guard => {
-            StatusCode::CONFLICT
-        }
+        Word::NoOwner
+        | Word::StaticName
+        | Word::SiteLabel
+        | Word::OldIncarnation
+        | Word::OutOfSync
+        | Word::InUse
+        | Word::Guard => StatusCode::CONFLICT,
         Word::UnknownRevision => StatusCode::GONE,
         Word::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Word::AddressRefused | Word::ReservedName | Word::NoZone => StatusCode::UNPROCESSABLE_ENTITY,
@@ -91,6 +96,7 @@ pub fn meaning(word: Word) -> &'static str {
         Word::UnknownService => "no such service",
         Word::UnknownToken => "no such token",
         Word::UnknownCall => "nothing at this path, or not with this method (405)",
+        Word::NoOwner => "the name belongs to no token",
         Word::StaticName => "a static record holds the name",
         Word::SiteLabel => "a service label that is a site, the other way round, or a site that is not on the list",
         Word::OldIncarnation => "the incarnation has been replaced",

@@ -119,8 +119,14 @@ pub(super) fn instance(registry: &Registry, now: Timestamp, service: &str, insta
     }
 }
 
-/// One service in a list. `owner` is the name of the token that owns it.
-pub(super) fn service(service: &Service, owner: Option<String>, last_change: Option<LastChange>) -> ServiceInfo {
+/// One service in a list. `owner` is the name of the token that owns it, `granted` are those
+/// of the tokens that may write it beside the owner.
+pub(super) fn service(
+    service: &Service,
+    owner: Option<String>,
+    granted: Vec<String>,
+    last_change: Option<LastChange>,
+) -> ServiceInfo {
     let (serving, held) = (service.instances.alive_count(), service.instances.held_count());
     let places = service.instances.places();
     ServiceInfo {
@@ -132,6 +138,7 @@ pub(super) fn service(service: &Service, owner: Option<String>, last_change: Opt
         sites: distinct(places.keys().filter_map(|(_, site)| *site)),
         declaration: service.row.declaration.as_deref().cloned(),
         owned_by: owner,
+        granted,
         revision: service.row.revision,
         last_change,
     }
@@ -140,9 +147,10 @@ pub(super) fn service(service: &Service, owner: Option<String>, last_change: Opt
 /// A change in one line: `a4 lapsed`.
 pub(super) fn last_change(change: &Change) -> LastChange {
     let what = past(change.transition);
-    let text = match &change.instance {
-        Some(id) => format!("{id} {what}"),
-        None => what.to_owned(),
+    let text = match (&change.instance, &change.token) {
+        (Some(id), _) => format!("{id} {what}"),
+        (None, Some(token)) => format!("{what}: token {token}"),
+        (None, None) => what.to_owned(),
     };
     LastChange { time: change.time, text }
 }
@@ -162,6 +170,9 @@ fn past(transition: Transition) -> &'static str {
         Transition::Release => "released",
         Transition::Declare => "declared",
         Transition::Undeclare => "undeclared",
+        Transition::Grant => "granted",
+        Transition::Revoke => "grant revoked",
+        Transition::Transfer => "transferred",
         Transition::Forget => "forgotten",
         Transition::TokenCreate => "token created",
         Transition::TokenRevoke => "token revoked",

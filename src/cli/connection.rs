@@ -32,9 +32,10 @@ pub struct ConnectionArgs {
 
 /// The servers of one argument or of the environment.
 #[derive(Debug, Clone)]
-struct ServerList(Vec<Url>);
+pub struct ServerList(pub Vec<Url>);
 
-fn parse_list(text: &str) -> Result<ServerList, String> {
+/// Servers separated by commas or spaces.
+pub fn parse_list(text: &str) -> Result<ServerList, String> {
     let parts = text.split([',', ' ', '\t', '\n']).filter(|part| !part.is_empty());
     parts.map(parse_server).collect::<Result<_, _>>().map(ServerList)
 }

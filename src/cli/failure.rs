@@ -27,6 +27,9 @@ pub enum Failure {
     /// What is wrong has been written already.
     #[error("see above")]
     Reported,
+    /// The command that was run ended with this code.
+    #[error("the command ended with {0}")]
+    Ended(u8),
     /// Writing the output failed.
     #[error("cannot write the output: {0}")]
     Output(io::Error),
@@ -39,6 +42,7 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::Refused(refused) if refused.is_policy() => 3,
             Self::TakenOver(_) => 3,
+            Self::Ended(code) => *code,
             Self::Refused(_) | Self::Unreachable(_) | Self::Failed(_) | Self::Reported | Self::Output(_) => 1,
         }
     }
@@ -46,7 +50,7 @@ impl Failure {
     /// Says it to people, on standard error. A reader that went away (`| head`) needs no message.
     pub fn report(&self) {
         match self {
-            Self::Reported => {}
+            Self::Reported | Self::Ended(_) => {}
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             failure => eprint(&format!("zonebeat: {failure}")),
         }

@@ -13,10 +13,15 @@ use crate::model::{Clock, Timestamp};
 #[derive(Debug, Clone, Args)]
 #[command(after_help = examples![
     "zonebeat services",
+    "zonebeat services --unowned",
     "zonebeat services --server http://192.0.2.1:8053 --server http://192.0.2.2:8053",
     "zonebeat services --json",
 ])]
 pub struct ServicesArgs {
+    /// Only services whose owner nobody has declared; the token that may write a name is not its owner
+    #[arg(long)]
+    unowned: bool,
+
     #[command(flatten)]
     connection: ConnectionArgs,
 }
@@ -35,9 +40,13 @@ pub struct InstancesArgs {
 
 /// Prints all services.
 pub async fn services(args: &ServicesArgs) -> Result<(), Failure> {
-    let reply = args.connection.client()?.services().await?;
+    let client = args.connection.client()?;
+    let reply = if args.unowned { client.unowned_services().await? } else { client.services().await? };
     if args.connection.json {
         return Ok(print(&reply.text)?);
+    }
+    if reply.body.services.is_empty() && args.unowned {
+        return Ok(print("every service has a declared owner")?);
     }
     if reply.body.services.is_empty() {
         return Ok(print("no services yet; register one: zonebeat register search --port 8080")?);
@@ -141,6 +150,7 @@ mod tests {
             sites: vec!["lon".into(), "sto".into()],
             declaration: None,
             owned_by: Some("squad-search".into()),
+            granted: Vec::new(),
             revision: Revision(1842),
             last_change: Some(LastChange { time: Timestamp(96_000), text: "a4 lapsed".into() }),
         }

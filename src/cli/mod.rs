@@ -4,16 +4,23 @@
 //! and `server` (`serve`). What people read goes to standard output, why something failed to standard error; `--json`
 //! makes the output the server's own JSON. Exit codes are decided in one place, [`failure`].
 
+pub mod agent; // agent: the agent of a host, its status, reports, checks of files
 pub mod check; // check: configuration and zone files without a server
 pub mod completion; // completion, man: made from the same definitions that parse
 pub mod connection; // --server, --token, --json
+pub mod declare; // declare, undeclare
+pub mod deps;
 pub mod deregister;
+pub mod explain; // why a name answers as it does
 pub mod failure; // failures and their exit codes
 pub mod held; // held, release
+pub mod instance; // the options that describe one instance
 pub mod list; // services, instances
 pub mod orders; // drain, undrain, weight
 pub mod output; // text, tables, ages
+pub mod owners; // grant, revoke, transfer
 pub mod register;
+pub mod run; // run: a command with its registration
 pub mod serve;
 pub mod show;
 pub mod token;
@@ -52,6 +59,8 @@ pub struct Cli {
 enum Command {
     Serve(serve::ServeArgs),
     Register(Box<register::RegisterArgs>),
+    Run(Box<run::RunArgs>),
+    Agent(Box<agent::AgentArgs>),
     Deregister(deregister::DeregisterArgs),
     Drain(orders::DrainArgs),
     Undrain(orders::UndrainArgs),
@@ -61,6 +70,13 @@ enum Command {
     Services(list::ServicesArgs),
     Instances(list::InstancesArgs),
     Show(show::ShowArgs),
+    Explain(explain::ExplainArgs),
+    Declare(Box<declare::DeclareArgs>),
+    Undeclare(declare::UndeclareArgs),
+    Deps(deps::DepsArgs),
+    Grant(owners::GrantArgs),
+    Revoke(owners::RevokeArgs),
+    Transfer(owners::TransferArgs),
     Token(token::TokenArgs),
     Check(check::CheckArgs),
     Completion(completion::CompletionArgs),
@@ -73,6 +89,8 @@ impl Cli {
         match self.command {
             Command::Serve(args) => serve::run(args, loaded),
             Command::Register(args) => client(register::run(&args)),
+            Command::Run(args) => run::run(&args),
+            Command::Agent(args) => agent::run(*args),
             Command::Deregister(args) => client(deregister::run(&args)),
             Command::Drain(args) => client(orders::drain(&args)),
             Command::Undrain(args) => client(orders::undrain(&args)),
@@ -82,6 +100,13 @@ impl Cli {
             Command::Services(args) => client(list::services(&args)),
             Command::Instances(args) => client(list::instances(&args)),
             Command::Show(args) => client(show::run(&args)),
+            Command::Explain(args) => client(explain::run(&args)),
+            Command::Declare(args) => client(declare::declare(&args)),
+            Command::Undeclare(args) => client(declare::undeclare(&args)),
+            Command::Deps(args) => client(deps::run(&args)),
+            Command::Grant(args) => client(owners::grant(&args)),
+            Command::Revoke(args) => client(owners::revoke(&args)),
+            Command::Transfer(args) => client(owners::transfer(&args)),
             Command::Token(args) => client(token::run(&args)),
             Command::Check(args) => check::run(&args),
             Command::Completion(args) => completion::completion(&args),

@@ -109,13 +109,14 @@ fn facts(service: &ServiceInfo) -> String {
         ("contact", declared.contact.clone()),
         ("runbook", declared.runbook.clone()),
         ("dependencies", list(&declared.dependencies)),
+        ("tier", declared.tier.map(|tier| format!("{tier} (0 is the most important)"))),
         ("min", number(declared.min, " serving")),
         ("hold", number(declared.hold, " s")),
         ("ttl", number(declared.ttl, " s")),
-        ("tiers", list(&tiers)),
-        ("answer limit", number(declared.answer_limit, " records")),
+        ("site tiers", list(&tiers)),
         ("answer limit", number(declared.answer_limit, " records")),
         ("name owned by", service.owned_by.as_ref().map(|token| format!("token {token}"))),
+        ("granted to", list(&service.granted)),
         ("sites", list(&service.sites)),
         ("instances", Some(format!("{} serving, {} held, {} out", service.serving, service.held, service.out))),
         ("revision", Some(service.revision.to_string())),
@@ -149,11 +150,11 @@ fn names(instances: &[InstanceInfo]) -> Option<String> {
 
 fn changes_table(changes: &[Change], now: Timestamp) -> String {
     let row = |change: &Change| {
-        let instance = change.instance.as_deref().unwrap_or_default();
+        let about = change.instance.as_ref().or(change.token.as_ref()).map(|about| &**about).unwrap_or_default();
         [
             change.revision.to_string(),
             since(change.time, now),
-            format!("{} {instance}", change.transition.as_str()).trim_end().to_owned(),
+            format!("{} {about}", change.transition.as_str()).trim_end().to_owned(),
             change.author.to_string(),
             change.source.to_string(),
             change.reason.to_string(),
@@ -169,8 +170,8 @@ mod tests {
     #[test]
     fn a_page_has_facts_instances_names_and_changes() {
         let service = r#"{"service":"search","protos":["tcp"],"serving":1,"held":0,"out":0,"sites":["lon"],
-            "declaration":{"owner":"search team","min":2,"dependencies":["index","users"]},
-            "owned_by":"squad-search","revision":9}"#;
+            "declaration":{"owner":"search team","tier":1,"min":2,"tiers":[["lon"],["sto","ash"]],"dependencies":["index","users"]},
+            "owned_by":"squad-search","granted":["squad-web"],"revision":9}"#;
         let instance = r#"{"service":"search","id":"a1","state":"serving","since":"1970-01-01T00:01:00Z","age_seconds":4,
             "proto":"tcp","port":8080,"priority":10,"weight":100,"addresses":["192.0.2.7"],"lease_seconds":15,
             "incarnation":7,"revision":9,"names":["_search._tcp.sd.example.org."]}"#;
@@ -180,8 +181,11 @@ mod tests {
 service        search
 owner          search team
 dependencies   index, users
+tier           1 (0 is the most important)
 min            2 serving
+site tiers     lon, sto ash
 name owned by  token squad-search
+granted to     squad-web
 sites          lon
 instances      1 serving, 0 held, 0 out
 revision       9

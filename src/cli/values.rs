@@ -1,5 +1,8 @@
 //! Argument values with a grammar of their own: labels, leases, key=value, targets.
 
+use std::time::Duration;
+
+use crate::config::value::parse_duration;
 use crate::model::Name;
 use crate::model::label::{LabelKind, parse_label};
 
@@ -68,12 +71,22 @@ pub fn lease(text: &str) -> Result<i64, String> {
     seconds.filter(|seconds| *seconds > 0).ok_or_else(wrong)
 }
 
+/// A duration, as `500ms`, `10s`, `2m`, `1h30m` or `10`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text)
+}
+
 /// One fact: `KEY=VALUE`; the value may be empty and may hold further equals signs.
 pub fn fact(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(format!("\"{text}\" is not KEY=VALUE, as in version=2.4.1")),
     }
+}
+
+/// Sites of one tier, as in `lon` or `sto,ash`.
+pub fn sites(text: &str) -> Result<Vec<String>, String> {
+    text.split(',').map(|part| site(part.trim())).collect()
 }
 
 /// A reason: one line of at most 500 octets.

@@ -5,6 +5,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
+
 use super::Config;
 use super::locate::{Source, at_span};
 use crate::model::finding::render_all;
@@ -51,12 +53,12 @@ impl Config {
 
     /// Reads a text; `file` is its name in messages.
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
-        match toml::from_str::<Self>(text) {
+        match read_toml::<Self>(file, text) {
             Ok(config) => {
                 let source = Source { file: Some((file.into(), Arc::from(text))), replaced: Vec::new() };
                 Ok(Self { source, ..config })
             }
-            Err(error) => Err(ConfigError::Wrong(vec![explain(file, text, &error)])),
+            Err(finding) => Err(ConfigError::Wrong(vec![*finding])),
         }
     }
 
@@ -85,6 +87,12 @@ impl Config {
             self.source.replaced.push("zones_dir");
         }
     }
+}
+
+/// Reads a TOML text strictly; what is wrong is said with its place. `file` is its name in messages. Files of other
+/// parts, such as the agent's, are read by it too, so that they complain in the same words.
+pub fn read_toml<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Box<Finding>> {
+    toml::from_str(text).map_err(|error| Box::new(explain(file, text, &error)))
 }
 
 /// A message of the TOML reader with its place, and for an unknown key what was probably meant.
@@ -124,7 +132,7 @@ fn in_plain_words(message: String) -> String {
 /// A message of the TOML reader repeats the value that it is about, which may be a secret.
 fn without_secret(finding: Finding) -> Finding {
     match finding.source.as_deref().map(str::trim_start) {
-        Some(line) if line.starts_with("secret") => {
+        Some(line) if line.starts_with("secret") || line.starts_with("token ") || line.starts_with("token=") => {
             let message = "a secret is not written as it has to be; its line is not shown".to_owned();
             Finding { message, source: None, ..finding }
         }

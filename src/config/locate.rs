@@ -53,6 +53,14 @@ impl Source {
     }
 }
 
+/// An error about the value of a key of a file, such as `instance[1].port`; at the nearest table that is there.
+pub fn finding_at(file: &str, text: &str, key: &str, message: impl Into<String>) -> Finding {
+    match span_of(text, key) {
+        Some(span) => at_span(file, text, span, message),
+        None => Finding::error(Place::whole(file), message),
+    }
+}
+
 /// An error at a range of octets of a file.
 pub(super) fn at_span(file: &str, text: &str, span: Range<usize>, message: impl Into<String>) -> Finding {
     let start = floor(text, span.start);

@@ -22,13 +22,14 @@ mod rate_limit;
 mod reverse;
 mod settings;
 mod validate;
-mod value;
+pub mod value;
 pub mod zones;
 
 pub use cookies::CookieSettings;
 pub use encrypted::Encrypted;
 pub use guard::GuardSettings;
-pub use load::{ConfigError, Overrides};
+pub use load::{ConfigError, Overrides, read_toml};
+pub use locate::finding_at;
 pub use plan::{DEFAULT_ZONE, ZonePlan, ZonePlanEntry};
 pub use rate_limit::RateLimit;
 pub use reverse::{is_reverse, zone_of_prefix};

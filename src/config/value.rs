@@ -36,7 +36,7 @@ impl<T, F: Fn(&str) -> Result<T, String>> Visitor<'_> for TextOrNumber<T, F> {
 }
 
 /// A duration such as `"15s"` or `"1h30m"`; a number alone counts seconds.
-pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let expected = "a duration such as \"15s\" or a number of seconds";
     deserializer.deserialize_any(TextOrNumber { expected, read: parse_duration, value: PhantomData })
 }
@@ -68,7 +68,7 @@ pub(super) fn mailbox<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
 }
 
 /// Numbers with units, largest first or not; a number alone counts seconds.
-pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("\"{text}\" is not a duration; write it as in \"15s\", \"500ms\", \"1h30m\" or \"30d\"");
     if let Ok(seconds) = text.parse::<u64>() {
         return Ok(Duration::from_secs(seconds));

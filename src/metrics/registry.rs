@@ -6,7 +6,7 @@ use super::make;
 use crate::model::{Revision, State, Transition};
 
 /// Every transition, so that each has a series before it happens for the first time.
-const TRANSITIONS: [Transition; 17] = [
+const TRANSITIONS: [Transition; 20] = [
     Transition::Register,
     Transition::Update,
     Transition::Deregister,
@@ -20,6 +20,9 @@ const TRANSITIONS: [Transition; 17] = [
     Transition::Release,
     Transition::Declare,
     Transition::Undeclare,
+    Transition::Grant,
+    Transition::Revoke,
+    Transition::Transfer,
     Transition::Forget,
     Transition::TokenCreate,
     Transition::TokenRevoke,
@@ -35,6 +38,7 @@ pub struct RegistryMetrics {
     fleet_hold: IntGauge,
     fleet_held: IntGauge,
     services: IntGauge,
+    unowned: IntGauge,
     sessions: IntGauge,
     revision: IntGauge,
 }
@@ -78,6 +82,11 @@ impl RegistryMetrics {
                 "Sessions whose lease is out while the lapses of the whole fleet are held.",
             ),
             services: make::gauge(all, "zonebeat_registry_services", "Known services."),
+            unowned: make::gauge(
+                all,
+                "zonebeat_registry_unowned_services",
+                "Known services whose owner nobody has declared.",
+            ),
             sessions: make::gauge(
                 all,
                 "zonebeat_registry_sessions",
@@ -112,6 +121,11 @@ impl RegistryMetrics {
     /// How many services are known.
     pub fn set_services(&self, count: usize) {
         self.services.set(count as i64);
+    }
+
+    /// How many of them have no declared owner.
+    pub fn set_unowned(&self, count: usize) {
+        self.unowned.set(count as i64);
     }
 
     /// How many sessions have a lease.

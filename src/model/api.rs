@@ -7,6 +7,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+mod owners;
+
+pub use owners::{Amendment, Dependencies, Dependency, Grantee};
+
 use super::service::Declaration;
 use super::{Change, Mark, Revision, Scope, SetWeight, Timestamp};
 
@@ -260,6 +264,9 @@ pub struct ServiceInfo {
     /// Name of the token that owns it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owned_by: Option<String>,
+    /// Names of other tokens that may write it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub granted: Vec<String>,
     /// The last change of it or of one of its instances.
     pub revision: Revision,
     /// That change, while history has it.

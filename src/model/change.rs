@@ -37,6 +37,12 @@ pub enum Transition {
     Declare,
     /// The owner took the declaration back.
     Undeclare,
+    /// The owner let another token write the service.
+    Grant,
+    /// The owner took that back.
+    Revoke,
+    /// The service belongs to another token.
+    Transfer,
     /// An hour after its last instance left, the service is no longer known.
     Forget,
     /// A token was created.
@@ -64,11 +70,22 @@ impl Transition {
             Self::Reap => "reap",
             Self::Declare => "declare",
             Self::Undeclare => "undeclare",
+            Self::Grant => "grant",
+            Self::Revoke => "revoke",
+            Self::Transfer => "transfer",
             Self::Forget => "forget",
             Self::TokenCreate => "token-create",
             Self::TokenRevoke => "token-revoke",
             Self::Static => "static",
         }
+    }
+
+    /// Whether it may change what the names of a service answer.
+    pub fn concerns_names(self) -> bool {
+        !matches!(
+            self,
+            Self::Grant | Self::Revoke | Self::Transfer | Self::TokenCreate | Self::TokenRevoke | Self::Static
+        )
     }
 }
 
@@ -127,6 +144,10 @@ pub struct Change {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub instance: Option<Box<str>>,
+    /// Name of the token that was granted, revoked or given the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub token: Option<Box<str>>,
     /// How it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Item>,

@@ -28,6 +28,8 @@ pub enum Word {
     SiteLabel,
     /// The name belongs to another token.
     NameOwned,
+    /// The name belongs to no token, so there is no owner to act for it.
+    NoOwner,
     /// A static record holds the name.
     StaticName,
     /// No zone takes registrations.
@@ -82,6 +84,7 @@ impl Word {
             Self::ReservedName => "reserved-name",
             Self::SiteLabel => "site-label",
             Self::NameOwned => "name-owned",
+            Self::NoOwner => "no-owner",
             Self::StaticName => "static-name",
             Self::NoZone => "no-zone",
             Self::UnknownInstance => "unknown-instance",

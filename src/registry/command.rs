@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::api::{Registration, SessionSet};
+use crate::model::api::{Amendment, Registration, SessionSet};
 use crate::model::{Declaration, Instance, Principal, Revision, Token};
 
 /// A request to change the registry.
@@ -125,6 +125,34 @@ pub enum Action {
         service: String,
         /// The body.
         declaration: Declaration,
+    },
+    /// Change some of what was said about a service.
+    Amend {
+        /// Service label.
+        service: String,
+        /// The body.
+        amendment: Amendment,
+    },
+    /// Let another token write a service.
+    Grant {
+        /// Service label.
+        service: String,
+        /// Public id or name of the token.
+        token: String,
+    },
+    /// Take that back.
+    Revoke {
+        /// Service label.
+        service: String,
+        /// Public id or name of the token.
+        token: String,
+    },
+    /// Make a service another token's; the one that owned it is granted it.
+    Transfer {
+        /// Service label.
+        service: String,
+        /// Public id or name of the token.
+        token: String,
     },
     /// Take a declaration back and give the name up; refused while instances are registered.
     Undeclare {

@@ -251,6 +251,13 @@ impl Draft {
         self.record(by, transition, service.clone(), None, before, after);
     }
 
+    /// Says which token the last change was about.
+    pub(super) fn name_token(&mut self, name: &str) {
+        if let Some(change) = self.changes.last_mut() {
+            change.token = Some(name.into());
+        }
+    }
+
     /// Writes one change into history and counts the revision up.
     pub(super) fn record(
         &mut self,
@@ -263,8 +270,7 @@ impl Draft {
     ) {
         let revision = self.next();
         self.state.snapshot.revision = revision;
-        let is_other = matches!(transition, Transition::TokenCreate | Transition::TokenRevoke | Transition::Static);
-        if !is_other && *subject != *FLEET {
+        if transition.concerns_names() && *subject != *FLEET {
             self.touched.push(Touched { service: subject.clone(), instance: instance.clone(), revision });
         }
         let Author { author, source, reason } = by.clone();
@@ -278,6 +284,7 @@ impl Draft {
             transition,
             subject,
             instance,
+            token: None,
             before,
             after,
         });

@@ -48,6 +48,7 @@ impl Loader {
         }
         for service in state.snapshot.services.values() {
             state.known += usize::from(service.is_known());
+            state.unowned += usize::from(service.is_unowned());
             tier_sites(service).into_iter().for_each(|site| *sites.entry(site).or_default() += 1);
         }
         sites.into_iter().for_each(|(site, count)| state.sites.insert_mut(site, count));

@@ -35,6 +35,7 @@
 mod apply;
 pub mod command;
 mod draft;
+pub mod explain;
 pub mod guard;
 mod handle;
 pub mod lease;
@@ -207,6 +208,8 @@ impl Census {
 pub struct Census {
     /// Known services.
     pub services: usize,
+    /// Those among them without a declared owner; the servers' own service is not counted.
+    pub unowned: usize,
     /// Instances by their state.
     pub states: States,
     /// Leases that are out while the fleet's lapses are held.

@@ -24,6 +24,8 @@ pub(super) struct State {
     /// Every session with an instance or a lease, lone instances not included.
     pub(super) sessions: LabelMap<Session>,
     pub(super) known: usize,
+    /// Known services without a declared owner.
+    pub(super) unowned: usize,
     pub(super) states: States,
 }
 
@@ -47,11 +49,12 @@ impl State {
             services.insert(Arc::new(Service::new(name.clone())));
         }
         let service = Arc::make_mut(services.get_mut(name).expect("it has just been put there"));
-        let (was_known, tiers) = (service.is_known(), tier_sites(service));
+        let (was_known, was_unowned, tiers) = (service.is_known(), service.is_unowned(), tier_sites(service));
         change(service);
         let (is_known, is_left) = (service.is_known(), is_left(service));
         let new_tiers = tier_sites(service);
         self.known = self.known + usize::from(is_known) - usize::from(was_known);
+        self.unowned = self.unowned + usize::from(service.is_unowned()) - usize::from(was_unowned);
         if !is_left {
             services.remove(name);
         }
@@ -176,7 +179,14 @@ impl State {
     /// The counters, with the number of leases that run.
     pub(super) fn census(&self, sessions: usize) -> Census {
         let tokens = self.snapshot.tokens.size();
-        Census { services: self.known, states: self.states, sessions, tokens, ..Census::default() }
+        Census {
+            services: self.known,
+            unowned: self.unowned,
+            states: self.states,
+            sessions,
+            tokens,
+            ..Census::default()
+        }
     }
 }
 

@@ -9,7 +9,10 @@ use std::sync::Arc;
 use rpds::RedBlackTreeMapSync;
 
 use super::scope::{check_place, check_service, forbidden};
+use crate::model::service::ServiceRow;
 use crate::model::{Instance, Principal, Refusal, Scope, Token, Word};
+
+pub use crate::model::service::OWN_SERVICE;
 
 /// Tokens by id, as a snapshot of the registry has them.
 pub type Tokens = RedBlackTreeMapSync<Arc<str>, Arc<Token>>;
@@ -23,15 +26,22 @@ pub enum Want<'a> {
     Service {
         /// Its label.
         service: &'a str,
-        /// Id of the token that owns it.
-        owned_by: Option<&'a str>,
+        /// Its row, if it has one: who owns it and who was granted it.
+        row: Option<&'a ServiceRow>,
+    },
+    /// Decide who may write a service: grant, revoke, transfer, give it up.
+    Govern {
+        /// Its label.
+        service: &'a str,
+        /// Its row, if it has one.
+        row: Option<&'a ServiceRow>,
     },
     /// Write an instance, as it is or as it would be.
     Instance {
         /// Its service.
         service: &'a str,
-        /// Id of the token that owns the service.
-        owned_by: Option<&'a str>,
+        /// The row of the service, if it has one.
+        row: Option<&'a ServiceRow>,
         /// The instance.
         instance: &'a Instance,
     },
@@ -41,12 +51,14 @@ pub enum Want<'a> {
     Administer,
 }
 
-/// The service that servers register themselves as: for them and for admins.
-pub const OWN_SERVICE: &str = "zonebeat";
-
 impl Want<'_> {
     fn is_about_ourselves(&self) -> bool {
-        matches!(self, Self::Service { service, .. } | Self::Instance { service, .. } if *service == OWN_SERVICE)
+        match self {
+            Self::Service { service, .. } | Self::Govern { service, .. } | Self::Instance { service, .. } => {
+                *service == OWN_SERVICE
+            }
+            Self::Write | Self::CreateToken(_) | Self::Administer => false,
+        }
     }
 }
 
@@ -63,9 +75,10 @@ pub fn authorize(tokens: &Tokens, principal: &Principal, want: Want<'_>) -> Resu
     match want {
         _ if want.is_about_ourselves() => Err(ourselves()),
         Want::Write => Ok(()),
-        Want::Service { service, owned_by } => may_write(tokens, token, service, owned_by),
-        Want::Instance { service, owned_by, instance } => {
-            may_write(tokens, token, service, owned_by)?;
+        Want::Service { service, row } => may_write(tokens, token, service, row),
+        Want::Govern { service, row } => may_govern(tokens, token, service, row),
+        Want::Instance { service, row, instance } => {
+            may_write(tokens, token, service, row)?;
             check_place(&token.name, &token.scope, instance.site.as_deref(), &instance.endpoint)
         }
         Want::CreateToken(_) | Want::Administer => {
@@ -96,15 +109,42 @@ fn anonymous(tokens: &Tokens, loopback: bool, want: Want<'_>) -> Result<(), Refu
     }
 }
 
-fn may_write(tokens: &Tokens, token: &Token, service: &str, owned_by: Option<&str>) -> Result<(), Refusal> {
+fn may_write(tokens: &Tokens, token: &Token, service: &str, row: Option<&ServiceRow>) -> Result<(), Refusal> {
     check_service(&token.name, &token.scope, service)?;
-    match owned_by {
-        Some(owner) if *owner != *token.id => {
+    match row.and_then(|row| row.owned_by.as_deref()) {
+        Some(owner) if *owner != *token.id && !row.is_some_and(|row| row.grants.contains(&token.id)) => {
             let owner = tokens.get(owner).map_or(owner, |owner| &owner.name);
-            let detail = format!("service {service} belongs to token {owner}; use that token or an admin token");
+            let detail = format!(
+                "service {service} belongs to token {owner}; use that token or an admin token, or have it granted: \
+                 zonebeat grant {service} {}",
+                token.name
+            );
             Err(Refusal::new(Word::NameOwned, detail))
         }
         _ => Ok(()),
+    }
+}
+
+/// Who was granted a service writes it, and decides nothing about it.
+fn may_govern(tokens: &Tokens, token: &Token, service: &str, row: Option<&ServiceRow>) -> Result<(), Refusal> {
+    match row.and_then(|row| row.owned_by.as_deref()) {
+        Some(owner) if *owner == *token.id => Ok(()),
+        Some(owner) => {
+            let owner = tokens.get(owner).map_or(owner, |owner| &owner.name);
+            let detail = format!(
+                "service {service} belongs to token {owner}, which alone grants, revokes, transfers and gives it up; use \
+                 that token or an admin token"
+            );
+            Err(Refusal::new(Word::NameOwned, detail))
+        }
+        None => {
+            let detail = format!(
+                "service {service} belongs to no token; register or declare it with token {} and it belongs to it, or \
+                 have an admin token transfer it",
+                token.name
+            );
+            Err(Refusal::new(Word::NoOwner, detail))
+        }
     }
 }
 
@@ -139,7 +179,7 @@ mod tests {
         result.err().map(|refusal| refusal.word)
     }
 
-    const SEARCH: Want<'static> = Want::Service { service: "search", owned_by: None };
+    const SEARCH: Want<'static> = Want::Service { service: "search", row: None };
 
     #[test]
     fn without_tokens_only_this_machine_writes() {
@@ -169,11 +209,29 @@ mod tests {
     fn a_name_of_another_token_is_refused_by_the_owners_name() {
         let (first, second) = (token("1", Scope::default()), token("2", Scope::default()));
         let tokens = known(&[&first, &second]);
-        let owned = Want::Service { service: "search", owned_by: Some("1") };
+        let row = ServiceRow { owned_by: Some("1".into()), ..ServiceRow::default() };
+        let owned = Want::Service { service: "search", row: Some(&row) };
         assert_eq!(word(authorize(&tokens, &with(&first), owned)), None);
         let refusal = authorize(&tokens, &with(&second), owned).expect_err("owned");
         assert_eq!(refusal.word, Word::NameOwned);
         assert!(refusal.detail.contains("squad-1"), "{}", refusal.detail);
         assert_eq!(word(authorize(&tokens, &with(&second), Want::Administer)), Some(Word::Forbidden));
+    }
+
+    #[test]
+    fn a_grant_is_for_writing_and_not_for_deciding() {
+        let (first, second) = (token("1", Scope::default()), token("2", Scope::default()));
+        let narrow = token("3", Scope { services: vec!["web".into()], ..Scope::default() });
+        let tokens = known(&[&first, &second, &narrow]);
+        let grants = ["2".into(), "3".into()].into_iter().collect();
+        let row = ServiceRow { owned_by: Some("1".into()), grants, ..ServiceRow::default() };
+        let (write, govern) =
+            (Want::Service { service: "search", row: Some(&row) }, Want::Govern { service: "search", row: Some(&row) });
+        assert_eq!(word(authorize(&tokens, &with(&second), write)), None);
+        assert_eq!(word(authorize(&tokens, &with(&second), govern)), Some(Word::NameOwned));
+        assert_eq!(word(authorize(&tokens, &with(&first), govern)), None);
+        assert_eq!(word(authorize(&tokens, &with(&narrow), write)), Some(Word::Forbidden), "its scope counts on");
+        let free = Want::Govern { service: "search", row: None };
+        assert_eq!(word(authorize(&tokens, &with(&first), free)), Some(Word::NoOwner));
     }
 }

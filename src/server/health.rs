@@ -126,6 +126,7 @@ impl api::Exposition for Exposition {
         let fleet = self.registry.snapshot().fleet_hold.is_some();
         registry.set_held(census.states.get(State::Held), fleet, census.fleet_held);
         registry.set_services(census.services);
+        registry.set_unowned(census.unowned);
         registry.set_sessions(census.sessions);
         registry.set_revision(self.registry.snapshot().revision);
         self.metrics.store().set_writable(health.writable);

@@ -5,11 +5,13 @@
 
 mod bad_input;
 mod connections;
+mod explain;
 mod harness;
 mod health;
 mod heartbeats;
 mod history;
 mod instances;
+mod owners;
 mod services;
 mod sessions;
 mod tokens;

@@ -7,6 +7,7 @@ mod instances;
 mod lapses;
 mod leases;
 mod orders;
+mod owners;
 mod pipeline;
 mod policy;
 mod running;

@@ -446,6 +446,7 @@ impl World {
             (mine.services, mine.serving(), mine.lapsed()),
             (theirs.services, theirs.serving(), theirs.lapsed())
         );
+        assert_eq!(mine.unowned, theirs.unowned);
     }
 }
 

@@ -45,6 +45,7 @@ pub fn service(revision: u64) -> ServiceRow {
             Declaration { owner: Some("squad-search".into()), min: Some(2), ..Declaration::default() }.into(),
         ),
         owned_by: Some("t1".into()),
+        grants: ["t2".into()].into_iter().collect(),
         remembered: [("tcp/lon".into(), time(revision))].into_iter().collect(),
         orders: Default::default(),
         empty_reason: Some("a1 left".into()),
@@ -76,6 +77,7 @@ pub fn change(revision: u64, id: &str) -> Change {
         transition: Transition::Register,
         subject: "search".into(),
         instance: Some(id.into()),
+        token: None,
         before: None,
         after: Some(Item::Instance(Arc::new(instance(id, revision)))),
     }

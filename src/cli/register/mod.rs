@@ -1,9 +1,8 @@
 //! `zonebeat register`: registers, beats in the foreground until it is told to stop, then deregisters.
 
-mod identity;
 mod log;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::log::Log;
 use super::connection::ConnectionArgs;
+use super::instance::InstanceArgs;
 use super::{Failure, examples, values};
 use crate::agent::beat::{self, Enrolled, Event, LoneInstance};
-use crate::agent::lookup;
-use crate::model::Name;
+use crate::agent::{identity, lookup};
 use crate::model::api::Registration;
 
 /// Register an instance and beat for it until stopped
@@ -35,49 +34,8 @@ pub struct RegisterArgs {
     #[arg(value_parser = values::service)]
     service: String,
 
-    /// Port it listens on
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    port: u16,
-
-    /// Protocol label
-    #[arg(long, value_name = "PROTO", default_value = "tcp", value_parser = values::proto)]
-    proto: String,
-
-    /// Instance label; the machine's host label, a hyphen and the port if missing
-    #[arg(long, value_parser = values::instance)]
-    id: Option<String>,
-
-    /// Address it is reached at; repeat it for more; the one that the server sees if missing
-    #[arg(long = "address", value_name = "IP")]
-    addresses: Vec<IpAddr>,
-
-    /// Existing host to point to, instead of addresses
-    #[arg(long, value_name = "HOST", conflicts_with = "addresses", value_parser = values::target)]
-    target: Option<Name>,
-
-    /// Data centre or region it runs in
-    #[arg(long, value_parser = values::site)]
-    site: Option<String>,
-
-    /// Label that selects a subset; repeat it for more
-    #[arg(long = "tag", value_name = "TAG", value_parser = values::tag)]
-    tags: Vec<String>,
-
-    /// Fact for the TXT record; repeat it for more
-    #[arg(long = "meta", value_name = "KEY=VALUE", value_parser = values::fact)]
-    metadata: Vec<(String, String)>,
-
-    /// SRV priority, lower is preferred; the server's default if missing
-    #[arg(long, value_name = "N")]
-    priority: Option<u16>,
-
-    /// SRV weight among equal priorities; the server's default if missing
-    #[arg(long, value_name = "N")]
-    weight: Option<u16>,
-
-    /// How long it may be silent before it leaves the answers
-    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = values::lease)]
-    lease: i64,
+    #[command(flatten)]
+    instance: InstanceArgs,
 
     /// Say when DNS answers with it, too
     #[arg(long)]
@@ -91,40 +49,18 @@ pub struct RegisterArgs {
     connection: ConnectionArgs,
 }
 
-impl RegisterArgs {
-    fn registration(&self) -> Registration {
-        let addresses: Vec<_> = self.addresses.iter().map(ToString::to_string).collect();
-        Registration {
-            port: self.port.into(),
-            proto: Some(self.proto.clone()),
-            addresses: (!addresses.is_empty()).then_some(addresses),
-            target: self.target.as_ref().map(ToString::to_string),
-            site: self.site.clone(),
-            priority: self.priority.map(i64::from),
-            weight: self.weight.map(i64::from),
-            tags: self.tags.clone(),
-            metadata: self.metadata.iter().cloned().collect(),
-            lease_seconds: Some(self.lease),
-            epoch: Some(epoch()),
-            out: None,
-            incarnation: None,
-        }
-    }
-}
-
-/// This process among all that ever registered the same facts under the same id.
-fn epoch() -> String {
-    let random = getrandom::u64().unwrap_or_default();
-    format!("{}-{random:016x}", std::process::id())
-}
-
 /// Runs until a signal or a refusal.
 pub async fn run(args: &RegisterArgs) -> Result<(), Failure> {
-    let id = args.id.clone().map_or_else(|| identity::default_id(args.port), Ok)?;
+    let id = args.instance.id()?;
     let log = Log { service: args.service.clone(), id: id.clone(), json: args.connection.json };
+    let registration = Registration {
+        lease_seconds: Some(args.instance.lease),
+        epoch: Some(identity::epoch()),
+        ..args.instance.registration()
+    };
     // The loop has its own waits between attempts, so that each attempt asks every server once.
     let client = args.connection.client_with_rounds(1)?;
-    let transport = LoneInstance { client, service: args.service.clone(), id, registration: args.registration() };
+    let transport = LoneInstance { client, service: args.service.clone(), id, registration };
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     tasks.spawn(cancel_on_signal(stop.clone())?);
@@ -169,7 +105,8 @@ fn waiting(args: &RegisterArgs, log: &Log, enrolled: &Enrolled) -> Result<impl F
         return Err(Failure::Failed(text));
     }
     let names = &enrolled.registered.names;
-    let (sets, wanted) = lookup::plan(names, &enrolled.registered.id, args.port, &args.proto, args.target.as_ref());
+    let InstanceArgs { port, proto, target, .. } = &args.instance;
+    let (sets, wanted) = lookup::plan(names, &enrolled.registered.id, *port, proto, target.as_ref());
     if sets.is_empty() {
         return Err(Failure::Failed(format!("none of its names is a _service._proto name: {}", names.join(" "))));
     }

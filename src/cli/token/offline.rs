@@ -43,6 +43,7 @@ fn batch(loaded: &Loaded, token: &Token) -> Batch {
         transition: Transition::TokenCreate,
         subject: token.name.as_str().into(),
         instance: None,
+        token: None,
         before: None,
         after: Some(Item::Token { id, name: token.name.clone(), scope }),
     };

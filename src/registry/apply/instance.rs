@@ -102,8 +102,7 @@ pub(super) fn find(
     let unknown = || Refusal::new(Word::UnknownInstance, format!("no instance {id} of service {service}; register it"));
     let entry = draft.state.service(&service).ok_or_else(unknown)?;
     let instance = entry.instance(&id).ok_or_else(unknown)?;
-    let owned_by = entry.row.owned_by.as_deref();
-    caller.may(draft, Want::Instance { service: &service, owned_by, instance: &instance })?;
+    caller.may(draft, Want::Instance { service: &service, row: Some(&entry.row), instance: &instance })?;
     check_incarnation(&service, &id, Some(&instance), incarnation)?;
     Ok((entry.name.clone(), instance))
 }

@@ -7,6 +7,7 @@
 mod guard;
 mod instance;
 mod orders;
+mod ownership;
 mod place;
 mod service;
 mod session;
@@ -65,6 +66,10 @@ pub(super) fn apply(draft: &mut Draft, command: &Command) -> Result<Outcome, Ref
         Action::ReturnSession { session } => session::bring_back(draft, &caller, session),
         Action::EndSession { session, epoch, force } => session::end(draft, &caller, session, epoch.as_deref(), *force),
         Action::Declare { service, declaration } => service::declare(draft, &caller, service, declaration),
+        Action::Amend { service, amendment } => service::amend(draft, &caller, service, amendment),
+        Action::Grant { service, token } => ownership::grant(draft, &caller, service, token),
+        Action::Revoke { service, token } => ownership::revoke(draft, &caller, service, token),
+        Action::Transfer { service, token } => ownership::transfer(draft, &caller, service, token),
         Action::Undeclare { service } => service::undeclare(draft, &caller, service),
         Action::CreateToken(token) => token::create(draft, &caller, token),
         Action::RevokeToken { token } => token::revoke(draft, &caller, token),

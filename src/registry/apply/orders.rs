@@ -104,7 +104,7 @@ fn forget(draft: &mut Draft, caller: &Caller<'_>, service: &str, id: &str) -> Re
     let Some(entry) = draft.state.service(&name).filter(|entry| entry.row.orders.contains_key(&id)).cloned() else {
         return Ok(None);
     };
-    caller.may(draft, Want::Service { service: &name, owned_by: entry.row.owned_by.as_deref() })?;
+    caller.may(draft, Want::Service { service: &name, row: Some(&entry.row) })?;
     draft.step_service(&caller.by, Transition::Undrain, &entry.name, |row| drop(row.orders.remove(&id)));
     Ok(Some(Outcome::Applied { revision: draft.state.snapshot.revision, changed: true }))
 }

@@ -108,9 +108,9 @@ fn authorize_both(
     wanted: &Instance,
     service: &str,
 ) -> Result<(), Refusal> {
-    let owned_by = entry.and_then(|service| service.row.owned_by.as_deref());
+    let row = entry.map(|service| &service.row);
     for instance in before.into_iter().chain([wanted]) {
-        caller.may(draft, Want::Instance { service, owned_by, instance })?;
+        caller.may(draft, Want::Instance { service, row, instance })?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use super::super::names::check_service_names;
 use super::Caller;
 use super::place::{check_service_label, check_site_label};
 use super::validate::label;
+use crate::model::api::Amendment;
 use crate::model::label::LabelKind;
 use crate::model::{Declaration, Refusal, Transition, Word};
 use crate::security::Want;
@@ -19,10 +20,25 @@ const MOST_DEPENDENCIES: usize = 64;
 const LONGEST_DEPENDENCIES: usize = 250;
 const MOST_TIERS: usize = 16;
 const MOST_SITES: usize = 64;
+/// The least important a service can be.
+const LAST_TIER: u32 = 9;
 const LONGEST_TTL: u32 = 86_400;
 const LONGEST_HOLD: u32 = 86_400;
 /// More records than a message holds; above it no limit would ever be felt.
 const MOST_ANSWERS: u32 = 65_535;
+
+/// Changes some of what was said about a service; leaves the rest as it is.
+pub(super) fn amend(
+    draft: &mut Draft,
+    caller: &Caller<'_>,
+    service: &str,
+    amendment: &Amendment,
+) -> Result<Outcome, Refusal> {
+    let name = label(LabelKind::Service, service)?;
+    let declared = draft.state.service(&name).and_then(|entry| entry.row.declaration.as_deref());
+    let declaration = amendment.amend(declared.cloned().unwrap_or_default());
+    declare(draft, caller, &name, &declaration)
+}
 
 /// Says something about a service, which need not have instances.
 pub(super) fn declare(
@@ -34,7 +50,7 @@ pub(super) fn declare(
     let service: Arc<str> = label(LabelKind::Service, service)?.into();
     let entry = draft.state.service(&service).cloned();
     let owned_by = entry.as_ref().and_then(|entry| entry.row.owned_by.as_deref());
-    caller.may(draft, Want::Service { service: &service, owned_by })?;
+    caller.may(draft, Want::Service { service: &service, row: entry.as_ref().map(|entry| &entry.row) })?;
     let declaration = parse(draft, &service, declaration)?;
     check_service_label(draft, &service)?;
     check_service_names(draft.options(), &*draft.statics, &service)?;
@@ -56,7 +72,11 @@ pub(super) fn undeclare(draft: &mut Draft, caller: &Caller<'_>, service: &str) -
     let unknown =
         || Refusal::new(Word::UnknownService, format!("no service {name}; declare it or register an instance"));
     let entry = draft.state.service(&name).cloned().ok_or_else(unknown)?;
-    caller.may(draft, Want::Service { service: &name, owned_by: entry.row.owned_by.as_deref() })?;
+    let (service, row) = (name.as_str(), Some(&entry.row));
+    caller.may(draft, Want::Service { service, row })?;
+    if entry.row.owned_by.is_some() {
+        caller.may(draft, Want::Govern { service, row })?;
+    }
     if !entry.instances.is_empty() {
         let detail = format!("service {name} still has {} instances; deregister them first", entry.instances.len());
         return Err(Refusal::new(Word::InUse, detail));
@@ -66,6 +86,7 @@ pub(super) fn undeclare(draft: &mut Draft, caller: &Caller<'_>, service: &str) -
         draft.step_service(&caller.by, Transition::Undeclare, &entry.name, |row| {
             row.declaration = None;
             row.owned_by = None;
+            row.grants = Default::default();
         });
     }
     Ok(Outcome::Applied { revision: draft.state.snapshot.revision, changed })
@@ -73,7 +94,8 @@ pub(super) fn undeclare(draft: &mut Draft, caller: &Caller<'_>, service: &str) -
 
 /// Checks a declaration and folds its labels.
 fn parse(draft: &Draft, service: &str, declaration: &Declaration) -> Result<Declaration, Refusal> {
-    let Declaration { proto, owner, contact, runbook, dependencies, min, hold, ttl, tiers, answer_limit } = declaration;
+    let Declaration { proto, owner, contact, runbook, dependencies, tier, min, hold, ttl, tiers, answer_limit } =
+        declaration;
     let proto = proto.as_deref().map(|proto| label(LabelKind::Proto, proto)).transpose()?;
     for (field, text) in [("owner", owner), ("contact", contact), ("runbook", runbook)] {
         text.as_deref().map_or(Ok(()), |text| check_text(field, text))?;
@@ -86,6 +108,12 @@ fn parse(draft: &Draft, service: &str, declaration: &Declaration) -> Result<Decl
         return Err(bad(format!(
             "dependencies have {length} octets with the commas between them; at most {LONGEST_DEPENDENCIES} fit into a \
              TXT record, so name only the direct ones"
+        )));
+    }
+    if let Some(tier) = tier.filter(|tier| *tier > LAST_TIER) {
+        return Err(bad(format!(
+            "tier {tier} is out of range; use 0 (the most important) to {LAST_TIER}; sites in order of preference are \
+             \"tiers\""
         )));
     }
     if let Some(ttl) = ttl.filter(|ttl| *ttl > LONGEST_TTL) {
@@ -107,6 +135,7 @@ fn parse(draft: &Draft, service: &str, declaration: &Declaration) -> Result<Decl
         contact,
         runbook,
         dependencies,
+        tier: *tier,
         min: *min,
         hold: *hold,
         ttl: *ttl,

@@ -228,8 +228,7 @@ fn writable_members(
     for (service, id, _) in all.filter(|(service, id, _)| wanted(service, id)) {
         let entry = draft.state.service(service).expect("a session's members are registered");
         let instance = entry.instance_sharing(id, &[name]).expect("a session's members are registered");
-        let owned_by = entry.row.owned_by.as_deref();
-        let want = Want::Instance { service, owned_by, instance: &instance };
+        let want = Want::Instance { service, row: Some(&entry.row), instance: &instance };
         caller.may(draft, want).map_err(|refusal| in_set(service, id, refusal))?;
         members.push((entry.name.clone(), instance));
     }

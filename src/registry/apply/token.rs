@@ -8,6 +8,7 @@ use super::super::store::Write;
 use super::Caller;
 use super::validate::label;
 use crate::model::label::LabelKind;
+use crate::model::service::ServiceRow;
 use crate::model::{Item, Refusal, Scope, Token, Transition, Word};
 use crate::security::check_token_name;
 
@@ -30,15 +31,10 @@ pub(super) fn create(draft: &mut Draft, caller: &Caller<'_>, token: &Token) -> R
     Ok(Outcome::Applied { revision: draft.state.snapshot.revision, changed: true })
 }
 
-/// Forgets a token; names it owned are free again.
+/// Forgets a token; names it owned are free again, and what was granted to it is granted no more.
 pub(super) fn revoke(draft: &mut Draft, caller: &Caller<'_>, wanted: &str) -> Result<Outcome, Refusal> {
+    let token = find(draft, wanted)?;
     let tokens = &draft.state.snapshot.tokens;
-    let by_name = || tokens.values().find(|token| token.name == wanted);
-    let token = tokens.get(wanted).or_else(by_name).cloned();
-    let token = token.ok_or_else(|| {
-        let detail = format!("no token has the id or name \"{}\"", wanted.escape_debug());
-        Refusal::new(Word::UnknownToken, detail)
-    })?;
     let other_admin = tokens.values().any(|other| other.scope.admin && other.id != token.id);
     if token.scope.admin && !other_admin && tokens.size() > 1 {
         let detail = format!(
@@ -55,15 +51,31 @@ pub(super) fn revoke(draft: &mut Draft, caller: &Caller<'_>, wanted: &str) -> Re
     Ok(Outcome::Applied { revision: draft.state.snapshot.revision, changed: true })
 }
 
+/// The token of that id or name.
+pub(super) fn find(draft: &Draft, wanted: &str) -> Result<Arc<Token>, Refusal> {
+    let tokens = &draft.state.snapshot.tokens;
+    let by_name = || tokens.values().find(|token| token.name == wanted);
+    tokens.get(wanted).or_else(by_name).cloned().ok_or_else(|| {
+        let detail = format!("no token has the id or name \"{}\"", wanted.escape_debug());
+        Refusal::new(Word::UnknownToken, detail)
+    })
+}
+
 /// Looks at every service; revoking is rare.
 fn free_names(draft: &mut Draft, token: &Token) {
     let revision = draft.next();
-    let owned = |owner: &Option<Arc<str>>| owner.as_ref() == Some(&token.id);
-    let services = draft.state.snapshot.services.values().filter(|service| owned(&service.row.owned_by));
+    let owned = |row: &ServiceRow| row.owned_by.as_ref() == Some(&token.id);
+    let concerned = |row: &ServiceRow| owned(row) || row.grants.contains(&token.id);
+    let services = draft.state.snapshot.services.values().filter(|service| concerned(&service.row));
     let names: Vec<Arc<str>> = services.map(|service| service.name.clone()).collect();
     for name in names {
         let is_left = draft.state.change_service(&name, |service| {
-            service.row.owned_by = None;
+            if owned(&service.row) {
+                service.row.owned_by = None;
+                service.row.grants = Default::default();
+            } else {
+                service.row.grants.remove(&token.id);
+            }
             service.row.revision = revision;
         });
         draft.write_service(&name, is_left, true);

@@ -350,11 +350,13 @@ fn facts(ttl: u32, declared: Option<&Declaration>, answers: Option<String>) -> O
     let none = Declaration::default();
     let declared = declared.unwrap_or(&none);
     let deps = declared.dependencies.join(",");
+    let tier = declared.tier.map(|tier| tier.to_string()).unwrap_or_default();
     let facts = [
         ("owner", declared.owner.as_deref().unwrap_or_default()),
         ("contact", declared.contact.as_deref().unwrap_or_default()),
         ("runbook", declared.runbook.as_deref().unwrap_or_default()),
         ("deps", &deps),
+        ("tier", &tier),
         ("answers", answers.as_deref().unwrap_or_default()),
     ];
     let strings: Vec<String> =

@@ -29,6 +29,7 @@ fn change(revision: u64) -> Change {
         transition: Transition::Declare,
         subject: "search".into(),
         instance: None,
+        token: None,
         before: None,
         after: None,
     }

@@ -1,0 +1,207 @@
+//! The folder `services.d`: what its files say, and when they change.
+//!
+//! What it holds: for each `*.toml` file the instances that it said when it was last right, and what is wrong with it
+//! now. A file that is broken keeps what it said before; a folder that cannot be read keeps everything. Only the
+//! supervisor reads it again. A change wakes us through inotify, by rustix, which is a dependency anyway; a folder that
+//! cannot be watched (it is not there yet, or its file system knows no inotify) is looked at every second. A burst of
+//! events is one change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
+use tokio::io::unix::AsyncFd;
+use tokio::time::{Instant, sleep_until};
+
+use super::ready::watched;
+use super::services::{Key, Planned, parse};
+use crate::model::{Finding, Place};
+
+/// How long a burst of events may be quiet before it is over.
+const BURST: Duration = Duration::from_millis(100);
+/// How often a folder is looked at that cannot be watched.
+const LOOK: Duration = Duration::from_secs(1);
+/// The largest file that is read.
+const LARGEST: u64 = 1 << 20;
+
+/// The files of one folder.
+#[derive(Debug, Default)]
+pub struct Folder {
+    path: PathBuf,
+    host: String,
+    files: BTreeMap<PathBuf, File>,
+    /// Why the folder cannot be read.
+    trouble: Option<Finding>,
+}
+
+/// One file.
+#[derive(Debug, Default)]
+struct File {
+    planned: Vec<Planned>,
+    findings: Vec<Finding>,
+}
+
+impl Folder {
+    /// A folder that has not been read yet. `host` makes the ids of instances that have none.
+    pub fn new(path: PathBuf, host: String) -> Self {
+        Self { path, host, ..Self::default() }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads all files again; returns what they plan, each key once.
+    pub fn read(&mut self) -> Vec<Planned> {
+        match files_of(&self.path) {
+            Ok(paths) => {
+                self.trouble = None;
+                self.files.retain(|path, _| paths.contains(path));
+                for path in paths {
+                    let file = self.files.entry(path.clone()).or_default();
+                    match read_file(&path, &self.host) {
+                        Ok(planned) => *file = File { planned, findings: Vec::new() },
+                        Err(findings) => file.findings = findings,
+                    }
+                }
+            }
+            Err(error) => {
+                let message = format!("cannot be read: {error}");
+                self.trouble = Some(Finding::error(Place::whole(&self.path.to_string_lossy()), message));
+            }
+        }
+        self.planned()
+    }
+
+    /// What the files plan. Of two that name the same instance the first one counts, and the other one is told so.
+    fn planned(&mut self) -> Vec<Planned> {
+        let mut owners: BTreeMap<Key, PathBuf> = BTreeMap::new();
+        let mut all = Vec::new();
+        for (path, file) in &mut self.files {
+            for planned in &file.planned {
+                match owners.get(&planned.key) {
+                    Some(owner) => {
+                        let message = format!("instance {} stands in {} already", planned.key, owner.display());
+                        let finding = Finding::error(Place::whole(&path.to_string_lossy()), message);
+                        if !file.findings.contains(&finding) {
+                            file.findings.push(finding);
+                        }
+                    }
+                    None => {
+                        owners.insert(planned.key.clone(), path.clone());
+                        all.push(planned.clone());
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    /// Everything that is wrong now.
+    pub fn findings(&self) -> Vec<Finding> {
+        let of_files = self.files.values().flat_map(|file| &file.findings);
+        self.trouble.iter().chain(of_files).cloned().collect()
+    }
+
+    /// The files that are there, and how many instances each plans.
+    pub fn files(&self) -> impl Iterator<Item = (&Path, usize)> {
+        self.files.iter().map(|(path, file)| (path.as_path(), file.planned.len()))
+    }
+}
+
+/// The files whose name ends in `.toml`; hidden ones are what editors leave behind.
+fn files_of(folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
+    let mut paths = BTreeSet::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
+        if !hidden && path.extension().is_some_and(|extension| extension == "toml") {
+            paths.insert(path);
+        }
+    }
+    Ok(paths)
+}
+
+/// Reads one file of services.
+pub fn read_file(path: &Path, host: &str) -> Result<Vec<Planned>, Vec<Finding>> {
+    let name = path.to_string_lossy();
+    let unreadable = |why: String| vec![Finding::error(Place::whole(&name), format!("cannot be read: {why}"))];
+    let size = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?.len();
+    if size > LARGEST {
+        return Err(unreadable(format!("it has {size} octets; at most {LARGEST} are read")));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    parse(&name, &stem, host, &text)
+}
+
+/// Wakes when something in a folder changes.
+#[derive(Debug)]
+pub struct Watcher {
+    path: PathBuf,
+    inotify: Option<AsyncFd<OwnedFd>>,
+    /// When the burst is over that has begun, or when to look again.
+    due: Option<Instant>,
+}
+
+impl Watcher {
+    /// Watches from now on.
+    pub fn new(path: PathBuf) -> Self {
+        let inotify = watch(&path).ok();
+        Self { path, inotify, due: None }
+    }
+
+    /// Waits for a change, and until a burst of them is over. May wake without one; may be dropped and called again.
+    pub async fn changed(&mut self) {
+        let due = match (self.due, &self.inotify) {
+            (Some(due), _) => due,
+            (None, None) => Instant::now() + LOOK,
+            (None, Some(inotify)) => {
+                if inotify.readable().await.is_err() {
+                    return std::future::pending().await; // the runtime is going away
+                }
+                Instant::now() + BURST
+            }
+        };
+        self.due = Some(due);
+        sleep_until(due).await;
+        self.due = None;
+        let gone = match &self.inotify {
+            None => true,
+            Some(inotify) => {
+                if let Ok(mut ready) = inotify.readable().await {
+                    ready.clear_ready(); // before reading: what comes after that wakes us again
+                }
+                drain(inotify)
+            }
+        };
+        if gone {
+            self.inotify = watch(&self.path).ok();
+        }
+    }
+}
+
+fn watch(path: &Path) -> io::Result<AsyncFd<OwnedFd>> {
+    let inotify = init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
+    let files = WatchFlags::CREATE | WatchFlags::CLOSE_WRITE | WatchFlags::DELETE | WatchFlags::ATTRIB;
+    let moves = WatchFlags::MOVED_FROM | WatchFlags::MOVED_TO;
+    let own = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF | WatchFlags::ONLYDIR;
+    add_watch(&inotify, path, files | moves | own)?;
+    watched(inotify)
+}
+
+/// Throws away what has been read; whether the folder itself is gone.
+fn drain(inotify: &AsyncFd<OwnedFd>) -> bool {
+    use rustix::fs::inotify::{ReadFlags, Reader};
+    let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
+    let mut reader = Reader::new(inotify.get_ref(), &mut buffer);
+    let mut gone = false;
+    while let Ok(event) = reader.next() {
+        gone |= event.events().intersects(ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::IGNORED);
+    }
+    gone
+}

@@ -1,0 +1,140 @@
+//! What the agent says about itself: the document of `zonebeat agent status`.
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::roster::{Entry, Judged};
+use super::services::Key;
+use super::session::{Identity, State};
+use super::set::Member;
+use crate::model::Finding;
+
+/// The whole document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Name of the session.
+    pub session: String,
+    /// Its epoch: another one at each start.
+    pub epoch: String,
+    /// `running`, `draining` or `leaving`.
+    pub phase: String,
+    /// Whether the server has exactly what this host wants, as far as it was heard.
+    pub in_sync: bool,
+    /// What differs, one sentence each.
+    pub differs: Vec<String>,
+    /// The server that answered last.
+    pub server: Option<String>,
+    /// Seconds since it did.
+    pub heard_seconds_ago: Option<f64>,
+    /// Why nobody answers, or what else is wrong.
+    pub trouble: Option<String>,
+    /// The instances, sorted.
+    pub instances: Vec<InstanceStatus>,
+    /// What is wrong in the files of services, one line each.
+    pub findings: Vec<String>,
+}
+
+/// One instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InstanceStatus {
+    /// Service label.
+    pub service: String,
+    /// Instance label.
+    pub id: String,
+    /// `serving`, `out`, `waiting` for its checks, or `refused` by the server.
+    pub state: String,
+    /// Why it is not serving.
+    pub reason: Option<String>,
+    /// The file that plans it.
+    pub file: String,
+    /// Its checks.
+    pub checks: Vec<CheckStatus>,
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckStatus {
+    /// As it was written.
+    pub check: String,
+    /// `passing`, `failing` or `unknown`.
+    pub state: String,
+    /// What the last probe found.
+    pub detail: String,
+    /// How many in a row found the same.
+    pub row: u32,
+    /// Seconds since the last probe ended.
+    pub seconds_ago: Option<f64>,
+}
+
+/// Makes the document. `wanted` is the set that the session is to have.
+pub(super) fn describe<'e>(
+    identity: &Identity,
+    phase: &str,
+    state: &State,
+    wanted: Option<&[Member]>,
+    entries: impl Iterator<Item = &'e Entry>,
+    findings: &[Finding],
+) -> Status {
+    let now = Instant::now();
+    let differs = differences(state, wanted);
+    Status {
+        session: identity.session.clone(),
+        epoch: identity.epoch.clone(),
+        phase: phase.to_owned(),
+        in_sync: differs.is_empty() && state.trouble.is_none(),
+        differs,
+        server: state.server.clone(),
+        heard_seconds_ago: state.heard.map(|heard| (now - heard).as_secs_f64()),
+        trouble: state.trouble.clone(),
+        instances: entries.map(|entry| instance(entry, state, now)).collect(),
+        findings: findings.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// What the server does not have as it is wanted.
+fn differences(state: &State, wanted: Option<&[Member]>) -> Vec<String> {
+    let Some(wanted) = wanted else { return vec!["the checks have not settled yet".to_owned()] };
+    let nothing: &[Member] = &[];
+    let accepted = state.accepted.as_deref().unwrap_or(nothing);
+    let find = |set: &[Member], key: &Key| set.iter().find(|member| member.key() == *key).cloned();
+    let mut differs = Vec::new();
+    for member in wanted {
+        let key = member.key();
+        match (state.refused.get(&key), find(accepted, &key)) {
+            (Some(refusal), _) => differs.push(format!("{key} was refused: {}", refusal.why)),
+            (None, None) => differs.push(format!("{key} is not registered yet")),
+            (None, Some(known)) if known != *member => differs.push(format!("{key} has changed and is not sent yet")),
+            (None, Some(_)) => {}
+        }
+    }
+    let gone = accepted.iter().filter(|known| find(wanted, &known.key()).is_none());
+    differs.extend(gone.map(|known| format!("{} is not deregistered yet", known.key())));
+    differs
+}
+
+fn instance(entry: &Entry, state: &State, now: Instant) -> InstanceStatus {
+    let key = &entry.planned.key;
+    let refused = state.refused.get(key).map(|refusal| refusal.why.clone());
+    let published = entry.published().and_then(Member::out).map(str::to_owned);
+    let (word, reason) = match (refused, entry.judge(now)) {
+        (Some(why), _) => ("refused", Some(why)),
+        (None, Judged::Unsettled) => ("waiting", Some("its checks have not settled yet".to_owned())),
+        (None, Judged::Serving) => ("serving", None),
+        (None, Judged::Out { why, .. }) => ("out", Some(published.unwrap_or(why))),
+    };
+    let checks = entry.checks.iter().map(|check| CheckStatus {
+        check: check.spec.text.clone(),
+        state: check.standing.verdict().as_str().to_owned(),
+        detail: check.standing.detail().to_owned(),
+        row: check.standing.row(),
+        seconds_ago: check.at.map(|at| (now - at).as_secs_f64()),
+    });
+    InstanceStatus {
+        service: key.service.clone(),
+        id: key.id.clone(),
+        state: word.to_owned(),
+        reason,
+        file: entry.planned.file.to_string(),
+        checks: checks.collect(),
+    }
+}

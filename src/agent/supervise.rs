@@ -1,0 +1,296 @@
+//! The agent: it owns the tasks of a session, its checks, its folder and its socket, and stops them in order.
+//!
+//! What it holds: the roster of instances, the folder that plans them (or a plan that never changes), and the phase:
+//!
+//! ```text
+//!   running --stop--> draining: everything out, until caches have forgotten --> leaving: deregister --> done
+//!      |                                                                           ^
+//!      +--------------------------------- leave at once ---------------------------+
+//! ```
+//!
+//! One task runs [`Agent::run`] and changes all of it; checks, session and socket are tasks of their own that speak with
+//! it over bounded channels and end with it. Many agents may run in one process: nothing is global. A crash is what
+//! leases are for. Without any server everything but the session goes on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::check::{Report, Seen};
+use super::folder::{Folder, Watcher};
+use super::roster::Roster;
+use super::services::Planned;
+use super::session::{self, CarrySession, Identity, State, Wanted};
+use super::set::Member;
+use super::socket::{Ask, Socket};
+use super::status::{self, Status};
+use crate::model::Finding;
+use crate::model::api::Registration;
+
+/// How long a stop waits for a server to hear that everything is out.
+const OUT_TIME: Duration = Duration::from_secs(3);
+/// How much longer a cache may keep an answer than its TTL: what was on its way, and whole seconds.
+const LATE: Duration = Duration::from_secs(1);
+/// Calls over the socket that may wait.
+const ASKS: usize = 32;
+
+/// Where the instances come from.
+#[derive(Debug)]
+pub enum Source {
+    /// A folder of files, which is followed.
+    Folder(Folder),
+    /// These, for good.
+    Fixed(Vec<Planned>),
+    /// This one, for good, and not before its checks have passed for the first time.
+    WhenPassing(Planned),
+}
+
+/// What an agent is made of.
+#[derive(Debug)]
+pub struct Agent<C> {
+    /// Carries the calls of the session.
+    pub carrier: C,
+    /// Name, epoch and lease.
+    pub identity: Identity,
+    /// The instances.
+    pub source: Source,
+    /// The most that a stop waits for caches.
+    pub drain: Duration,
+    /// Why instances are out while it stops, as history shows it.
+    pub farewell: String,
+    /// Where status and reports are taken.
+    pub socket: Option<Socket>,
+}
+
+/// How others tell an agent what to do.
+#[derive(Debug, Clone, Default)]
+pub struct Controls {
+    /// Take everything out of the answers, wait for caches, deregister, end.
+    pub stop: CancellationToken,
+    /// Deregister and end, now.
+    pub leave: CancellationToken,
+    /// Read the folder again.
+    pub reload: Arc<Notify>,
+}
+
+/// What the agent is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// Everything has to be out; not known at the server yet, or since when caches forget it.
+    Draining {
+        until: Instant,
+        heard: bool,
+    },
+    Leaving,
+}
+
+impl<C: CarrySession + 'static> Agent<C> {
+    /// Runs until it is told to stop and has stopped.
+    pub async fn run(self, controls: Controls) {
+        let Self { carrier, identity, source, drain, farewell, socket } = self;
+        let (wanted, wishes) = watch::channel(Wanted::default());
+        let (states, state) = watch::channel(State::default());
+        let (ask, asks) = mpsc::channel(ASKS);
+        let (roster, seen) = Roster::new();
+        let mut tasks = JoinSet::new();
+        let of_session = identity.clone();
+        tasks.spawn(async move { session::run(&carrier, of_session, wishes, states).await });
+        let mut local = JoinSet::new();
+        if let Some(socket) = socket {
+            local.spawn(socket.serve(ask.clone()));
+        }
+        let mut running = Running {
+            identity,
+            roster,
+            folder: None,
+            said: Vec::new(),
+            wanted,
+            state,
+            phase: Phase::Running,
+            drain,
+            farewell,
+            dirty: true,
+        };
+        match source {
+            Source::Folder(folder) => running.follow(folder),
+            Source::Fixed(planned) => running.roster.plan(planned),
+            Source::WhenPassing(planned) => {
+                running.roster.wait_for_passing();
+                running.roster.plan(vec![planned]);
+            }
+        }
+        running.live(&controls, seen, asks).await;
+        drop(ask);
+        // The session leaves within its own time; nothing else is waited for.
+        tasks.join_next().await;
+    }
+}
+
+/// An agent at work.
+struct Running {
+    identity: Identity,
+    roster: Roster,
+    folder: Option<(Folder, Watcher)>,
+    /// What was said to be wrong in the files.
+    said: Vec<Finding>,
+    wanted: watch::Sender<Wanted>,
+    state: watch::Receiver<State>,
+    phase: Phase,
+    drain: Duration,
+    farewell: String,
+    /// The set may be another one than the one that is wanted of the session.
+    dirty: bool,
+}
+
+impl Running {
+    fn follow(&mut self, folder: Folder) {
+        let watcher = Watcher::new(folder.path().to_owned());
+        self.folder = Some((folder, watcher));
+        self.read_folder();
+    }
+
+    async fn live(&mut self, controls: &Controls, mut seen: mpsc::Receiver<Seen>, mut asks: mpsc::Receiver<Ask>) {
+        while self.phase != Phase::Leaving {
+            if std::mem::take(&mut self.dirty) {
+                self.publish();
+            }
+            let until = self.next_deadline();
+            let stopping = self.phase != Phase::Running;
+            tokio::select! {
+                biased;
+                () = controls.leave.cancelled() => self.phase = Phase::Leaving,
+                () = controls.stop.cancelled(), if !stopping => self.begin_draining(),
+                Some(seen) = seen.recv() => self.dirty |= self.roster.take(seen),
+                Some(ask) = asks.recv() => self.answer(ask),
+                () = changed(&mut self.folder), if !stopping => self.read_folder(),
+                () = controls.reload.notified(), if !stopping => self.read_folder(),
+                () = wait_until(until) => self.dirty = true,
+                Ok(()) = self.state.changed() => {}
+            }
+            self.advance();
+        }
+        self.wanted.send_modify(|wanted| wanted.end = true);
+    }
+
+    /// Reads the files again, and says what is wrong with them when that is something else than before.
+    fn read_folder(&mut self) {
+        let Some((folder, _)) = &mut self.folder else { return };
+        let planned = folder.read();
+        let findings = folder.findings();
+        for finding in findings.iter().filter(|finding| !self.said.contains(finding)) {
+            tracing::error!("{finding}; what it said before is kept");
+        }
+        if findings.is_empty() && !self.said.is_empty() {
+            tracing::info!("every file of services can be read again");
+        }
+        self.said = findings;
+        self.dirty = true;
+        self.roster.plan(planned);
+    }
+
+    /// Tells the session which set is wanted, if that is another one than before.
+    fn publish(&mut self) {
+        let Some(members) = self.roster.members(Instant::now()) else { return };
+        let set = match self.phase {
+            Phase::Running => members,
+            Phase::Draining { .. } | Phase::Leaving => self.all_out(&members),
+        };
+        self.wanted.send_if_modified(|wanted| {
+            let differs = wanted.set.as_ref() != Some(&set);
+            if differs {
+                wanted.set = Some(set);
+            }
+            differs
+        });
+    }
+
+    /// The same members, each with the reason that this agent stops; those that are out already keep theirs.
+    fn all_out(&self, members: &[Member]) -> Arc<[Member]> {
+        let out = |member: &Member| {
+            let why = member.out().unwrap_or(&self.farewell).to_owned();
+            let registration = Registration { out: Some(why), ..member.registration.clone() };
+            Member { registration, ..member.clone() }
+        };
+        members.iter().map(out).collect()
+    }
+
+    fn begin_draining(&mut self) {
+        let state = self.state.borrow().clone();
+        let serving = state.accepted.is_some_and(|set| set.iter().any(|member| member.out().is_none()));
+        self.phase = match serving {
+            true => Phase::Draining { until: Instant::now() + OUT_TIME, heard: false },
+            // No cache can have learned of anything, or it has been forgotten.
+            false => Phase::Leaving,
+        };
+        self.dirty = true;
+        tracing::info!(session = self.identity.session, "stopping");
+    }
+
+    /// Goes on to the next phase when it is time.
+    fn advance(&mut self) {
+        let Phase::Draining { until, heard } = self.phase else { return };
+        let now = Instant::now();
+        let is_out = || {
+            let state = self.state.borrow();
+            let accepted = state.accepted.as_ref();
+            accepted.is_some_and(|set| set.iter().all(|member| member.out().is_some())).then_some(state.ttl)
+        };
+        if !heard && let Some(ttl) = is_out() {
+            let wait = (ttl + LATE).min(self.drain);
+            tracing::info!("out of the answers; caches forget it within {} s", wait.as_secs());
+            self.phase = Phase::Draining { until: now + wait, heard: true };
+        } else if now >= until {
+            self.phase = Phase::Leaving;
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Draining { until, .. } => Some(until),
+            Phase::Running | Phase::Leaving => self.roster.next_settling(Instant::now()),
+        }
+    }
+
+    /// Answers a call over the socket. Who has hung up meanwhile gets nothing.
+    fn answer(&mut self, ask: Ask) {
+        match ask {
+            Ask::Status(reply) => {
+                let _ = reply.send(Box::new(self.status()));
+            }
+            Ask::Report { key, passing, note, reply } => {
+                let report = Report { passing, note, at: Instant::now() };
+                let _ = reply.send(self.roster.report(&key, &report));
+            }
+        }
+    }
+
+    fn status(&self) -> Status {
+        let phase = match self.phase {
+            Phase::Running => "running",
+            Phase::Draining { .. } => "draining",
+            Phase::Leaving => "leaving",
+        };
+        let (wanted, state) = (self.wanted.borrow().clone(), self.state.borrow().clone());
+        status::describe(&self.identity, phase, &state, wanted.set.as_deref(), self.roster.entries(), &self.said)
+    }
+}
+
+/// Waits for a change of the folder; for ever without one.
+async fn changed(folder: &mut Option<(Folder, Watcher)>) {
+    match folder {
+        Some((_, watcher)) => watcher.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn wait_until(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}
