@@ -185,7 +185,7 @@ impl Parts {
         let compiler = plan.compiler(config, &identity)?;
         let freshness = Arc::new(Freshness::new(Published::new(compiler.unready()), Arc::clone(&clock)));
         let holders = SharedHolders::new(plan.holders());
-        let zones = SharedZones::new(Arc::clone(&freshness), &plan.statics);
+        let zones = SharedZones::new(Arc::clone(&freshness), holders.clone(), &plan.statics);
         let (slot, store_in_use) = (Slot::default(), Arc::default());
         Ok(Self { identity, clock, metrics, counters, compiler, slot, freshness, holders, zones, store_in_use })
     }

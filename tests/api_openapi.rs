@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use zonebeat::api::problem;
 use zonebeat::model::api::*;
+use zonebeat::model::explanation::{Explained, Explanation, Said};
 use zonebeat::model::service::ServiceRow;
 use zonebeat::model::{
     Change, Declaration, Endpoint, Instance, Item, Mark, Orders, Revision, Scope, SetWeight, State, Timestamp,
@@ -296,6 +297,33 @@ fn many_beat() -> ManyBeat {
 }
 
 /// Every object that the document describes.
+fn said() -> Said {
+    Said { rcode: "NOERROR".into(), records: 2, ede: Some("nobody serves".into()) }
+}
+
+fn explanation() -> Explanation {
+    let row = Explained {
+        service: "search".into(),
+        id: "a4".into(),
+        is_in: false,
+        state: "lapsed".into(),
+        why: "lapsed 14 s ago".into(),
+        advice: Some("see whether it beats".into()),
+        since: Timestamp(0),
+        revision: Revision(1842),
+    };
+    Explanation {
+        name: "search.sd.example.org.".into(),
+        rtype: "A".into(),
+        answer: Some(said()),
+        summary: "0 of 2 instances".into(),
+        static_record: Some("zones/sd.example.org.zone:7".into()),
+        instances: vec![row],
+        omitted: 1,
+        nearest: vec!["search.sd.example.org.".into()],
+    }
+}
+
 fn bodies() -> BTreeMap<&'static str, Body> {
     let secret = "zb_0a1b2c3d_".to_owned();
     let created = TokenCreated { id: "0a1b2c3d".into(), name: "ops".into(), scope: scope(), secret };
@@ -328,6 +356,9 @@ fn bodies() -> BTreeMap<&'static str, Body> {
         ("TokenRequest", body(TokenRequest { name: "ops".into(), scope: scope() })),
         ("TokenCreated", body(created)),
         ("TokenInfo", body(token_info())),
+        ("Explanation", body(explanation())),
+        ("Explained", body(explanation().instances.remove(0))),
+        ("Said", body(said())),
         ("ZoneInfo", body(zone_info())),
         ("Alive", body(Alive { version: "0.1.0".into() })),
         ("Readiness", body(readiness())),

@@ -47,11 +47,10 @@ pub(super) fn run(directory: &Path, each: u64) {
     let mean = |thread: usize, part: fn(&Used) -> u64| {
         rounds.iter().map(|used| part(&used[thread])).sum::<u64>() as f64 / (ROUNDS * ROUND) as f64
     };
-    let parts: [(&str, fn(&Used) -> u64); 3] =
-        [("reads", |used| used.reads), ("writes", |used| used.writes), ("octets written", |used| used.octets)];
-    for (name, part) in parts {
-        println!("{name:<36} {:>10.3} {:>10.3}", mean(0, part), mean(1, part));
-    }
+    let print = |name, part| println!("{name:<36} {:>10.3} {:>10.3}", mean(0, part), mean(1, part));
+    print("reads", |used| used.reads);
+    print("writes", |used| used.writes);
+    print("octets written", |used| used.octets);
     fleet.took.sort_unstable();
     let at = |part: usize| fleet.took[(fleet.took.len() - 1) * part / 100].as_secs_f64() * 1e3;
     println!("a commit, ms: median {:.2}, 99 of 100 {:.2}, all {:.2}", at(50), at(99), at(100));

@@ -13,6 +13,7 @@ use crate::model::api::{
     Registered, Registration, ReleaseOrder, ServiceInfo, ServiceList, SessionBeat, SessionSet, SessionStored,
     SiteOrdered, TokenCreated, TokenList, TokenRequest, WeightOrder, ZoneList,
 };
+use crate::model::explanation::Explanation;
 use crate::model::{Declaration, Revision};
 
 /// A client of one set of servers.
@@ -157,6 +158,14 @@ impl Client {
     /// All zones.
     pub async fn zones(&self) -> Result<Reply<ZoneList>, ClientError> {
         self.exchange.call(&Call::new(Method::GET, &["v1", "zones"])).await
+    }
+
+    /// Why a name answers as it does; without a type for the one that such a name is asked for.
+    pub async fn explain(&self, name: &str, rtype: Option<&str>) -> Result<Reply<Explanation>, ClientError> {
+        let call = Call::new(Method::GET, &["v1", "explain"])
+            .query("name", Some(name.to_owned()))
+            .query("type", rtype.map(str::to_owned));
+        self.exchange.call(&call).await
     }
 
     /// The instances of a service.

@@ -6,7 +6,8 @@
 //! watch     around every call: time limit, panics, counters
 //! auth      who asks
 //! extract   path, query and body, strictly
-//! instances sessions heartbeats services orders held owners dependencies zones changes events tokens health metrics: calls
+//! instances sessions heartbeats services orders held owners dependencies explain zones changes events tokens
+//! health metrics   the calls
 //! turns     walks over all services, in turns with other calls
 //! show      rows of the registry -> bodies
 //! problem   refusals -> problem documents, the only place that knows statuses
@@ -21,6 +22,7 @@ mod auth;
 mod changes;
 mod dependencies;
 mod events;
+mod explain;
 mod extract;
 mod feed;
 mod health;

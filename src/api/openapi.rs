@@ -18,8 +18,8 @@ use utoipa_axum::routes;
 use super::problem::{self, MEDIA_TYPE, TYPE_BASE};
 use super::query::Query;
 use super::watch::{Watch, watch};
-use super::{Answer, ApiState, changes, dependencies, events, health, heartbeats, held, instances, json, metrics};
-use super::{orders, owners, services, sessions, tokens, zones};
+use super::{Answer, ApiState, changes, dependencies, events, explain, health, heartbeats, held, instances};
+use super::{json, metrics, orders, owners, services, sessions, tokens, zones};
 use crate::model::api::Problem;
 use crate::model::{Refusal, Word};
 
@@ -85,6 +85,7 @@ fn collect() -> (Router<Arc<ApiState>>, OpenApi) {
         .merge(zones::routes())
         .merge(changes::routes())
         .merge(events::routes())
+        .merge(explain::routes())
         .merge(tokens::routes())
         .merge(health::routes())
         .merge(metrics::routes())
@@ -245,6 +246,7 @@ fn words(operation: &str) -> Vec<Word> {
         "list_instances" => &[PATH, NUMBERS, READ, &[Word::UnknownService]],
         "list_services" => &[NUMBERS, READ],
         "show_service" => &[PATH, READ, &[Word::UnknownService]],
+        "explain" => &[NUMBERS, READ],
         "list_changes" => &[NUMBERS, READ, &[Word::UnknownRevision, Word::StoreUnavailable]],
         "stream_events" => &[NUMBERS, READ, &[Word::BadRequest, Word::UnknownRevision, Word::StoreUnavailable]],
         _ => &[],

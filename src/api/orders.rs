@@ -210,7 +210,7 @@ fn choose(state: &ApiState, snapshot: &Snapshot, site: &str, drained: bool) -> R
                 chosen.already += 1;
                 continue;
             }
-            leaving += usize::from(instance.is_serving());
+            leaving += usize::from(instance.serves_under(false));
             chosen.ttl = chosen.ttl.max(state.registry.longest_ttl(&service.name));
             chosen.instances.push((service.name.to_string(), instance.id.to_owned()));
         }

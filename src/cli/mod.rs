@@ -11,6 +11,7 @@ pub mod connection; // --server, --token, --json
 pub mod declare; // declare, undeclare
 pub mod deps;
 pub mod deregister;
+pub mod explain; // why a name answers as it does
 pub mod failure; // failures and their exit codes
 pub mod held; // held, release
 pub mod instance; // the options that describe one instance
@@ -75,6 +76,7 @@ enum Command {
     Grant(owners::GrantArgs),
     Revoke(owners::RevokeArgs),
     Transfer(owners::TransferArgs),
+    Explain(explain::ExplainArgs),
     Token(token::TokenArgs),
     Check(check::CheckArgs),
     Completion(completion::CompletionArgs),
@@ -104,6 +106,7 @@ impl Cli {
             Command::Grant(args) => client(owners::grant(&args)),
             Command::Revoke(args) => client(owners::revoke(&args)),
             Command::Transfer(args) => client(owners::transfer(&args)),
+            Command::Explain(args) => client(explain::run(&args)),
             Command::Token(args) => client(token::run(&args)),
             Command::Check(args) => check::run(&args),
             Command::Completion(args) => completion::completion(&args),

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod change;
 pub mod clock;
+pub mod explanation;
 pub mod finding;
 mod grants;
 pub mod instance;
@@ -33,7 +34,7 @@ pub use instances::{Instances, InstancesPacker};
 pub use label_map::{LabelMap, Labelled};
 pub use name::Name;
 pub use packed::{Packed, Packer};
-pub use packed_instance::{InstanceRef, PackedInstance};
+pub use packed_instance::{EndpointRef, InstanceRef, PackedInstance};
 pub use rare::RareMap;
 pub use record::{Record, Rtype};
 pub use refusal::{Refusal, Word};

@@ -183,7 +183,8 @@ impl<'a> InstanceRef<'a> {
 
     /// The weight that is answered.
     pub fn answered_weight(&self) -> u16 {
-        self.orders().and_then(|orders| orders.weight).map_or(self.weight, |set| set.weight)
+        let set = self.orders.filter(|orders| orders.more & WEIGHT != 0).and_then(|_| self.orders()?.weight);
+        set.map_or(self.weight, |set| set.weight)
     }
 
     /// What operators said of it.

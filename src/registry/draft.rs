@@ -86,6 +86,11 @@ impl Author {
         Mark { author: (*self.author).into(), reason: (*self.reason).into(), time, revision }
     }
 
+    /// The same with more to say.
+    pub(super) fn but(&self, why: &str) -> Self {
+        Self { reason: format!("{}, but {why}", self.reason).into(), ..self.clone() }
+    }
+
     /// The server itself.
     pub(super) fn server(reason: impl Into<Arc<str>>) -> Self {
         Self { reason: reason.into(), ..Self::new(&Principal::Server, "") }

@@ -35,6 +35,7 @@
 mod apply;
 pub mod command;
 mod draft;
+pub mod explain;
 pub mod guard;
 mod handle;
 pub mod lease;

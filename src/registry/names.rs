@@ -100,8 +100,8 @@ fn values<'a>(
         true => (&*instance.tags, None),
         false => (&[][..], Some(whole)),
     };
-    let tagged = move |tag: &'a Box<str>| Values { service, proto, site, instance: id, tag: Some(tag), domain };
-    whole.into_iter().chain(tags.iter().map(tagged))
+    let tagged = tags.iter().map(move |tag| Values { service, proto, site, instance: id, tag: Some(tag), domain });
+    whole.into_iter().chain(tagged)
 }
 
 /// A static record of the name, or what ends the zone above it, keeps the name from being registered.

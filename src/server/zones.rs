@@ -4,15 +4,20 @@
 //! published between a reload and the swap shows its serials beside the facts before; the next call shows both.
 
 use std::collections::{HashMap, HashSet};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 use super::health::Freshness;
+use super::statics::SharedHolders;
+use crate::answer::{Answer, CLASS_IN, Content, Part, Query, QueryName, Rcode, Transport, answer};
 use crate::api;
-use crate::model::Name;
 use crate::model::api::ZoneInfo;
-use crate::view::Zone;
+use crate::model::explanation::Said;
+use crate::model::{Name, Rtype};
+use crate::registry::StaticNames;
+use crate::view::{View, Zone};
 use crate::zone::{StaticZone, digest};
 
 /// What is known of a zone's own records.
@@ -27,12 +32,13 @@ struct Facts {
 #[derive(Clone)]
 pub(super) struct SharedZones {
     freshness: Arc<Freshness>,
+    holders: SharedHolders,
     facts: Arc<ArcSwap<HashMap<Name, Facts>>>,
 }
 
 impl SharedZones {
-    pub(super) fn new(freshness: Arc<Freshness>, zones: &[StaticZone]) -> Self {
-        Self { freshness, facts: Arc::new(ArcSwap::from_pointee(facts(zones))) }
+    pub(super) fn new(freshness: Arc<Freshness>, holders: SharedHolders, zones: &[StaticZone]) -> Self {
+        Self { freshness, holders, facts: Arc::new(ArcSwap::from_pointee(facts(zones))) }
     }
 
     /// Puts other zone files in force.
@@ -46,6 +52,61 @@ impl api::Zones for SharedZones {
         let (view, facts) = (self.freshness.published().load(), self.facts.load());
         view.zones.iter().map(|zone| info(zone, facts.get(&zone.apex))).collect()
     }
+
+    fn said(&self, name: &Name, rtype: Rtype) -> Option<Said> {
+        let view = self.freshness.published().load();
+        Some(said(&view, name, rtype))
+    }
+
+    fn static_record(&self, name: &Name) -> Option<String> {
+        self.holders.holder(name.as_wire())
+    }
+}
+
+/// What a client of this host hears over TCP.
+fn said(view: &View, name: &Name, rtype: Rtype) -> Said {
+    let question = [name.as_wire(), &rtype.0.to_be_bytes(), &CLASS_IN.to_be_bytes()].concat();
+    let query = Query {
+        id: 0,
+        flags: 0,
+        question: &question,
+        name: QueryName::new(name.as_wire()),
+        rtype,
+        class: CLASS_IN,
+        edns: None,
+        transport: Transport::Tcp,
+        client: Ipv4Addr::LOCALHOST.into(),
+        verified: true,
+        rotation: 0,
+    };
+    let answer = answer(view, &query);
+    let ede = answer.ede.map(|ede| ede.text.to_owned());
+    Said { rcode: mnemonic(answer.rcode), records: records(&answer), ede }
+}
+
+fn records(answer: &Answer<'_>) -> usize {
+    let of = |part: &Part<'_>| match part {
+        Part::Set { set, .. } => set.count as usize,
+        Part::Synthesized { .. } | Part::Soa(..) => 1,
+    };
+    match &answer.content {
+        Content::Empty | Content::Negative(_) => 0,
+        Content::Set(set) => set.count as usize,
+        Content::Composed(composed) => composed.answer.iter().map(of).sum(),
+        Content::Soa(_) | Content::Identity(_) | Content::Any => 1,
+    }
+}
+
+fn mnemonic(rcode: Rcode) -> String {
+    let known = match rcode {
+        Rcode::NOERROR => "NOERROR",
+        Rcode::NXDOMAIN => "NXDOMAIN",
+        Rcode::REFUSED => "REFUSED",
+        Rcode::SERVFAIL => "SERVFAIL",
+        Rcode::YXDOMAIN => "YXDOMAIN",
+        other => return format!("RCODE{}", other.0),
+    };
+    known.to_owned()
 }
 
 fn facts(zones: &[StaticZone]) -> HashMap<Name, Facts> {

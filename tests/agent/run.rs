@@ -123,7 +123,7 @@ fn signals_are_passed_on_and_a_second_sigterm_does_not_wait() {
 fn a_command_that_is_not_there_is_said_so() {
     let mut running = run(&["http://127.0.0.1:1"], 80, &[], &["/nowhere/search"]);
     assert_eq!(running.wait().code(), Some(127));
-    assert!(running.log().contains("cannot start /nowhere/search"), "{}", running.log());
+    running.await_log("cannot start /nowhere/search");
     let mut wrong = run(&["http://127.0.0.1:1"], 80, &["--check", "htp:/x"], &["true"]);
     assert_eq!(wrong.wait().code(), Some(2));
 }

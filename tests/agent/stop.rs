@@ -20,7 +20,7 @@ fn sigterm_takes_out_waits_and_deregisters() {
     assert_eq!(home.status()["phase"], "draining");
     assert!(agent.wait().success());
     assert!(began.elapsed() >= Duration::from_millis(1900), "it waits for caches: {:?}", began.elapsed());
-    assert!(agent.log().contains("deregistered"), "{}", agent.log());
+    agent.await_log("deregistered");
     assert_eq!(server.call("GET", "/v1/services/search/instances/a1", None).status, 404);
     assert!(!home.path("sock").exists(), "the socket goes away");
 }
@@ -72,7 +72,7 @@ fn two_agents_do_not_share_a_socket() {
     eventually("it answers", || home.status()["session"] == "host-17");
     let mut second = home.agent(&[&server.url()], &[]);
     assert_eq!(second.wait().code(), Some(1));
-    assert!(second.log().contains("another agent listens at"), "{}", second.log());
+    second.await_log("another agent listens at");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod connections;
+mod explain;
 mod harness;
 mod health;
 mod heartbeats;

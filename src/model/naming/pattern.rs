@@ -157,6 +157,21 @@ impl Pattern {
         Some(self.write(values, &mut room)?.map(|()| Name::from_trusted(room.as_wire())))
     }
 
+    /// What stands in a name where this pattern has the service's label; the rest of the name is not looked at.
+    pub fn service_in<'a>(&self, name: &'a [u8]) -> Option<&'a str> {
+        let at = self.labels.iter().position(|label| label.placeholder == Some(Placeholder::Service))?;
+        let mut rest = name;
+        for label in &self.labels[..=at] {
+            let (len, behind) = rest.split_first().filter(|(len, _)| **len > 0)?;
+            let (octets, behind) = behind.split_at_checked(usize::from(*len))?;
+            if label.placeholder == Some(Placeholder::Service) {
+                return label.read(octets).filter(|service| !service.is_empty());
+            }
+            rest = behind;
+        }
+        None
+    }
+
     /// The values that give this name, which is whole and in lower case, to this service; `None` if none do.
     pub fn read<'a>(&self, name: &'a [u8], service: &'a str, domain: &'a Name) -> Option<Values<'a>> {
         let mut values = Values { service, proto: None, site: None, instance: None, tag: None, domain };

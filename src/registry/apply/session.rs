@@ -189,7 +189,7 @@ pub(super) fn end(
 /// Refuses to take instances out together where that leaves a service with fewer than its `min`. They are sorted by
 /// service.
 pub(super) fn check_all(draft: &Draft, members: &[Member]) -> Result<(), Refusal> {
-    let serving = members.iter().filter(|(_, instance)| instance.is_serving());
+    let serving = members.iter().filter(|(_, instance)| instance.serves_under(false));
     let serving: Vec<&Member> = serving.collect();
     for of_one in serving.chunk_by(|(a, _), (b, _)| a == b) {
         let (service, first) = of_one[0];

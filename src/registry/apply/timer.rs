@@ -45,11 +45,7 @@ fn lapse_session(draft: &mut Draft, name: &Arc<str>) {
 
 /// The author of lapses of such a lease.
 fn silent(lease_seconds: u32) -> Author {
-    Author::server(silence(lease_seconds))
-}
-
-fn silence(lease_seconds: u32) -> String {
-    format!("no beat for its lease of {lease_seconds} s")
+    Author::server(format!("no beat for its lease of {lease_seconds} s"))
 }
 
 fn lapse_one(draft: &mut Draft, service: &Arc<str>, before: Arc<Instance>, by: &Author) {
@@ -58,10 +54,7 @@ fn lapse_one(draft: &mut Draft, service: &Arc<str>, before: Arc<Instance>, by: &
     }
     let entry = draft.state.service(service).filter(|_| before.is_serving());
     match entry.and_then(|entry| keeps(entry, &before, &draft.options().guard)) {
-        Some((place, why)) => {
-            let by = Author::server(format!("{}, but {why}", silence(before.lease_seconds)));
-            hold(draft, &by, place, service, before);
-        }
+        Some((place, why)) => hold(draft, &by.but(&why), place, service, before),
         None => let_lapse(draft, by, Transition::Lapse, service, before),
     }
 }

@@ -110,7 +110,7 @@ impl<'c> Owners<'c> {
                     }
                     _ => self.instance_sets(roster.service, instance, name),
                 };
-                Published { sets, note: held([instance]), ..Published::default() }
+                Published { sets, note: held(&[*instance]), ..Published::default() }
             }
         }
     }
@@ -365,8 +365,8 @@ fn facts(ttl: u32, declared: Option<&Declaration>, answers: Option<String>) -> O
 }
 
 /// What answers made of these instances say if the guard holds some of them; else nothing.
-fn held<'i>(instances: impl IntoIterator<Item = &'i InstanceRef<'i>>) -> String {
-    let mut held = instances.into_iter().filter(|instance| instance.state == State::Held);
+fn held(instances: &[InstanceRef<'_>]) -> String {
+    let mut held = instances.iter().filter(|instance| instance.state == State::Held);
     match (held.next(), held.count()) {
         (None, _) => String::new(),
         (Some(one), 0) => format!("{HELD}{} is silent and held by the guard since {}", one.id, one.since),

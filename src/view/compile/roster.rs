@@ -80,8 +80,10 @@ impl<'s> Roster<'s> {
             known => {
                 let known = known.iter().filter(|_| !by_tag).map(|(proto, site)| (key(*proto, *site, None), None));
                 let mut rows: Vec<(Key<'s>, Option<usize>)> = known.collect();
-                let here = |(_, instance): &(usize, &InstanceRef<'_>)| instance.serves_under(by_site);
-                for (number, instance) in self.members[..self.serving].iter().enumerate().filter(here) {
+                for (number, instance) in self.members[..self.serving].iter().enumerate() {
+                    if !instance.serves_under(by_site) {
+                        continue;
+                    }
                     let of = |tag| (key(instance.proto, instance.site, tag), Some(number));
                     match by_tag {
                         true => rows.extend(instance.tags().map(|tag| of(Some(tag)))),

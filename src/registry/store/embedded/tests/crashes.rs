@@ -140,12 +140,12 @@ fn a_damaged_frame_that_others_follow_is_refused() {
 
 #[test]
 fn a_missing_file_of_the_journal_is_refused() {
-    for number in 0..2 {
+    for name in FILES {
         let crash = crashed_with_a_journal();
-        fs::rename(crash.path().join(FILES[number]), crash.path().join("aside")).unwrap();
+        fs::rename(crash.path().join(name), crash.path().join("aside")).unwrap();
         let detail = damage(crash.path());
-        assert!(detail.contains(FILES[number]) && detail.contains("missing"), "{detail}");
-        fs::rename(crash.path().join("aside"), crash.path().join(FILES[number])).unwrap();
+        assert!(detail.contains(name) && detail.contains("missing"), "{detail}");
+        fs::rename(crash.path().join("aside"), crash.path().join(name)).unwrap();
         assert_eq!(revision(crash.path()), 5);
     }
 }
@@ -256,15 +256,15 @@ fn eventually_refuses(store: &EmbeddedStore) {
 
 #[test]
 fn a_journal_that_is_moved_away_takes_no_commits() {
-    for number in 0..2 {
+    for name in FILES {
         let directory = tempfile::tempdir().unwrap();
         let store = EmbeddedStore::open(directory.path()).unwrap();
         commit(&store, 1);
-        let (path, aside) = (directory.path().join(FILES[number]), directory.path().join("aside"));
+        let (path, aside) = (directory.path().join(name), directory.path().join("aside"));
         fs::rename(&path, &aside).unwrap();
         let batch = Batch { expected: Revision(1), writes: vec![zone(9)], changes: vec![change(2)] };
         let error = store.commit(&batch).unwrap_err().to_string();
-        assert!(error.contains(FILES[number]) && error.contains("removed or replaced"), "{error}");
+        assert!(error.contains(name) && error.contains("removed or replaced"), "{error}");
         fs::rename(&aside, &path).unwrap();
         store.reopen().unwrap();
         commit(&store, 2);

@@ -1,0 +1,67 @@
+//! `zonebeat explain`: why a name answers as it does.
+
+use clap::Args;
+
+use super::connection::ConnectionArgs;
+use super::output::{print, printable, table};
+use super::{Failure, examples};
+use crate::model::explanation::{Explained, Explanation};
+
+/// Explain an answer: which instances a name was considered for, which are in, and what keeps the others out
+///
+/// Names end at the zone: a final dot is not needed. Without a type, the one that such a name is asked for.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = examples![
+    "zonebeat explain _search._tcp.sd.example.org",
+    "zonebeat explain search.sd.example.org AAAA",
+    "zonebeat explain a4.search.sd.example.org --json",
+])]
+pub struct ExplainArgs {
+    /// Name as DNS is asked for it
+    name: String,
+
+    /// Type of record
+    #[arg(value_name = "TYPE")]
+    rtype: Option<String>,
+
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+/// Prints the explanation.
+pub async fn run(args: &ExplainArgs) -> Result<(), Failure> {
+    let reply = args.connection.client()?.explain(&args.name, args.rtype.as_deref()).await?;
+    if args.connection.json {
+        return Ok(print(&reply.text)?);
+    }
+    Ok(print(&page(&reply.body))?)
+}
+
+fn page(explanation: &Explanation) -> String {
+    let mut parts = vec![printable(&head(explanation))];
+    if !explanation.instances.is_empty() {
+        let several = explanation.instances.iter().any(|row| row.service != explanation.instances[0].service);
+        parts.push(table(["INSTANCE", "", "WHY"], explanation.instances.iter().map(|row| line(row, several))));
+    }
+    if explanation.omitted > 0 {
+        parts.push(format!("and {} more; GET /v1/explain with limit shows up to 1000", explanation.omitted));
+    }
+    if !explanation.nearest.is_empty() {
+        parts.push(format!("there are: {}", explanation.nearest.join(" ")));
+    }
+    parts.join("\n\n")
+}
+
+fn head(explanation: &Explanation) -> String {
+    let Explanation { name, rtype, answer, summary, .. } = explanation;
+    let Some(said) = answer else { return summary.clone() };
+    let records = if said.records == 1 { "1 record".to_owned() } else { format!("{} records", said.records) };
+    let ede = said.ede.as_ref().map(|text| format!(" ({text})")).unwrap_or_default();
+    format!("{summary}\nDNS answers {name} {rtype}: {}, {records}{ede}", said.rcode)
+}
+
+fn line(row: &Explained, several: bool) -> [String; 3] {
+    let id = if several { format!("{}/{}", row.service, row.id) } else { row.id.clone() };
+    let advice = row.advice.as_ref().map(|advice| format!("; {advice}")).unwrap_or_default();
+    [id, if row.is_in { "in" } else { "out" }.to_owned(), format!("{}{advice}", row.why)]
+}
