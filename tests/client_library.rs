@@ -73,7 +73,7 @@ fn lives_and_leaves(server: &Server, program: Program, id: &str) {
     let shown = server.http_json("GET", &format!("/v1/services/demo/instances/{id}"), None).1;
     assert_eq!((&shown["state"], &shown["port"]), (&json!("serving"), &json!(8080)), "{shown}");
     program.stop();
-    assert_eq!(targets(server, "demo"), [String::new(); 0], "it left");
+    assert!(targets(server, "demo").is_empty(), "it left");
 }
 
 #[test]

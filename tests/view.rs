@@ -432,7 +432,7 @@ fn apply(snapshot: &Snapshot, step: &Step) -> (Snapshot, Touched) {
     match (service.instances.get(&id), step.action) {
         (Some(_), 0) => drop(service.instances.remove(&id)),
         (Some(known), 1) => {
-            let state = if step.last % 2 == 0 { State::Lapsed } else { State::Held };
+            let state = if step.last.is_multiple_of(2) { State::Lapsed } else { State::Held };
             service.instances.insert(&Instance { state, ..known });
         }
         (Some(known), 2) => service.instances.insert(&Instance { state: State::Serving, ..known }),

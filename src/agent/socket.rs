@@ -6,7 +6,7 @@
 //! | `PUT /v1/checks/{service}/{id}/pass`, `.../fail` | a report for `ttl` checks; the body is a note in words |
 //!
 //! Who may open the socket may report: it belongs to the agent's user and group and is closed to others. The supervisor
-//! answers every call; this module carries it there. At most [`MOST`] connections at once, each for [`LONGEST`].
+//! answers every call; this module carries it there. At most `MOST` connections at once, each for `LONGEST`.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;

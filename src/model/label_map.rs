@@ -1,7 +1,7 @@
 //! A sorted map from labels to shared values, for readers and a writer that never wait for each other: what services
 //! and sessions are found in.
 //!
-//! **Shape.** A tree with nodes of up to [`MOST`] children, all leaves at one depth. A leaf has the values and of each
+//! **Shape.** A tree with nodes of up to 8 children, all leaves at one depth. A leaf has the values and of each
 //! label the first octets, so that a search reads two cache lines of it and only the value that it finds; a node above
 //! has of each child the least label that it may hold. A binary tree reads three places of memory for each of seventeen
 //! levels instead, and of a hundred thousand services half of these are in no cache.
@@ -125,7 +125,7 @@ impl<T> Clone for LabelMap<T> {
     }
 }
 
-/// What nobody else has goes with the map; see [`Node::touch`].
+/// What nobody else has goes with the map; see `Node::touch`.
 impl<T> Drop for LabelMap<T> {
     fn drop(&mut self) {
         self.root.touch_own();

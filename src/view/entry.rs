@@ -230,7 +230,7 @@ impl<'v> Entry<'v> {
         self.note().strip_prefix(HELD)
     }
 
-    /// Why nobody serves, in words; empty if there is nothing to say. Behind [`HELD`]: why its answers may be stale.
+    /// Why nobody serves, in words; empty if there is nothing to say. Behind `HELD`: why its answers may be stale.
     pub fn note(&self) -> &'v str {
         if self.form() & FORM_NOTE == 0 {
             return "";

@@ -49,14 +49,14 @@ fn silence_takes_all_but_the_last_instance() {
     assert_eq!(in_state(&world, "search", State::Lapsed).len(), 2);
     assert!(world.service("search").expect("known").row.empty_reason.is_none(), "somebody is answered");
     let id = in_state(&world, "search", State::Held).remove(0);
-    assert_eq!(world.registry.snapshot().held.of("search"), [id.clone()]);
+    assert_eq!(world.registry.snapshot().held.of("search"), std::slice::from_ref(&id));
     assert_eq!(world.store.history_now().last().map(|change| change.transition), Some(Transition::Hold));
     world.run(bring_back("search", &id, None)).expect("it beats again");
-    assert_eq!(in_state(&world, "search", State::Serving), [id.clone()]);
+    assert_eq!(in_state(&world, "search", State::Serving), std::slice::from_ref(&id));
     assert!(world.registry.snapshot().held.is_empty());
     world.wait(20.0);
     world.wait(581.0);
-    assert_eq!(in_state(&world, "search", State::Held), [id.clone()]);
+    assert_eq!(in_state(&world, "search", State::Held), std::slice::from_ref(&id));
     world.wait(20.0);
     assert_eq!(in_state(&world, "search", State::Lapsed).len(), 3, "held for ten minutes and no longer");
     world.assert_consistent();
@@ -188,7 +188,7 @@ fn fleet() -> (World, Vec<(String, String)>) {
     (world, all)
 }
 
-fn beating<'a>(all: &'a [(String, String)]) -> Vec<(&'a str, &'a str)> {
+fn beating(all: &[(String, String)]) -> Vec<(&str, &str)> {
     all.iter().map(|(service, id)| (service.as_str(), id.as_str())).collect()
 }
 

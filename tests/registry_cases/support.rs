@@ -454,7 +454,7 @@ impl World {
 fn freed(snapshot: &Snapshot) -> LabelMap<Service> {
     let mut services = snapshot.services.clone();
     for (name, id) in snapshot.held.page("", "", usize::MAX) {
-        let service = Arc::make_mut(services.get_mut(&*name).expect("what is held is registered"));
+        let service = Arc::make_mut(services.get_mut(&name).expect("what is held is registered"));
         let held = service.instances.get(&id).expect("what is held is registered");
         assert_eq!(held.state, State::Held);
         service.instances.insert(&Instance { state: State::Serving, site_only: false, ..held });

@@ -1,10 +1,10 @@
 //! The guard: rules that refuse or hold dangerous transitions. It knows leaving from silence.
 //!
 //! **Leaving** is on purpose and applied at once: only what would take a service below its declared `min` is refused
-//! ([`check_min`]), unless the caller insists (`force`).
+//! (`check_min`), unless the caller insists (`force`).
 //!
-//! **Silence** is held in plain sight, for a bounded time, in two ways. Of a service ([`keeps`]): instances whose lapse
-//! would leave nobody, in the service or in one of its sites, or fewer than `min`, become [`State::Held`]: a committed
+//! **Silence** is held in plain sight, for a bounded time, in two ways. Of a service (`keeps`): instances whose lapse
+//! would leave nobody, in the service or in one of its sites, or fewer than `min`, become `State::Held`: a committed
 //! transition, answered with EDE 3, and listed in [`Held`]. It ends when somebody else serves, when the instance beats,
 //! when an operator releases it, and after the service's `hold`. Of the whole fleet (`fleet`): while more leases
 //! than a share of all run out together, none of them lapses.
