@@ -71,7 +71,8 @@ fn a_full_disk_refuses_writes_and_answers_go_on() {
     }
     let place = tempfile::tempdir().unwrap();
     mount(&["-t", "tmpfs", "-o", "size=4m", "tmpfs"], place.path());
-    let server = Setup::new().data_dir(&place.path().join("data")).start();
+    let no_guard = "[guard]\nhold = \"0s\"\n"; // at the end everybody falls silent
+    let server = Setup::new().config(no_guard).data_dir(&place.path().join("data")).start();
     assert_eq!(put(&server, "a1", 2).status, 201);
     assert_eq!(put(&server, "a2", 2).status, 201);
     let ballast = fill(place.path());

@@ -15,7 +15,7 @@ fn events_show_changes_live_and_from_a_revision_on() {
     assert_eq!(server.http_json("DELETE", "/v1/services/search/instances/a1", None).0, 200);
     let mut next = || -> Value { serde_json::from_str(&live.next().expect("a change comes")).expect("JSON") };
     let mut seen = Vec::new();
-    for expected in ["register", "register", "deregister", "lapse"] {
+    for expected in ["register", "register", "deregister", "hold"] {
         let change = next();
         assert_eq!(change["transition"], expected, "{change}");
         assert_eq!(change["subject"], "search", "{change}");
