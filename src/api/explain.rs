@@ -8,13 +8,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::query::{Pairs, Parameters, Query};
+use super::turns::Turns;
 use super::{Answer, ApiState, Shared, json};
 use crate::model::explanation::{Explained, Explanation, Known, Said};
 use crate::model::mnemonic::MNEMONICS;
 use crate::model::naming::Publishes;
 use crate::model::{Instance, Name, Refusal, Rtype, Word};
 use crate::registry::Snapshot;
-use crate::registry::explain::{Reading, nearest, readings};
+use crate::registry::explain::{Nearest, Reading, readings};
 
 /// Instances that are shown if nothing else is asked for, and at most.
 const SHOWN: u64 = 100;
@@ -89,7 +90,7 @@ async fn explain(State(state): Shared, Query(asked): Query<Asked>) -> Answer {
     let near = if found.iter().any(|reading| reading.service.is_some()) {
         Vec::new()
     } else {
-        near(&state, &snapshot, &found)
+        near(&state, &snapshot, &found).await
     };
     let summary = summary(&asked.name, &found, (serving, all), answer.as_ref(), static_record.as_deref());
     let body = Explanation {
@@ -154,15 +155,16 @@ fn usual(found: &[Reading]) -> Rtype {
     }
 }
 
-/// The same name with labels of services that there are.
-fn near(state: &ApiState, snapshot: &Snapshot, found: &[Reading]) -> Vec<String> {
+/// The same name with labels of services that there are, looked for in turns with other calls.
+async fn near(state: &ApiState, snapshot: &Snapshot, found: &[Reading]) -> Vec<String> {
     let Some(reading) = found.first() else { return Vec::new() };
-    let named = nearest(snapshot, &reading.label, NEAREST);
-    named
-        .iter()
-        .filter_map(|label| reading.renamed(label, state.registry.options()))
-        .map(|name| name.to_string())
-        .collect()
+    let (mut nearest, mut turns) = (Nearest::new(&reading.label, NEAREST), Turns::default());
+    for service in snapshot.services.values() {
+        turns.step().await;
+        nearest.consider(service);
+    }
+    let named = nearest.labels().filter_map(|label| reading.renamed(label, state.registry.options()));
+    named.map(|name| name.to_string()).collect()
 }
 
 fn summary(

@@ -128,20 +128,36 @@ impl Reading {
     }
 }
 
-/// Labels of services that look like this one, the likeliest first. Compares with each service: a fraction of a
-/// microsecond for each.
-pub fn nearest(snapshot: &Snapshot, label: &str, count: usize) -> Vec<Arc<str>> {
+/// Labels of services that look like one that there is not, the likeliest first.
+#[derive(Debug)]
+pub struct Nearest<'a> {
+    label: &'a str,
+    most: usize,
+    scored: Vec<(f64, &'a Arc<str>)>,
+}
+
+impl<'a> Nearest<'a> {
     /// Less alike than this is not what somebody meant.
     const ALIKE: f64 = 0.8;
-    let mut scored: Vec<(f64, &Arc<str>)> = Vec::new();
-    for service in snapshot.services.values().filter(|service| service.is_known()) {
-        let score = strsim::jaro_winkler(label, &service.name);
-        if score < ALIKE || scored.len() == count && scored.last().is_some_and(|(least, _)| *least >= score) {
-            continue;
-        }
-        let at = scored.partition_point(|(better, _)| *better >= score);
-        scored.insert(at, (score, &service.name));
-        scored.truncate(count);
+
+    /// Looks for the `most` likeliest.
+    pub fn new(label: &'a str, most: usize) -> Self {
+        Self { label, most, scored: Vec::new() }
     }
-    scored.into_iter().map(|(_, name)| name.clone()).collect()
+
+    /// Compares with one service: a fraction of a microsecond.
+    pub fn consider(&mut self, service: &'a Service) {
+        let score = strsim::jaro_winkler(self.label, &service.name);
+        if score < Self::ALIKE || !service.is_known() {
+            return;
+        }
+        let at = self.scored.partition_point(|(better, _)| *better >= score);
+        self.scored.insert(at, (score, &service.name));
+        self.scored.truncate(self.most);
+    }
+
+    /// What was found.
+    pub fn labels(&self) -> impl Iterator<Item = &'a Arc<str>> {
+        self.scored.iter().map(|(_, label)| *label)
+    }
 }
