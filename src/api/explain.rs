@@ -1,6 +1,7 @@
 //! Why: which instances a name was considered for, which of them it answers with, and what keeps the others out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -135,8 +136,10 @@ fn rows(found: &[Reading]) -> Vec<Row> {
 fn explained(state: &ApiState, rows: &[Row]) -> Vec<Explained> {
     let now = state.clock.wall();
     let one = |row: &Row| {
+        // Beats are counted in ticks of the lease: the beat that brought it into service is not older than the service.
+        let most = if row.instance.is_silent() { Duration::MAX } else { row.instance.since.age(now) };
         let known = Known {
-            beat_age: state.registry.beat_age(&row.service, &row.instance.id),
+            beat_age: state.registry.beat_age(&row.service, &row.instance.id).map(|age| age.min(most)),
             other_tier: row.other_tier.as_deref(),
             is_in: row.is_in,
             fleet_held: state.registry.is_fleet_held(&row.service, &row.instance),

@@ -38,7 +38,7 @@ pub async fn run(args: &ExplainArgs) -> Result<(), Failure> {
 }
 
 fn page(explanation: &Explanation) -> String {
-    let mut parts = vec![printable(&head(explanation))];
+    let mut parts = vec![head(explanation)];
     if !explanation.instances.is_empty() {
         let several = explanation.instances.iter().any(|row| row.service != explanation.instances[0].service);
         parts.push(table(["INSTANCE", "", "WHY"], explanation.instances.iter().map(|row| line(row, several))));
@@ -54,9 +54,10 @@ fn page(explanation: &Explanation) -> String {
 
 fn head(explanation: &Explanation) -> String {
     let Explanation { name, rtype, answer, summary, .. } = explanation;
-    let Some(said) = answer else { return summary.clone() };
+    let summary = printable(summary);
+    let Some(said) = answer else { return summary.into() };
     let records = if said.records == 1 { "1 record".to_owned() } else { format!("{} records", said.records) };
-    let ede = said.ede.as_ref().map(|text| format!(" ({text})")).unwrap_or_default();
+    let ede = said.ede.as_ref().map(|text| format!(" ({})", printable(text))).unwrap_or_default();
     format!("{summary}\nDNS answers {name} {rtype}: {}, {records}{ede}", said.rcode)
 }
 
@@ -64,4 +65,46 @@ fn line(row: &Explained, several: bool) -> [String; 3] {
     let id = if several { format!("{}/{}", row.service, row.id) } else { row.id.clone() };
     let advice = row.advice.as_ref().map(|advice| format!("; {advice}")).unwrap_or_default();
     [id, if row.is_in { "in" } else { "out" }.to_owned(), format!("{}{advice}", row.why)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::explanation::Said;
+    use crate::model::{Revision, Timestamp};
+
+    #[test]
+    fn a_page_has_what_dns_says_and_a_line_for_each_instance() {
+        let row = |id: &str, is_in: bool, why: &str, advice: Option<&str>| Explained {
+            service: "search".into(),
+            id: id.into(),
+            is_in,
+            state: String::new(),
+            why: why.into(),
+            advice: advice.map(Into::into),
+            since: Timestamp(0),
+            revision: Revision(7),
+        };
+        let drained = row("a2", false, "drained by token ops 3 s ago", Some("zonebeat undrain search a2"));
+        let explanation = Explanation {
+            name: "search.sd.example.org.".into(),
+            rtype: "A".into(),
+            answer: Some(Said { rcode: "NOERROR".into(), records: 1, ede: None }),
+            summary: "1 of 4 instances".into(),
+            static_record: None,
+            instances: vec![drained, row("a1", true, "serving for 4 s", None)],
+            omitted: 2,
+            nearest: Vec::new(),
+        };
+        let expected = "\
+1 of 4 instances
+DNS answers search.sd.example.org. A: NOERROR, 1 record
+
+INSTANCE       WHY
+a2        out  drained by token ops 3 s ago; zonebeat undrain search a2
+a1        in   serving for 4 s
+
+and 2 more; GET /v1/explain with limit shows up to 1000";
+        assert_eq!(page(&explanation), expected);
+    }
 }
