@@ -55,7 +55,7 @@ fn page(explanation: &Explanation) -> String {
 fn head(explanation: &Explanation) -> String {
     let Explanation { name, rtype, answer, summary, .. } = explanation;
     let summary = printable(summary);
-    let Some(said) = answer else { return summary.into() };
+    let Some(said) = answer else { return summary };
     let records = if said.records == 1 { "1 record".to_owned() } else { format!("{} records", said.records) };
     let ede = said.ede.as_ref().map(|text| format!(" ({})", printable(text))).unwrap_or_default();
     format!("{summary}\nDNS answers {name} {rtype}: {}, {records}{ede}", said.rcode)
