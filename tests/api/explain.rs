@@ -120,3 +120,25 @@ async fn what_is_wrong_with_a_question_is_said() {
         assert!(reply.json["detail"].as_str().is_some_and(|detail| detail.contains(said)), "{query}: {}", reply.text);
     }
 }
+
+#[tokio::test]
+async fn who_drained_an_instance_and_why_a_check_fails_are_said() {
+    let server = Server::start().await;
+    let mut failing = body("lon", "192.0.2.9");
+    failing["out"] = json!("GET /health answered 503, 3 times");
+    let three = [
+        ("search", "a1", body("lon", "192.0.2.7")),
+        ("search", "a2", body("lon", "192.0.2.8")),
+        ("search", "a3", failing),
+    ];
+    with_instances(&server, &three).await;
+    let drained = server.call("POST", "/v1/services/search/instances/a2/drain", r#"{"reason":"kernel"}"#).await;
+    assert_eq!(drained.status, 200, "{drained:?}");
+    let reply = server.get("/v1/explain?name=search.sd.example.org").await;
+    assert_eq!(shown(&reply.json), [("a2", false), ("a3", false), ("a1", true)]);
+    let text = |row: usize, field: &str| reply.json["instances"][row][field].as_str().unwrap_or_default().to_owned();
+    assert!(text(0, "why").starts_with("drained by ") && text(0, "why").contains("\"kernel\""), "{}", text(0, "why"));
+    assert_eq!((text(0, "state"), text(0, "advice")), ("drained".into(), "zonebeat undrain search a2".into()));
+    assert!(text(1, "why").contains("GET /health answered 503, 3 times"), "{}", text(1, "why"));
+    assert_eq!(text(1, "state"), "out");
+}
