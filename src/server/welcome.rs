@@ -32,7 +32,11 @@ fn text(zone: &str, dns: &SocketAddr, http: &SocketAddr, registers_itself: bool)
         "register an instance:",
         &format!("curl -X PUT http://{http}/v1/services/search/instances/a1 -d '{body}'"),
     );
-    line(&mut text, "see it; after 15 s without a beat it is held, as the last of its service:", &format!("{dig} _search._tcp.{zone} SRV"));
+    line(
+        &mut text,
+        "see it; after 15 s without a beat it is held, as the last of its service:",
+        &format!("{dig} _search._tcp.{zone} SRV"),
+    );
     let server = if http.port() == 8053 { String::new() } else { format!(" --server http://{http}") };
     line(
         &mut text,
