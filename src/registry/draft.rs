@@ -333,9 +333,9 @@ impl Draft {
     /// Winds the end of a weight that an instance has which has come back.
     fn wind_weight(&mut self, service: &Arc<str>, after: Option<&Instance>) {
         let Some((after, set)) = after.and_then(|after| Some((after, after.set_weight()?))) else { return };
-        if let Some(until) = set.until {
+        if let Some(left) = set.left(self.now) {
             let (service, id, revision) = (service.clone(), after.id.clone(), set.mark.revision);
-            let after = Duration::from_millis(until.0.saturating_sub(self.now.0));
+            let after = left;
             self.timers.push(Timer::EndWeight { service, id, revision, after });
         }
     }
