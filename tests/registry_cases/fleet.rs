@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proptest::prelude::Rng;
+use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use zonebeat::model::api::Registration;
 use zonebeat::model::change::FLEET;
@@ -10,7 +10,7 @@ use zonebeat::model::{State, Transition};
 use zonebeat::registry::{Action, Beaten};
 
 use super::guard::{declare, guarded, history, in_state};
-use super::support::{World, deregister, facts};
+use super::support::{World, bring_back, deregister, facts};
 
 /// A hundred services of two instances each.
 fn fleet() -> (World, Vec<(String, String)>) {
@@ -112,6 +112,20 @@ fn a_store_that_was_away_gives_everybody_a_full_lease_also_those_that_were_held(
     world.wait_beating(20.0, &beating(&all));
     assert!(world.registry.snapshot().fleet_hold.is_none());
     world.assert_consistent();
+}
+
+#[test]
+fn who_comes_back_while_the_store_is_away_is_held_no_more() {
+    let (mut world, all) = fleet();
+    world.wait(60.0);
+    assert!(world.registry.snapshot().fleet_hold.is_some());
+    world.store.fail(true);
+    world.run(declare("s0", Some(1), None)).expect_err("no store");
+    world.wait_beating(20.0, &beating(&all));
+    world.store.fail(false);
+    world.wait_beating(20.0, &beating(&all));
+    assert!(world.registry.snapshot().fleet_hold.is_none());
+    assert_eq!(history(&world).last().map(String::as_str), Some("release *"));
 }
 
 /// Instances that beat three times in a lease, about, as servers tell their clients.
@@ -237,4 +251,117 @@ fn a_restart_in_the_midst_gives_everybody_a_full_lease_and_holds_the_silent_anew
     world.wait_beating(1.0, &beating(&all));
     world.wait_beating(20.0, &beating(&all));
     assert_eq!((world.registry.census().serving(), world.registry.snapshot().fleet_hold.is_none()), (200, true));
+}
+
+/// What befalls a fleet while some of it is silent.
+#[derive(Debug, Clone)]
+enum Move {
+    Wait(u32),
+    /// The server does not run for ten minutes.
+    Stall,
+    Restart,
+    /// The store is away for a while.
+    Fail,
+}
+
+fn moves() -> impl Strategy<Value = Move> {
+    prop_oneof![
+        4 => (1..40u32).prop_map(Move::Wait),
+        1 => Just(Move::Stall),
+        1 => Just(Move::Restart),
+        1 => Just(Move::Fail),
+    ]
+}
+
+/// A hundred instances of ten services, some of which are silent.
+struct Play {
+    world: World,
+    all: Vec<(String, String)>,
+    beating: Beating,
+    /// So many of the first ones are silent.
+    lost: usize,
+    /// Seconds since the last full lease of those.
+    silence: f64,
+}
+
+impl Play {
+    fn new() -> Self {
+        let mut world = guarded();
+        let all: Vec<_> = (0..100).map(|number| (format!("s{}", number / 10), format!("i{number}"))).collect();
+        all.iter().for_each(|(service, id)| drop(world.register(service, id, facts())));
+        Self { world, all, beating: Beating::new(100, 15), lost: 0, silence: 0.0 }
+    }
+
+    fn wait(&mut self, seconds: f64) {
+        self.beating.wait(&mut self.world, seconds, &self.all, self.lost);
+        self.silence += seconds;
+    }
+
+    fn step(&mut self, next: &Move) {
+        match next {
+            Move::Wait(seconds) => self.wait(f64::from(*seconds)),
+            Move::Stall => {
+                self.world.clock.advance(Duration::from_secs(600));
+                self.world.tick();
+            }
+            Move::Restart => {
+                self.world = self.world.restart();
+                self.silence = 0.0;
+            }
+            Move::Fail => {
+                self.world.store.fail(true);
+                self.world.run(declare("s0", Some(1), None)).expect_err("no store");
+                self.wait(20.0);
+                self.world.store.fail(false);
+                self.wait(12.0);
+                self.silence = 0.0;
+            }
+        }
+        self.check();
+    }
+
+    /// Nobody of a large loss has lapsed; of a small one all have, but for the last of each service.
+    fn check(&self) {
+        let census = self.world.registry.census();
+        let gone = census.lapsed() + census.states.get(State::Held);
+        let is_large = self.lost >= 20;
+        if is_large || self.silence < 10.0 && gone == 0 {
+            assert_eq!((gone, census.serving()), (0, 100), "{} lost, {} s", self.lost, self.silence);
+        }
+        if self.silence > 30.0 {
+            assert_eq!(self.world.registry.snapshot().fleet_hold.is_some(), is_large, "{} lost", self.lost);
+            assert!(is_large || gone == self.lost, "{gone} of {} are silent", self.lost);
+        }
+        assert!(gone <= self.lost, "nobody who beats");
+    }
+
+    /// Everybody comes back, at once.
+    fn heal(&mut self) {
+        for (service, id) in &self.all {
+            if matches!(self.world.registry.beat(service, id, None), Beaten::Lapsed { .. }) {
+                self.world.run(bring_back(service, id, None)).expect("back");
+            }
+        }
+        self.lost = 0;
+        self.wait(32.0);
+        let census = self.world.registry.census();
+        assert_eq!(census.states.get(State::Serving), 100);
+        assert!(self.world.registry.snapshot().fleet_hold.is_none());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whoever_beats_stays_and_a_large_loss_is_held(episodes in prop::collection::vec((1..100usize, prop::collection::vec(moves(), 1..6)), 1..4)) {
+        let mut play = Play::new();
+        for (lost, moves) in episodes {
+            play.wait(16.0);
+            (play.lost, play.silence) = (lost, 0.0);
+            moves.iter().for_each(|next| play.step(next));
+            play.heal();
+        }
+        play.world.assert_consistent();
+    }
 }

@@ -4,7 +4,7 @@
 //! after his lease, silence takes nobody away that is needed, a hold ends in its time, and who lapsed stays so until he is
 //! heard of. It knows when each was heard of, on the lease clock, which our own stalls do not move.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -101,6 +101,8 @@ struct Model {
     /// Since when each instance is held, or its hold was begun anew.
     held: BTreeMap<(usize, usize), f64>,
     seen: BTreeMap<(usize, usize), Seen>,
+    /// Services that were declared while something of them was held: that may end when it would have before.
+    declared: BTreeSet<usize>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -160,12 +162,14 @@ impl Model {
         if waited {
             (0..SERVICES.len()).for_each(|service| self.check_needs(world, service, &seen));
         }
+        let held = &self.held;
+        self.declared.retain(|service| held.keys().any(|(of, _)| of == service));
         self.seen = seen;
     }
 
     /// Silence took nobody whom the service, one of its sites or its `min` needs, where holds do not end.
     fn check_needs(&self, world: &World, service: usize, seen: &BTreeMap<(usize, usize), Seen>) {
-        if hold_of(world, service).is_some() {
+        if hold_of(world, service).is_some() || self.declared.contains(&service) {
             return;
         }
         let declared = world.service(SERVICES[service]).and_then(|service| service.row.declaration.clone());
@@ -249,6 +253,7 @@ fn play(world: &mut World, model: &mut Model, next: Move) {
             let declaration = Declaration { min: Some(min), hold, ..Declaration::default() };
             world.run(Action::Declare { service: SERVICES[service].into(), declaration }).expect("declared");
             let now = model.now;
+            model.declared.extend(model.held.keys().any(|(of, _)| *of == service).then_some(service));
             model.held.iter_mut().filter(|((of, _), _)| *of == service).for_each(|(_, since)| *since = now);
         }
         Move::Wait { seconds } => {

@@ -12,6 +12,10 @@ impl Writer {
         if self.fleet.holds() && !self.is_fleet_held_ahead() {
             self.fleet.release(&mut self.out);
         }
+        if !self.fleet.holds() && self.is_fleet_held_ahead() {
+            let reason = "every lease is full once more, because the store was away";
+            self.order_fleet(Action::ReleaseFleet, reason.to_owned());
+        }
         let (shared, now) = (self.shared.clone(), self.shared.leases.clock());
         let verdict = self.fleet.judge(&shared.options.guard, now, &mut self.out, || shared.leases.silence());
         match verdict {
