@@ -42,6 +42,8 @@ pub struct Folder {
 struct File {
     planned: Vec<Planned>,
     findings: Vec<Finding>,
+    /// It has been right at some time.
+    known: bool,
 }
 
 impl Folder {
@@ -64,7 +66,7 @@ impl Folder {
                 for path in paths {
                     let file = self.files.entry(path.clone()).or_default();
                     match read_file(&path, &self.host) {
-                        Ok(planned) => *file = File { planned, findings: Vec::new() },
+                        Ok(planned) => *file = File { planned, findings: Vec::new(), known: true },
                         Err(findings) => file.findings = findings,
                     }
                 }
@@ -105,6 +107,11 @@ impl Folder {
     pub fn findings(&self) -> Vec<Finding> {
         let of_files = self.files.values().flat_map(|file| &file.findings);
         self.trouble.iter().chain(of_files).cloned().collect()
+    }
+
+    /// Whether it is known what each file says, or said when it was last right.
+    pub fn is_known(&self) -> bool {
+        self.trouble.is_none() && self.files.values().all(|file| file.known)
     }
 
     /// The files that are there, and how many instances each plans.

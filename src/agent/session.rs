@@ -98,7 +98,7 @@ pub struct Refusal {
 pub struct Identity {
     /// Its name, which stays.
     pub session: String,
-    /// Another one at each start.
+    /// Another one for each life of the session: who comes after this process within the lease goes on with it.
     pub epoch: String,
     /// How long it may be silent.
     pub lease_seconds: i64,

@@ -87,6 +87,11 @@ impl Socket {
         Ok(Self { listener, path: path.to_owned() })
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Takes calls until it is dropped.
     pub async fn serve(self, asks: mpsc::Sender<Ask>) {
         let room = Arc::new(Semaphore::new(MOST));

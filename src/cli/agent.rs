@@ -2,6 +2,7 @@
 
 mod status;
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -205,22 +206,41 @@ fn start(args: &AgentArgs) -> Result<(), Failure> {
             socket: Some(socket),
         };
         tokio::select! {
-            () = agent.run(controls) => Ok(()),
-            () = signals => Ok(()),
+            () = agent.run(controls.clone()) => {}
+            () = signals => {}
+        }
+        match controls.hand_over.is_cancelled() && !controls.stop.is_cancelled() {
+            true => Err(begin_again()),
+            false => Ok(()),
         }
     })
 }
 
-/// SIGTERM and SIGINT stop, the second of them at once; SIGHUP reads again. The signals are caught from here on.
+/// Becomes the program that lies now where this one was started from, with the same arguments; returns why it cannot.
+fn begin_again() -> Failure {
+    let mut arguments = std::env::args_os();
+    let program = arguments.next().unwrap_or_default();
+    tracing::info!(program = %program.display(), "begins again; the session stays as it is");
+    let error = std::process::Command::new(&program).args(arguments).exec();
+    Failure::Failed(format!("cannot start {} again: {error}; leases run out", program.display()))
+}
+
+/// SIGTERM and SIGINT stop, the second of them at once; SIGHUP reads again, SIGUSR2 hands over. The signals are caught from here on.
 fn obey_signals(controls: Controls) -> Result<impl Future<Output = ()>, Failure> {
     let caught = |kind| signal(kind).map_err(|error| Failure::Failed(format!("cannot catch signals: {error}")));
     let (mut interrupt, mut terminate) = (caught(SignalKind::interrupt())?, caught(SignalKind::terminate())?);
-    let mut hangup = caught(SignalKind::hangup())?;
+    let (mut hangup, mut upgrade) = (caught(SignalKind::hangup())?, caught(SignalKind::user_defined2())?);
     Ok(async move {
         loop {
             tokio::select! {
                 _ = hangup.recv() => {
                     controls.reload.notify_one();
+                    continue;
+                }
+                _ = upgrade.recv() => {
+                    if !controls.stop.is_cancelled() {
+                        controls.hand_over.cancel();
+                    }
                     continue;
                 }
                 _ = interrupt.recv() => {}

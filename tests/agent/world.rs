@@ -48,7 +48,16 @@ impl Home {
 
     /// Starts an agent with a lease of 2 s.
     pub(crate) fn agent(&self, servers: &[&str], more: &[&str]) -> Staying {
-        std::fs::write(self.path("agent.toml"), "lease = \"2s\"\n").expect("a file can be written");
+        self.agent_of(servers, more, "2s")
+    }
+
+    /// Starts an agent with a lease that outlasts its own end and the next one's start.
+    pub(crate) fn lasting_agent(&self, servers: &[&str], more: &[&str]) -> Staying {
+        self.agent_of(servers, more, "60s")
+    }
+
+    fn agent_of(&self, servers: &[&str], more: &[&str], lease: &str) -> Staying {
+        std::fs::write(self.path("agent.toml"), format!("lease = \"{lease}\"\n")).expect("a file can be written");
         let (config, folder, socket) = (self.text("agent.toml"), self.text("services.d"), self.text("sock"));
         let own =
             ["agent", "--config", &config, "--services-dir", &folder, "--socket", &socket, "--session", "host-17"];
