@@ -17,7 +17,7 @@ use crate::agent::folder::{Folder, read_file};
 use crate::agent::servers::Servers;
 use crate::agent::session::Identity;
 use crate::agent::set::HttpSession;
-use crate::agent::socket::{Socket, call};
+use crate::agent::socket::{Socket, await_listener, call};
 use crate::agent::supervise::{Agent, Controls, Source};
 use crate::agent::{Client, identity, services};
 use crate::config::LogFormat;
@@ -95,6 +95,8 @@ pub struct StatusArgs {
 }
 
 /// Report an instance well or not well, for its ttl check
+///
+/// Waits up to 2 s for an agent that is starting again.
 #[derive(Debug, Args)]
 #[command(after_help = examples![
     "zonebeat agent report search a1 pass",
@@ -268,6 +270,7 @@ async fn report(args: &ReportArgs) -> Result<(), Failure> {
         Word::Fail => "fail",
     };
     let path = format!("/v1/checks/{}/{}/{verdict}", args.service, args.id);
+    await_listener(&args.socket).await;
     call(&args.socket, "PUT", &path, &args.note).await.map_err(Failure::Failed)?;
     Ok(())
 }

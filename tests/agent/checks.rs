@@ -124,6 +124,21 @@ fn exec_sees_the_exit_code_and_is_killed_with_its_group() {
 }
 
 #[test]
+fn a_check_that_has_not_passed_asks_in_short_order() {
+    let (server, home) = (Server::start(), Home::new());
+    let count = home.path("count");
+    let text = count.display();
+    let command = format!("exec:echo x >> {text}; test $(wc -l < {text}) -ge 4");
+    let probe = |interval: &str| format!("[[check]]\nprobe = \"{command}\"\ninterval = \"{interval}\"\n");
+    home.write("a.toml", &service(80, &probe("1h")));
+    let _agent = home.agent(&[&server.url()], &[]);
+    eventually("the fourth passes, long before the interval", || answered(&server) == 1);
+    pass(Duration::from_millis(500));
+    let lines = std::fs::read_to_string(&count).expect("the command has written it").lines().count();
+    assert_eq!(lines, 4, "from then on it asks at its interval");
+}
+
+#[test]
 fn a_killed_process_is_out_within_two_seconds() {
     let (server, home) = (Server::start(), Home::new());
     let file = home.path("number");
