@@ -85,7 +85,7 @@ async fn once(probe: &Probe, subject: &Subject) -> Outcome {
     match probe {
         Probe::Tcp(target) => tcp::probe(target).await,
         Probe::Http(probe) => http::probe(probe).await,
-        Probe::Grpc(target, service) => grpc::probe(target, service).await,
+        Probe::Grpc(probe) => grpc::probe(probe).await,
         Probe::Exec(command) => exec::probe(command, subject).await,
         Probe::Process(_) | Probe::Report(_) => unreachable!("these wait for an event and are not asked"),
     }
@@ -94,14 +94,18 @@ async fn once(probe: &Probe, subject: &Subject) -> Outcome {
 /// Says when the process of the file lives and when it has ended.
 async fn process(path: &Path, spec: &Spec, out: &Out) {
     let pause = spec.interval.min(LOOK_AGAIN);
+    let mut ended = None;
     loop {
-        let outcome = match Watched::of_file(path).await {
+        let outcome = match Watched::of_file(path, ended.as_ref()).await {
             Ok(watched) => {
-                if !out.say(Ok(format!("process {} lives", watched.number))).await {
+                if !out.say(Ok(format!("process {} lives", watched.number()))).await {
                     return;
                 }
                 match end_of(&watched, path, pause).await {
-                    Some(end) => Err(end),
+                    Some(end) => {
+                        ended = Some(watched.told);
+                        Err(end)
+                    }
                     None => continue,
                 }
             }
@@ -114,11 +118,11 @@ async fn process(path: &Path, spec: &Spec, out: &Out) {
     }
 }
 
-/// How the process ended, or `None` when the file names another one.
+/// How the process ended, or `None` when the file has been written anew.
 async fn end_of(watched: &Watched, path: &Path, pause: Duration) -> Option<String> {
     loop {
         tokio::select! {
-            () = watched.ended() => return Some(format!("process {} has ended", watched.number)),
+            () = watched.ended() => return Some(format!("process {} has ended", watched.number())),
             () = sleep(pause) => if watched.is_replaced(path).await { return None },
         }
     }
