@@ -4,8 +4,10 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::support::{Server, Staying, eventually, pass};
-use super::world::{Home, SRV, Web, answered, quick, service, transitions};
+use super::world::{Home, SRV, Web, answered, quick, service, transitions, transitions_of};
 
 #[test]
 fn files_come_change_and_go_without_a_flap() {
@@ -67,11 +69,38 @@ fn what_the_server_refuses_keeps_nothing_else_out() {
 fn what_somebody_else_changes_comes_back() {
     let (server, home) = (Server::start(), Home::new());
     home.write("a.toml", &service(80, ""));
-    let _agent = home.agent(&[&server.url()], &[]);
+    home.write("b.toml", "service = \"index\"\nid = \"b1\"\nport = 81\naddresses = [\"192.0.2.8\"]\n");
+    let agent = home.agent(&[&server.url()], &[]);
     home.await_in_sync();
     let (status, _) = server.http_json("DELETE", "/v1/services/search/instances/a1", None);
     assert_eq!(status, 200);
     eventually("the agent's set is the truth", || answered(&server) == 1);
+    agent.await_log("somebody else had changed search/a1; it is as this host wants it again");
+    // Somebody takes its name for another endpoint, without a session.
+    let body = json!({ "port": 8081, "addresses": ["192.0.2.99"] });
+    assert_eq!(server.http_json("PUT", "/v1/services/search/instances/a1", Some(body)).0, 200);
+    assert_eq!(ports(&server), ["8081"]);
+    eventually("the agent's set is the truth", || ports(&server) == ["80"]);
+    home.await_in_sync();
+    let (_, a1) = server.http_json("GET", "/v1/services/search/instances/a1", None);
+    assert_eq!((&a1["session"], &a1["addresses"]), (&json!("host-17"), &json!(["192.0.2.7"])));
+    assert_eq!(transitions_of(&server, "index"), ["register b1"], "nothing else has changed");
+}
+
+#[test]
+fn two_hosts_with_one_instance_are_told() {
+    let (server, home, other) = (Server::start(), Home::new(), Home::new());
+    home.write("a.toml", &service(80, ""));
+    home.write("b.toml", "service = \"index\"\nid = \"b1\"\nport = 81\naddresses = [\"192.0.2.8\"]\n");
+    other.write("a.toml", &service(8081, "").replace("192.0.2.7", "192.0.2.99"));
+    let _agent = home.agent(&[&server.url()], &[]);
+    let _other = other.agent(&[&server.url()], &["--session", "host-18"]);
+    eventually("it is no longer in sync, and says with what", || {
+        let status = home.status();
+        let trouble = status["trouble"].as_str().unwrap_or_default();
+        status["in_sync"] == false
+            && trouble.starts_with("somebody else keeps changing search/a1 of session \"host-17\"")
+    });
 }
 
 #[test]
