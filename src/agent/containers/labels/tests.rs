@@ -111,7 +111,7 @@ fn what_is_wrong_names_the_label() {
         (&[SEARCH, ("zonebeat.port.x", "1")], "unknown key \"port.x\""),
         (&[SEARCH, ("zonebeat.", "1")], "unknown key \"\""),
         (&[("zonebeat.port", "8080")], "label \"zonebeat.service\": is missing"),
-        (&[("zonebeat.service", "-x-")], "label \"zonebeat.service\": service label \"-x-\" begins with a hyphen"),
+        (&[("zonebeat.service", "-x-")], "label \"zonebeat.service\": service label \"-x-\" has a hyphen"),
         (&[SEARCH, ("zonebeat.port", "http")], "label \"zonebeat.port\": "),
         (&[SEARCH, ("zonebeat.port", "0")], "label \"zonebeat.port\": the service has no port from 1 to 65535"),
         (&[SEARCH, ("zonebeat.port", "9090")], "label \"zonebeat.port\": port 9090 is not published; publish it"),
