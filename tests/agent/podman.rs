@@ -131,11 +131,12 @@ impl Podman {
 
     /// The same without starting it.
     pub(crate) fn create(&self, name: &str, labels: &Value, more: &Value) {
-        let serve =
-            ["/bin/zonebeat", "serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data-dir", "/data"];
+        let command =
+            "/bin/zonebeat serve --listen 127.0.0.1:0 --http 127.0.0.1:0 --data-dir /data --zone c.example.org";
+        let command: Vec<&str> = command.split(' ').collect();
         let state = format!("{}:/state:ro", self.path("state").display());
-        let mut body = json!({"Image": IMAGE, "Cmd": [&serve[..], &["--zone", "c.example.org"]].concat(), "Labels": labels,
-            "HostConfig": {"NetworkMode": "host", "Binds": [state], "CgroupParent": self.cgroup}});
+        let host = json!({"NetworkMode": "host", "Binds": [state], "CgroupParent": self.cgroup});
+        let mut body = json!({"Image": IMAGE, "Cmd": command, "Labels": labels, "HostConfig": host});
         for (key, value) in more.as_object().into_iter().flatten() {
             match value.as_object() {
                 Some(inner) => inner.iter().for_each(|(inner, value)| body[key][inner] = value.clone()),

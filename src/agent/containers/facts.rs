@@ -193,9 +193,9 @@ impl Container {
         self.name.trim_start_matches('/')
     }
 
-    /// Whether it lives; a paused one does.
+    /// Whether it lives; a paused one does, and one that has been told to stop, as Podman says.
     pub(super) fn lives(&self) -> bool {
-        matches!(self.state.status.as_str(), "running" | "paused")
+        matches!(self.state.status.as_str(), "running" | "paused" | "stopping")
     }
 
     /// Whether the engine has a health check for it.

@@ -412,7 +412,7 @@ impl Tracked {
         if container.state.status == "paused" {
             return Some(cleaned(&format!("container {name} is paused"), usize::MAX));
         }
-        if stopping.is_some() {
+        if stopping.is_some() || container.state.status == "stopping" {
             return Some(cleaned(&format!("container {name} is being stopped"), usize::MAX));
         }
         match health.status.as_str() {
