@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::mounts::unshare_mounts;
-use crate::support::{PATIENCE, eventually};
+use crate::support::{PATIENCE, eventually, pass};
 
 /// The image, as Podman names it.
 const IMAGE: &str = "docker.io/library/zonebeat:latest";
@@ -35,6 +36,9 @@ mount --bind "$1/crun" /run/crun
 exec podman --root "$1/root" --runroot "$1/run" --tmpdir "$1/tmp" --storage-driver vfs --cgroup-manager cgroupfs \
     --events-backend file system service --time=0 "unix://$1/podman.sock"
 "#;
+
+/// How long control groups may take to become empty.
+const CLEANING: Duration = Duration::from_secs(5);
 
 static ENGINES: AtomicU32 = AtomicU32::new(0);
 
@@ -187,16 +191,22 @@ impl Drop for Podman {
             let _ = self.curl("DELETE", &format!("/containers/{id}?force=true"), &[]);
         }
         self.end_service();
-        remove_cgroups(Path::new("/sys/fs/cgroup"), self.cgroup.trim_start_matches('/'));
+        // What watched a container is in its group for a moment longer than the container.
+        let deadline = Instant::now() + CLEANING;
+        while !remove_cgroups(Path::new("/sys/fs/cgroup"), self.cgroup.trim_start_matches('/'))
+            && Instant::now() < deadline
+        {
+            pass(Duration::from_millis(20));
+        }
     }
 }
 
-/// Removes the control groups of this name, which are empty, in every hierarchy.
-fn remove_cgroups(root: &Path, name: &str) {
+/// Removes the control groups of this name, which are empty, in every hierarchy; whether none is left.
+fn remove_cgroups(root: &Path, name: &str) -> bool {
     let hierarchies = std::fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
-    for hierarchy in hierarchies.chain([root.to_owned()]) {
-        remove_empty(&hierarchy.join(name));
-    }
+    let groups: Vec<PathBuf> = hierarchies.chain([root.to_owned()]).map(|hierarchy| hierarchy.join(name)).collect();
+    groups.iter().for_each(|group| remove_empty(group));
+    !groups.iter().any(|group| group.exists())
 }
 
 fn remove_empty(group: &Path) {

@@ -73,6 +73,8 @@ pub(super) struct State {
     /// `running`, `paused`, `exited`, and others.
     #[serde(deserialize_with = "or_default")]
     pub(super) status: String,
+    /// What it has ended with.
+    pub(super) exit_code: i64,
     /// What its own health check says.
     #[serde(deserialize_with = "or_default")]
     pub(super) health: Health,
@@ -196,6 +198,11 @@ impl Container {
     /// Whether it lives; a paused one does, and one that has been told to stop, as Podman says.
     pub(super) fn lives(&self) -> bool {
         matches!(self.state.status.as_str(), "running" | "paused" | "stopping")
+    }
+
+    /// Whether it has ended, and not only not begun.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.state.status.as_str(), "exited" | "stopped" | "dead")
     }
 
     /// Whether the engine has a health check for it.

@@ -285,7 +285,9 @@ impl Life {
                 return Ok(());
             }
         };
-        if !container.lives() {
+        if container.has_ended() {
+            self.end(id, Some(&container.state.exit_code.to_string()));
+        } else if !container.lives() {
             self.forget(id, &format!("is {}", container.state.status));
         } else if has_ours(&container.config.labels) {
             let network = match container.host_config.network_mode.strip_prefix("container:") {
