@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::podman::{Podman, health};
+use super::podman::{Podman, health, serve};
 use super::support::{PATIENCE, Server, Setup, Staying, eventually, pass, signal};
-use super::world::{Home, answered, transitions};
+use super::world::{Home, SRV, answered, free_port, transitions};
 
 /// Labels of an instance of `search`.
 fn labels(id: &str) -> Value {
@@ -49,9 +49,15 @@ fn containers_come_and_go_with_their_instances() {
     home.await_in_sync();
     assert_eq!(answered(&server), 1);
 
-    podman.run("web", &labels("w1"), &Value::Null);
+    // The container is a server as well, and is checked over HTTP.
+    let (port, mut checked) = (free_port(), labels("w1"));
+    checked["zonebeat.port"] = port.to_string().into();
+    checked["zonebeat.check"] = "http:/healthz".into();
+    checked["zonebeat.check.interval"] = "100ms".into();
+    podman.run("web", &checked, &json!({"Cmd": serve(port)}));
     await_answered(&server, 2);
-    assert_eq!(home.instance("w1")["file"], "container web");
+    let instance = home.instance("w1");
+    assert_eq!((&instance["file"], &instance["checks"][0]["state"]), (&"container web".into(), &"passing".into()));
     let txt = server.dig_short(&["w1._search._tcp.sd.example.org", "TXT"]);
     assert_eq!(txt, ["\"version=2.4.1\""]);
 
@@ -191,6 +197,31 @@ fn an_agent_that_starts_again_takes_nothing_out() {
     });
     let others = |text: &String| !text.starts_with("register ") && !text.starts_with("update ");
     assert!(!transitions(&server).iter().any(others), "{:?}", transitions(&server));
+}
+
+#[test]
+fn ports_and_addresses_are_those_that_the_engine_tells() {
+    let server = Setup::new().config("[policy]\nallow_addresses = [\"127.0.0.0/8\"]\n").start();
+    let (home, podman) = (Home::new(), Podman::start_apart());
+    let published = |port: &str| json!({"ExposedPorts": {"8080/tcp": {}}, "HostConfig": {"PortBindings": {"8080/tcp": [{"HostPort": port}]}}});
+    let named = |id: &str| json!({"zonebeat.service": "search", "zonebeat.id": id});
+    podman.run("published", &named("p1"), &published("18080"));
+    let mut own = named("o1");
+    own["zonebeat.addresses"] = "container".into();
+    podman.run("own", &own, &json!({"ExposedPorts": {"8081/tcp": {}}}));
+    podman.run("hidden", &named("h1"), &json!({"ExposedPorts": {"8080/tcp": {}}}));
+    let agent = agent(&home, &server, &podman);
+    agent.await_log("port 8080 is not published; publish it");
+    await_answered(&server, 2);
+    let mut answers = server.dig_short(&[SRV, "SRV"]);
+    answers.sort();
+    assert_eq!(answers, ["10 100 18080 p1.search.sd.example.org.", "10 100 8081 o1.search.sd.example.org."]);
+    assert_eq!(
+        server.dig_short(&["p1.search.sd.example.org", "A"]),
+        ["127.0.0.1"],
+        "the host's, as the server sees it"
+    );
+    assert_eq!(server.dig_short(&["o1.search.sd.example.org", "A"]), [podman.address("own")]);
 }
 
 #[test]

@@ -26,13 +26,21 @@ const CONFIG: &str = "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"n
 /// Prepares the namespace and becomes the service.
 const SCRIPT: &str = r#"
 set -e
+for mount in /sys/fs/cgroup /run/netns; do
+    mount --make-private $mount 2>/dev/null || true # it may be none
+done
 if [ -d /sys/fs/cgroup/unified ]; then
-    mount --make-private /sys/fs/cgroup
     umount /sys/fs/cgroup/unified
 fi
 mkdir -p /var/lib/containers /run/crun
 mount --bind "$1/var" /var/lib/containers # what is known of images
 mount --bind "$1/crun" /run/crun
+if [ "$2" = apart ]; then
+    mkdir -p /run/netns /var/lib/cni
+    mount --bind "$1/netns" /run/netns
+    mount --bind "$1/cni" /var/lib/cni
+    ip link set lo up
+fi
 exec podman --root "$1/root" --runroot "$1/run" --tmpdir "$1/tmp" --storage-driver vfs --cgroup-manager cgroupfs \
     --events-backend file system service --time=0 "unix://$1/podman.sock"
 "#;
@@ -45,21 +53,32 @@ static ENGINES: AtomicU32 = AtomicU32::new(0);
 /// An engine with storage and a socket of its own.
 pub(crate) struct Podman {
     dir: TempDir,
+    /// It has a network namespace of its own, in which it may build networks.
+    apart: bool,
     service: Option<Child>,
     cgroup: String,
 }
 
 impl Podman {
-    /// An engine that runs and has the image.
+    /// An engine that runs and has the image. Its containers have the network of this machine.
     pub(crate) fn start() -> Self {
+        Self::begin(false)
+    }
+
+    /// One with a network namespace of its own, whose containers have a network there.
+    pub(crate) fn start_apart() -> Self {
+        Self::begin(true)
+    }
+
+    fn begin(apart: bool) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
-        for name in ["root", "run", "tmp", "var", "crun", "state"] {
+        for name in ["root", "run", "tmp", "var", "crun", "netns", "cni", "state"] {
             std::fs::create_dir(dir.path().join(name)).expect("a folder can be made");
         }
         std::fs::write(dir.path().join("containers.conf"), CONFIG).expect("a file can be written");
         let number = ENGINES.fetch_add(1, Ordering::Relaxed);
         let cgroup = format!("/zonebeat-test-{}-{number}", std::process::id());
-        let mut podman = Self { dir, service: None, cgroup };
+        let mut podman = Self { dir, apart, service: None, cgroup };
         podman.serve();
         podman.import();
         podman
@@ -68,7 +87,8 @@ impl Podman {
     /// Starts the service.
     pub(crate) fn serve(&mut self) {
         let mut command = unshare_mounts();
-        command.args(["sh", "-c", SCRIPT, "sh"]).arg(self.dir.path());
+        command.args(if self.apart { &["--net"][..] } else { &[] });
+        command.args(["sh", "-c", SCRIPT, "sh"]).arg(self.dir.path()).arg(if self.apart { "apart" } else { "" });
         command.env("CONTAINERS_CONF", self.path("containers.conf")).env("TMPDIR", self.path("tmp"));
         let log = std::fs::File::create(self.path("service.log")).expect("a file can be made");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
@@ -127,7 +147,7 @@ impl Podman {
         assert_eq!(status, 200, "{answer}");
     }
 
-    /// Creates and starts a container of the image that runs `zonebeat serve` on a port of its own in the host's network.
+    /// Creates and starts a container of the image that runs `zonebeat serve`, unless `more` says something else.
     pub(crate) fn run(&self, name: &str, labels: &Value, more: &Value) {
         self.create(name, labels, more);
         self.act(name, "start");
@@ -135,12 +155,10 @@ impl Podman {
 
     /// The same without starting it.
     pub(crate) fn create(&self, name: &str, labels: &Value, more: &Value) {
-        let command =
-            "/bin/zonebeat serve --listen 127.0.0.1:0 --http 127.0.0.1:0 --data-dir /data --zone c.example.org";
-        let command: Vec<&str> = command.split(' ').collect();
         let state = format!("{}:/state:ro", self.path("state").display());
-        let host = json!({"NetworkMode": "host", "Binds": [state], "CgroupParent": self.cgroup});
-        let mut body = json!({"Image": IMAGE, "Cmd": command, "Labels": labels, "HostConfig": host});
+        let network = if self.apart { "bridge" } else { "host" };
+        let host = json!({"NetworkMode": network, "Binds": [state], "CgroupParent": self.cgroup});
+        let mut body = json!({"Image": IMAGE, "Cmd": serve(0), "Labels": labels, "HostConfig": host});
         for (key, value) in more.as_object().into_iter().flatten() {
             match value.as_object() {
                 Some(inner) => inner.iter().for_each(|(inner, value)| body[key][inner] = value.clone()),
@@ -166,12 +184,25 @@ impl Podman {
         pid.and_then(|pid| pid.try_into().ok()).filter(|pid| *pid > 1).expect("the container runs")
     }
 
+    /// A container's own address.
+    pub(crate) fn address(&self, name: &str) -> String {
+        let settings = &self.call("GET", &format!("/containers/{name}/json"), None)["NetworkSettings"];
+        settings["IPAddress"].as_str().unwrap_or_default().to_owned()
+    }
+
     /// Makes the next health check pass or fail, and has it run as systemd's timer would.
     pub(crate) fn check_health(&self, name: &str, passes: bool) {
         let text = if passes { "zones_dir = \"/\"\n" } else { "zones_dirr = \"/\"\n" };
         std::fs::write(self.path("state/zonebeat.toml"), text).expect("a file can be written");
         self.call("GET", &format!("/v4.0.0/libpod/containers/{name}/healthcheck"), None);
     }
+}
+
+/// A server of its own that answers HTTP on this port, or on any.
+pub(crate) fn serve(http: u16) -> Value {
+    let command = "/bin/zonebeat serve --listen 127.0.0.1:0 --data-dir /data --zone c.example.org --http";
+    let words = command.split(' ').map(str::to_owned);
+    words.chain([format!("127.0.0.1:{http}")]).collect::<Vec<String>>().into()
 }
 
 /// A health check that [`Podman::check_health`] decides.

@@ -442,3 +442,6 @@ fn cleaned(text: &str, most: usize) -> String {
     let end = (0..=text.len().min(LONGEST)).rev().find(|at| text.is_char_boundary(*at));
     text[..end.unwrap_or(0)].trim().to_owned()
 }
+
+#[cfg(test)]
+mod tests;
