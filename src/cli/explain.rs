@@ -56,15 +56,11 @@ fn head(explanation: &Explanation) -> String {
     let Explanation { name, rtype, answer, summary, .. } = explanation;
     let summary = printable(summary);
     let Some(said) = answer else { return summary };
-    let records = if said.records == 1 { "1 record".to_owned() } else { format!("{} records", said.records) };
-    let ede = said.ede.as_ref().map(|text| format!(" ({})", printable(text))).unwrap_or_default();
-    format!("{summary}\nDNS answers {name} {rtype}: {}, {records}{ede}", said.rcode)
+    format!("{summary}\nDNS answers {name} {rtype}: {}", printable(&said.to_string()))
 }
 
 fn line(row: &Explained, several: bool) -> [String; 3] {
-    let id = if several { format!("{}/{}", row.service, row.id) } else { row.id.clone() };
-    let advice = row.advice.as_ref().map(|advice| format!("; {advice}")).unwrap_or_default();
-    [id, if row.is_in { "in" } else { "out" }.to_owned(), format!("{}{advice}", row.why)]
+    [row.label(several), if row.is_in { "in" } else { "out" }.to_owned(), row.words()]
 }
 
 #[cfg(test)]

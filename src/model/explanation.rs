@@ -33,6 +33,27 @@ pub struct Explanation {
     pub nearest: Vec<String>,
 }
 
+impl Explanation {
+    /// All of it for people, a line for each instance.
+    pub fn lines(&self) -> Vec<String> {
+        let Self { name, rtype, answer, summary, instances, omitted, nearest, .. } = self;
+        let said = answer.as_ref().map(|said| format!("; DNS answers {rtype}: {said}")).unwrap_or_default();
+        let several = instances.iter().any(|row| row.service != instances[0].service);
+        let mut lines = vec![format!("{summary}{said}")];
+        lines.extend(instances.iter().map(|row| {
+            let word = if row.is_in { "in" } else { "out" };
+            format!("{} {word} {}", row.label(several), row.words())
+        }));
+        if *omitted > 0 {
+            lines.push(format!("and {omitted} more; GET /v1/explain?name={name}&limit=1000"));
+        }
+        if !nearest.is_empty() {
+            lines.push(format!("there are: {}", nearest.join(" ")));
+        }
+        lines
+    }
+}
+
 fn is_zero(count: &usize) -> bool {
     *count == 0
 }
@@ -48,6 +69,14 @@ pub struct Said {
     /// Text of the extended error (RFC 8914).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ede: Option<String>,
+}
+
+impl std::fmt::Display for Said {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let word = if self.records == 1 { "record" } else { "records" };
+        write!(f, "{}, {} {word}", self.rcode, self.records)?;
+        self.ede.iter().try_for_each(|text| write!(f, " ({text})"))
+    }
 }
 
 /// One instance: in the answers or not, and why.
@@ -109,6 +138,19 @@ impl Explained {
             since: instance.since,
             revision: instance.revision,
         }
+    }
+}
+
+impl Explained {
+    /// Its label, with that of its service where there are `several`.
+    pub fn label(&self, several: bool) -> String {
+        if several { format!("{}/{}", self.service, self.id) } else { self.id.clone() }
+    }
+
+    /// Why, and what to do.
+    pub fn words(&self) -> String {
+        let advice = self.advice.as_ref().map(|advice| format!("; {advice}")).unwrap_or_default();
+        format!("{}{advice}", self.why)
     }
 }
 
