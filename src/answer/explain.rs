@@ -4,11 +4,14 @@
 //! differs. A view does not know the reasons, so this says no more than which name is to be explained: over UDP the
 //! client is sent to TCP, where its address is no forgery and somebody may take the time to look.
 //!
+//! This is looked at where the answer would be that there is no such name, so it costs nothing elsewhere. A wildcard or
+//! DNAME at the apex therefore answers over UDP as ever, and names are explained over TCP alone.
+//!
 //! A zone with records of its own at or below `_explain` keeps them. A signed zone is not explained to those who want
 //! signatures: the proof that there is no such name stands in it, and a record without a signature beside it would be
 //! a lie to whoever validates.
 
-use super::{Answer, Content, Query};
+use super::{Content, Query};
 use crate::model::name::parent;
 use crate::model::{Name, Rtype};
 use crate::view::shard::APEX;
@@ -17,13 +20,17 @@ use crate::view::{View, Zone};
 /// The label between the name and its zone, with its length.
 const LABEL: &[u8] = b"\x08_explain";
 
-/// The answer to a query for a name that the view does not have, if the client is explained names there: TXT has to be
+/// What a query for a name that does not exist gets all the same, if the client is explained names there: TXT has to be
 /// given by somebody else, other types are not there.
+#[inline]
+pub(super) fn content<'v>(view: &'v View, query: &Query<'_>) -> Option<Content<'v>> {
+    if view.explain_to.is_empty() { None } else { content_for(view, query) }
+}
+
 #[cold]
-pub(super) fn answer<'v>(view: &'v View, query: &Query<'_>) -> Option<Answer<'v>> {
+fn content_for<'v>(view: &'v View, query: &Query<'_>) -> Option<Content<'v>> {
     let (zone, _) = split(view, query)?;
-    let content = if query.rtype == Rtype::TXT { Content::Explanation } else { Content::Negative(zone) };
-    Some(Answer::yes(content))
+    Some(if query.rtype == Rtype::TXT { Content::Explanation } else { Content::Negative(zone) })
 }
 
 /// The name that the client wants to have explained, if it may.

@@ -116,12 +116,6 @@ pub fn answer_at<'v>(view: &'v View, entry: Option<Entry<'v>>, query: &Query<'_>
         CLASS_CH => return server::answer(view, query),
         _ => return refused("zonebeat serves the classes IN and CH"),
     }
-    if entry.is_none()
-        && !view.explain_to.is_empty()
-        && let Some(answer) = explain::answer(view, query)
-    {
-        return answer;
-    }
     let found = find_at(view, entry, query.name.as_wire(), query.rtype);
     let is_stale = view.stale || view.fleet_held;
     let is_of_registrations = is_stale && found.zone().is_some_and(|zone| zone.dynamic);
@@ -137,7 +131,10 @@ pub fn answer_at<'v>(view: &'v View, entry: Option<Entry<'v>>, query: &Query<'_>
         Found::Soa(zone) => Answer::yes(Content::Soa(zone)),
         Found::Any(..) => Answer::yes(Content::Any),
         Found::NoData { zone, note } => Answer { ede: no_data_ede(note), ..Answer::yes(Content::Negative(zone)) },
-        Found::NoName(zone) => Answer { rcode: Rcode::NXDOMAIN, ..Answer::yes(Content::Negative(zone)) },
+        Found::NoName(zone) => match explain::content(view, query) {
+            None => Answer { rcode: Rcode::NXDOMAIN, ..Answer::yes(Content::Negative(zone)) },
+            Some(content) => Answer::yes(content),
+        },
         Found::Alias(..) | Found::Redirect(..) | Found::Referral(..) | Found::Signatures(..) => {
             compose::compose(view, query, found)
         }
