@@ -1,6 +1,8 @@
 //! Why a name answers as it does, asked over DNS: what those whom the operator lists see, and that others see nothing.
 //! Real processes, real dig.
 
+#[path = "explain/extended.rs"]
+mod extended;
 #[path = "explain/listed.rs"]
 mod listed;
 #[path = "explain/others.rs"]

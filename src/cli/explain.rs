@@ -5,7 +5,7 @@ use clap::Args;
 use super::connection::ConnectionArgs;
 use super::output::{print, printable, table};
 use super::{Failure, examples};
-use crate::model::explanation::{Explained, Explanation};
+use crate::model::explanation::{Explained, Explanation, RefusedAttempt};
 
 /// Explain an answer: which instances a name was considered for, which are in, and what keeps the others out
 ///
@@ -45,6 +45,10 @@ fn page(explanation: &Explanation) -> String {
     }
     if explanation.omitted > 0 {
         parts.push(format!("and {} more; GET /v1/explain with limit shows up to 1000", explanation.omitted));
+    }
+    if !explanation.refused.is_empty() {
+        let line = |row: &RefusedAttempt| [format!("{}/{}", row.service, row.id), row.words()];
+        parts.push(table(["INSTANCE", "REFUSED"], explanation.refused.iter().map(line)));
     }
     if !explanation.nearest.is_empty() {
         parts.push(format!("there are: {}", explanation.nearest.join(" ")));
@@ -90,6 +94,7 @@ mod tests {
             static_record: None,
             instances: vec![drained, row("a1", true, "serving for 4 s", None)],
             omitted: 2,
+            refused: Vec::new(),
             nearest: Vec::new(),
         };
         let expected = "\

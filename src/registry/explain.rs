@@ -5,6 +5,7 @@
 //! costs a few comparisons per pattern; looking through the instances of what was found costs as many steps as the
 //! service has instances, so it belongs to the edges and not to the query path.
 
+mod about;
 mod compose;
 mod nearest;
 

@@ -1,8 +1,7 @@
 //! Explanations of names over DNS: which message they are, and who gives them.
 //!
 //! They are made like zone transfers, on a thread that may block, and count as such among the limits of TCP: a look
-//! through all services would hold up the queries of others. Each line is one TXT record with a TTL of 0; what does not
-//! fit a message is left to HTTP.
+//! through all services would hold up the queries of others. Each line is one TXT record with a TTL of 0.
 
 use std::sync::{Arc, OnceLock};
 
@@ -17,6 +16,8 @@ use crate::view::View;
 
 /// The most octets of one character-string (RFC 1035 section 3.3).
 const STRING: usize = 255;
+/// Octets kept for a line that says how many have no room.
+const LAST_LINE: usize = 100;
 
 /// Explains names; implemented by the composition root, which has the registry.
 pub trait Explain: Send + Sync + 'static {
@@ -62,10 +63,14 @@ fn write(view: &View, query: &Query<'_>, answer: &Answer<'_>, lines: &[String], 
     let opt = Opt::of(view, query, answer, limit - HEADER - query.question.len());
     let mut message = Message::new(out, limit - opt.length());
     message.start(query.id, query.question);
-    for line in lines {
-        if !message.record(Section::Answer, &ASKED, Rtype::TXT, 1, 0, &strings(line)) {
-            break;
-        }
+    let mut record = |line: &str, limit: usize| {
+        message.raise_limit(limit);
+        message.record(Section::Answer, &ASKED, Rtype::TXT, 1, 0, &strings(line))
+    };
+    let room = limit - opt.length();
+    let written = lines.iter().take_while(|line| record(line, room - LAST_LINE)).count();
+    if written < lines.len() {
+        let _fits = record(&format!("{} lines more than a message can hold", lines.len() - written), room);
     }
     message.raise_limit(limit);
     opt.write(&mut message);

@@ -81,7 +81,8 @@ fn static_records_and_the_apex_are_explained_by_file_and_line() {
     let told = lines(&server, "www._explain.sd.example.org");
     assert!(told[0].contains("www.sd.example.org. is a static record: ") && told[0].contains(".zone:5"), "{told:#?}");
     let told = lines(&server, "_explain.sd.example.org");
-    assert!(told[0].contains("sd.example.org.") && told[0].contains(".zone:2"), "{told:#?}");
+    assert!(told[0].starts_with("sd.example.org. is a zone that services are registered in, 0 now; "), "{told:#?}");
+    assert!(told[0].contains(".zone:2"), "{told:#?}");
 }
 
 #[test]
@@ -136,4 +137,70 @@ fn of_many_instances_fifty_are_shown_and_the_others_counted() {
         told[1]
     );
     assert_eq!(told[51], "and 10 more; GET /v1/explain?name=search.sd.example.org.&limit=1000");
+}
+
+#[test]
+fn lists_sites_whole_names_and_reverse_names_are_explained_too() {
+    let server = Setup::new().config(&format!("reverse = [\"192.0.2.0/24\"]\n{CONFIG}")).start();
+    put(&server, "search", "a1", json!({"site": "lon", "addresses": ["192.0.2.7"]}));
+    put(&server, "index", "b1", json!({"addresses": ["192.0.2.7"], "out": "stopping"}));
+    let all = lines(&server, "_search._tcp.all._explain.sd.example.org");
+    assert!(
+        all[0].contains("_search._tcp.all.sd.example.org.") && line(&all, "a1 in ").contains("serving"),
+        "{all:#?}"
+    );
+    let types = lines(&server, "_services._dns-sd._udp._explain.sd.example.org");
+    assert!(types[0].contains("lists the service types of all 2 services; DNS answers PTR"), "{types:#?}");
+    let browse = lines(&server, "b._dns-sd._udp._explain.sd.example.org");
+    assert!(browse[0].contains("which domain to browse"), "{browse:#?}");
+    let site = lines(&server, "lon._explain.sd.example.org");
+    assert!(site[0].starts_with("there is no service lon, only names below lon.sd.example.org."), "{site:#?}");
+    let reverse = lines(&server, "7._explain.2.0.192.in-addr.arpa");
+    assert!(reverse[0].starts_with("1 of 2 instances with the address 192.0.2.7 are in the answer"), "{reverse:#?}");
+    assert!(line(&reverse, "index/b1 out ").contains("stopping"), "{reverse:#?}");
+    line(&reverse, "search/a1 in ");
+    let none = lines(&server, "8._explain.2.0.192.in-addr.arpa");
+    assert!(none[0].starts_with("no registered instance has the address 192.0.2.8"), "{none:#?}");
+}
+
+#[test]
+fn what_policy_refused_is_told_until_it_is_accepted() {
+    let zone = "$ORIGIN sd.example.org.\n@ 60 SOA ns1 hostmaster 1 60 60 60 5\n@ 60 NS ns1\nns1 60 A 192.0.2.53\n\
+                mail 60 A 192.0.2.25\n";
+    let server = Setup::new().config(CONFIG).zone_file("sd.example.org", zone).start();
+    let refused = |service: &str, id: &str, body: serde_json::Value| {
+        let (status, reply) = server.http_json("PUT", &format!("/v1/services/{service}/instances/{id}"), Some(body));
+        assert!((400..500).contains(&status), "{reply}");
+    };
+    put(&server, "search", "a1", json!({}));
+    refused("search", "a9", json!({"port": 80, "addresses": ["127.0.0.9"]}));
+    refused("mail", "m1", json!({"port": 25, "addresses": ["192.0.2.9"]}));
+    refused("my_service", "a1", json!({"port": 25, "addresses": ["192.0.2.9"]}));
+    for (name, begins, word) in [
+        ("search", "a9 refused ", "(address-refused): "),
+        ("_search._tcp", "a9 refused ", "127.0.0.9"),
+        ("a9.search", "a9 refused ", "to anonymous"),
+        ("mail", "m1 refused ", "(static-name): "),
+        ("my_service", "a1 refused ", "(bad-label): "),
+    ] {
+        let told = lines(&server, &format!("{name}._explain.sd.example.org"));
+        let refusal = line(&told, begins);
+        assert!(refusal.contains(" s ago ") && refusal.contains(word), "{name}: {refusal}");
+    }
+    let other = lines(&server, "a1.search._explain.sd.example.org");
+    assert!(!other.iter().any(|line| line.contains("refused")), "of another instance: {other:#?}");
+    let shown = server.client(&["explain", "search.sd.example.org"]);
+    let page = String::from_utf8(shown.stdout).expect("text");
+    assert!(page.contains("search/a9") && page.contains("address-refused"), "{page}");
+    put(&server, "search", "a9", json!({}));
+    let told = lines(&server, "search._explain.sd.example.org");
+    assert!(!told.iter().any(|line| line.contains("refused")), "{told:#?}");
+    refused("search", "a9", json!({"port": 0}));
+    let told = lines(&server, "search._explain.sd.example.org");
+    assert!(line(&told, "a9 refused ").contains("(bad-port)"), "an update was refused: {told:#?}");
+    let session = json!({"epoch": "1", "instances": [{"service": "search", "id": "a8", "registration": {"port": 80, "addresses": ["127.0.0.1"]}}]});
+    let (status, reply) = server.http_json("PUT", "/v1/sessions/host-7", Some(session));
+    assert!((400..500).contains(&status), "{reply}");
+    let told = lines(&server, "search._explain.sd.example.org");
+    assert!(line(&told, "a8 refused ").contains("(address-refused)"), "of a session's set: {told:#?}");
 }

@@ -67,7 +67,7 @@ fn a_transfer_has_nothing_of_it() {
 }
 
 #[test]
-fn a_zone_with_records_there_keeps_them_and_a_wildcard_does_not_hide_explanations() {
+fn a_zone_with_records_there_keeps_them_and_one_with_a_wildcard_explains_over_tcp() {
     let zone = "$ORIGIN sd.example.org.\n@ 60 SOA ns1 hostmaster 1 60 60 60 5\n@ 60 NS ns1\nns1 60 A 192.0.2.53\n";
     let own = format!("{zone}search._explain 60 TXT \"its own\"\n");
     let server = Setup::new().config(CONFIG).zone_file(ZONE, &own).start();
@@ -76,9 +76,11 @@ fn a_zone_with_records_there_keeps_them_and_a_wildcard_does_not_hide_explanation
     let wild = format!("{zone}* 60 TXT \"anything\"\n");
     let server = Setup::new().config(CONFIG).zone_file(ZONE, &wild).start();
     put(&server, "search", "a1", json!({}));
-    assert!(lines(&server, "search._explain.sd.example.org")[0].starts_with("1 of 1 instances"));
-    let other = server.dig_short(&["search._explain.sd.example.org", "TXT", "-b", "127.0.0.2"]);
-    assert_eq!(other, ["\"anything\""]);
+    let asked = ["search._explain.sd.example.org", "TXT"];
+    assert!(server.dig_short(&[&asked[..], &["+tcp"]].concat())[0].starts_with("\"1 of 1 instances"));
+    for more in [&["+notcp"][..], &["-b", "127.0.0.2", "+tcp"]] {
+        assert_eq!(server.dig_short(&[&asked[..], more].concat()), ["\"anything\""]);
+    }
 }
 
 #[test]

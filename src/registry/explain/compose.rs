@@ -1,20 +1,23 @@
 //! An explanation put together: the instances that a name was considered for, what DNS says, and what is near.
 //!
-//! It looks through all instances of the service, or through all services when there is none of that label: tens of
-//! milliseconds where there are a hundred thousand. The edges call it on a thread that may block, a few at a time.
+//! It looks through all instances of the service, through all services when there is none of that label, and for a
+//! reverse name through all instances: tens of milliseconds where there are a hundred thousand services. The edges call it on a thread that may block, a few at a time.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
+use super::Reading;
+use super::about::{About, Is};
 use super::nearest::Nearest;
-use super::{Reading, readings};
-use crate::model::explanation::{Explained, Explanation, Known, Said};
-use crate::model::naming::Publishes;
-use crate::model::{InstanceRef, Name, Rtype, Timestamp};
-use crate::registry::{Registry, Snapshot};
+use crate::model::explanation::{Explained, Explanation, Known, RefusedAttempt, Said};
+use crate::model::{Attempt, EndpointRef, InstanceRef, Name, Rtype, Timestamp};
+use crate::registry::{Refused, Registry, Snapshot};
 
 /// Names that are offered instead.
 const NEAREST: usize = 3;
+/// Refused registrations that are shown.
+const REFUSED: usize = 10;
 
 /// What is to be explained.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,24 +47,27 @@ pub trait Answers: Send + Sync + 'static {
 /// Explains a name.
 pub fn explain(registry: &Registry, answers: &dyn Answers, asked: &Asked, now: Timestamp) -> Explanation {
     let snapshot = registry.snapshot();
-    let found = readings(registry.options(), &snapshot, &asked.name);
-    let rtype = asked.rtype.unwrap_or_else(|| usual(&found));
-    let mut rows = rows(&found);
+    let about = About::of(registry.options(), &snapshot, &asked.name);
+    let rtype = asked.rtype.unwrap_or_else(|| about.usual());
+    let found = about.readings();
+    let mut rows = match about {
+        About::Address(address) => rows_at(&snapshot, address),
+        _ => rows(found),
+    };
     rows.sort_by_key(|row| row.is_in);
     let (all, serving) = (rows.len(), rows.iter().filter(|row| row.is_in).count());
     rows.truncate(asked.limit);
-    let answer = answers.said(&asked.name, rtype);
-    let static_record = answers.static_record(&asked.name);
-    let summary = summary(&asked.name, &found, (serving, all), answer.as_ref(), static_record.as_deref());
+    let is = Is { answer: answers.said(&asked.name, rtype), static_record: answers.static_record(&asked.name) };
     Explanation {
         name: asked.name.to_string(),
         rtype: rtype.to_string(),
-        answer,
-        summary,
-        static_record,
+        summary: about.summary(&asked.name, (serving, all), registry.census().services, &is),
+        answer: is.answer,
+        static_record: is.static_record,
         instances: rows.iter().map(|row| row.explained(registry, now)).collect(),
         omitted: all - rows.len(),
-        nearest: if all == 0 { nearest(registry, &snapshot, &found) } else { Vec::new() },
+        refused: refused(registry, &snapshot, found),
+        nearest: if all == 0 { nearest(registry, &snapshot, found) } else { Vec::new() },
     }
 }
 
@@ -91,6 +97,22 @@ fn rows(found: &[Reading]) -> Vec<Row<'_>> {
     rows
 }
 
+/// The instances with an address, whatever their names.
+fn rows_at(snapshot: &Snapshot, address: IpAddr) -> Vec<Row<'_>> {
+    let mut rows = Vec::new();
+    for service in snapshot.services.values() {
+        let has = |instance: &InstanceRef<'_>| match instance.endpoint() {
+            EndpointRef::Addresses(mut addresses) => addresses.any(|own| own == address),
+            EndpointRef::Host(_) => false,
+        };
+        rows.extend(service.instances.refs().filter(has).map(|instance| {
+            let (service, is_in) = (&*service.name, instance.is_serving());
+            Row { service, instance, other_tier: None, is_in }
+        }));
+    }
+    rows
+}
+
 impl Row<'_> {
     fn explained(&self, registry: &Registry, now: Timestamp) -> Explained {
         let instance = self.instance.to_instance();
@@ -106,13 +128,30 @@ impl Row<'_> {
     }
 }
 
-/// The type that such a name is asked for.
-fn usual(found: &[Reading]) -> Rtype {
-    match found.first().map(|reading| reading.publishes) {
-        Some(Publishes::Addresses | Publishes::Host) | None => Rtype::A,
-        Some(Publishes::Service | Publishes::Instance) => Rtype::SRV,
-        Some(Publishes::Subtype | Publishes::Types | Publishes::Browse) => Rtype::PTR,
+/// What was refused of the instances that the name could answer with, unless they have beaten since.
+fn refused(registry: &Registry, snapshot: &Snapshot, found: &[Reading]) -> Vec<RefusedAttempt> {
+    let mut labels: Vec<(&str, Option<&str>)> =
+        found.iter().map(|reading| (&*reading.label, reading.instance.as_deref())).collect();
+    labels.sort_unstable();
+    labels.dedup();
+    let mut shown: Vec<RefusedAttempt> = Vec::new();
+    for (label, id) in labels {
+        for (Refused { attempt, word, .. }, age) in registry.refused(label) {
+            let has_beaten_since = || {
+                let is_there =
+                    snapshot.service(label).is_some_and(|service| service.instances.find(&attempt.id).is_some());
+                is_there && registry.beat_age(label, &attempt.id).is_some_and(|beat| beat < age)
+            };
+            let is_shown = |row: &RefusedAttempt| row.service == attempt.service && row.id == attempt.id;
+            if id.is_none_or(|id| id == attempt.id) && !shown.iter().any(is_shown) && !has_beaten_since() {
+                let Attempt { service, id, by, detail } = attempt;
+                let (age_seconds, word) = (age.as_secs_f64(), word.as_str().to_owned());
+                shown.push(RefusedAttempt { service, id, age_seconds, by, word, detail });
+            }
+        }
     }
+    shown.truncate(REFUSED);
+    shown
 }
 
 /// The same name with a label that there is: that of a service, or an instance, site or tag of the service.
@@ -130,29 +169,4 @@ fn nearest(registry: &Registry, snapshot: &Snapshot, found: &[Reading]) -> Vec<S
         }
     }
     nearest.labels().filter_map(|label| reading.renamed(label, options)).map(|name| name.to_string()).collect()
-}
-
-fn summary(
-    name: &Name,
-    found: &[Reading],
-    (serving, all): (usize, usize),
-    answer: Option<&Said>,
-    static_record: Option<&str>,
-) -> String {
-    if let Some(place) = static_record {
-        return format!("{name} is a static record: {place}");
-    }
-    let Some(reading) = found.iter().find(|reading| reading.service.is_some()).or(found.first()) else {
-        let said = answer.map(|said| format!("; DNS answers {} with {} records", said.rcode, said.records));
-        return format!("{name} is no name that a registration can have here{}", said.unwrap_or_default());
-    };
-    let label = &reading.label;
-    match (&reading.service, all) {
-        (None, _) => format!("there is no service {label}: nobody declared or registered it within the last hour"),
-        (Some(service), 0) if service.instances.is_empty() => {
-            format!("{label} has no instance: all have left; their names are known for an hour after that")
-        }
-        (Some(_), 0) => format!("{label} has instances, but none that this name is about"),
-        (Some(_), all) => format!("{serving} of {all} instances of {label} that {name} is about are in the answer"),
-    }
 }
