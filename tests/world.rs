@@ -38,6 +38,7 @@ mod pulse;
 #[path = "world/report.rs"]
 mod report;
 #[path = "differential/rng.rs"]
+#[allow(dead_code)] // it is another test's, which uses more of it
 mod rng;
 #[path = "world/story.rs"]
 mod story;

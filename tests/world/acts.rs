@@ -90,8 +90,9 @@ impl World {
         let wanted = |at: &usize| *at > 0 && !self.all.sessions[*at].lone && self.all.sessions[*at].lives;
         let Some(index) = (0..count).map(|n| (index + n) % count).find(wanted) else { return };
         for member in self.all.sessions[index].members.clone() {
-            if member.shown().is_some() {
-                self.dies(&member.key, Cause::HostDied);
+            match member.shown() {
+                Some(_) => self.dies(&member.key, Cause::HostDied),
+                None => *self.lapses.entry(member.key).or_default() += 1, // in no answer, and its record lapses
             }
         }
         self.all.sessions[index].lives = false;

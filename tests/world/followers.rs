@@ -74,7 +74,8 @@ impl Followers {
             Ok(text)
         };
         let text = ask().unwrap_or_default();
-        let head: Vec<&str> = text.lines().find_map(|line| line.strip_prefix("# ")).unwrap_or_default().split(' ').collect();
+        let head: Vec<&str> =
+            text.lines().find_map(|line| line.strip_prefix("# ")).unwrap_or_default().split(' ').collect();
         let mut believed = Believed::new();
         for line in text.lines().filter(|line| line.contains(" srv")) {
             let fields: BTreeMap<&str, &str> = head.iter().copied().zip(line.split(' ')).collect();

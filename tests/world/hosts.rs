@@ -137,11 +137,6 @@ impl Host {
     pub(crate) fn signal(&self, name: &str) {
         self.agent.iter().for_each(|agent| signal(agent.id(), name));
     }
-
-    /// What the agent has printed.
-    pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
-    }
 }
 
 impl Drop for Host {

@@ -109,6 +109,15 @@ pub(crate) struct Contradiction {
     times: u32,
 }
 
+/// What the way to the server was when a change was made and seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Network {
+    Fine,
+    Lossy,
+    /// The server was stopped or killed meanwhile.
+    Away,
+}
+
 /// How long changes of one kind took until they were seen.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Took {
@@ -124,9 +133,10 @@ pub(crate) struct Ledger {
     began: Instant,
     ttl: Duration,
     paused: Option<Instant>,
+    resumed: Instant,
     /// Whether packets are being lost.
     pub(crate) lossy: bool,
-    pub(crate) took: BTreeMap<(Cause, bool), Took>,
+    pub(crate) took: BTreeMap<(Cause, Network), Took>,
     pub(crate) contradictions: Vec<Contradiction>,
     pub(crate) judged: u64,
 }
@@ -139,6 +149,7 @@ impl Ledger {
             began: Instant::now(),
             ttl,
             paused: None,
+            resumed: Instant::now(),
             lossy: false,
             took: BTreeMap::new(),
             contradictions: Vec::new(),
@@ -178,6 +189,7 @@ impl Ledger {
     pub(crate) fn resume(&mut self, recovery: Duration) {
         let Some(began) = self.paused.take() else { return };
         let later = began.elapsed() + recovery;
+        self.resumed = Instant::now();
         let states = self.lines.values_mut().flatten().filter_map(|state| state.until.as_mut());
         states.filter(|until| **until >= began).for_each(|until| *until += later);
     }
@@ -238,7 +250,8 @@ impl Ledger {
         let Some(states) = self.lines.get(key) else { return };
         let oldest = states.first().map_or(asked.sent, |state| state.began);
         let late = self.pulse.late(oldest.max(asked.sent - Duration::from_secs(60)), asked.received);
-        let late = late + if asked.through == Through::Resolver { self.ttl + Duration::from_secs(1) } else { Duration::ZERO };
+        let late =
+            late + if asked.through == Through::Resolver { self.ttl + Duration::from_secs(1) } else { Duration::ZERO };
         let paused = self.paused;
         let pending = |until: Instant| paused.is_some_and(|since| until >= since);
         let allowed = |state: &&State| {
@@ -260,7 +273,15 @@ impl Ledger {
             return;
         }
         last.confirmed = true;
-        let took = self.took.entry((last.cause, self.lossy)).or_default();
+        if matches!(seen, Seen::Version(_)) {
+            return; // each is asked for only now and then
+        }
+        let network = match self.lossy {
+            _ if last.began < self.resumed && self.resumed < asked.received => Network::Away,
+            true => Network::Lossy,
+            false => Network::Fine,
+        };
+        let took = self.took.entry((last.cause, network)).or_default();
         let time = asked.received - last.began;
         *took = Took { count: took.count + 1, worst: took.worst.max(time), sum: took.sum + time };
     }
@@ -283,7 +304,16 @@ impl Ledger {
         };
         let key = key.clone();
         let (first, last) = (asked.sent, asked.sent);
-        self.contradictions.push(Contradiction { key, through: asked.through, kind, seen, states, first, last, times: 1 });
+        self.contradictions.push(Contradiction {
+            key,
+            through: asked.through,
+            kind,
+            seen,
+            states,
+            first,
+            last,
+            times: 1,
+        });
     }
 
     /// Who should be answered of a service now.

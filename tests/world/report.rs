@@ -97,17 +97,29 @@ pub(crate) fn tell(world: &World, counts: &Counts, sessions: usize, lasted: Dura
     println!("\nsessions           {sessions}, for {} s in {} cycles", lasted.as_secs(), tally.cycles);
     println!("30 % loss          for {} s, {} packets lost", tally.lossy.as_secs(), world.access.lab.lost());
     println!("transitions        {}: {transitions:?}", changes.len());
-    println!("kill -9            {} processes, {} hosts and sessions, the server {} times", tally.kills, tally.dead, tally.restarts);
+    println!(
+        "kill -9            {} processes, {} hosts and sessions, the server {} times",
+        tally.kills, tally.dead, tally.restarts
+    );
     println!("SIGSTOP            {} times; the last of a service held or back {} times", tally.stalls, tally.held);
-    println!("asked              {} queries, {} by dig; {} states judged", count(&counts.asked), count(&counts.digs), ledger.judged);
+    println!(
+        "asked              {} queries, {} by dig; {} states judged",
+        count(&counts.asked),
+        count(&counts.digs),
+        ledger.judged
+    );
     println!("without an answer  {}, failed {}, while the server ran", count(&counts.silent), count(&counts.failed));
     println!("machine            late by {:.2} s at most", ledger.worst_lateness().as_secs_f64());
     println!("followers          {:?} after a quiet time at most", tally.followed);
-    println!("\nseen in DNS after   count      mean       worst");
-    for ((cause, lossy), took) in &ledger.took {
-        println!("{:<14} {}{took}", format!("{cause:?}"), if *lossy { "30 %" } else { "   -" });
+    println!("\nseen in DNS after      count      mean       worst");
+    for ((cause, network), took) in &ledger.took {
+        println!("{:<14} {:<7} {took}", format!("{cause:?}"), format!("{network:?}"));
     }
-    println!("\ncontradictions     {}, lapses in history that nobody expected {}\n", ledger.contradictions.len(), lapses.len());
+    println!(
+        "\ncontradictions     {}, lapses in history that nobody expected {}\n",
+        ledger.contradictions.len(),
+        lapses.len()
+    );
     for contradiction in &ledger.contradictions {
         println!("{}", ledger.tell(contradiction));
         tell_history(&changes, &contradiction.key);
@@ -125,6 +137,12 @@ pub(crate) fn tell(world: &World, counts: &Counts, sessions: usize, lasted: Dura
 fn tell_history(changes: &[Value], wanted: &Key) {
     let of_key: Vec<&Value> = changes.iter().filter(|change| key(change) == *wanted).collect();
     for change in of_key.iter().rev().take(8).rev() {
-        println!("    history: {} {} {} {}", change["revision"], text(change, "time"), text(change, "transition"), change["reason"]);
+        println!(
+            "    history: {} {} {} {}",
+            change["revision"],
+            text(change, "time"),
+            text(change, "transition"),
+            change["reason"]
+        );
     }
 }
