@@ -128,6 +128,7 @@ fn world(lab: Lab) {
         access,
         all,
         rng,
+        doomed: Default::default(),
         stalled: Default::default(),
         tally: Default::default(),
         followers: Followers::start(),

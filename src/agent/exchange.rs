@@ -345,7 +345,7 @@ mod tests {
             let stuck = listener.accept().await.expect("a connection");
             let (mut second, _) = listener.accept().await.expect("another connection");
             let reply = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
-            second.read(&mut [0; 1024]).await.expect("a request comes");
+            assert_ne!(second.read(&mut [0; 1024]).await.expect("a request comes"), 0);
             second.write_all(reply).await.expect("it is read");
             (stuck, second)
         });

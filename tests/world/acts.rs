@@ -20,13 +20,13 @@ impl World {
         ledger.nobody_acts(key, GONE);
         ledger.change(key, Change { cause, to: None, within: GONE, not_before });
         drop(ledger);
-        *self.lapses.entry(key.clone()).or_default() += 1;
+        self.may_lapse(key);
     }
 
     /// `kill -9` of a process that an agent watches; it is started again later.
     pub(crate) fn kill_process(&mut self) {
         let mut choice = Vec::new();
-        for (at, host) in self.all.hosts.iter().enumerate().filter(|(at, _)| !self.stalled.contains(at)) {
+        for (at, host) in self.all.hosts.iter().enumerate().filter(|(at, _)| !self.doomed.contains(at)) {
             let quiet = |key: &Key| self.ledger().until_settled_of(key).is_zero();
             let locals = host.locals.iter().enumerate();
             let living = locals.filter(|(_, local)| host.is_up() && local.lives() && quiet(&local.key));
@@ -76,12 +76,25 @@ impl World {
 
     /// `kill -9` of an agent with its processes; the host boots later.
     pub(crate) fn host_dies(&mut self, host: usize, boots_after: f64) {
-        for key in self.living(host) {
-            self.dies(&key, Cause::HostDied);
-        }
+        self.all_die(host, Cause::HostDied);
         self.all.hosts[host].die();
         self.tally.dead += 1;
         self.after(boots_after, move |world| world.boot(host, world.soon() + Duration::from_secs(5)));
+    }
+
+    fn all_die(&mut self, host: usize, cause: Cause) {
+        let locals = self.all.hosts[host].locals.iter().map(|local| (local.key.clone(), local.lives()));
+        for (key, lives) in locals.collect::<Vec<_>>() {
+            match lives {
+                true => self.dies(&key, cause),
+                false => self.may_lapse(&key),
+            }
+        }
+    }
+
+    /// Its record lapses, whether it was in an answer or not.
+    pub(crate) fn may_lapse(&mut self, key: &Key) {
+        *self.lapses.entry(key.clone()).or_default() += 1;
     }
 
     /// A session in the process of many ends without a word.
@@ -92,7 +105,7 @@ impl World {
         for member in self.all.sessions[index].members.clone() {
             match member.shown() {
                 Some(_) => self.dies(&member.key, Cause::HostDied),
-                None => *self.lapses.entry(member.key).or_default() += 1, // in no answer, and its record lapses
+                None => self.may_lapse(&member.key),
             }
         }
         self.all.sessions[index].lives = false;
@@ -113,9 +126,7 @@ impl World {
 
     /// SIGSTOP of an agent for longer than its lease.
     pub(crate) fn stall_host(&mut self, host: usize, seconds: f64) {
-        for key in self.living(host) {
-            self.dies(&key, Cause::HostStalled);
-        }
+        self.all_die(host, Cause::HostStalled);
         self.stop(host);
         self.after(seconds, move |world| {
             let within = world.soon() + Duration::from_secs(1);
@@ -142,11 +153,6 @@ impl World {
     fn go_on(&mut self, host: usize) {
         self.all.hosts[host].signal("CONT");
         self.stalled.remove(&host);
-    }
-
-    fn living(&self, host: usize) -> Vec<Key> {
-        let living = self.all.hosts[host].locals.iter().filter(|local| local.lives());
-        living.map(|local| local.key.clone()).collect()
     }
 
     /// The same of the process of many.

@@ -126,7 +126,11 @@ impl World {
         self.all.sessions[index].lives = !lives;
         if lives {
             // It tries for 3 s, and then its lease runs out.
-            let within = if self.lossy() { crate::GONE } else { self.soon() };
+            let lossy = self.lossy();
+            let within = if lossy { crate::GONE } else { self.soon() };
+            if lossy {
+                self.may_lapse(&member.key);
+            }
             self.note(&member.key, Cause::Leave, None, within);
             self.fleet.leave(&member.wish());
         } else {

@@ -142,7 +142,7 @@ fn unbound() -> (Program, SocketAddr) {
     let config = format!(
         "server:\n interface: 127.0.0.1@{}\n do-ip6: no\n username: \"\"\n chroot: \"\"\n directory: \"{{dir}}\"\n\
          \x20pidfile: \"{{dir}}/pid\"\n use-syslog: no\n do-not-query-localhost: no\n module-config: iterator\n\
-         \x20num-threads: 1\n infra-keep-probing: yes\n infra-cache-max-rtt: 1000\n edns-buffer-size: 8192\n\
+         \x20num-threads: 1\n infra-keep-probing: yes\n log-servfail: yes\n edns-buffer-size: 8192\n\
          \x20max-udp-size: 8192\n\
          remote-control:\n control-enable: no\n\
          stub-zone:\n name: {ZONE}\n stub-addr: 127.0.0.1@53\n",

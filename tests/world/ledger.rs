@@ -376,3 +376,79 @@ impl fmt::Display for Took {
         write!(f, "{:>5} {:>9.2} s {:>9.2} s", self.count, mean.as_secs_f64(), self.worst.as_secs_f64())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WITHIN: Duration = Duration::from_millis(60);
+    const SHOWN: Shown = Shown { port: 80, weight: 100, version: 1 };
+    const SRV: Seen = Seen::Srv { port: 80, weight: 100 };
+
+    struct Bench {
+        ledger: Ledger,
+        key: Key,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let ledger = Ledger::new(Pulse::default(), Duration::ZERO);
+            Self { ledger, key: ("web".to_owned(), "a1".to_owned()) }
+        }
+
+        fn change(&mut self, to: Option<Shown>, not_before: Duration) {
+            let change = Change { cause: Cause::Update, to, within: WITHIN, not_before };
+            self.ledger.change(&self.key.clone(), change);
+        }
+
+        /// What is found wrong when a query of this moment shows this.
+        fn see(&mut self, seen: Seen) -> Option<&'static str> {
+            let (sent, received) = (Instant::now(), Instant::now());
+            let answer = match seen {
+                Seen::Out => BTreeMap::new(),
+                seen => [(self.key.1.clone(), seen)].into(),
+            };
+            let asked = Asked { sent, received, through: Through::Server };
+            self.ledger.contradictions.clear();
+            self.ledger.judge_service(asked, "web", &answer);
+            self.ledger.contradictions.first().map(|contradiction| contradiction.kind)
+        }
+    }
+
+    #[test]
+    fn between_a_change_and_its_deadline_both_may_be_seen_and_then_one() {
+        let mut bench = Bench::new();
+        assert_eq!(bench.see(SRV), Some("ghost"), "nobody has registered it");
+        bench.change(Some(SHOWN), Duration::ZERO);
+        assert_eq!((bench.see(Seen::Out), bench.see(SRV)), (None, None));
+        std::thread::sleep(2 * WITHIN);
+        assert_eq!((bench.see(Seen::Out), bench.see(SRV)), (Some("false lapse"), None));
+        assert_eq!(bench.see(Seen::Srv { port: 81, weight: 100 }), Some("old facts"));
+        bench.change(None, Duration::from_millis(30));
+        assert_eq!((bench.see(Seen::Out), bench.see(SRV)), (Some("false lapse"), None), "it is too early");
+        std::thread::sleep(2 * WITHIN);
+        assert_eq!((bench.see(Seen::Out), bench.see(SRV)), (None, Some("ghost")));
+    }
+
+    #[test]
+    fn what_is_due_while_the_server_is_away_is_due_later() {
+        let mut bench = Bench::new();
+        bench.change(Some(SHOWN), Duration::ZERO);
+        bench.ledger.pause();
+        std::thread::sleep(2 * WITHIN);
+        assert_eq!(bench.see(Seen::Out), None);
+        bench.ledger.resume(Duration::ZERO);
+        assert_eq!(bench.see(Seen::Out), None);
+        std::thread::sleep(2 * WITHIN);
+        assert_eq!(bench.see(Seen::Out), Some("false lapse"));
+    }
+
+    #[test]
+    fn what_is_acknowledged_is_due_at_once() {
+        let mut bench = Bench::new();
+        bench.change(Some(SHOWN), Duration::ZERO);
+        bench.ledger.done(&bench.key.clone());
+        std::thread::sleep(Duration::from_millis(1));
+        assert_eq!(bench.see(Seen::Out), Some("false lapse"));
+    }
+}

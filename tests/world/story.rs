@@ -25,6 +25,8 @@ pub(crate) struct World {
     pub(crate) fleet: Fleet,
     pub(crate) all: Population,
     pub(crate) rng: Rng,
+    /// Hosts that die or are stopped in this cycle: their processes are not killed alone.
+    pub(crate) doomed: BTreeSet<usize>,
     /// Hosts whose agent is stopped.
     pub(crate) stalled: BTreeSet<usize>,
     pub(crate) tally: Tally,
@@ -126,6 +128,7 @@ impl World {
         let cycle = self.tally.cycles as usize;
         let hosts = self.all.hosts.len();
         let (dies, stalls, naps) = (cycle % hosts, (cycle + 1) % hosts, (cycle + 2) % hosts);
+        self.doomed = [dies, stalls, naps].into();
         let of_cycle = move |number: usize| 1 + (cycle * 11 + number * 3);
         let at = |world: &mut Self, time: f64, act: fn(&mut Self)| world.after(time, act);
         self.after(1.0, move |world| world.session_dies(of_cycle(0)));
@@ -143,10 +146,10 @@ impl World {
             at(self, time, Self::kill_process);
         }
         at(self, 29.0, Self::kill_command);
-        at(self, 37.0, |world| world.lose(0));
         self.after(38.5, move |world| world.session_dies(of_cycle(3)));
         at(self, 40.0, |world| world.stall_server(3.0));
         at(self, 46.0, Self::restart_server);
+        at(self, 52.0, |world| world.lose(0));
         at(self, 56.0, Self::kill_process);
     }
 
