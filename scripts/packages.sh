@@ -13,7 +13,9 @@ test=(
     c++:build-essential         # libFuzzer
     delv:bind9-dnsutils         # validates our answers from signed zones
     dnssec-signzone:bind9-utils # signs zones for tests
+    faketime:faketime           # wall clocks that jump, and libfaketime with it
     drill:ldnsutils             # a second opinion on answers and transfers
+    etcd:etcd-server            # a gRPC health service, with TLS and without
     go:golang-go                # runs the Go program of docs/clients.md; 464 MB installed
     haproxy:haproxy             # finds its servers in our SRV records
     ip:iproute2                 # network namespaces
@@ -47,7 +49,7 @@ bench=(
     taskset:util-linux
 )
 # Packages that are servers, and their units.
-declare -A units=([bind9]=named [haproxy]=haproxy [knot]=knot [nsd]=nsd [pdns-backend-bind]=pdns [prometheus]=prometheus [unbound]=unbound)
+declare -A units=([bind9]=named [etcd-server]=etcd [haproxy]=haproxy [knot]=knot [nsd]=nsd [pdns-backend-bind]=pdns [prometheus]=prometheus [unbound]=unbound)
 
 case "${1:-}" in
     run) wanted=("${run[@]}") ;;

@@ -1,7 +1,7 @@
 //! The agent of a host as people meet it: the real binary, real servers, real services, real checks.
 //!
 //! `world` has an agent with its folder and a small service; `folder` follows files, `checks` has a test for each kind of
-//! check, `servers` loses servers, `stop` ends agents, `run` runs commands, `many` has agents without processes, `files`
+//! check, `servers` loses servers, `stop` ends agents, `restart` follows them with another one, `run` runs commands, `many` has agents without processes, `files`
 //! reads what people write.
 
 #[path = "agent/checks.rs"]
@@ -12,6 +12,8 @@ mod files;
 mod folder;
 #[path = "agent/many.rs"]
 mod many;
+#[path = "agent/restart.rs"]
+mod restart;
 #[path = "agent/run.rs"]
 mod run;
 #[path = "agent/servers.rs"]

@@ -13,7 +13,7 @@
 //!                  check: verdicts --------+  +-------- socket: reports of services
 //! ```
 //!
-//! `supervise` owns all of its tasks, `status` describes it, `config` is its file, `run` puts a command beside it. The
+//! `supervise` owns all of its tasks, `kept` is what outlives it, `status` describes it, `config` is its file, `run` puts a command beside it. The
 //! commands of `cli` are built from these.
 
 pub mod beat;
@@ -25,6 +25,7 @@ mod exchange;
 pub mod folder;
 pub mod identity;
 pub mod jitter;
+pub mod kept;
 pub mod lookup;
 mod outcome;
 mod owners;
