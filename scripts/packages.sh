@@ -27,9 +27,11 @@ test=(
     mount:mount                 # small and read-only disks
     named:bind9
     named-checkzone:bind9-utils # reads the zones that we transfer, judges zone files
+    nft:nftables                # loses packets between hosts and server
     nsd:nsd
     openssl:openssl             # certificates for the encrypted transports
     podman:podman               # containers that the agent registers by their labels
+    prometheus:prometheus       # finds its targets in our SRV records
     promtool:prometheus         # the rules for metric names
     ps:procps                   # kill, by which servers are told to stop
     python3:python3

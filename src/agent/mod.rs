@@ -1,8 +1,9 @@
 //! The client side: everything that registers, beats, leaves and asks over HTTP.
 //!
-//! The client, read in this order: `servers` (which server is asked first), `exchange` (one call over all of them), `outcome`
-//! (what can come of it), `client` and `owners` (the typed calls), `beat` (the life of a lone registration), `lookup`
-//! (whether DNS answers with it), `jitter` (how a fleet is kept from asking in step).
+//! The client, read in this order: `servers` (which server is asked first), `exchange` (one call over all of them),
+//! `connect` (connections where packets are lost), `outcome` (what can come of it), `client` and `owners` (the typed calls),
+//! `beat` (the life of a lone registration), `lookup` (whether DNS answers with it), `jitter` (how a fleet is kept from
+//! asking in step).
 //!
 //! The agent of a host, in the order in which a file becomes a beat:
 //!
@@ -19,6 +20,7 @@ pub mod beat;
 pub mod check;
 pub mod client;
 pub mod config;
+mod connect;
 pub mod containers;
 mod exchange;
 pub mod folder;

@@ -33,7 +33,7 @@ use crate::model::api::{Beaten, Registered, SessionBeat, SessionStored};
 
 /// The first wait after a failure; doubles with each.
 const RETRY_BASE: Duration = Duration::from_millis(250);
-/// The longest wait between two attempts to send a set.
+/// The longest wait between two attempts to send a set, while there is no lease that runs out meanwhile.
 const RETRY_CAP: Duration = Duration::from_secs(10);
 /// How long after a refusal what was refused is tried again.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30);
@@ -230,7 +230,11 @@ impl<C: CarrySession> Life<'_, C> {
         };
         match outcome {
             Ok(()) => Ok(()),
-            Err(error) => Err(self.failed(&error, RETRY_CAP)),
+            Err(error) => {
+                let registered = self.state.borrow().accepted.is_some();
+                let cap = if registered { self.interval.min(RETRY_CAP) } else { RETRY_CAP };
+                Err(self.failed(&error, cap))
+            }
         }
     }
 
