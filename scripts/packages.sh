@@ -13,6 +13,7 @@ test=(
     c++:build-essential         # libFuzzer
     delv:bind9-dnsutils         # validates our answers from signed zones
     dnssec-signzone:bind9-utils # signs zones for tests
+    faketime:faketime           # wall clocks that jump, and libfaketime with it
     drill:ldnsutils             # a second opinion on answers and transfers
     etcd:etcd-server            # a gRPC health service, with TLS and without
     go:golang-go                # runs the Go program of docs/clients.md; 464 MB installed

@@ -93,9 +93,19 @@ impl Client {
         self.exchange.call(&Call::new(Method::POST, &path).json(body)).await
     }
 
-    /// Orders about all instances of a site: `drain` or `undrain`. Sent once: a large site takes its time.
+    /// Orders about all instances of a site: `drain` or `undrain`. Repeats the call while something is left to do; each is
+    /// sent once, because it takes its time.
     pub async fn order_site(&self, site: &str, what: &str, body: &Order) -> Result<Reply<SiteOrdered>, ClientError> {
-        self.exchange.call(&Call::new(Method::POST, &["v1", "sites", site, what]).json(body).once()).await
+        let path = ["v1", "sites", site, what];
+        let call = Call::new(Method::POST, &path).json(body).once();
+        let mut done: Reply<SiteOrdered> = self.exchange.call(&call).await?;
+        while done.body.left > 0 {
+            let next: Reply<SiteOrdered> = self.exchange.call(&call).await?;
+            let body = next.body.after(done.body);
+            let text = serde_json::to_string(&body).unwrap_or(next.text);
+            done = Reply { body, text, ..done };
+        }
+        Ok(done)
     }
 
     /// Gives an instance another weight.
