@@ -209,13 +209,17 @@ fn ports_and_addresses_are_those_that_the_engine_tells() {
     let mut own = named("o1");
     own["zonebeat.addresses"] = "container".into();
     podman.run("own", &own, &json!({"ExposedPorts": {"8081/tcp": {}}}));
+    // One that shares the network of another has its ports, too.
+    let beside = json!({"HostConfig": {"NetworkMode": "container:published"}});
+    podman.run("beside", &named("b1"), &beside);
     podman.run("hidden", &named("h1"), &json!({"ExposedPorts": {"8080/tcp": {}}}));
     let agent = agent(&home, &server, &podman);
     agent.await_log("port 8080 is not published; publish it");
-    await_answered(&server, 2);
+    await_answered(&server, 3);
     let mut answers = server.dig_short(&[SRV, "SRV"]);
     answers.sort();
-    assert_eq!(answers, ["10 100 18080 p1.search.sd.example.org.", "10 100 8081 o1.search.sd.example.org."]);
+    let target = |port, id| format!("10 100 {port} {id}.search.sd.example.org.");
+    assert_eq!(answers, [target(18080, "b1"), target(18080, "p1"), target(8081, "o1")]);
     assert_eq!(
         server.dig_short(&["p1.search.sd.example.org", "A"]),
         ["127.0.0.1"],

@@ -134,7 +134,8 @@ struct Tracked {
     probe_time: Duration,
     /// Why it is unhealthy, as it was said first.
     ill: Option<String>,
-    stop_signals: [String; 2],
+    /// The number of the signal that tells it to stop.
+    stop_signal: String,
     stop_time: Duration,
     /// It was told to stop, and is believed to do so until then.
     stopping: Option<Instant>,
@@ -390,16 +391,14 @@ impl Tracked {
         let given = Duration::from_nanos(container.config.healthcheck.timeout);
         self.probe_time = if given.is_zero() { PROBE_TIME } else { given.min(PROBE_CAP) } + Duration::from_secs(1);
         let config = &container.config;
-        let signal = config.stop_signal.trim_start_matches("SIG");
-        let number = if matches!(signal, "" | "TERM") { "15" } else { signal };
-        self.stop_signals = [number.to_owned(), "9".to_owned()];
+        self.stop_signal = number_of(&config.stop_signal).to_owned();
         self.stop_time = config.stop_timeout.map_or(STOP_TIME, Duration::from_secs).max(STOP_TIME) + STOP_MORE;
     }
 
     /// It was sent a signal: Docker names it, Podman does not.
     fn take_signal(&mut self, signal: String) {
         let until = Instant::now() + self.stop_time;
-        if self.stop_signals.contains(&signal) {
+        if self.stop_signal == signal {
             self.stopping = Some(until);
         }
         self.signal = Some((until, signal));
@@ -426,6 +425,22 @@ impl Tracked {
             "unhealthy" => Some(ill.get_or_insert_with(|| unhealthy(name, container)).clone()),
             _ => None,
         }
+    }
+}
+
+/// The number of a signal, as events have it, for the signals that stop something.
+fn number_of(signal: &str) -> &str {
+    match signal.trim_start_matches("SIG") {
+        "" | "TERM" => "15",
+        "HUP" => "1",
+        "INT" => "2",
+        "QUIT" => "3",
+        "KILL" => "9",
+        "USR1" => "10",
+        "USR2" => "12",
+        "WINCH" => "28",
+        "RTMIN+3" => "37",
+        number => number,
     }
 }
 
