@@ -382,7 +382,7 @@ fn orders() -> Vec<(&'static str, Body)> {
     let (revision, ttl_seconds, safe_seconds) = (Revision(9), 30, Some(31));
     let ordered = Ordered { service, id, state, revision, changed: true, ttl_seconds, safe_seconds };
     let site = "lon".to_owned();
-    let site = SiteOrdered { site, instances: 1, already: 0, revision, ttl_seconds, safe_seconds };
+    let site = SiteOrdered { site, instances: 1, already: 0, left: 0, revision, ttl_seconds, safe_seconds };
     let weight = WeightOrder { weight: Some(10), for_seconds: Some(60), reason: text("cold") };
     let release = ReleaseOrder { service: text("search"), id: text("a1"), fleet: true, reason: text("gone") };
     vec![

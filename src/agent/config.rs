@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::Url;
 use serde::Deserialize;
+use url::Url;
 
 use super::containers::{Engine, EngineError};
 use super::servers::{DEFAULT_SERVER, parse_server};

@@ -137,6 +137,12 @@ impl Sources {
         self.engines.as_ref().map(|engines| engines.borrow().clone()).unwrap_or_default()
     }
 
+    /// Whether every file could be read, and every engine has told its containers.
+    pub(super) fn are_read(&self) -> bool {
+        let files = self.folder.as_ref().is_none_or(|(folder, _)| folder.is_known());
+        files && self.engines.as_ref().is_none_or(|engines| engines.borrow().iter().all(|known| known.complete))
+    }
+
     /// Whether what they plan is everything, as far as can be known in time.
     pub(super) fn are_known(&self, now: Instant) -> bool {
         let all = self.engines.as_ref().is_none_or(|engines| engines.borrow().iter().all(|known| known.complete));

@@ -15,7 +15,7 @@ use crate::model::Finding;
 pub struct Status {
     /// Name of the session.
     pub session: String,
-    /// Its epoch: another one at each start.
+    /// Its epoch: another one for each life of the session.
     pub epoch: String,
     /// `running`, `draining` or `leaving`.
     pub phase: String,
@@ -154,6 +154,9 @@ fn instance(entry: &Entry, state: &State, now: Instant) -> InstanceStatus {
     let published = entry.published().and_then(Member::out).map(str::to_owned);
     let (word, reason) = match (refused, entry.judge(now)) {
         (Some(why), _) => ("refused", Some(why)),
+        (None, Judged::Unsettled) if entry.published().is_some() => {
+            (if published.is_some() { "out" } else { "serving" }, published)
+        }
         (None, Judged::Unsettled) => ("waiting", Some("its checks have not settled yet".to_owned())),
         (None, Judged::Serving) => ("serving", None),
         (None, Judged::Out { why, .. }) => ("out", Some(published.unwrap_or(why))),

@@ -2,6 +2,7 @@
 
 mod status;
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::agent::folder::{Folder, read_file};
 use crate::agent::servers::Servers;
 use crate::agent::session::Identity;
 use crate::agent::set::HttpSession;
-use crate::agent::socket::{Socket, call};
+use crate::agent::socket::{Socket, await_listener, call};
 use crate::agent::supervise::{Agent, Controls, Source};
 use crate::agent::{Client, identity, services};
 use crate::config::LogFormat;
@@ -101,6 +102,8 @@ pub struct StatusArgs {
 }
 
 /// Report an instance well or not well, for its ttl check
+///
+/// Waits up to 2 s for an agent that is starting again.
 #[derive(Debug, Args)]
 #[command(after_help = examples![
     "zonebeat agent report search a1 pass",
@@ -218,8 +221,12 @@ fn start(args: &AgentArgs) -> Result<(), Failure> {
             socket: Some(socket),
         };
         tokio::select! {
-            () = agent.run(controls) => Ok(()),
-            () = signals => Ok(()),
+            () = agent.run(controls.clone()) => {}
+            () = signals => {}
+        }
+        match controls.hand_over.is_cancelled() && !controls.stop.is_cancelled() {
+            true => Err(begin_again()),
+            false => Ok(()),
         }
     })
 }
@@ -233,16 +240,32 @@ fn source(services_dir: PathBuf, host: String, engines: Vec<Engine>) -> Source {
     Source::Host(folder.optional(), engines.into_iter().map(|engine| Follower::new(engine, host.clone())).collect())
 }
 
-/// SIGTERM and SIGINT stop, the second of them at once; SIGHUP reads again. The signals are caught from here on.
+/// Becomes the program that lies now where this one was started from, with the same arguments; returns why it cannot.
+fn begin_again() -> Failure {
+    let mut arguments = std::env::args_os();
+    let program = arguments.next().unwrap_or_default();
+    tracing::info!(program = %program.display(), "begins again; the session stays as it is");
+    let error = std::process::Command::new(&program).args(arguments).exec();
+    Failure::Failed(format!("cannot start {} again: {error}; leases run out", program.display()))
+}
+
+/// SIGTERM and SIGINT stop, the second of them at once; SIGHUP reads again, SIGUSR2 hands over. The signals are caught
+/// from here on.
 fn obey_signals(controls: Controls) -> Result<impl Future<Output = ()>, Failure> {
     let caught = |kind| signal(kind).map_err(|error| Failure::Failed(format!("cannot catch signals: {error}")));
     let (mut interrupt, mut terminate) = (caught(SignalKind::interrupt())?, caught(SignalKind::terminate())?);
-    let mut hangup = caught(SignalKind::hangup())?;
+    let (mut hangup, mut upgrade) = (caught(SignalKind::hangup())?, caught(SignalKind::user_defined2())?);
     Ok(async move {
         loop {
             tokio::select! {
                 _ = hangup.recv() => {
                     controls.reload.notify_one();
+                    continue;
+                }
+                _ = upgrade.recv() => {
+                    if !controls.stop.is_cancelled() {
+                        controls.hand_over.cancel();
+                    }
                     continue;
                 }
                 _ = interrupt.recv() => {}
@@ -270,6 +293,7 @@ async fn report(args: &ReportArgs) -> Result<(), Failure> {
         Word::Fail => "fail",
     };
     let path = format!("/v1/checks/{}/{}/{verdict}", args.service, args.id);
+    await_listener(&args.socket).await;
     call(&args.socket, "PUT", &path, &args.note).await.map_err(Failure::Failed)?;
     Ok(())
 }
