@@ -175,6 +175,11 @@ impl Roster {
         self.legacy = legacy;
     }
 
+    /// Whether it goes on from where another agent was, and what else that one had published is not known yet.
+    pub fn goes_on(&self) -> bool {
+        self.legacy.epoch.is_some()
+    }
+
     /// All that is planned is known: what else was published by the agent before this one has gone.
     pub fn forget(&mut self) {
         self.legacy = Legacy::default();
