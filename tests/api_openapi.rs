@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use zonebeat::api::problem;
 use zonebeat::model::api::*;
-use zonebeat::model::explanation::{Explained, Explanation, Said};
+use zonebeat::model::explanation::{Explained, Explanation, RefusedAttempt, Said};
 use zonebeat::model::service::ServiceRow;
 use zonebeat::model::{
     Change, Declaration, Endpoint, Instance, Item, Mark, Orders, Revision, Scope, SetWeight, State, Timestamp,
@@ -312,6 +312,14 @@ fn explanation() -> Explanation {
         since: Timestamp(0),
         revision: Revision(1842),
     };
+    let refused = RefusedAttempt {
+        service: "search".into(),
+        id: "a9".into(),
+        word: "address-refused".into(),
+        detail: "198.51.100.7 is not in policy.allow_addresses".into(),
+        age_seconds: 12.0,
+        by: "token ops".into(),
+    };
     Explanation {
         name: "search.sd.example.org.".into(),
         rtype: "A".into(),
@@ -320,6 +328,7 @@ fn explanation() -> Explanation {
         static_record: Some("zones/sd.example.org.zone:7".into()),
         instances: vec![row],
         omitted: 1,
+        refused: vec![refused],
         nearest: vec!["search.sd.example.org.".into()],
     }
 }
