@@ -185,6 +185,19 @@ async fn without_a_server_it_tries_for_ever_in_bounds() {
     assert_eq!(running.state.borrow().trouble, None);
 }
 
+/// The lease runs out meanwhile: a changed set is tried as often as beats would be.
+#[tokio::test(start_paused = true)]
+async fn a_changed_set_is_tried_as_often_as_beats() {
+    let running = Running::start(Fake::default());
+    running.want(&["a"]);
+    running.pass(1.0).await;
+    *running.fake.away.lock().expect("no panic") = u32::MAX;
+    running.want(&["a!"]);
+    for _ in 0..100 {
+        assert!(!running.pass(5.1).await.is_empty(), "never more than an interval between two attempts");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn two_agents_with_one_name_do_not_fight_at_full_speed() {
     let running = Running::start(Fake::default());
