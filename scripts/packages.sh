@@ -11,6 +11,7 @@ run=(cc:build-essential dig:bind9-dnsutils curl:curl)
 test=(
     "${run[@]}"
     c++:build-essential         # libFuzzer
+    crun:crun                   # runs Podman's containers
     delv:bind9-dnsutils         # validates our answers from signed zones
     dnssec-signzone:bind9-utils # signs zones for tests
     faketime:faketime           # wall clocks that jump, and libfaketime with it
@@ -29,6 +30,7 @@ test=(
     nft:nftables                # loses packets between hosts and server
     nsd:nsd
     openssl:openssl             # certificates for the encrypted transports
+    podman:podman               # containers that the agent registers by their labels
     prometheus:prometheus       # finds its targets in our SRV records
     promtool:prometheus         # the rules for metric names
     ps:procps                   # kill, by which servers are told to stop
@@ -49,7 +51,7 @@ bench=(
     taskset:util-linux
 )
 # Packages that are servers, and their units.
-declare -A units=([bind9]=named [etcd-server]=etcd [haproxy]=haproxy [knot]=knot [nsd]=nsd [pdns-backend-bind]=pdns [prometheus]=prometheus [unbound]=unbound)
+declare -A units=([bind9]=named [etcd-server]=etcd [haproxy]=haproxy [knot]=knot [nsd]=nsd [pdns-backend-bind]=pdns [podman]=podman.socket [prometheus]=prometheus [unbound]=unbound)
 
 case "${1:-}" in
     run) wanted=("${run[@]}") ;;

@@ -132,7 +132,9 @@ impl Client {
 
     /// The same for the set of an agent.
     pub async fn send_set(&self, session: &str, set: &Set) -> Result<Reply<SessionStored>, ClientError> {
-        self.exchange.call(&Call::new(Method::PUT, &["v1", "sessions", session]).json(set).pressing()).await
+        let path = ["v1", "sessions", session];
+        let call = Call::new(Method::PUT, &path).json(set).reason(set.reason.as_deref());
+        self.exchange.call(&call.pressing()).await
     }
 
     /// Takes everything out that a session beats for, also below the `min` of a service: whoever calls this is gone or

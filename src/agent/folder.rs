@@ -24,6 +24,8 @@ pub struct Folder {
     path: PathBuf,
     host: String,
     files: BTreeMap<PathBuf, File>,
+    /// It need not be there.
+    optional: bool,
     /// Why the folder cannot be read.
     trouble: Option<Finding>,
 }
@@ -41,6 +43,11 @@ impl Folder {
     /// A folder that has not been read yet. `host` makes the ids of instances that have none.
     pub fn new(path: PathBuf, host: String) -> Self {
         Self { path, host, ..Self::default() }
+    }
+
+    /// The same, which need not be there.
+    pub fn optional(self) -> Self {
+        Self { optional: true, ..self }
     }
 
     /// Its path.
@@ -61,6 +68,9 @@ impl Folder {
                         Err(findings) => file.findings = findings,
                     }
                 }
+            }
+            Err(error) if self.optional && self.files.is_empty() && error.kind() == io::ErrorKind::NotFound => {
+                self.trouble = None;
             }
             Err(error) => {
                 let message = format!("cannot be read: {error}");

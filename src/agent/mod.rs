@@ -9,18 +9,19 @@
 //!
 //! ```text
 //! services.d --folder, services--> plan --roster--> members --session--> PUT, beats
-//!                                          ^  ^
+//!      labels --containers----------^      ^  ^
 //!                  check: verdicts --------+  +-------- socket: reports of services
 //! ```
 //!
-//! `supervise` owns all of its tasks, `kept` is what outlives it, `status` describes it, `config` is its file, `run` puts a command beside it. The
-//! commands of `cli` are built from these.
+//! `sources` has folder and containers together, `supervise` owns all of its tasks, `kept` is what outlives it, `status`
+//! describes it, `config` is its file, `run` puts a command beside it. The commands of `cli` are built from these.
 
 pub mod beat;
 pub mod check;
 pub mod client;
 pub mod config;
 mod connect;
+pub mod containers;
 mod exchange;
 pub mod folder;
 pub mod identity;
@@ -38,6 +39,7 @@ pub mod services;
 pub mod session;
 pub mod set;
 pub mod socket;
+mod sources;
 pub mod status;
 pub mod supervise;
 

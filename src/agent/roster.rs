@@ -103,8 +103,11 @@ pub enum Judged {
 }
 
 impl Entry {
-    /// What its checks say.
+    /// What the plan says, or else its checks.
     pub fn judge(&self, now: Instant) -> Judged {
+        if let Some(why) = &self.planned.registration.out {
+            return Judged::Out { check: None, why: why.clone() };
+        }
         let with = |verdict| self.checks.iter().position(|check| check.standing.verdict() == verdict);
         match (with(Verdict::Failing), with(Verdict::Unknown)) {
             (Some(at), _) => Judged::Out { check: Some(at), why: self.checks[at].standing.reason() },

@@ -65,6 +65,8 @@ pub trait CarrySession: Send + Sync {
 pub struct Wanted {
     /// The set, sorted by key; `None` while it is not known yet.
     pub set: Option<Arc<[Member]>>,
+    /// Why some that were in the set before are no longer.
+    pub reason: Option<Arc<str>>,
     /// To deregister everything and stop.
     pub end: bool,
 }
@@ -162,7 +164,7 @@ struct Life<'c, C> {
 impl<C: CarrySession> Life<'_, C> {
     async fn live(mut self) {
         loop {
-            let Wanted { set, end } = self.wanted.borrow_and_update().clone();
+            let Wanted { set, end, .. } = self.wanted.borrow_and_update().clone();
             if end {
                 return self.leave().await;
             }
@@ -279,7 +281,8 @@ impl<C: CarrySession> Life<'_, C> {
     /// Sends exactly these members.
     async fn put(&mut self, members: &Arc<[Member]>) -> Result<(), ClientError> {
         let Identity { epoch, lease_seconds, .. } = self.identity.clone();
-        let set = Set { epoch, lease_seconds: Some(lease_seconds), instances: members.clone() };
+        let reason = self.wanted.borrow().reason.clone().filter(|_| self.some_leave(members));
+        let set = Set { epoch, lease_seconds: Some(lease_seconds), instances: members.clone(), reason };
         let reply = self.carrier.send(&set).await?;
         let SessionStored { hash, heartbeat_seconds, ttl_seconds, instances, .. } = reply.body;
         let of_member = |one: Registered| (Key { service: one.service, id: one.id }, one.incarnation);
@@ -314,6 +317,13 @@ impl<C: CarrySession> Life<'_, C> {
             tracing::warn!("somebody else had changed {}; it is as this host wants it again", listed(&self.taken));
         }
         self.lives = lives;
+    }
+
+    /// Whether the server has members that these do not have.
+    fn some_leave(&self, members: &[Member]) -> bool {
+        let state = self.state.borrow();
+        let stays = |old: &Member| members.iter().any(|new| new.service == old.service && new.id == old.id);
+        state.accepted.as_ref().is_some_and(|accepted| !accepted.iter().all(stays))
     }
 
     /// Beats once; how long to wait for the next one.

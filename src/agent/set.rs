@@ -42,6 +42,9 @@ pub struct Set {
     pub lease_seconds: Option<i64>,
     /// Its instances.
     pub instances: Arc<[Member]>,
+    /// Why some that were in it are no longer, for history.
+    #[serde(skip)]
+    pub reason: Option<Arc<str>>,
 }
 
 /// A session over HTTP.

@@ -1,6 +1,6 @@
-//! The agent: it owns the tasks of a session, its checks, its folder and its socket, and stops them in order.
+//! The agent: it owns the tasks of a session, its checks, its sources and its socket, and stops them in order.
 //!
-//! What it holds: the roster of instances, the folder that plans them (or a plan that never changes), and the phase:
+//! What it holds: the roster of instances, the sources that plan them (or a plan that never changes), and the phase:
 //!
 //! ```text
 //!   running --stop--> draining: everything out, until caches have forgotten --> leaving: deregister --> done
@@ -21,15 +21,16 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::check::{Report, Seen};
-use super::folder::{Folder, Watcher};
+use super::containers::Follower;
+use super::folder::Folder;
 use super::kept::Keeper;
 use super::roster::Roster;
 use super::services::Planned;
 use super::session::{self, CarrySession, Identity, State, Wanted};
 use super::set::Member;
 use super::socket::{Ask, Socket};
+use super::sources::Sources;
 use super::status::{self, Status};
-use crate::model::Finding;
 use crate::model::api::Registration;
 
 /// How long a stop waits for a server to hear that everything is out.
@@ -44,6 +45,8 @@ const ASKS: usize = 32;
 pub enum Source {
     /// A folder of files, which is followed.
     Folder(Folder),
+    /// The same, and the containers of engines, which are followed as well.
+    Host(Folder, Vec<Follower>),
     /// These, for good.
     Fixed(Vec<Planned>),
     /// This one, for good, and not before its checks have passed for the first time.
@@ -110,12 +113,12 @@ impl<C: CarrySession + 'static> Agent<C> {
         if let Some(socket) = socket {
             local.spawn(socket.serve(ask.clone()));
         }
+        let lease = Duration::from_secs(identity.lease_seconds.try_into().unwrap_or_default());
         let mut running = Running {
             identity,
             roster,
             keeper,
-            folder: None,
-            said: Vec::new(),
+            sources: Sources::default(),
             wanted,
             state,
             phase: Phase::Running,
@@ -124,7 +127,8 @@ impl<C: CarrySession + 'static> Agent<C> {
             dirty: true,
         };
         match source {
-            Source::Folder(folder) => running.follow(folder),
+            Source::Folder(folder) => running.follow(Sources::follow(folder, Vec::new(), lease)),
+            Source::Host(folder, engines) => running.follow(Sources::follow(folder, engines, lease)),
             Source::Fixed(planned) => running.roster.plan(planned),
             Source::WhenPassing(planned) => {
                 running.roster.wait_for_passing();
@@ -158,9 +162,7 @@ struct Running {
     identity: Identity,
     roster: Roster,
     keeper: Option<Keeper>,
-    folder: Option<(Folder, Watcher)>,
-    /// What was said to be wrong in the files.
-    said: Vec<Finding>,
+    sources: Sources,
     wanted: watch::Sender<Wanted>,
     state: watch::Receiver<State>,
     phase: Phase,
@@ -171,10 +173,9 @@ struct Running {
 }
 
 impl Running {
-    fn follow(&mut self, folder: Folder) {
-        let watcher = Watcher::new(folder.path().to_owned());
-        self.folder = Some((folder, watcher));
-        self.read_folder();
+    fn follow(&mut self, sources: Sources) {
+        self.sources = sources;
+        self.plan();
     }
 
     async fn live(&mut self, controls: &Controls, mut seen: mpsc::Receiver<Seen>, mut asks: mpsc::Receiver<Ask>) {
@@ -191,8 +192,11 @@ impl Running {
                 () = controls.stop.cancelled(), if !stopping => self.begin_draining(),
                 Some(seen) = seen.recv() => self.dirty |= self.roster.take(seen),
                 Some(ask) = asks.recv() => self.answer(ask),
-                () = changed(&mut self.folder), if !stopping => self.read_folder(),
-                () = controls.reload.notified(), if !stopping => self.read_folder(),
+                () = self.sources.changed(), if !stopping => self.plan(),
+                () = controls.reload.notified(), if !stopping => {
+                    self.sources.read_folder();
+                    self.plan();
+                }
                 () = wait_until(until) => self.dirty = true,
                 () = wait_until(keep) => self.keep(true),
                 Ok(()) = self.state.changed() => {}
@@ -211,39 +215,33 @@ impl Running {
         }
     }
 
-    /// Reads the files again, and says what is wrong with them when that is something else than before.
-    fn read_folder(&mut self) {
-        let Some((folder, _)) = &mut self.folder else { return };
-        let planned = folder.read();
-        let findings = folder.findings();
-        for finding in findings.iter().filter(|finding| !self.said.contains(finding)) {
-            tracing::error!("{finding}; what it said before is kept");
-        }
-        if findings.is_empty() && !self.said.is_empty() {
-            tracing::info!("every file of services can be read again");
-        }
-        self.said = findings;
+    /// Makes the instances those that the sources plan.
+    fn plan(&mut self) {
+        let planned = self.sources.plan();
         self.dirty = true;
-        let known = folder.is_known();
         self.roster.plan(planned);
-        if known {
+        if self.sources.are_read() {
             self.roster.forget();
         }
     }
 
     /// Tells the session which set is wanted, if that is another one than before.
     fn publish(&mut self) {
-        let Some(members) = self.roster.members(Instant::now()) else { return };
+        let now = Instant::now();
+        let Some(members) = self.sources.are_known(now).then(|| self.roster.members(now)).flatten() else { return };
         let set = match self.phase {
             Phase::Draining { .. } if self.is_wanted_out() => return, // what checks say meanwhile is nobody's affair
             Phase::Draining { .. } => self.all_out(&members),
             Phase::Running | Phase::Leaving | Phase::HandingOver => members,
         };
         self.keeper.iter_mut().for_each(Keeper::note);
+        let accepted = self.state.borrow().accepted.clone().unwrap_or_default();
+        let reason = self.sources.why_left(&accepted, &set);
         self.wanted.send_if_modified(|wanted| {
             let differs = wanted.set.as_ref() != Some(&set);
             if differs {
                 wanted.set = Some(set);
+                wanted.reason = reason;
             }
             differs
         });
@@ -298,7 +296,10 @@ impl Running {
     fn next_deadline(&self) -> Option<Instant> {
         match self.phase {
             Phase::Draining { until, .. } => Some(until),
-            Phase::Running | Phase::Leaving | Phase::HandingOver => self.roster.next_settling(Instant::now()),
+            Phase::Running | Phase::Leaving | Phase::HandingOver => {
+                let now = Instant::now();
+                [self.roster.next_settling(now), self.sources.next_deadline(now)].into_iter().flatten().min()
+            }
         }
     }
 
@@ -323,15 +324,8 @@ impl Running {
             Phase::Leaving | Phase::HandingOver => "leaving",
         };
         let (wanted, state) = (self.wanted.borrow().clone(), self.state.borrow().clone());
-        status::describe(&self.identity, phase, &state, wanted.set.as_deref(), self.roster.entries(), &self.said)
-    }
-}
-
-/// Waits for a change of the folder; for ever without one.
-async fn changed(folder: &mut Option<(Folder, Watcher)>) {
-    match folder {
-        Some((_, watcher)) => watcher.changed().await,
-        None => std::future::pending().await,
+        let said = status::describe(&self.identity, phase, &state, wanted.set.as_deref(), self.roster.entries());
+        said.with_sources(self.sources.findings(), &self.sources.engines())
     }
 }
 

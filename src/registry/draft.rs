@@ -91,6 +91,11 @@ impl Author {
         Self { reason: format!("{}, but {why}", self.reason).into(), ..self.clone() }
     }
 
+    /// As history names it.
+    pub(super) fn name(&self) -> &str {
+        &self.author
+    }
+
     /// The server itself.
     pub(super) fn server(reason: impl Into<Arc<str>>) -> Self {
         Self { reason: reason.into(), ..Self::new(&Principal::Server, "") }
@@ -463,13 +468,14 @@ fn make_room(service: &mut Service) {
     }
 }
 
-/// Keeps the reason while nobody serves; the transition that emptied the service gives it. Every DNS client can read
+/// Keeps the reason while nobody serves; the transition that emptied the service gives it, or the one that brought
+/// an instance that has never served. Every DNS client can read
 /// it, so it names no author: history does. Says whether the row differs now.
 fn explain_empty(service: &mut Service, before: Option<&Instance>, reason: impl FnOnce() -> String) -> bool {
     if service.instances.serving_count() > 0 {
         return service.row.empty_reason.take().is_some();
     }
-    let emptied = before.is_some_and(|before| before.serves_under(false));
+    let emptied = before.is_some_and(|before| before.serves_under(false)) || service.row.empty_reason.is_none();
     if emptied {
         service.row.empty_reason = Some(reason().into());
     }

@@ -6,7 +6,7 @@
 //! by step. `udp`, `tcp` and [`encrypted`] bring packets and take responses; [`error`] writes what needs no view;
 //! [`limits`] says how much a client gets. `encode` copies ready sets into a [`message`] and leaves answers of several
 //! sets to `compose`, which compresses `names`; `opt` is the last record of each. `rotation` chooses where a set
-//! starts, `count` counts. [`server`] opens the sockets and runs it all.
+//! starts, [`explain`] writes what somebody else knows, `count` counts. [`server`] opens the sockets and runs it all.
 
 pub mod batch;
 pub mod cookie;
@@ -14,6 +14,7 @@ pub mod decode;
 pub mod encode;
 pub mod encrypted;
 pub mod error;
+pub mod explain;
 pub mod keepalive;
 pub mod limits;
 pub mod message;
@@ -35,6 +36,7 @@ pub use cookie::{CookieOptions, Cookies};
 #[cfg(feature = "fuzzing")]
 pub use encrypted::read_get;
 pub use encrypted::{Certificates, EncryptedAddrs, EncryptedOptions};
+pub use explain::{Explain, Explainer};
 pub use limits::{TcpLimits, UdpLimits};
 pub use rules::Rules;
 pub use server::{BindError, Bound, Serving, WireOptions, bind};

@@ -118,7 +118,7 @@ impl Sessions {
             let members = wish["members"].as_array().expect("a set has members");
             let mut members: Vec<Member> = members.iter().map(member).collect();
             members.sort_by_key(Member::key);
-            let wanted = Wanted { set: Some(members.into()), end: false };
+            let wanted = Wanted { set: Some(members.into()), end: false, reason: None };
             self.session(session).send_replace(wanted);
         } else if let Some(session) = text("kill") {
             self.running.remove(session).into_iter().for_each(|(_, task)| task.abort());
