@@ -192,3 +192,6 @@ impl Opened {
         (Decoded::Error(error), cookie)
     }
 }
+
+#[cfg(test)]
+mod tests;
