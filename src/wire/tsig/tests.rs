@@ -122,7 +122,7 @@ fn rfc8945_5_3_1_a_stream_is_signed_as_another_implementation_signs_it() {
 #[test]
 fn rfc8945_5_2_1_a_key_is_known_by_its_name_and_its_algorithm() {
     let packet = octets(QUERY_SHA256);
-    let bad_key = Err(Refused::NotAuth(Fault::BadKey));
+    let bad_key = Err(Refused::NotAuth(Fault::Key));
     assert_eq!(fault(&packet, &Keys::default(), NOW), bad_key);
     assert_eq!(fault(&packet, &key(TsigAlgorithm::HmacSha512, SECRET), NOW), bad_key);
     let other = Keys::new([Key::new(name("example.org"), TsigAlgorithm::HmacSha256, SECRET)]);
@@ -132,7 +132,7 @@ fn rfc8945_5_2_1_a_key_is_known_by_its_name_and_its_algorithm() {
 #[test]
 fn rfc8945_5_3_2_what_cannot_be_verified_is_not_answered_with_a_signature() {
     let packet = octets(QUERY_SHA256);
-    for (keys, fault) in [(Keys::default(), Fault::BadKey), (key(TsigAlgorithm::HmacSha256, b"x"), Fault::BadSig)] {
+    for (keys, fault) in [(Keys::default(), Fault::Key), (key(TsigAlgorithm::HmacSha256, b"x"), Fault::Signature)] {
         let opened = open(&packet, &keys, NOW).expect("it is signed");
         assert_eq!(opened.verdict.clone().map(drop), Err(Refused::NotAuth(fault)));
         let (decoded, _) = opened.decode(&Rules::default(), origin());
@@ -156,14 +156,14 @@ fn rfc8945_5_2_3_clocks_may_differ_by_the_fudge_and_the_answer_tells_our_time() 
         assert_eq!(fault(&packet, &usual(), now), Ok(()));
     }
     for now in [0, NOW - 301, late] {
-        assert_eq!(fault(&packet, &usual(), now), Err(Refused::NotAuth(Fault::BadTime)));
+        assert_eq!(fault(&packet, &usual(), now), Err(Refused::NotAuth(Fault::Time)));
     }
     let generous = signed(|record| record.fudge = u16::MAX, <[u8]>::to_vec);
     assert_eq!(fault(&generous, &usual(), NOW + 300), Ok(()));
-    assert_eq!(fault(&generous, &usual(), late), Err(Refused::NotAuth(Fault::BadTime)), "18 hours are too long");
+    assert_eq!(fault(&generous, &usual(), late), Err(Refused::NotAuth(Fault::Time)), "18 hours are too long");
     let strict = signed(|record| record.fudge = 5, <[u8]>::to_vec);
-    assert_eq!(fault(&strict, &usual(), NOW + 6), Err(Refused::NotAuth(Fault::BadTime)));
-    assert_eq!(fault(&packet, &key(TsigAlgorithm::HmacSha256, b"x"), late), Err(Refused::NotAuth(Fault::BadSig)));
+    assert_eq!(fault(&strict, &usual(), NOW + 6), Err(Refused::NotAuth(Fault::Time)));
+    assert_eq!(fault(&packet, &key(TsigAlgorithm::HmacSha256, b"x"), late), Err(Refused::NotAuth(Fault::Signature)));
 
     let mut signer = open(&packet, &usual(), late).and_then(|opened| opened.signer).expect("it is signed");
     assert!(signer.key().is_none(), "nobody may do anything with it");
@@ -201,7 +201,7 @@ fn rfc8945_5_2_2_1_a_mac_may_be_cut_to_half_and_to_128_bits() {
         [&packet[..at], &record.write()].concat()
     };
     assert_eq!(fault(&cut(16), &keys, NOW), Ok(()));
-    assert_eq!(fault(&cut(10), &keys, NOW), Err(Refused::NotAuth(Fault::BadTrunc)));
+    assert_eq!(fault(&cut(10), &keys, NOW), Err(Refused::NotAuth(Fault::Truncation)));
     assert_eq!(fault(&cut(9), &keys, NOW), Err(Refused::Malformed));
     let signer = open(&cut(12), &keys, NOW).and_then(|opened| opened.signer).expect("it is answered");
     assert_eq!(signer.length(), record(&packet).write().len(), "by a whole signature");
@@ -225,7 +225,7 @@ fn rfc8945_5_1_a_signature_stands_once_and_last_in_a_message_of_any_opcode() {
     for opcode in [1, 2, 4, 5, 15] {
         let mut packet = packet.clone();
         packet[2] = opcode << 3;
-        assert_eq!(fault(&packet, &usual(), NOW), Err(Refused::NotAuth(Fault::BadSig)), "opcode {opcode}");
+        assert_eq!(fault(&packet, &usual(), NOW), Err(Refused::NotAuth(Fault::Signature)), "opcode {opcode}");
     }
 }
 
