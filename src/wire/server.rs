@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::cookie::{CookieOptions, Cookies};
 use super::count::Blocks;
 use super::encrypted::{self, EncryptedAddrs, EncryptedOptions, Opened};
+use super::explain::Explainer;
 use super::keepalive::Keepalive;
 use super::limits::{TcpLimits, UdpLimits};
 use super::rate::{Rates, Watch};
@@ -133,7 +134,7 @@ pub fn bind(options: WireOptions) -> Result<Bound, BindError> {
     let listening = options.listen.iter().map(open).collect::<Result<_, _>>()?;
     let encrypted = encrypted::open(&options.encrypted)?;
     let cookies = Arc::new(Cookies::new(&options.cookies));
-    Ok(Bound { listening, encrypted, options, cookies })
+    Ok(Bound { listening, encrypted, options, cookies, explainer: Explainer::default() })
 }
 
 /// The sockets of one listen address.
@@ -189,6 +190,7 @@ pub struct Bound {
     encrypted: Opened,
     options: WireOptions,
     cookies: Arc<Cookies>,
+    explainer: Explainer,
 }
 
 impl Bound {
@@ -200,6 +202,11 @@ impl Bound {
     /// What makes and verifies cookies, for whoever has other secrets later.
     pub fn cookies(&self) -> Arc<Cookies> {
         self.cookies.clone()
+    }
+
+    /// Who explains names, for whoever knows later.
+    pub fn explainer(&self) -> Explainer {
+        self.explainer.clone()
     }
 
     /// Where the encrypted transports listen.
@@ -217,7 +224,7 @@ impl Bound {
         shutdown: CancellationToken,
     ) -> io::Result<Serving> {
         let own = Arc::new(OwnAddresses::new(self.local_addrs()));
-        let Self { listening, encrypted, options, cookies } = self;
+        let Self { listening, encrypted, options, cookies, explainer } = self;
         let keepalive = Keepalive::new(&options.tcp, counters.clone());
         let seed = getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()));
         let rates = Rates::new(&options.rate_limit, seed).map(Arc::new);
@@ -256,6 +263,7 @@ impl Bound {
             blocks: Blocks::new(&counters, &[vec![Transport::Tcp], encrypted.transports()].concat()),
             counters: counters.clone(),
             unsendable: tcp::Unsendable::default(),
+            explainer,
             rotation,
         };
         let service = Arc::new(tcp::Service::new(responder, options.tcp, counters, shutdown.clone()));

@@ -47,7 +47,9 @@ pub(super) fn apply(draft: &mut Draft, command: &Command) -> Result<Outcome, Ref
     let caller = Caller { principal: &command.principal, by: Author::new(&command.principal, &command.reason) };
     caller.may(draft, first_want(&command.action))?;
     let outcome = match &command.action {
-        Action::Register { service, id, registration } => instance::register(draft, &caller, service, id, registration),
+        Action::Register { service, id, registration } => {
+            instance::register(draft, &caller, service, id, registration).map_err(|refusal| refusal.of(service, id))
+        }
         Action::Deregister { service, id, incarnation, force } => {
             instance::deregister(draft, &caller, service, id, *incarnation, *force)
         }
@@ -76,7 +78,7 @@ pub(super) fn apply(draft: &mut Draft, command: &Command) -> Result<Outcome, Ref
         Action::ReloadStatics => Err(Refusal::new(Word::Internal, "zone files are reloaded outside of a batch")),
     };
     draft.settle();
-    outcome
+    outcome.map_err(|refusal| refusal.by(caller.by.name()))
 }
 
 /// What has to be allowed before anything of the command is looked at.
