@@ -31,6 +31,8 @@ pub struct ZonePlanEntry {
     pub reverse: bool,
     /// Whether the server registers itself in it.
     pub self_register: bool,
+    /// Whether a TSIG key may update it.
+    pub updates: bool,
 }
 
 impl ZonePlan {
@@ -129,6 +131,7 @@ impl ZonePlan {
     pub fn decline(&mut self, name: &Name) {
         for zone in self.zones.iter_mut().filter(|zone| zone.name == *name) {
             (zone.registrations, zone.reverse, zone.self_register) = (false, false, false);
+            zone.updates = false;
         }
     }
 
@@ -144,6 +147,7 @@ impl ZonePlan {
             registrations,
             reverse,
             self_register: registrations && self_register,
+            updates: false,
         });
     }
 }

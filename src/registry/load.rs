@@ -12,7 +12,7 @@ use super::store::{Load, ZoneRow};
 use crate::model::Token;
 use crate::model::service::ServiceRow;
 use crate::model::{
-    Instance, InstanceRef, InstancesPacker, Name, PackedInstance, Revision, Service, State as Liveness,
+    Instance, InstanceRef, InstancesPacker, Name, PackedInstance, Revision, Service, State as Liveness, Written,
 };
 
 /// A state that is being read.
@@ -142,6 +142,10 @@ impl Load for Loader {
 
     fn zone(&mut self, name: Name, row: ZoneRow) {
         self.zones.push((name, row));
+    }
+
+    fn records(&mut self, zone: Name, name: Name, row: Written) {
+        self.state.change_written(&zone, &name, Some(Arc::new(row)));
     }
 }
 

@@ -79,7 +79,7 @@ impl Plan {
 
     /// Whether what is published in a zone follows the registry.
     pub(super) fn publishes_into(&self, name: &Name) -> bool {
-        self.zones.zones.iter().any(|zone| zone.name == *name && (zone.registrations || zone.reverse))
+        self.zones.zones.iter().any(|zone| zone.name == *name && (zone.registrations || zone.reverse || zone.updates))
     }
 
     /// Whether the server has a zone to register itself in.
@@ -130,6 +130,7 @@ impl Plan {
             records: records.into_iter().map(|entry| entry.record).collect(),
             registrations: zone.registrations,
             reverse: zone.reverse,
+            updates: zone.updates,
             ttl: zone.settings.ttl,
             readable: known.is_some(),
         }
@@ -299,6 +300,7 @@ mod tests {
             registrations: false,
             reverse: false,
             self_register: false,
+            updates: false,
         };
         let plan = Plan { zones: ZonePlan { zones: (0..=MOST_ZONES).map(zone).collect() }, statics: Vec::new() };
         let error = plan.compiler(&Config::default(), "ns1").expect_err("one zone too many");

@@ -167,7 +167,7 @@ pub(super) fn params(mut octets: &[u8]) -> Option<Vec<(u16, &[u8])>> {
 }
 
 /// RDATA with the case of its names folded: equal for records that DNS takes for the same (RFC 4034 section 6.2).
-pub(super) fn canonical(rtype: Rtype, rdata: &[u8]) -> Vec<u8> {
+pub fn canonical(rtype: Rtype, rdata: &[u8]) -> Vec<u8> {
     let mut folded = rdata.to_vec();
     let mut at = 0;
     for (field, octets) in split(rtype, rdata).unwrap_or_default() {
