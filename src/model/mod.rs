@@ -22,6 +22,7 @@ pub mod refusal;
 pub mod revision;
 pub mod service;
 pub mod token;
+pub mod tsig;
 pub mod written;
 pub mod zone_file;
 
@@ -42,5 +43,6 @@ pub use refusal::{Refusal, Word};
 pub use revision::{Revision, Serial};
 pub use service::{Declaration, Service};
 pub use token::{Principal, Scope, Token};
+pub use tsig::TsigAlgorithm;
 pub use written::{Written, WrittenData, WrittenSet};
 pub use zone_file::ZoneFile;

@@ -17,7 +17,7 @@ use crate::registry::guard::Limits;
 use crate::security::Policy;
 use crate::view::compile::MOST_ZONES;
 use crate::view::{Compiler, ServerFacts, ZoneSource};
-use crate::wire::{Certificates, CookieOptions, EncryptedOptions, TcpLimits, UdpLimits, WireOptions};
+use crate::wire::{Certificates, CookieOptions, EncryptedOptions, SharedKeys, TcpLimits, UdpLimits, WireOptions};
 use crate::zone::{self, Checks, Loaded, StaticRecord, StaticZone};
 
 /// The zones of this server, with the records that people wrote or that the configuration gives them.
@@ -204,7 +204,7 @@ fn rand_seed() -> u64 {
 }
 
 /// What the DNS side is told, without the secrets of cookies that stand in a file (see `server::cookies`).
-pub(super) fn wire_options(config: &Config, certificates: Option<Arc<Certificates>>) -> WireOptions {
+pub(super) fn wire_options(config: &Config, certificates: Option<Arc<Certificates>>, keys: SharedKeys) -> WireOptions {
     let (dns, tcp, encrypted) = (&config.dns, &config.dns.tcp, config.dns.encrypted.clone());
     let by_prefix = dns.udp_max_for.iter().map(|row| (row.prefix, usize::from(row.size)));
     let defaults = TcpLimits::default();
@@ -236,6 +236,7 @@ pub(super) fn wire_options(config: &Config, certificates: Option<Arc<Certificate
             quic: encrypted.quic,
             certificates,
         },
+        keys,
     }
 }
 

@@ -23,7 +23,7 @@ use super::keepalive::Keepalive;
 use super::limits::{TcpLimits, UdpLimits};
 use super::rate::{Rates, Watch};
 use super::rotation::Rotation;
-use super::rules::Rules;
+use super::rules::{Rules, SharedKeys};
 use super::tcp::Door;
 use super::udp::OwnAddresses;
 use super::{tcp, udp};
@@ -41,7 +41,7 @@ const UNSENT: u32 = 64 * 1024;
 const PORT_TRIES: usize = 32;
 
 /// What the DNS side is told.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct WireOptions {
     /// Where to listen, for UDP and TCP. Port 0 takes any port that is free for both.
     pub listen: Vec<SocketAddr>,
@@ -59,6 +59,8 @@ pub struct WireOptions {
     pub transfer_from: Vec<IpNet>,
     /// DNS over TLS, HTTPS and QUIC.
     pub encrypted: EncryptedOptions,
+    /// TSIG keys; whoever holds them too may put others in force.
+    pub keys: SharedKeys,
 }
 
 /// Why the DNS side cannot listen.
@@ -219,7 +221,8 @@ impl Bound {
         let keepalive = Keepalive::new(&options.tcp, counters.clone());
         let seed = getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()));
         let rates = Rates::new(&options.rate_limit, seed).map(Arc::new);
-        let rules = Arc::new(Rules { udp: options.udp, cookies: cookies.clone(), keepalive, rates: rates.clone() });
+        let (udp, keys) = (options.udp, options.keys);
+        let rules = Arc::new(Rules { udp, cookies: cookies.clone(), keepalive, rates: rates.clone(), keys });
         let (mut doors, mut udp_sockets) = (Vec::new(), Vec::new());
         for Listening { address, tcp, udp } in listening {
             doors.push(Door { listener: tokio::net::TcpListener::from_std(tcp)?, carry: Arc::new(tcp::Plain) });
