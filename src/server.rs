@@ -17,6 +17,7 @@ mod publisher;
 mod reload;
 mod statics;
 mod supervise;
+mod updates;
 mod welcome;
 mod zones;
 
@@ -47,6 +48,7 @@ use publisher::{Slot, ViewPublisher};
 use reload::{Reload, ReloadFiles};
 use statics::SharedHolders;
 use supervise::StopSignals;
+use updates::Updates;
 use zones::SharedZones;
 
 /// How long the first look at the store may take before the server says that it is ready all the same.
@@ -121,8 +123,11 @@ async fn serve(config: Config, loaded: fn()) -> Result<(), ServeError> {
 
     let parts = Parts::new(&config, &plan)?;
     let dns_stop = CancellationToken::new();
+    let updates = Updates::default();
+    let wire = wire.with_updates(Arc::new(updates.clone()));
     let dns = wire.serve(parts.freshness.published().clone(), Arc::clone(&parts.counters), dns_stop.clone())?;
     let (registry, writer) = parts.start_registry(&config, &plan, &http.addresses);
+    updates.start(registry.clone(), parts.freshness.published().clone());
 
     let (edges, edges_stop) = (TaskTracker::new(), CancellationToken::new());
     let router = api::router(parts.api_state(&config, &registry, &dns_addresses, &edges_stop));

@@ -69,6 +69,7 @@ impl Config {
             plan.add(ZoneSettings::new((*name).clone()), false, false, false);
         }
         self.fill(&mut plan, &files);
+        plan.zones.iter_mut().for_each(|zone| zone.updates = self.may_be_updated(&zone.name) && !zone.reverse);
         plan
     }
 
@@ -83,6 +84,11 @@ impl Config {
             }
             _ => {}
         }
+    }
+
+    /// Whether a TSIG key may update a zone.
+    fn may_be_updated(&self, zone: &Name) -> bool {
+        self.tsig_key.iter().any(|key| key.updates(zone))
     }
 
     /// Whether the configuration says that a zone follows the registry, instead of leaving it to the files.
@@ -131,7 +137,6 @@ impl ZonePlan {
     pub fn decline(&mut self, name: &Name) {
         for zone in self.zones.iter_mut().filter(|zone| zone.name == *name) {
             (zone.registrations, zone.reverse, zone.self_register) = (false, false, false);
-            zone.updates = false;
         }
     }
 

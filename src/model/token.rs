@@ -1,6 +1,6 @@
 //! Tokens and who acts: the author of every change.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -55,7 +55,7 @@ pub enum Principal {
         /// The key's name.
         name: Arc<str>,
         /// Where the message came from.
-        peer: SocketAddr,
+        peer: IpAddr,
     },
     /// The server itself: lapses, its own registration, zone files.
     Server,
@@ -75,7 +75,8 @@ impl Principal {
     /// Where the request came from, for history.
     pub fn source(&self) -> String {
         match self {
-            Self::Anonymous(peer) | Self::Token { peer, .. } | Self::Key { peer, .. } => peer.ip().to_string(),
+            Self::Anonymous(peer) | Self::Token { peer, .. } => peer.ip().to_string(),
+            Self::Key { peer, .. } => peer.to_string(),
             Self::Server => "server".into(),
         }
     }

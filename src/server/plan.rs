@@ -79,7 +79,7 @@ impl Plan {
 
     /// Whether what is published in a zone follows the registry.
     pub(super) fn publishes_into(&self, name: &Name) -> bool {
-        self.zones.zones.iter().any(|zone| zone.name == *name && (zone.registrations || zone.reverse || zone.updates))
+        self.zones.zones.iter().any(|zone| zone.name == *name && (zone.registrations || zone.reverse))
     }
 
     /// Whether the server has a zone to register itself in.
@@ -125,12 +125,14 @@ impl Plan {
     fn source(&self, zone: &ZonePlanEntry) -> ZoneSource {
         let known = self.statics.iter().find(|known| known.origin == zone.name);
         let records = known.map_or_else(|| made(&zone.settings).records, |known| known.records.clone());
+        // What was signed elsewhere is answered as it is.
+        let is_signed = known.is_some_and(StaticZone::is_signed);
         ZoneSource {
             apex: zone.name.clone(),
             records: records.into_iter().map(|entry| entry.record).collect(),
             registrations: zone.registrations,
             reverse: zone.reverse,
-            updates: zone.updates,
+            updates: zone.updates && !is_signed,
             ttl: zone.settings.ttl,
             readable: known.is_some(),
         }

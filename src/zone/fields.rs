@@ -179,6 +179,11 @@ pub fn canonical(rtype: Rtype, rdata: &[u8]) -> Vec<u8> {
     folded
 }
 
+/// Whether RDATA fits its type; that of a type without known fields does.
+pub fn check_rdata(rtype: Rtype, rdata: &[u8]) -> bool {
+    split(rtype, rdata).is_some() && verify(rtype, rdata).is_ok()
+}
+
 /// What only the whole of the RDATA shows to be wrong.
 pub(super) fn verify(rtype: Rtype, rdata: &[u8]) -> Result<(), String> {
     let exact = |at: usize, kind: u8, expected: Option<usize>| match (expected, rdata.len().saturating_sub(at)) {

@@ -50,7 +50,7 @@ use super::tls::shake_hands;
 use crate::answer::Transport;
 use crate::wire::decode::Origin;
 use crate::wire::respond::MAX_TCP;
-use crate::wire::tcp::{Admission, Carry, LAST_WORDS, LINGER, Respond, Service, ask};
+use crate::wire::tcp::{Action, Admission, Carry, LAST_WORDS, LINGER, Respond, Service, ask};
 use body::{Answer, Flight};
 use freshness::freshness;
 use pulse::Pulse;
@@ -213,7 +213,11 @@ impl<R: Respond> Visit<R> {
         let answered = ask(&self.service.responder, &query, self.origin, |message| {
             (bytes::Bytes::copy_from_slice(message), freshness(message))
         });
-        let Ok((message, age)) = answered else { return self.refuse(&request::NO_QUERY, flight) };
+        let (message, age) = match answered {
+            Ok(answered) => answered,
+            Err(Action::Later(response)) => (response.await.into(), 0),
+            Err(_) => return self.refuse(&request::NO_QUERY, flight),
+        };
         let size = message.len() as u32; // at most MAX_TCP
         let room = self.room.clone().acquire_many_owned(size).await.ok(); // nobody closes the semaphore
         drop(turn);
