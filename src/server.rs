@@ -18,6 +18,7 @@ mod publisher;
 mod reload;
 mod statics;
 mod supervise;
+mod updates;
 mod welcome;
 mod zones;
 
@@ -49,6 +50,7 @@ use publisher::{Slot, ViewPublisher};
 use reload::{Reload, ReloadFiles};
 use statics::SharedHolders;
 use supervise::StopSignals;
+use updates::Updates;
 use zones::SharedZones;
 
 /// How long the first look at the store may take before the server says that it is ready all the same.
@@ -124,8 +126,11 @@ async fn serve(config: Config, loaded: fn()) -> Result<(), ServeError> {
 
     let parts = Parts::new(&config, &plan)?;
     let dns_stop = CancellationToken::new();
+    let updates = Updates::default();
+    let wire = wire.with_updates(Arc::new(updates.clone()));
     let dns = wire.serve(parts.freshness.published().clone(), Arc::clone(&parts.counters), dns_stop.clone())?;
     let (registry, writer) = parts.start_registry(&config, &plan, &http.addresses);
+    updates.start(registry.clone(), parts.freshness.published().clone());
 
     explainer.set(DnsExplainer::new(registry.clone(), parts.zones.clone(), Arc::clone(&parts.clock)));
 

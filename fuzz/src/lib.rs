@@ -62,7 +62,7 @@ fn source(apex: &str, text: &str, registrations: bool) -> ZoneSource {
     let apex = Name::parse_absolute(apex).expect("a name");
     let (zone, _) = parse_text("fuzz.zone", text.as_bytes(), &apex).expect("the zone is sound");
     let records = zone.records.into_iter().map(|stated| stated.record).collect();
-    ZoneSource { apex, records, registrations, reverse: false, ttl: 30, readable: true }
+    ZoneSource { apex, records, registrations, reverse: false, updates: false, ttl: 30, readable: true }
 }
 
 /// Compiles the zone with registrations with one service of one instance.

@@ -55,6 +55,11 @@ impl std::fmt::Debug for TsigKey {
 }
 
 impl TsigKey {
+    /// Whether it may update a zone.
+    pub(super) fn updates(&self, zone: &Name) -> bool {
+        self.update.iter().any(|listed| listed == zone || listed.as_wire() == b"\x01*\0")
+    }
+
     /// The secret, from its file if it has one.
     pub fn read_secret(&self) -> Result<Vec<u8>, ConfigError> {
         let Some(path) = &self.secret_file else { return Ok(parse_secret(&self.secret).unwrap_or_default()) };

@@ -23,6 +23,7 @@ pub mod revision;
 pub mod service;
 pub mod token;
 pub mod tsig;
+pub mod written;
 pub mod zone_file;
 
 pub use change::{Change, Item, Transition};
@@ -43,4 +44,5 @@ pub use revision::{Revision, Serial};
 pub use service::{Declaration, Service};
 pub use token::{Principal, Scope, Token};
 pub use tsig::TsigAlgorithm;
+pub use written::{Written, WrittenData, WrittenSet};
 pub use zone_file::ZoneFile;

@@ -128,11 +128,14 @@ impl Plan {
     fn source(&self, zone: &ZonePlanEntry) -> ZoneSource {
         let known = self.statics.iter().find(|known| known.origin == zone.name);
         let records = known.map_or_else(|| made(&zone.settings).records, |known| known.records.clone());
+        // What was signed elsewhere is answered as it is.
+        let is_signed = known.is_some_and(StaticZone::is_signed);
         ZoneSource {
             apex: zone.name.clone(),
             records: records.into_iter().map(|entry| entry.record).collect(),
             registrations: zone.registrations,
             reverse: zone.reverse,
+            updates: zone.updates && !is_signed,
             ttl: zone.settings.ttl,
             readable: known.is_some(),
         }
@@ -303,6 +306,7 @@ mod tests {
             registrations: false,
             reverse: false,
             self_register: false,
+            updates: false,
         };
         let plan = Plan { zones: ZonePlan { zones: (0..=MOST_ZONES).map(zone).collect() }, statics: Vec::new() };
         let error = plan.compiler(&Config::default(), "ns1").expect_err("one zone too many");

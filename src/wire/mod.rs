@@ -25,6 +25,7 @@ pub mod rules;
 mod subset;
 pub mod server;
 pub mod tsig;
+pub mod updates;
 
 mod compose;
 mod count;
@@ -44,3 +45,4 @@ pub use rules::{Rules, SharedKeys};
 pub use server::{BindError, Bound, Serving, WireOptions, bind};
 #[cfg(feature = "fuzzing")]
 pub use tcp::messages;
+pub use updates::{AnswerUpdates, Answered, SignedUpdate};

@@ -9,6 +9,7 @@ use super::decode::{Decoded, DropReason, Origin, decode_into};
 use super::keepalive::Keepalive;
 use super::limits::UdpLimits;
 use super::rate::Rates;
+use super::updates::Desk;
 use crate::metrics::dns::CookieOutcome;
 use crate::security::Keys;
 
@@ -25,6 +26,8 @@ pub struct Rules {
     pub rates: Option<Arc<Rates>>,
     /// Whose signatures count.
     pub keys: SharedKeys,
+    /// Who takes UPDATE messages, if somebody does.
+    pub updates: Option<Desk>,
 }
 
 /// The TSIG keys in force: shared with whoever reads them again.

@@ -25,6 +25,9 @@ pub const FLAG_QR: u16 = 0x8000;
 /// Recursion desired; copied into responses.
 pub const FLAG_RD: u16 = 0x0100;
 
+/// The opcode of UPDATE (RFC 2136 section 2.2).
+pub const UPDATE: u16 = 5;
+
 /// Negotiation of keys (RFC 2930).
 const TKEY: Rtype = Rtype(249);
 
@@ -81,7 +84,7 @@ pub struct ErrorReply<'p> {
     /// EDNS of the query, if there was a sound OPT record: the response then has one too (RFC 6891 section 7).
     pub edns: Option<Edns>,
     /// An extended error (RFC 8914), sent only to clients that use EDNS.
-    pub extended: Option<Ede<'static>>,
+    pub extended: Option<Ede<'p>>,
 }
 
 impl<'p> ErrorReply<'p> {
@@ -130,6 +133,11 @@ fn read(packet: &[u8], origin: Origin) -> Read<'_> {
     let counts = [word(6), word(8), word(10)];
     if opcode(flags) != 0 {
         reply.rcode = Rcode::NOTIMP;
+        if opcode(flags) == UPDATE {
+            reply = ErrorReply { rcode: Rcode::REFUSED, ..read_update(packet, origin) };
+            let text = "an UPDATE needs the TSIG signature of a key that may update the zone";
+            reply.extended = Some(Ede { code: Ede::PROHIBITED, text });
+        }
         return other_opcode(packet, word(4), counts, reply);
     }
     let question = match word(4) {
@@ -164,6 +172,26 @@ fn other_opcode<'p>(packet: &'p [u8], questions: u16, counts: [u16; 3], reply: E
     };
     let extras = start.and_then(|at| records::read(packet, at, counts, reply.origin.transport));
     extras.and_then(|extras| extras.signed).map_or(Read::Error(reply), Read::Signed)
+}
+
+/// The response to an UPDATE as far as it follows from the message alone, with NOERROR if that is well-formed: id, zone
+/// section, EDNS.
+pub(super) fn read_update(packet: &[u8], origin: Origin) -> ErrorReply<'_> {
+    let word = |at: usize| packet.get(at..at + 2).map_or(0, |octets| u16::from_be_bytes([octets[0], octets[1]]));
+    let (id, flags, rcode) = (word(0), word(2), Rcode::FORMERR);
+    let reply = ErrorReply { id, flags, rcode, question: &[], origin, edns: None, extended: None };
+    let Some(zone) = Question::read(packet).filter(|_| word(4) == 1) else { return reply };
+    let reply = ErrorReply { question: zone.octets, ..reply };
+    let counts = [word(6), word(8), word(10)];
+    match records::read(packet, HEADER + zone.octets.len(), counts, origin.transport) {
+        Some(extras) if extras.broken_options => ErrorReply { edns: extras.edns, ..reply },
+        Some(extras) => {
+            let is_known = extras.edns.is_none_or(|edns| edns.version == 0);
+            let rcode = if is_known { Rcode::NOERROR } else { Rcode::BADVERS };
+            ErrorReply { rcode, edns: extras.edns, ..reply }
+        }
+        None => reply,
+    }
 }
 
 /// Without a question only a cookie can be asked for (RFC 7873 section 5.4); `wire::cookie` decides on that.

@@ -153,13 +153,23 @@ fn every_prefix_of_a_query_is_malformed() {
 
 #[test]
 fn rfc8906_3_1_3_other_opcodes_are_not_implemented_and_nothing_is_echoed_but_the_header() {
-    for opcode in [1u16, 2, 3, 4, 5, 6, 15] {
+    for opcode in [1u16, 2, 3, 4, 6, 15] {
         let flags = opcode << 11 | 0x07F0;
         for packet in [header(flags, [0; 4]), [&header(flags, [1, 0, 1, 0]), APEX, SOA_IN, b"junk"].concat()] {
             assert_eq!(rcode(&packet), NOTIMP, "opcode {opcode}");
             assert_eq!(response(&packet), header_with_rcode(FLAG_QR | opcode << 11, 4));
         }
     }
+}
+
+#[test]
+fn rfc2136_3_3_an_update_without_a_signature_is_refused_with_its_zone() {
+    let packet = [&header(5 << 11, [1, 0, 0, 0]), APEX, SOA_IN].concat();
+    assert_eq!(rcode(&packet), Some(Rcode::REFUSED));
+    let mut refused = packet.clone();
+    (refused[2], refused[3]) = (0xA8, 5);
+    assert_eq!(response(&packet), refused);
+    assert_eq!(rcode(&header(5 << 11, [0; 4])), Some(Rcode::REFUSED), "malformed ones too");
 }
 
 fn header_with_rcode(flags: u16, rcode: u16) -> Vec<u8> {

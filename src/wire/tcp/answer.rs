@@ -21,6 +21,7 @@ use crate::wire::respond::Silence;
 use crate::wire::rotation::Rotation;
 use crate::wire::rules::Rules;
 use crate::wire::tsig::{Signer, now, respond_to};
+use crate::wire::updates;
 
 /// What TCP needs to answer.
 pub(in crate::wire) struct Answerer {
@@ -51,6 +52,14 @@ impl Respond for Answerer {
             count_cookie(self.blocks.of(origin.transport), cookie);
             return self.answer(Asked { message, decoded: &mut decoded, signer: None, origin, started }, out);
         };
+        if let Some(pending) = updates::take(&self.rules, signed) {
+            let block = self.blocks.of(origin.transport).clone();
+            return Action::Later(Box::pin(async move {
+                let (response, rcode) = pending.response().await;
+                block.answered(rcode.0, Rtype::SOA.0);
+                response
+            }));
+        }
         let mut opened = signed.open(&self.rules.keys.load(), now());
         let signer = opened.signer.take();
         let (mut decoded, cookie) = opened.decode(&self.rules, origin);
