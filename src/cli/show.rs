@@ -73,8 +73,8 @@ async fn changes_before(client: &Client, service: &ServiceInfo) -> Result<Vec<Ch
 }
 
 fn is_about(change: &Change, service: &ServiceInfo) -> bool {
-    use crate::model::Transition::{Static, TokenCreate, TokenRevoke};
-    *change.subject == *service.service && !matches!(change.transition, Static | TokenCreate | TokenRevoke)
+    use crate::model::Transition::{Records, Static, TokenCreate, TokenRevoke};
+    *change.subject == *service.service && !matches!(change.transition, Static | Records | TokenCreate | TokenRevoke)
 }
 
 /// The server's own bodies under one roof.
