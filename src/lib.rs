@@ -34,12 +34,12 @@ pub mod view; // compile registry and static records into immutable data that qu
 pub mod answer; // a query against a view: pure
 pub mod transfer; // AXFR against a view: pure
 pub mod update; // UPDATE messages become commands (RFC 2136)
-pub mod wire; // DNS bytes in and out: decode, encode, udp, tcp, encrypted, limits
+pub mod wire; // DNS bytes in and out: decode, encode, udp, tcp, encrypted, tsig, limits
 pub mod api; // HTTP: one file per resource; OpenAPI; health; metrics exposition
 pub mod agent; // the host agent and `zonebeat run`: services.d, checks, sessions; the client of the HTTP interface
 pub mod client; // the part of it for applications that register themselves
 pub mod cli; // one file per group of subcommands
-pub mod security; // decisions: tokens and scopes, address and name policy
+pub mod security; // decisions: tokens and scopes, TSIG keys, address and name policy
 pub mod config; // the file, its defaults, the merge with flags
 pub mod metrics; // the metrics and their names
 pub mod server; // composition root: builds the parts, owns every task, stops them in order

@@ -48,33 +48,33 @@ const LEAST_TRUNCATED: usize = 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// It does not fit the message.
-    BadSig,
+    Signature,
     /// There is no such key, or not with this algorithm.
-    BadKey,
+    Key,
     /// It is too old, or too new.
-    BadTime,
+    Time,
     /// Too little is left of it.
-    BadTrunc,
+    Truncation,
 }
 
 impl Fault {
     /// The number in the error field of a TSIG record.
     pub fn code(self) -> u16 {
         match self {
-            Self::BadSig => 16,
-            Self::BadKey => 17,
-            Self::BadTime => 18,
-            Self::BadTrunc => 22,
+            Self::Signature => 16,
+            Self::Key => 17,
+            Self::Time => 18,
+            Self::Truncation => 22,
         }
     }
 
     /// In words, for clients that speak EDNS.
     fn text(self) -> &'static str {
         match self {
-            Self::BadSig => "BADSIG: the TSIG signature does not fit; compare the secrets of both sides",
-            Self::BadKey => "BADKEY: no TSIG key of this name and algorithm is known",
-            Self::BadTime => "BADTIME: the clocks differ by more than 300 seconds, or by more than the query allows",
-            Self::BadTrunc => "BADTRUNC: the TSIG signature is shortened to less than 128 bits",
+            Self::Signature => "BADSIG: the TSIG signature does not fit; compare the secrets of both sides",
+            Self::Key => "BADKEY: no TSIG key of this name and algorithm is known",
+            Self::Time => "BADTIME: the clocks differ by more than 300 seconds, or by more than the query allows",
+            Self::Truncation => "BADTRUNC: the TSIG signature is shortened to less than 128 bits",
         }
     }
 }
@@ -146,13 +146,13 @@ impl SignedPacket<'_> {
         let key = keys.find(record.name.as_wire());
         let key = key.filter(|key| key.algorithm().as_wire() == record.algorithm.as_wire());
         let verdict = match key {
-            None => Err(Refused::NotAuth(Fault::BadKey)),
+            None => Err(Refused::NotAuth(Fault::Key)),
             Some(key) => check(&record, key, &message, now).map(|()| key.clone()),
         };
         let signer = match &verdict {
             Ok(key) => Some(Signer::new(&record, Some(key.clone()), None)),
             Err(Refused::Malformed) => None,
-            Err(Refused::NotAuth(fault @ (Fault::BadKey | Fault::BadSig))) => {
+            Err(Refused::NotAuth(fault @ (Fault::Key | Fault::Signature))) => {
                 Some(Signer::new(&record, None, Some(*fault)))
             }
             Err(Refused::NotAuth(fault)) => Some(Signer::new(&record, key.cloned(), Some(*fault))),
@@ -170,9 +170,9 @@ fn check(record: &Record<'_>, key: &Key, message: &[u8], now: u64) -> Result<(),
     }
     let id = record.original_id.to_be_bytes();
     let fault = match () {
-        () if !key.verify(&[&id, &message[2..], &record.variables()], record.mac) => Fault::BadSig,
-        () if now.abs_diff(record.time) > u64::from(record.fudge.min(MAX_FUDGE)) => Fault::BadTime,
-        () if record.mac.len() < LEAST_MAC => Fault::BadTrunc,
+        () if !key.verify(&[&id, &message[2..], &record.variables()], record.mac) => Fault::Signature,
+        () if now.abs_diff(record.time) > u64::from(record.fudge.min(MAX_FUDGE)) => Fault::Time,
+        () if record.mac.len() < LEAST_MAC => Fault::Truncation,
         () => return Ok(()),
     };
     Err(Refused::NotAuth(fault))
@@ -192,3 +192,6 @@ impl Opened {
         (Decoded::Error(error), cookie)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,7 +45,7 @@ impl Signer {
     /// Octets that a signature adds to a message.
     pub fn length(&self) -> usize {
         let mac = self.key.as_ref().map_or(0, |key| key.algorithm().mac_octets());
-        let other = if self.fault == Some(Fault::BadTime) { 6 } else { 0 };
+        let other = if self.fault == Some(Fault::Time) { 6 } else { 0 };
         self.name.as_wire().len() + self.algorithm.as_wire().len() + FIXED + mac + other
     }
 
@@ -65,7 +65,7 @@ impl Signer {
             mac: &[],
             original_id: u16::from_be_bytes([out[0], out[1]]),
             error: self.fault.map_or(0, Fault::code),
-            other: if self.fault == Some(Fault::BadTime) { &other[2..] } else { &[] },
+            other: if self.fault == Some(Fault::Time) { &other[2..] } else { &[] },
         };
         let mac = self.key.as_ref().map(|key| {
             let length = (self.prior.as_slice().len() as u16).to_be_bytes();
