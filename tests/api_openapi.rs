@@ -312,14 +312,6 @@ fn explanation() -> Explanation {
         since: Timestamp(0),
         revision: Revision(1842),
     };
-    let refused = RefusedAttempt {
-        service: "search".into(),
-        id: "a9".into(),
-        word: "address-refused".into(),
-        detail: "198.51.100.7 is not in policy.allow_addresses".into(),
-        age_seconds: 12.0,
-        by: "token ops".into(),
-    };
     Explanation {
         name: "search.sd.example.org.".into(),
         rtype: "A".into(),
@@ -328,8 +320,19 @@ fn explanation() -> Explanation {
         static_record: Some("zones/sd.example.org.zone:7".into()),
         instances: vec![row],
         omitted: 1,
-        refused: vec![refused],
+        refused: vec![refused_attempt()],
         nearest: vec!["search.sd.example.org.".into()],
+    }
+}
+
+fn refused_attempt() -> RefusedAttempt {
+    RefusedAttempt {
+        service: "search".into(),
+        id: "a9".into(),
+        word: "address-refused".into(),
+        detail: "198.51.100.7 is not in policy.allow_addresses".into(),
+        age_seconds: 12.0,
+        by: "token ops".into(),
     }
 }
 
@@ -340,6 +343,7 @@ fn bodies() -> BTreeMap<&'static str, Body> {
     let mut bodies = BTreeMap::from([
         ("Registration", body(registration())),
         ("Registered", body(registered())),
+        ("RefusedAttempt", body(refused_attempt())),
         ("Beat", body(Beat { incarnation: Some(7) })),
         ("Beaten", body(beaten())),
         ("SessionSet", body(session_set())),
