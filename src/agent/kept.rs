@@ -2,15 +2,16 @@
 //!
 //! What it holds: the epoch, the members as they were published and which check is to blame for one that is out, and
 //! the last report of each service. Shape: one JSON file beside the socket (`agent.sock` has `agent.state`), replaced as a
-//! whole by a rename. Only the supervisor writes it: soon after a change, every third of the lease, and when it ends.
+//! whole by a rename. Only the supervisor writes it: before an instance is registered that was not, soon after another
+//! change, every third of the lease, and when it ends.
 //!
 //! Who starts within the lease goes on with the same session as it stands: same epoch, so that the server finds nothing
 //! changed, and each instance as it was published until its checks have spoken. Who comes later, or after the host was
 //! started, has a new session; a report holds for what is left of its own time. Times are of the clock that counts from
 //! the start of the host, sleep included, so nothing here minds a change of the wall clock.
 //!
-//! It is never needed: lost, broken or not writable, the agent starts as if it were new. A crash loses at most what
-//! happened within [`SOON`]. Nothing in it is secret; it is for the agent's user alone all the same.
+//! It is never needed: lost, broken or not writable, the agent starts as if it were new. A crash loses at most verdicts
+//! and reports of within [`SOON`]. Nothing in it is secret; it is for the agent's user alone all the same.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

@@ -12,6 +12,7 @@
 //! An agent with a socket keeps what its successor goes on from (`kept`), whether it hands over or is killed. One task runs [`Agent::run`] and changes all of it; checks, session and socket are tasks of their own that speak with
 //! it over bounded channels and end with it. Many agents may run in one process: nothing is global. Without any server everything but the session goes on.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -236,7 +237,7 @@ impl Running {
             Phase::Draining { .. } => self.all_out(&members),
             Phase::Running | Phase::Leaving | Phase::HandingOver => members,
         };
-        self.keeper.iter_mut().for_each(Keeper::note);
+        self.note_published(&set);
         let accepted = self.state.borrow().accepted.clone().unwrap_or_default();
         let reason = self.sources.why_left(&accepted, &set);
         self.wanted.send_if_modified(|wanted| {
@@ -247,6 +248,20 @@ impl Running {
             }
             differs
         });
+    }
+
+    /// Keeps what is published: soon, and before any server hears of an instance that comes, lest the agent that goes on
+    /// from here takes it out again.
+    fn note_published(&mut self, set: &[Member]) {
+        let is_known = {
+            let wanted = self.wanted.borrow();
+            let before: HashSet<_> = wanted.set.iter().flat_map(|set| set.iter()).map(Member::key).collect();
+            set.iter().all(|member| before.contains(&member.key()))
+        };
+        match is_known {
+            true => self.keeper.iter_mut().for_each(Keeper::note),
+            false => self.keep(true),
+        }
     }
 
     /// Whether a set is wanted with nobody in the answers.

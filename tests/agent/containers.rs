@@ -191,9 +191,9 @@ fn an_agent_that_starts_again_takes_nothing_out() {
     drop(first); // killed
 
     let second = agent(&home, &server, &podman);
-    eventually("it is in sync", || {
+    eventually("it is in sync, and knows both containers", || {
         assert_eq!(answered(&server), 2, "nothing leaves meanwhile");
-        home.status()["in_sync"] == true
+        home.status()["in_sync"] == true && home.instance("w1") != Value::Null && home.instance("w2") != Value::Null
     });
     drop(second);
 

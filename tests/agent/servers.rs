@@ -76,12 +76,13 @@ fn a_server_that_takes_connections_and_says_nothing_is_passed_over() {
     let hole = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let url = format!("http://{}", hole.local_addr().expect("it has an address"));
     let (second, home, _agent) = assert_passed_over(&url);
+    hole.set_nonblocking(true).expect("it can be");
+    let asked = || std::iter::from_fn(|| hole.accept().ok()).count();
+    assert!((1..=2).contains(&asked()), "once, and perhaps a second time beside that");
     pass(Duration::from_secs(3)); // a few beats
     assert_eq!(transitions(&second), ["register a1"], "the lease has never run out");
     assert_eq!(home.status()["in_sync"], true);
-    hole.set_nonblocking(true).expect("it can be");
-    let asked = std::iter::from_fn(|| hole.accept().ok()).count();
-    assert_eq!(asked, 2, "one call, made again beside itself; then it stays with the one that answers");
+    assert_eq!(asked(), 0, "it stays with the one that answers");
 }
 
 #[test]
