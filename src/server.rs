@@ -5,11 +5,12 @@
 //! does not open is tried again for ever, except one that another process has: then the server ends, since two on one
 //! store are a mistake that nobody would see in answers of SERVFAIL. Stop (SIGTERM, SIGINT): HTTP finishes what is in
 //! flight, the registry commits what is queued, and DNS, which answered all the while, drains last. SIGHUP loads the
-//! zone files, the certificate and the secrets of cookies again.
+//! zone files, the certificate and the secrets of cookies and TSIG keys again.
 
 mod cookies;
 mod explain;
 mod health;
+mod keys;
 pub mod log;
 mod own;
 mod plan;
@@ -17,6 +18,7 @@ mod publisher;
 mod reload;
 mod statics;
 mod supervise;
+mod updates;
 mod welcome;
 mod zones;
 
@@ -48,6 +50,7 @@ use publisher::{Slot, ViewPublisher};
 use reload::{Reload, ReloadFiles};
 use statics::SharedHolders;
 use supervise::StopSignals;
+use updates::Updates;
 use zones::SharedZones;
 
 /// How long the first look at the store may take before the server says that it is ready all the same.
@@ -113,7 +116,8 @@ fn read_config(options: ServeOptions) -> Result<Config, ServeError> {
 async fn serve(config: Config, loaded: fn()) -> Result<(), ServeError> {
     let plan = Arc::new(Plan::read(&config)?);
     let certificates = plan::certificates(&config)?;
-    let options = plan::wire_options(&config, certificates.clone());
+    let keys = keys::Reload::start(&config)?;
+    let options = plan::wire_options(&config, certificates.clone(), keys.keys());
     let wire = wire::bind(cookies::with_secrets(options, &config)?)?;
     let secrets = cookies::Reload { settings: config.dns.cookies.clone(), cookies: wire.cookies() };
     let http = HttpListeners::bind(&config.http.listen).await?;
@@ -122,8 +126,11 @@ async fn serve(config: Config, loaded: fn()) -> Result<(), ServeError> {
 
     let parts = Parts::new(&config, &plan)?;
     let dns_stop = CancellationToken::new();
+    let updates = Updates::default();
+    let wire = wire.with_updates(Arc::new(updates.clone()));
     let dns = wire.serve(parts.freshness.published().clone(), Arc::clone(&parts.counters), dns_stop.clone())?;
     let (registry, writer) = parts.start_registry(&config, &plan, &http.addresses);
+    updates.start(registry.clone(), parts.freshness.published().clone());
 
     explainer.set(DnsExplainer::new(registry.clone(), parts.zones.clone(), Arc::clone(&parts.clock)));
 
@@ -133,7 +140,7 @@ async fn serve(config: Config, loaded: fn()) -> Result<(), ServeError> {
     for listener in http.listeners {
         edges.spawn(api::serve(listener, router.clone(), limits.clone(), edges_stop.clone()));
     }
-    let files = ReloadFiles { secrets, certificates };
+    let files = ReloadFiles { secrets, keys, certificates };
     let reload = parts.reload(config, files, plan.clone(), registry.clone());
     edges.spawn(reload::on_hangup(reload, edges_stop.clone())?);
     edges.spawn(supervise::watchdog(edges_stop.clone()));

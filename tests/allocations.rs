@@ -70,7 +70,7 @@ fn source(apex: &str, text: &str) -> ZoneSource {
     let apex = Name::parse_absolute(apex).expect("test name");
     let (zone, _) = parse_text("test.zone", text.as_bytes(), &apex).unwrap_or_else(|all| panic!("{all:?}"));
     let records = zone.records.into_iter().map(|record| record.record).collect();
-    ZoneSource { apex, records, registrations: false, reverse: false, ttl: 30, readable: true }
+    ZoneSource { apex, records, registrations: false, reverse: false, updates: false, ttl: 30, readable: true }
 }
 
 fn view() -> View {

@@ -25,6 +25,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("metrics", &["model"]),
     // edges: import the core and the supports, never each other
     ("wire", &["transfer", "answer", "view", "registry", "zone", "model", "security", "config", "metrics"]),
+    ("update", &["answer", "view", "registry", "zone", "model", "security", "config", "metrics"]),
     ("api", &["view", "registry", "zone", "model", "security", "config", "metrics"]),
     ("agent", &["model", "config", "metrics"]),
     // The commands are the outermost edge. They start the server, and those that talk to one use the client library

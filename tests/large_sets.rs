@@ -44,7 +44,7 @@ fn source(apex: &str, registrations: bool) -> ZoneSource {
         let alias = apex.child(b"alias").expect("a name");
         records.push(record(alias, Rtype::CNAME, name("_big._tcp.sd.example.org").as_wire()));
     }
-    ZoneSource { apex, records, registrations, reverse, ttl: 30, readable: true }
+    ZoneSource { apex, records, registrations, reverse, updates: false, ttl: 30, readable: true }
 }
 
 fn compiler(presets: &[&str]) -> Compiler {

@@ -37,7 +37,8 @@ fn compiler() -> Compiler {
     soa.extend([0u32, 3600, 600, 86400, 5].iter().flat_map(|number| number.to_be_bytes()));
     let record = |rtype, rdata: &[u8]| Record { owner: apex.clone(), rtype, ttl: 3600, rdata: rdata.into() };
     let records = vec![record(Rtype::SOA, &soa), record(Rtype::NS, apex.as_wire())];
-    let zone = ZoneSource { apex, records, registrations: true, reverse: false, ttl: 30, readable: true };
+    let zone =
+        ZoneSource { apex, records, registrations: true, reverse: false, updates: false, ttl: 30, readable: true };
     let server = ServerFacts { udp_size: 1232, ..ServerFacts::default() };
     Compiler::new(vec![zone], Naming::new(&["plain".into()], &[]).expect("a preset"), server, 7)
 }

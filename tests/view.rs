@@ -15,9 +15,12 @@ use proptest::prelude::*;
 use zonebeat::answer::{Edns, Query, QueryName, Transport, answer};
 use zonebeat::model::naming::Naming;
 use zonebeat::model::service::ServiceRow;
-use zonebeat::model::{Declaration, Endpoint, Instance, Name, Record, Revision, Rtype, Service, State, Timestamp};
-use zonebeat::registry::{Snapshot, Touched};
-use zonebeat::view::{Compiler, ServerFacts, View, ZoneSource};
+use zonebeat::model::{
+    Declaration, Endpoint, Instance, Name, Record, Revision, Rtype, Service, State, Timestamp, Written, WrittenData,
+    WrittenSet,
+};
+use zonebeat::registry::{Snapshot, Touched, TouchedName};
+use zonebeat::view::{Compiler, ServerFacts, Spare, View, ZoneSource};
 use zonebeat::wire::encode::encode;
 
 const ZONE: &str = "sd.example.org";
@@ -44,7 +47,15 @@ fn source(apex: &str, extra: Vec<Record>, registrations: bool) -> ZoneSource {
     let mut records = vec![soa(apex), record(apex, Rtype::NS, ns.as_wire())];
     records.push(record(&format!("ns1.{apex}"), Rtype::A, &[192, 0, 2, 53]));
     records.extend(extra);
-    ZoneSource { apex: name(apex), records, registrations, reverse: apex.ends_with(".arpa"), ttl: 30, readable: true }
+    ZoneSource {
+        apex: name(apex),
+        records,
+        registrations,
+        reverse: apex.ends_with(".arpa"),
+        updates: false,
+        ttl: 30,
+        readable: true,
+    }
 }
 
 fn compiler(presets: &[&str], extra: Vec<Record>) -> Compiler {
@@ -459,6 +470,34 @@ fn step() -> impl Strategy<Value = Step> {
     })
 }
 
+/// Names that UPDATE writes: free ones, some below others, and one that the zone file has.
+const WRITTEN: [&str; 6] = ["www", "a.b.www", "b.www", "_x._tcp.www", "ns1", "deep.er.and.deep.er"];
+
+/// Adds or deletes what UPDATE wrote at a name, from two numbers.
+fn write(snapshot: &mut Snapshot, which: u8, what: u8) -> TouchedName {
+    snapshot.revision = snapshot.revision.next();
+    let (zone, name) = (name(ZONE), name(&format!("{}.{ZONE}", WRITTEN[usize::from(which) % WRITTEN.len()])));
+    let data = |octets: &[u8]| WrittenData { data: octets.into(), folded: None, text: "".into() };
+    let set = |rtype, ttl, data| WrittenSet { rtype, ttl, records: vec![data] };
+    let address = set(Rtype::A, u32::from(what), data(&[192, 0, 2, what]));
+    let alias = set(Rtype::CNAME, 7, data(self::name("www.example.org").as_wire()));
+    let target = [&[0, 1, 0, 2, 0, 3], self::name(&format!("www.{ZONE}")).as_wire()].concat();
+    let service = set(Rtype::SRV, 7, data(&target));
+    let sets = match what {
+        0 => Vec::new(),
+        1 => vec![alias],
+        2 => vec![address, service],
+        3 => vec![service],
+        _ => vec![address],
+    };
+    let key = (zone.clone(), name.clone());
+    match sets.is_empty() {
+        true => drop(snapshot.written.remove_mut(&key)),
+        false => snapshot.written.insert_mut(key, Arc::new(Written { sets, revision: snapshot.revision })),
+    }
+    TouchedName { zone, name, revision: snapshot.revision }
+}
+
 fn apply(snapshot: &Snapshot, step: &Step) -> (Snapshot, Touched) {
     let mut after = snapshot.clone();
     after.revision = snapshot.revision.next();
@@ -496,13 +535,17 @@ proptest! {
     /// Whatever happened, the incremental view is the one that compiling everything gives, and it is small again when
     /// everything has left.
     #[test]
-    fn incremental_compilation_equals_full(batches in prop::collection::vec(prop::collection::vec(step(), 1..6), 1..12)) {
+    fn incremental_compilation_equals_full(
+        batches in prop::collection::vec(
+            (prop::collection::vec(step(), 1..6), prop::collection::vec((0u8..6, 0u8..6), 0..4)), 1..12)
+    ) {
         let compiler = compiler(&["plain", "consul"], vec![]);
         let mut state = Snapshot::default();
         let mut view = compiler.full(&state, &[]);
-        for batch in batches {
+        for (batch, writes) in batches {
             let before = state.clone();
             let mut touched = Vec::new();
+            let names: Vec<_> = writes.iter().map(|(which, what)| write(&mut state, *which, *what)).collect();
             for step in &batch {
                 let (after, touch) = apply(&state, step);
                 state = after;
@@ -510,7 +553,8 @@ proptest! {
             }
             let serials: Vec<u32> = view.zones.iter().map(|zone| zone.serial.0).collect();
             let previous = dump(&view);
-            let (next, moved) = compiler.update(&view, &before, &state, &touched);
+            let touched = (&*touched, &*names);
+            let (next, moved) = compiler.update_own(view.clone(), &before, &state, touched, &mut Spare::default());
             let full = compiler.full(&state, &[]);
             prop_assert_eq!(dump(&next), dump(&full));
             prop_assert_eq!(next.table.names(), full.table.names());

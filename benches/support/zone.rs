@@ -20,7 +20,7 @@ pub(crate) fn source(apex: &str, registrations: bool) -> ZoneSource {
     soa.extend([0u32, 3600, 600, 86400, 5].iter().flat_map(|number| number.to_be_bytes()));
     let record = |rtype, rdata: &[u8]| Record { owner: apex.clone(), rtype, ttl: 3600, rdata: rdata.into() };
     let records = vec![record(Rtype::SOA, &soa), record(Rtype::NS, apex.as_wire())];
-    ZoneSource { apex, records, registrations, reverse: !registrations, ttl: 30, readable: true }
+    ZoneSource { apex, records, registrations, reverse: !registrations, updates: false, ttl: 30, readable: true }
 }
 
 /// A compiler for `sd.test` and these reverse zones.

@@ -62,7 +62,7 @@ fn source(apex: &str, text: &str, registrations: bool) -> ZoneSource {
     let apex = Name::parse_absolute(apex).expect("a name");
     let (zone, _) = parse_text("fuzz.zone", text.as_bytes(), &apex).expect("the zone is sound");
     let records = zone.records.into_iter().map(|stated| stated.record).collect();
-    ZoneSource { apex, records, registrations, reverse: false, ttl: 30, readable: true }
+    ZoneSource { apex, records, registrations, reverse: false, updates: false, ttl: 30, readable: true }
 }
 
 /// Compiles the zone with registrations with one service of one instance.
@@ -99,6 +99,8 @@ pub fn answer(view: &View, packet: &[u8], transport: Transport, rotation: u32) -
     let reply = respond(view, &decoded, &rules, &mut out).ok()?;
     let limit = match (&decoded, transport.is_datagram()) {
         (_, false) => MAX_TCP,
+        // The record that answers a signature has the length of the one that came, at most, and OPT has a cookie.
+        (Decoded::Signed(_), _) => usize::from(view.server.udp_size).max(packet.len() + 64),
         (Decoded::Query(query), _) => rules.udp.limit(client, query.edns.map(|edns| edns.udp_size)),
         _ => rules.udp.limit(client, None),
     };

@@ -14,6 +14,7 @@ fuzz_target!(|data: &[u8]| {
     let client = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
     match decode(packet, Origin { transport, client }) {
         Decoded::Drop(_) => {}
+        Decoded::Signed(signed) => assert!((HEADER..packet.len()).contains(&signed.at), "a record ends the message"),
         Decoded::Error(reply) => assert_echoed(packet, reply.id, reply.question),
         Decoded::Query(query) => {
             assert_echoed(packet, query.id, query.question);

@@ -40,8 +40,14 @@ impl Rcode {
     pub const REFUSED: Self = Self(5);
     /// A name that a DNAME gives would be too long (RFC 6672 section 2.2).
     pub const YXDOMAIN: Self = Self(6);
+    /// A set exists that should not (RFC 2136).
+    pub const YXRRSET: Self = Self(7);
+    /// A set does not exist that should (RFC 2136).
+    pub const NXRRSET: Self = Self(8);
     /// Not authoritative, or not signed as it should be (RFC 8945).
     pub const NOTAUTH: Self = Self(9);
+    /// A name is not in the zone (RFC 2136).
+    pub const NOTZONE: Self = Self(10);
     /// The EDNS version is not served (RFC 6891).
     pub const BADVERS: Self = Self(16);
     /// The server's part of the cookie is missing or not ours (RFC 7873).

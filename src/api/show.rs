@@ -176,7 +176,7 @@ fn past(transition: Transition) -> &'static str {
         Transition::Forget => "forgotten",
         Transition::TokenCreate => "token created",
         Transition::TokenRevoke => "token revoked",
-        Transition::Static => "static records changed",
+        Transition::Static | Transition::Records => "static records changed",
     }
 }
 

@@ -101,6 +101,7 @@ impl Config {
     pub fn check_files(&self, now: Timestamp) -> Result<Vec<String>, ConfigError> {
         let pair = self.read_certificate()?;
         self.dns.cookies.read_secrets()?;
+        self.tsig_key.iter().try_for_each(|key| key.read_secret().map(drop))?;
         Ok(pair
             .and_then(|pair| pair.warning(now))
             .map(|warning| format!("dns.encrypted.certificate: {warning}"))

@@ -132,7 +132,7 @@ fn in_plain_words(message: String) -> String {
 /// A message of the TOML reader repeats the value that it is about, which may be a secret.
 fn without_secret(finding: Finding) -> Finding {
     match finding.source.as_deref().map(str::trim_start) {
-        Some(line) if line.starts_with("secret") || line.starts_with("token ") || line.starts_with("token=") => {
+        Some(line) if line.contains("secret") || line.starts_with("token ") || line.starts_with("token=") => {
             let message = "a secret is not written as it has to be; its line is not shown".to_owned();
             Finding { message, source: None, ..finding }
         }

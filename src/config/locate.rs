@@ -34,7 +34,7 @@ impl Source {
     /// An error about the value of a key; the line of a secret is not shown.
     pub(super) fn finding(&self, key: &str, message: &str) -> Finding {
         let finding = self.placed(key, message);
-        if key.ends_with(".secret") || key.contains(".secrets[") {
+        if key.contains(".secrets[") || finding.source.as_ref().is_some_and(|line| line.contains("secret")) {
             Finding { source: None, ..finding }
         } else {
             finding

@@ -9,7 +9,7 @@
 //! wrong is said with file, line, column and a caret. Relative paths are relative to the working directory.
 //!
 //! A support: imports only `model`. The parts that touch files are [`load`](Config::load), [`zones`], [`certificate`]
-//! and the secrets of [`CookieSettings`].
+//! and the secrets of [`CookieSettings`] and [`TsigKey`].
 
 pub mod certificate;
 mod cookies;
@@ -21,6 +21,7 @@ mod guard;
 mod rate_limit;
 mod reverse;
 mod settings;
+mod tsig;
 mod validate;
 pub mod value;
 pub mod zones;
@@ -35,6 +36,7 @@ pub use rate_limit::RateLimit;
 pub use reverse::{is_reverse, zone_of_prefix};
 pub use settings::{
     Config, Dns, Http, Level, Log, LogFormat, NamingSettings, PolicySettings, Server, StoreKind, StoreSettings, Tcp,
-    TsigKey, UdpMaxFor, ZoneSettings,
+    UdpMaxFor, ZoneSettings,
 };
+pub use tsig::TsigKey;
 pub use validate::{UDP_LARGEST, UDP_SMALLEST};

@@ -31,6 +31,8 @@ pub struct ZonePlanEntry {
     pub reverse: bool,
     /// Whether the server registers itself in it.
     pub self_register: bool,
+    /// Whether a TSIG key may update it.
+    pub updates: bool,
 }
 
 impl ZonePlan {
@@ -67,6 +69,7 @@ impl Config {
             plan.add(ZoneSettings::new((*name).clone()), false, false, false);
         }
         self.fill(&mut plan, &files);
+        plan.zones.iter_mut().for_each(|zone| zone.updates = self.may_be_updated(&zone.name) && !zone.reverse);
         plan
     }
 
@@ -81,6 +84,11 @@ impl Config {
             }
             _ => {}
         }
+    }
+
+    /// Whether a TSIG key may update a zone.
+    fn may_be_updated(&self, zone: &Name) -> bool {
+        self.tsig_key.iter().any(|key| key.updates(zone))
     }
 
     /// Whether the configuration says that a zone follows the registry, instead of leaving it to the files.
@@ -144,6 +152,7 @@ impl ZonePlan {
             registrations,
             reverse,
             self_register: registrations && self_register,
+            updates: false,
         });
     }
 }

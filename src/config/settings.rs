@@ -14,6 +14,7 @@ use super::encrypted::Encrypted;
 use super::guard::GuardSettings;
 use super::locate::Source;
 use super::rate_limit::RateLimit;
+use super::tsig::TsigKey;
 use super::value;
 use crate::model::Name;
 use crate::model::naming::Template;
@@ -358,36 +359,6 @@ pub struct PolicySettings {
     pub allow_labels: Vec<String>,
     /// The closed list of sites; empty: any.
     pub sites: Vec<String>,
-}
-
-/// `[[tsig_key]]`: a key for signed transfers and updates (RFC 8945).
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TsigKey {
-    /// Name of the key.
-    pub name: Name,
-    /// Algorithm, as `hmac-sha256`.
-    pub algorithm: String,
-    /// The shared secret in base 64.
-    pub secret: String,
-    /// Zones it may transfer.
-    #[serde(default)]
-    pub transfer: Vec<Name>,
-    /// Zones it may update.
-    #[serde(default)]
-    pub update: Vec<Name>,
-}
-
-/// Never shows the secret.
-impl std::fmt::Debug for TsigKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TsigKey")
-            .field("name", &self.name)
-            .field("algorithm", &self.algorithm)
-            .field("transfer", &self.transfer)
-            .field("update", &self.update)
-            .finish_non_exhaustive()
-    }
 }
 
 /// `[log]`: what is written to the log.

@@ -2,9 +2,7 @@
 
 use std::net::SocketAddr;
 
-use data_encoding::BASE64;
-
-use super::{Config, ConfigError, StoreKind, TsigKey, reverse};
+use super::{Config, ConfigError, StoreKind, reverse};
 use crate::model::label::{LabelKind, parse_label};
 use crate::model::naming::{Naming, NamingError};
 use crate::model::{Finding, Name};
@@ -13,10 +11,6 @@ use crate::model::{Finding, Name};
 pub const UDP_SMALLEST: u16 = 512;
 /// The largest maximum of a UDP answer: what the workers' buffers hold.
 pub const UDP_LARGEST: u16 = 8192;
-
-/// Algorithms of RFC 8945 section 6, as operators write them.
-const ALGORITHMS: [&str; 7] =
-    ["hmac-md5", "hmac-sha1", "hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512", "hmac-md5.sig-alg.reg.int"];
 
 /// Collects what is wrong, each with its key.
 struct Check<'c> {
@@ -43,12 +37,7 @@ impl Config {
     /// What works and is probably not what was meant, each in one sentence.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        if !self.tsig_key.is_empty() {
-            warnings.push("tsig_key: keys are checked and not used yet; TSIG comes with a later release".into());
-        }
-        for key in self.tsig_key.iter().filter(|key| secret_length(key).is_some_and(|length| length < 16)) {
-            warnings.push(format!("tsig_key {}: the secret has less than 16 octets", key.name));
-        }
+        warnings.extend(self.tsig_warnings());
         if self.store.kind == StoreKind::Embedded && !self.store.endpoints.is_empty() {
             warnings.push("store.endpoints: the embedded store has none; they are not used".into());
         }
@@ -218,25 +207,8 @@ impl Check<'_> {
     }
 
     fn keys(&mut self) {
-        let keys = &self.config.tsig_key;
-        for (at, key) in keys.iter().enumerate() {
-            if keys[..at].iter().any(|other| other.name == key.name) {
-                self.wrong(&format!("tsig_key[{at}].name"), format!("{} is named twice", key.name));
-            }
-            let algorithm = key.algorithm.trim_end_matches('.').to_ascii_lowercase();
-            if !ALGORITHMS.contains(&algorithm.as_str()) {
-                let known = ALGORITHMS[..6].join(", ");
-                let message = format!("\"{}\" is not an algorithm; known are {known}", key.algorithm);
-                self.wrong(&format!("tsig_key[{at}].algorithm"), message);
-            }
-            if secret_length(key).is_none_or(|length| length == 0) {
-                let message = "is not base 64; make one with: head -c 32 /dev/urandom | base64";
-                self.wrong(&format!("tsig_key[{at}].secret"), message);
-            }
+        for (key, message) in self.config.tsig_faults() {
+            self.wrong(&key, message);
         }
     }
-}
-
-fn secret_length(key: &TsigKey) -> Option<usize> {
-    BASE64.decode(key.secret.as_bytes()).ok().map(|secret| secret.len())
 }

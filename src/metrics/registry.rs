@@ -6,7 +6,7 @@ use super::make;
 use crate::model::{Revision, State, Transition};
 
 /// Every transition, so that each has a series before it happens for the first time.
-const TRANSITIONS: [Transition; 20] = [
+const TRANSITIONS: [Transition; 21] = [
     Transition::Register,
     Transition::Update,
     Transition::Deregister,
@@ -27,6 +27,7 @@ const TRANSITIONS: [Transition; 20] = [
     Transition::TokenCreate,
     Transition::TokenRevoke,
     Transition::Static,
+    Transition::Records,
 ];
 
 /// Metrics of the registry.

@@ -51,6 +51,8 @@ pub enum Transition {
     TokenRevoke,
     /// The static records of a zone changed.
     Static,
+    /// An UPDATE message changed static records of a zone.
+    Records,
 }
 
 impl Transition {
@@ -77,6 +79,7 @@ impl Transition {
             Self::TokenCreate => "token-create",
             Self::TokenRevoke => "token-revoke",
             Self::Static => "static",
+            Self::Records => "records",
         }
     }
 
@@ -84,7 +87,13 @@ impl Transition {
     pub fn concerns_names(self) -> bool {
         !matches!(
             self,
-            Self::Grant | Self::Revoke | Self::Transfer | Self::TokenCreate | Self::TokenRevoke | Self::Static
+            Self::Grant
+                | Self::Revoke
+                | Self::Transfer
+                | Self::TokenCreate
+                | Self::TokenRevoke
+                | Self::Static
+                | Self::Records
         )
     }
 }
@@ -112,6 +121,11 @@ pub enum Item {
         /// Hexadecimal hash of the records.
         hash: String,
     },
+    /// Records of the names that an UPDATE message changed, those that stayed included.
+    Records {
+        /// A line for each, as in a zone file.
+        records: Vec<String>,
+    },
 }
 
 /// The subject of changes of the whole fleet; no service can be called so.
@@ -125,7 +139,7 @@ pub struct Change {
     /// When it was committed.
     #[schema(value_type = String, format = DateTime)]
     pub time: Timestamp,
-    /// Who: a token's name, `anonymous`, or `zonebeat` itself.
+    /// Who: a token's or a TSIG key's name, `anonymous`, or `zonebeat` itself.
     #[schema(value_type = String)]
     pub author: Arc<str>,
     /// From where: an address, or `server`.

@@ -22,6 +22,8 @@ pub mod refusal;
 pub mod revision;
 pub mod service;
 pub mod token;
+pub mod tsig;
+pub mod written;
 pub mod zone_file;
 
 pub use change::{Change, Item, Transition};
@@ -41,4 +43,6 @@ pub use refusal::{Attempt, Refusal, Word};
 pub use revision::{Revision, Serial};
 pub use service::{Declaration, Service};
 pub use token::{Principal, Scope, Token};
+pub use tsig::TsigAlgorithm;
+pub use written::{Written, WrittenData, WrittenSet};
 pub use zone_file::ZoneFile;

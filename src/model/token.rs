@@ -1,6 +1,6 @@
 //! Tokens and who acts: the author of every change.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -50,6 +50,13 @@ pub enum Principal {
         /// Where it called from.
         peer: SocketAddr,
     },
+    /// The holder of a TSIG key, whose signature has been verified and who may update the zone at hand.
+    Key {
+        /// The key's name.
+        name: Arc<str>,
+        /// Where the message came from.
+        peer: IpAddr,
+    },
     /// The server itself: lapses, its own registration, zone files.
     Server,
 }
@@ -60,6 +67,7 @@ impl Principal {
         match self {
             Self::Anonymous(_) => "anonymous".into(),
             Self::Token { token, .. } => format!("token {}", token.name),
+            Self::Key { name, .. } => format!("key {name}"),
             Self::Server => "zonebeat".into(),
         }
     }
@@ -68,6 +76,7 @@ impl Principal {
     pub fn source(&self) -> String {
         match self {
             Self::Anonymous(peer) | Self::Token { peer, .. } => peer.ip().to_string(),
+            Self::Key { peer, .. } => peer.to_string(),
             Self::Server => "server".into(),
         }
     }
@@ -76,7 +85,7 @@ impl Principal {
     pub fn token_id(&self) -> Option<&Arc<str>> {
         match self {
             Self::Token { token, .. } => Some(&token.id),
-            Self::Anonymous(_) | Self::Server => None,
+            Self::Anonymous(_) | Self::Key { .. } | Self::Server => None,
         }
     }
 
@@ -84,7 +93,7 @@ impl Principal {
     pub fn is_admin(&self) -> bool {
         match self {
             Self::Token { token, .. } => token.scope.admin,
-            Self::Anonymous(_) => false,
+            Self::Anonymous(_) | Self::Key { .. } => false,
             Self::Server => true,
         }
     }

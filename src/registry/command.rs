@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::update::Update;
 use crate::model::api::{Amendment, Registration, SessionSet};
 use crate::model::{Declaration, Instance, Principal, Revision, Token};
 
@@ -166,6 +167,8 @@ pub enum Action {
         /// Its public id or its name.
         token: String,
     },
+    /// Change static records as an UPDATE message says.
+    Update(Update),
     /// Compile the zone files again: the composition root has loaded other ones.
     ReloadStatics,
 }
@@ -197,6 +200,8 @@ pub enum Outcome {
         /// Service and instance, in the order of the request.
         instances: Vec<(Arc<str>, Arc<Instance>)>,
     },
+    /// A prerequisite of an UPDATE message does not hold, so nothing has changed.
+    Unmet(Unmet),
     /// The registry moved on, or was so already.
     Applied {
         /// The change, or the current revision.
@@ -204,6 +209,19 @@ pub enum Outcome {
         /// Whether anything changed.
         changed: bool,
     },
+}
+
+/// Which prerequisite does not hold (RFC 2136 section 2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unmet {
+    /// A name that should have records has none.
+    NoName,
+    /// A name that should have no records has some.
+    NameInUse,
+    /// A set that should exist does not, or not with these records.
+    NoSet,
+    /// A set that should not exist does.
+    SetExists,
 }
 
 /// What came of a beat.

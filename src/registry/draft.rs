@@ -10,11 +10,12 @@ use std::time::Duration;
 use super::apply::relieve;
 use super::guard::hold_of;
 use super::lease::{Effect, Subject};
+use super::names::Taken;
 use super::session::Session;
 use super::shared::Shared;
 use super::state::State;
 use super::store::Write;
-use super::{Options, StaticNames, Touched};
+use super::{Options, StaticNames, Touched, TouchedName};
 use crate::model::change::FLEET;
 use crate::model::service::{ServiceRow, remembered_key};
 use crate::model::{Change, Instance, Item, Mark, Principal, Revision, Service, State as Liveness};
@@ -36,6 +37,7 @@ pub(super) struct Draft {
     pub(super) writes: Vec<Write>,
     pub(super) changes: Vec<Change>,
     pub(super) touched: Vec<Touched>,
+    pub(super) touched_names: Vec<TouchedName>,
     pub(super) effects: Vec<Effect>,
     pub(super) timers: Vec<Timer>,
     /// Sessions whose set has changed since the last [`Draft::settle`].
@@ -91,6 +93,12 @@ impl Author {
         Self { reason: format!("{}, but {why}", self.reason).into(), ..self.clone() }
     }
 
+    /// The same for a reason of ours, before the caller's own.
+    pub(super) fn because(&self, why: String) -> Self {
+        let reason = if self.reason.is_empty() { why } else { format!("{why}: {}", self.reason) };
+        Self { reason: reason.into(), ..self.clone() }
+    }
+
     /// As history names it.
     pub(super) fn name(&self) -> &str {
         &self.author
@@ -117,7 +125,7 @@ pub(super) struct Step<'s> {
 /// Where a command began, so that it can be undone whole.
 pub(super) struct Savepoint {
     state: State,
-    lengths: [usize; 5],
+    lengths: [usize; 6],
 }
 
 impl Draft {
@@ -131,6 +139,7 @@ impl Draft {
             writes: Vec::new(),
             changes: Vec::new(),
             touched: Vec::new(),
+            touched_names: Vec::new(),
             effects: Vec::new(),
             timers: Vec::new(),
             resized: BTreeSet::new(),
@@ -143,6 +152,11 @@ impl Draft {
         &self.shared.options
     }
 
+    /// The names that static records have.
+    pub(super) fn taken(&self) -> Taken<'_> {
+        Taken { statics: &*self.statics, snapshot: &self.state.snapshot }
+    }
+
     /// The revision that the next change gets.
     pub(super) fn next(&self) -> Revision {
         self.state.snapshot.revision.next()
@@ -150,18 +164,19 @@ impl Draft {
 
     /// Remembers where a command begins.
     pub(super) fn savepoint(&self) -> Savepoint {
-        let lengths =
-            [self.writes.len(), self.changes.len(), self.touched.len(), self.effects.len(), self.timers.len()];
+        let (services, names) = (self.touched.len(), self.touched_names.len());
+        let lengths = [self.writes.len(), self.changes.len(), services, names, self.effects.len(), self.timers.len()];
         Savepoint { state: self.state.clone(), lengths }
     }
 
     /// Undoes everything since then.
     pub(super) fn roll_back(&mut self, savepoint: Savepoint) {
         self.state = savepoint.state;
-        let [writes, changes, touched, effects, timers] = savepoint.lengths;
+        let [writes, changes, touched, touched_names, effects, timers] = savepoint.lengths;
         self.writes.truncate(writes);
         self.changes.truncate(changes);
         self.touched.truncate(touched);
+        self.touched_names.truncate(touched_names);
         self.effects.truncate(effects);
         self.timers.truncate(timers);
         self.resized.clear();

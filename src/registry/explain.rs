@@ -87,6 +87,11 @@ impl Reading {
         all.filter(|instance| self.has(instance))
     }
 
+    /// The label of the one instance that the name is about, if it is about one.
+    pub fn instance_label(&self) -> Option<&str> {
+        self.instance.as_deref()
+    }
+
     fn has(&self, instance: &InstanceRef<'_>) -> bool {
         let is = |wanted: &Option<Box<str>>, value: Option<&str>| wanted.is_none() || wanted.as_deref() == value;
         let needs_addresses = matches!(self.publishes, Publishes::Host | Publishes::Addresses);

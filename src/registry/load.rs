@@ -11,7 +11,9 @@ use super::state::{State, is_left, tier_sites};
 use super::store::{Load, ZoneRow};
 use crate::model::Token;
 use crate::model::service::ServiceRow;
-use crate::model::{InstanceRef, InstancesPacker, Name, PackedInstance, Revision, Service, State as Liveness};
+use crate::model::{
+    InstanceRef, InstancesPacker, Name, PackedInstance, Revision, Service, State as Liveness, Written,
+};
 
 /// A state that is being read.
 #[derive(Default)]
@@ -133,6 +135,10 @@ impl Load for Loader {
 
     fn zone(&mut self, name: Name, row: ZoneRow) {
         self.zones.push((name, row));
+    }
+
+    fn records(&mut self, zone: Name, name: Name, row: Written) {
+        self.state.change_written(&zone, &name, Some(Arc::new(row)));
     }
 }
 

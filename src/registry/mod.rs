@@ -1,6 +1,7 @@
 //! Who is alive: the registry.
 //!
-//! **What it holds.** Services with their instances, tokens, sessions and leases. Readers see a
+//! **What it holds.** Services with their instances, tokens, sessions and leases, and the static records that UPDATE
+//! wrote. Readers see a
 //! [`Snapshot`]: immutable, taken by one pointer, sharing everything that did not change. Liveness is memory
 //! only; rows and history are in the store.
 //!
@@ -16,7 +17,7 @@
 //! **Time.** Every 100 ms the writer turns the timer wheel and commits the lapses of leases that ran out. All of them
 //! pass by the [`guard`], which may hold them. A lapsed instance keeps its record
 //! for an hour, and a name that nobody serves any more answers NODATA for an hour. These hours count on the monotonic
-//! clock from the commit, or from our own start: after a restart they are full again.
+//! clock from the commit, or from our own start: after a restart they are full again. So are holds, on the lease clock.
 //!
 //! **Without a store.** If it cannot be opened at start there is no data: commands are refused with `not-ready`, and
 //! opening is tried again after 1 to 10 s. If a commit fails, or the store says at start that it reads and does not
@@ -47,6 +48,7 @@ mod shared;
 pub mod snapshot;
 mod state;
 pub mod store;
+pub mod update;
 pub mod writer;
 
 use std::sync::Arc;
@@ -56,12 +58,12 @@ use crate::model::naming::Naming;
 use crate::model::{Change, Name, Revision, State};
 use crate::security::Policy;
 
-pub use command::{Action, Beaten, Command, Outcome};
+pub use command::{Action, Beaten, Command, Outcome, Unmet};
 pub use handle::Registry;
 pub use names::names_of;
 pub use refused::Refused;
 pub use session::set_hash;
-pub use snapshot::{FleetHold, Snapshot, Touched};
+pub use snapshot::{FleetHold, Snapshot, Touched, TouchedName};
 pub use store::{Page, Store, StoreError, ZoneRow};
 
 /// Protocol of a registration that names none.
@@ -99,7 +101,7 @@ impl Observer for () {}
 ///
 /// `load`, `reload` and `prepare` compile aside; `publish` makes the result visible by one swap, `discard` drops it.
 /// While the store is busy with one batch the next one is compiled: `close` parts them.
-pub trait Publisher: Send + 'static {
+pub trait Publisher: update::Look + Send + 'static {
     /// Compiles everything from a loaded store. Returns, for each zone that takes registrations, the hash of what it
     /// contains besides registrations (zone file, configured SOA, NS, naming): its basis.
     fn load(&mut self, snapshot: &Snapshot, zones: &[(Name, ZoneRow)]) -> Vec<(Name, String)>;
@@ -110,9 +112,10 @@ pub trait Publisher: Send + 'static {
     /// Says that the compiled, unpublished state differs from the published one since these revisions.
     fn mark(&mut self, zones: &[(Name, Revision)]);
 
-    /// Compiles the names of the touched services, on top of what was compiled last, published or not. Returns for each
-    /// zone whose content differs from that the revision of the last change that made it differ, and marks it so.
-    fn prepare(&mut self, after: &Snapshot, touched: &[Touched]) -> Vec<(Name, Revision)>;
+    /// Compiles the names of the touched services and those that UPDATE wrote, on top of what was compiled last,
+    /// published or not. Returns for each zone whose content differs from that the revision of the last change that made
+    /// it differ, and marks it so.
+    fn prepare(&mut self, after: &Snapshot, touched: &[Touched], names: &[TouchedName]) -> Vec<(Name, Revision)>;
 
     /// What is compiled goes to the store now: `publish` makes just this visible, whatever is prepared until then.
     fn close(&mut self);

@@ -1,9 +1,9 @@
 //! Owner names of an instance: which names answer with it, and whether it may have them.
 
-use super::{Options, StaticNames};
+use super::{Options, Snapshot, StaticNames};
 use crate::model::name::NameError;
 use crate::model::naming::{NameBuf, Pattern, Placeholder, Publishes, Values};
-use crate::model::{Endpoint, Instance, Name, Refusal, Word};
+use crate::model::{Endpoint, Instance, Name, Refusal, Rtype, Word, Written};
 
 /// The owner names that answer with the instance while it serves: zones in order, templates in order, without those
 /// that list every service.
@@ -22,12 +22,12 @@ pub fn names_of(options: &Options, service: &str, instance: &Instance) -> Vec<Na
 /// Refuses an instance that has no name, or one that does not fit into DNS or that a static record has.
 pub(super) fn check_names(
     options: &Options,
-    statics: &dyn StaticNames,
+    taken: Taken<'_>,
     service: &str,
     instance: &Instance,
 ) -> Result<(), Refusal> {
     if let Endpoint::Host(target) = &instance.endpoint {
-        check_target(statics, target)?;
+        taken.check_target(target)?;
     }
     let (mut named, mut name) = (false, NameBuf::default());
     for zone in zones(options)? {
@@ -35,7 +35,7 @@ pub(super) fn check_names(
             for values in values(pattern, zone, service, instance) {
                 let Some(written) = pattern.write(&values, &mut name) else { continue };
                 written.map_err(|error| too_long(pattern, &error))?;
-                check_name(statics, zone, name.as_wire())?;
+                taken.check_name(zone, name.as_wire())?;
                 named = true;
             }
         }
@@ -44,24 +44,63 @@ pub(super) fn check_names(
 }
 
 /// Refuses a declaration of a service whose names do not fit into DNS, or that a static record has.
-pub(super) fn check_service_names(options: &Options, statics: &dyn StaticNames, service: &str) -> Result<(), Refusal> {
+pub(super) fn check_service_names(options: &Options, taken: Taken<'_>, service: &str) -> Result<(), Refusal> {
     for zone in zones(options)? {
         let values =
             Values { service, proto: Some(super::DEFAULT_PROTO), site: None, instance: None, tag: None, domain: zone };
         for pattern in options.naming.patterns().iter().filter(|pattern| !lists_services(pattern)) {
             if let Some(name) = pattern.name(&values) {
-                check_name(statics, zone, name.map_err(|error| too_long(pattern, &error))?.as_wire())?;
+                taken.check_name(zone, name.map_err(|error| too_long(pattern, &error))?.as_wire())?;
             }
         }
     }
     Ok(())
 }
 
-/// The target of an SRV record must not be an alias (RFC 2782).
-fn check_target(statics: &dyn StaticNames, target: &Name) -> Result<(), Refusal> {
-    let Some(place) = statics.alias(target) else { return Ok(()) };
-    let detail = format!("target {target} is an alias: {place} has its CNAME; name the host that it leads to");
-    Err(Refusal::new(Word::AddressRefused, detail))
+/// The names that static records have: from zone files and from UPDATE.
+#[derive(Clone, Copy)]
+pub(super) struct Taken<'t> {
+    pub(super) statics: &'t dyn StaticNames,
+    pub(super) snapshot: &'t Snapshot,
+}
+
+impl<'t> Taken<'t> {
+    /// The target of an SRV record must not be an alias (RFC 2782).
+    fn check_target(self, target: &Name) -> Result<(), Refusal> {
+        let alias = || Some(updated(self.written(target).filter(|row| row.set(Rtype::CNAME).is_some())?));
+        let Some(place) = self.statics.alias(target).or_else(alias) else { return Ok(()) };
+        let detail = format!("target {target} is an alias: {place} has its CNAME; name the host that it leads to");
+        Err(Refusal::new(Word::AddressRefused, detail))
+    }
+
+    /// A static record of the name, or what ends the zone above it, keeps the name from being registered.
+    fn check_name(self, zone: &Name, name: &[u8]) -> Result<(), Refusal> {
+        let holder = || self.statics.holder(name).filter(|_| name != zone.as_wire());
+        let written = || match self.snapshot.written.is_empty() {
+            true => None,
+            false => self.written(&Name::from_trusted(name)).map(updated),
+        };
+        let Some(place) = holder().or_else(written) else { return Ok(()) };
+        let name = Name::from_trusted(name);
+        let detail = format!("{name} cannot be registered: {place} has it in a static record; choose another label");
+        Err(Refusal::new(Word::StaticName, detail))
+    }
+
+    /// What UPDATE wrote at a name, in whichever zone.
+    fn written(self, name: &Name) -> Option<&'t Written> {
+        let mut zone = Some(name.clone()).filter(|_| !self.snapshot.written.is_empty());
+        while let Some(apex) = zone {
+            if let Some(row) = self.snapshot.written(&apex, name) {
+                return Some(row);
+            }
+            zone = apex.parent();
+        }
+        None
+    }
+}
+
+fn updated(row: &Written) -> String {
+    format!("an UPDATE (revision {})", row.revision)
 }
 
 fn zones(options: &Options) -> Result<&[Name], Refusal> {
@@ -102,14 +141,6 @@ fn values<'a>(
     };
     let tagged = tags.iter().map(move |tag| Values { service, proto, site, instance: id, tag: Some(tag), domain });
     whole.into_iter().chain(tagged)
-}
-
-/// A static record of the name, or what ends the zone above it, keeps the name from being registered.
-fn check_name(statics: &dyn StaticNames, zone: &Name, name: &[u8]) -> Result<(), Refusal> {
-    let Some(place) = statics.holder(name).filter(|_| name != zone.as_wire()) else { return Ok(()) };
-    let name = Name::from_trusted(name);
-    let detail = format!("{name} cannot be registered: {place} has it in a static record; choose another label");
-    Err(Refusal::new(Word::StaticName, detail))
 }
 
 /// An instance without names could not be found by anybody.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rpds::RedBlackTreeMapSync;
 
 use super::guard::Held;
-use crate::model::{LabelMap, Revision, Service, Timestamp, Token};
+use crate::model::{LabelMap, Name, Revision, Service, Timestamp, Token, Written};
 
 /// The registry at one revision.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +16,8 @@ pub struct Snapshot {
     pub services: LabelMap<Service>,
     /// Every token, by id.
     pub tokens: RedBlackTreeMapSync<Arc<str>, Arc<Token>>,
+    /// The static records that UPDATE wrote, by zone and name.
+    pub written: RedBlackTreeMapSync<(Name, Name), Arc<Written>>,
     /// The instances that the guard holds one by one.
     pub held: Held,
     /// Present while it holds the lapses of the whole fleet.
@@ -36,6 +38,22 @@ impl Snapshot {
     pub fn service(&self, name: &str) -> Option<&Arc<Service>> {
         self.services.get(name)
     }
+
+    /// The records that UPDATE wrote at a name of a zone.
+    pub fn written(&self, zone: &Name, name: &Name) -> Option<&Arc<Written>> {
+        if self.written.is_empty() { None } else { self.written.get(&(zone.clone(), name.clone())) }
+    }
+}
+
+/// A name whose records UPDATE changed between two snapshots, and by which change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TouchedName {
+    /// The zone.
+    pub zone: Name,
+    /// The name.
+    pub name: Name,
+    /// The change.
+    pub revision: Revision,
 }
 
 /// A service whose published names may have changed between two snapshots, and by which change.

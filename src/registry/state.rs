@@ -12,7 +12,7 @@ use super::draft::Timer;
 use super::lease::Subject;
 use super::session::Session;
 use super::{Census, Snapshot, States};
-use crate::model::{Instance, LabelMap, Service, State as Liveness};
+use crate::model::{Instance, LabelMap, Name, Service, State as Liveness, Written};
 
 /// The registry with its indexes, at one revision.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +23,8 @@ pub(super) struct State {
     pub(super) sites: RedBlackTreeMapSync<Arc<str>, usize>,
     /// Every session with an instance or a lease, lone instances not included.
     pub(super) sessions: LabelMap<Session>,
+    /// How many names with records from UPDATE a zone has.
+    written_names: RedBlackTreeMapSync<Name, usize>,
     pub(super) known: usize,
     /// Known services without a declared owner.
     pub(super) unowned: usize,
@@ -104,6 +106,24 @@ impl State {
         if let Some(session) = self.sessions.get_mut(name) {
             change(Arc::make_mut(session));
         }
+    }
+
+    /// How many names with records from UPDATE a zone has.
+    pub(super) fn written_names(&self, zone: &Name) -> usize {
+        self.written_names.get(zone).copied().unwrap_or(0)
+    }
+
+    /// Replaces or removes what UPDATE wrote at a name.
+    pub(super) fn change_written(&mut self, zone: &Name, name: &Name, row: Option<Arc<Written>>) {
+        let key = (zone.clone(), name.clone());
+        let (all, mut names) = (&mut self.snapshot.written, self.written_names.get(zone).copied().unwrap_or(0));
+        names -= usize::from(all.contains_key(&key));
+        names += usize::from(row.is_some());
+        match row {
+            Some(row) => all.insert_mut(key, row),
+            None => drop(all.remove_mut(&key)),
+        }
+        self.written_names.insert_mut(zone.clone(), names);
     }
 
     fn count(&mut self, before: Option<&Arc<Instance>>, after: Option<&Arc<Instance>>) {

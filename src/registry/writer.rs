@@ -122,7 +122,7 @@ impl Writer {
     fn run_without_store(&mut self, command: &Command) -> Answer {
         self.check_loaded()?;
         let mut draft = self.draft();
-        let outcome = apply(&mut draft, command)?;
+        let outcome = apply(&mut draft, &*self.publisher, command)?;
         if !draft.changes.is_empty() {
             return Err(self.unavailable());
         }

@@ -47,6 +47,8 @@ pub enum Want<'a> {
     },
     /// Create a token with this scope.
     CreateToken(&'a Scope),
+    /// Change static records with an UPDATE message.
+    Update,
     /// Revoke tokens, reload zone files.
     Administer,
 }
@@ -57,7 +59,7 @@ impl Want<'_> {
             Self::Service { service, .. } | Self::Govern { service, .. } | Self::Instance { service, .. } => {
                 *service == OWN_SERVICE
             }
-            Self::Write | Self::CreateToken(_) | Self::Administer => false,
+            Self::Write | Self::CreateToken(_) | Self::Update | Self::Administer => false,
         }
     }
 }
@@ -66,9 +68,13 @@ impl Want<'_> {
 pub fn authorize(tokens: &Tokens, principal: &Principal, want: Want<'_>) -> Result<(), Refusal> {
     let token = match principal {
         Principal::Server => return Ok(()),
+        Principal::Key { name, .. } => return key(name, want),
         Principal::Anonymous(peer) => return anonymous(tokens, peer.ip().to_canonical().is_loopback(), want),
         Principal::Token { token, .. } => tokens.get(&token.id).ok_or_else(|| revoked(token))?,
     };
+    if matches!(want, Want::Update) {
+        return Err(forbidden("a token does not sign UPDATE messages; use a TSIG key that may update the zone".into()));
+    }
     if token.scope.admin {
         return Ok(());
     }
@@ -81,14 +87,25 @@ pub fn authorize(tokens: &Tokens, principal: &Principal, want: Want<'_>) -> Resu
             may_write(tokens, token, service, row)?;
             check_place(&token.name, &token.scope, instance.site.as_deref(), &instance.endpoint)
         }
-        Want::CreateToken(_) | Want::Administer => {
+        Want::CreateToken(_) | Want::Update | Want::Administer => {
             Err(forbidden(format!("token {} may not administer; use a token whose scope has admin", token.name)))
         }
     }
 }
 
+/// A key updates the zones that the configuration gives it, which was looked up with its secret, and nothing else.
+fn key(name: &str, want: Want<'_>) -> Result<(), Refusal> {
+    match want {
+        Want::Update => Ok(()),
+        _ => Err(forbidden(format!("TSIG key {name} may update zones and nothing else; use a token"))),
+    }
+}
+
 fn anonymous(tokens: &Tokens, loopback: bool, want: Want<'_>) -> Result<(), Refusal> {
     let refuse = |detail: &str| Err(Refusal::new(Word::Unauthorized, detail));
+    if matches!(want, Want::Update) {
+        return refuse("an UPDATE message needs the signature of a TSIG key that may update the zone");
+    }
     if !tokens.is_empty() {
         return refuse("this call needs a token; send it as \"Authorization: Bearer zb_...\"");
     }

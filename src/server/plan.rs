@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::statics::Holders;
-use crate::config::{Config, ConfigError, ZonePlan, ZonePlanEntry, ZoneSettings, zones};
+use crate::config::{Config, ConfigError, GuardSettings, ZonePlan, ZonePlanEntry, ZoneSettings, zones};
 use crate::model::clock::SystemClock;
 use crate::model::naming::Naming;
 use crate::model::{Clock, Finding, Name, Place, Record, Rtype};
@@ -17,7 +17,7 @@ use crate::registry::guard::Limits;
 use crate::security::Policy;
 use crate::view::compile::MOST_ZONES;
 use crate::view::{Compiler, ServerFacts, ZoneSource};
-use crate::wire::{Certificates, CookieOptions, EncryptedOptions, TcpLimits, UdpLimits, WireOptions};
+use crate::wire::{Certificates, CookieOptions, EncryptedOptions, SharedKeys, TcpLimits, UdpLimits, WireOptions};
 use crate::zone::{self, Checks, Loaded, StaticRecord, StaticZone};
 
 /// The zones of this server, with the records that people wrote or that the configuration gives them.
@@ -128,11 +128,14 @@ impl Plan {
     fn source(&self, zone: &ZonePlanEntry) -> ZoneSource {
         let known = self.statics.iter().find(|known| known.origin == zone.name);
         let records = known.map_or_else(|| made(&zone.settings).records, |known| known.records.clone());
+        // What was signed elsewhere is answered as it is.
+        let is_signed = known.is_some_and(StaticZone::is_signed);
         ZoneSource {
             apex: zone.name.clone(),
             records: records.into_iter().map(|entry| entry.record).collect(),
             registrations: zone.registrations,
             reverse: zone.reverse,
+            updates: zone.updates && !is_signed,
             ttl: zone.settings.ttl,
             readable: known.is_some(),
         }
@@ -206,7 +209,7 @@ fn rand_seed() -> u64 {
 }
 
 /// What the DNS side is told, without the secrets of cookies that stand in a file (see `server::cookies`).
-pub(super) fn wire_options(config: &Config, certificates: Option<Arc<Certificates>>) -> WireOptions {
+pub(super) fn wire_options(config: &Config, certificates: Option<Arc<Certificates>>, keys: SharedKeys) -> WireOptions {
     let (dns, tcp, encrypted) = (&config.dns, &config.dns.tcp, config.dns.encrypted.clone());
     let by_prefix = dns.udp_max_for.iter().map(|row| (row.prefix, usize::from(row.size)));
     let defaults = TcpLimits::default();
@@ -238,6 +241,7 @@ pub(super) fn wire_options(config: &Config, certificates: Option<Arc<Certificate
             quic: encrypted.quic,
             certificates,
         },
+        keys,
     }
 }
 
@@ -279,14 +283,13 @@ pub(super) fn registry_options(config: &Config, plan: &Plan, http: &[SocketAddr]
         history: config.store.history,
         servers: config.advertised(http),
         ttl: plan.longest_ttl(),
-        guard: Limits {
-            share: config.guard.share,
-            least: config.guard.least,
-            hold: config.guard.hold,
-            fleet_hold: config.guard.fleet_hold,
-            fleet_release: config.guard.fleet_release,
-        },
+        guard: guard(config),
     }
+}
+
+fn guard(config: &Config) -> Limits {
+    let GuardSettings { share, least, hold, fleet_hold, fleet_release } = config.guard;
+    Limits { share, least, hold, fleet_hold, fleet_release }
 }
 
 #[cfg(test)]
@@ -302,10 +305,16 @@ mod tests {
             registrations: false,
             reverse: false,
             self_register: false,
+            updates: false,
         };
         let plan = Plan { zones: ZonePlan { zones: (0..=MOST_ZONES).map(zone).collect() }, statics: Vec::new() };
         let error = plan.compiler(&Config::default(), "ns1").expect_err("one zone too many");
         assert!(error.to_string().contains("65537 zones; at most 65536"), "{error}");
+    }
+
+    #[test]
+    fn the_guard_has_the_same_limits_with_a_configuration_and_without() {
+        assert_eq!(guard(&Config::default()), Limits::default());
     }
 
     #[test]

@@ -9,9 +9,12 @@ use std::time::Duration;
 
 use super::health::Freshness;
 use crate::metrics::Metrics;
-use crate::model::{Clock, Name, Revision};
-use crate::registry::{Publisher, Snapshot, Touched, ZoneRow};
+use crate::model::name::MAX_NAME;
+use crate::model::{Clock, Name, Revision, Rtype};
+use crate::registry::update::{Found, Look};
+use crate::registry::{Publisher, Snapshot, Touched, TouchedName, ZoneRow};
 use crate::view::{Compiler, Spare, View};
+use crate::zone::canonical;
 
 /// Where a reload leaves the compiler made from new zone files.
 #[derive(Debug, Clone, Default)]
@@ -64,6 +67,14 @@ impl ViewPublisher {
         Self { compiler, slot, freshness, clock, metrics, shown, closed: None, prepared: None, spare }
     }
 
+    /// Reads the view that was compiled last, published or not.
+    fn latest<T>(&self, read: impl FnOnce(&View) -> T) -> T {
+        match self.prepared.as_ref().or(self.closed.as_ref()) {
+            Some(prepared) => read(&prepared.view),
+            None => read(&self.freshness.published().load()),
+        }
+    }
+
     fn compiled(&self, started: Duration) {
         self.metrics.view().compiled(self.clock.monotonic().saturating_sub(started));
     }
@@ -80,6 +91,32 @@ impl ViewPublisher {
         view.stale = self.freshness.published().load().stale;
         self.compiled(started);
         self.prepared = Some(Prepared { view, shows: snapshot.clone(), compiler });
+    }
+}
+
+impl Look for ViewPublisher {
+    fn find(&self, name: &Name) -> Found {
+        self.latest(|view| {
+            let apex = view.zone(name).map(|_| Rtype::SOA);
+            let Some(entry) = view.find(name.as_wire()) else { return Found::default() };
+            let types = entry.sets().map(|set| set.rtype).chain(apex).collect();
+            Found { types, registered: entry.is_registered() }
+        })
+    }
+
+    fn data(&self, name: &Name, rtype: Rtype) -> Vec<Box<[u8]>> {
+        self.latest(|view| {
+            if let (Rtype::SOA, Some(zone)) = (rtype, view.zone(name)) {
+                return vec![canonical(rtype, &zone.soa).into()];
+            }
+            let Some(set) = view.find(name.as_wire()).and_then(|entry| entry.set(rtype)) else { return Vec::new() };
+            let mut room = [0; MAX_NAME];
+            set.records().map(|record| canonical(rtype, set.expand(record.rdata, &mut room)).into()).collect()
+        })
+    }
+
+    fn refusal(&self, zone: &Name, name: &Name) -> Option<String> {
+        self.compiler.refuses_records(zone, name)
     }
 }
 
@@ -103,7 +140,7 @@ impl Publisher for ViewPublisher {
         }
     }
 
-    fn prepare(&mut self, after: &Snapshot, touched: &[Touched]) -> Vec<(Name, Revision)> {
+    fn prepare(&mut self, after: &Snapshot, touched: &[Touched], names: &[TouchedName]) -> Vec<(Name, Revision)> {
         let started = self.clock.monotonic();
         // What was compiled since the last close is nobody else's yet, so it is changed in place.
         let (view, shows) = match (self.prepared.take(), &self.closed) {
@@ -111,7 +148,7 @@ impl Publisher for ViewPublisher {
             (None, Some(last)) => (last.view.clone(), last.shows.clone()),
             (None, None) => ((*self.freshness.published().load_full()).clone(), self.shown.clone()),
         };
-        let (view, moved) = self.compiler.update_own(view, &shows, after, touched, &mut self.spare);
+        let (view, moved) = self.compiler.update_own(view, &shows, after, (touched, names), &mut self.spare);
         self.compiled(started);
         self.prepared = Some(Prepared { view, shows: after.clone(), compiler: None });
         moved

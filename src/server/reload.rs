@@ -1,4 +1,4 @@
-//! SIGHUP: zone files are read again, and so are the secrets of cookies and the certificate. A file with an error is
+//! SIGHUP: zone files are read again, and so are the secrets of cookies and TSIG keys and the certificate. A file with an error is
 //! refused whole, and its last good data stay.
 //!
 //! Files are read, parsed and compiled on a thread that may block. What panics there is a failed reload: the zones stay
@@ -35,6 +35,7 @@ pub(super) struct Reload {
 #[derive(Clone)]
 pub(super) struct ReloadFiles {
     pub(super) secrets: super::cookies::Reload,
+    pub(super) keys: super::keys::Reload,
     pub(super) certificates: Option<Arc<Certificates>>,
 }
 
@@ -70,11 +71,12 @@ pub(super) fn on_hangup(mut reload: Reload, stop: CancellationToken) -> std::io:
 }
 
 impl ReloadFiles {
-    /// Reads the secrets of cookies and the certificate; what is wrong with them is logged there.
+    /// Reads the secrets of cookies and keys and the certificate; what is wrong with them is logged there.
     async fn read(&self) {
-        let Self { secrets, certificates } = self.clone();
+        let Self { secrets, keys, certificates } = self.clone();
         let reading = tokio::task::spawn_blocking(move || {
             secrets.run();
+            keys.run();
             if let Some(certificates) = certificates {
                 certificates.reload();
             }

@@ -29,6 +29,8 @@ pub struct Transfer {
     names: std::vec::IntoIter<Place>,
     waiting: std::collections::VecDeque<Ready>,
     stage: Stage,
+    /// Octets that a message may have.
+    most: usize,
 }
 
 /// What a transfer begins with.
@@ -103,7 +105,20 @@ impl Transfer {
         head[5] = 1;
         head.extend_from_slice(query.question);
         let waiting = std::collections::VecDeque::new();
-        Start::Transfer(Self { view, zone, head, names: names.into_iter(), waiting, stage: Stage::FirstSoa })
+        Start::Transfer(Self {
+            view,
+            zone,
+            head,
+            names: names.into_iter(),
+            waiting,
+            stage: Stage::FirstSoa,
+            most: MAX_MESSAGE,
+        })
+    }
+
+    /// The same, with messages that leave room for so many octets more, such as a signature.
+    pub fn leaving(self, octets: usize) -> Self {
+        Self { most: self.most.saturating_sub(octets), ..self }
     }
 
     /// The zone that is transferred.
@@ -118,7 +133,7 @@ impl Transfer {
         let mut count = 0u16;
         while let Some(record) = self.next_record() {
             let length = message.len() + record.octets.len();
-            if count == 0 && length > MAX_MESSAGE {
+            if count == 0 && length > self.most {
                 return Next::TooLong { owner: record.owner(&self.zone), rtype: record.rtype };
             }
             if count > 0 && length > MESSAGE {

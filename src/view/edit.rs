@@ -164,6 +164,18 @@ impl<'t> Editor<'t> {
         pending.signatures = Some(sets.signatures);
     }
 
+    /// Replaces the static records at a name, where no zone file has any; `None`: there are none any more.
+    pub(crate) fn replace_static(&mut self, zone: u16, name: &Name, sets: Option<Sets>, revision: Revision) {
+        let pending = self.pending(zone, name.as_wire());
+        pending.flags = pending.flags & !(STATIC | KNOWN) | if sets.is_some() { STATIC } else { 0 };
+        let sets = sets.unwrap_or_default();
+        pending.note = Some(String::new());
+        pending.sets = Some(sets.plain);
+        pending.differs = false;
+        pending.signatures = Some(sets.signatures);
+        pending.revision = pending.revision.max(revision);
+    }
+
     /// Marks a name that a delegation or DNAME above it hides; it may have no record of its own.
     pub(crate) fn occlude(&mut self, zone: u16, name: &[u8]) {
         self.pending(zone, name).flags |= OCCLUDED;

@@ -239,6 +239,11 @@ impl<'v> Entry<'v> {
         std::str::from_utf8(&self.octets[start..end]).unwrap_or_default()
     }
 
+    /// Whether registrations publish it, or make it known.
+    pub fn is_registered(&self) -> bool {
+        !self.is(STATIC) && (self.is(KNOWN) || !self.is_empty())
+    }
+
     /// Whether it has no record of any type.
     pub fn is_empty(&self) -> bool {
         self.form() & FORM_SETS == 0

@@ -29,7 +29,7 @@ pub struct Zone {
     pub ready: bool,
     /// Whether its own records could be read; if not, its file has an error.
     pub readable: bool,
-    /// Whether registrations are published here.
+    /// Whether its content follows the registry.
     pub dynamic: bool,
     /// The clients that it answers; `None`: all.
     pub allow_query: Option<Arc<[IpNet]>>,
@@ -64,6 +64,8 @@ pub struct ZoneSource {
     pub registrations: bool,
     /// Whether PTR records of registered addresses are published here.
     pub reverse: bool,
+    /// Whether a TSIG key may update its static records.
+    pub updates: bool,
     /// TTL of registered records that do not say otherwise, in seconds.
     pub ttl: u32,
     /// False when its file could not be read: the zone is known, its content is not.
@@ -73,7 +75,7 @@ pub struct ZoneSource {
 impl ZoneSource {
     /// Whether its content follows the registry.
     pub fn is_dynamic(&self) -> bool {
-        self.registrations || self.reverse
+        self.registrations || self.reverse || self.updates
     }
 
     /// Whether its records are signed (RFC 4034), by whoever wrote them: nothing is signed here.

@@ -134,7 +134,7 @@ impl Cookies {
         let (edns, client) = match decoded {
             Decoded::Query(query) => (query.edns.as_mut()?, query.client),
             Decoded::Error(reply) => (reply.edns.as_mut()?, reply.origin.client),
-            Decoded::Drop(_) => return None,
+            Decoded::Drop(_) | Decoded::Signed(_) => return None,
         };
         let sent = edns.cookie?;
         let outcome = self.enabled.then(|| {

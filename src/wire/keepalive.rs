@@ -33,7 +33,7 @@ impl Keepalive {
         let edns = match decoded {
             Decoded::Query(query) => query.edns.as_mut(),
             Decoded::Error(reply) => reply.edns.as_mut(),
-            Decoded::Drop(_) => None,
+            Decoded::Drop(_) | Decoded::Signed(_) => None,
         };
         if let Some(edns) = edns.filter(|edns| edns.keepalive) {
             let scarce = self.counters.connections() >= self.scarce;

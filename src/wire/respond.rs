@@ -12,6 +12,7 @@ use super::error::write_error;
 use super::rate::kind::Kind;
 use super::rate::{Charge, Moment, Rates, Verdict};
 use super::rules::Rules;
+use super::tsig;
 use crate::answer::{Answer, Content, Query, Rcode, answer_at};
 use crate::metrics::dns::Limited;
 use crate::model::Rtype;
@@ -105,6 +106,7 @@ pub fn write(
             _ => Err(Silence::Limited),
         },
         Decoded::Query(query) => finish(view, query, settled, rules, limits, out),
+        Decoded::Signed(signed) => tsig::respond(view, signed, rules, datagram.copied(), out),
     }
 }
 

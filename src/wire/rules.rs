@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
 use super::cookie::Cookies;
 use super::decode::{Decoded, DropReason, Origin, decode_into};
 use super::keepalive::Keepalive;
 use super::limits::UdpLimits;
 use super::rate::Rates;
+use super::updates::Desk;
 use crate::metrics::dns::CookieOutcome;
+use crate::security::Keys;
 
 /// The rules that every response keeps. One value for the whole server, shared by all workers.
 #[derive(Debug, Default)]
@@ -20,7 +24,14 @@ pub struct Rules {
     pub keepalive: Keepalive,
     /// How many answers over UDP a prefix gets; `None`: as many as it asks for.
     pub rates: Option<Arc<Rates>>,
+    /// Whose signatures count.
+    pub keys: SharedKeys,
+    /// Who takes UPDATE messages, if somebody does.
+    pub updates: Option<Desk>,
 }
+
+/// The TSIG keys in force: shared with whoever reads them again.
+pub type SharedKeys = Arc<ArcSwap<Keys>>;
 
 impl Rules {
     /// Reads one packet, and settles what can be known of it before it is answered: whether its cookie shows who sent

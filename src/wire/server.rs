@@ -24,9 +24,10 @@ use super::keepalive::Keepalive;
 use super::limits::{TcpLimits, UdpLimits};
 use super::rate::{Rates, Watch};
 use super::rotation::Rotation;
-use super::rules::Rules;
+use super::rules::{Rules, SharedKeys};
 use super::tcp::Door;
 use super::udp::OwnAddresses;
+use super::updates::{AnswerUpdates, Desk};
 use super::{tcp, udp};
 use crate::answer::Transport;
 use crate::config::RateLimit;
@@ -42,7 +43,7 @@ const UNSENT: u32 = 64 * 1024;
 const PORT_TRIES: usize = 32;
 
 /// What the DNS side is told.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct WireOptions {
     /// Where to listen, for UDP and TCP. Port 0 takes any port that is free for both.
     pub listen: Vec<SocketAddr>,
@@ -60,6 +61,8 @@ pub struct WireOptions {
     pub transfer_from: Vec<IpNet>,
     /// DNS over TLS, HTTPS and QUIC.
     pub encrypted: EncryptedOptions,
+    /// TSIG keys; whoever holds them too may put others in force.
+    pub keys: SharedKeys,
 }
 
 /// Why the DNS side cannot listen.
@@ -132,7 +135,7 @@ pub fn bind(options: WireOptions) -> Result<Bound, BindError> {
     let listening = options.listen.iter().map(open).collect::<Result<_, _>>()?;
     let encrypted = encrypted::open(&options.encrypted)?;
     let cookies = Arc::new(Cookies::new(&options.cookies));
-    Ok(Bound { listening, encrypted, options, cookies, explainer: Explainer::default() })
+    Ok(Bound { listening, encrypted, options, cookies, explainer: Explainer::default(), updates: None })
 }
 
 /// The sockets of one listen address.
@@ -189,9 +192,15 @@ pub struct Bound {
     options: WireOptions,
     cookies: Arc<Cookies>,
     explainer: Explainer,
+    updates: Option<Arc<dyn AnswerUpdates>>,
 }
 
 impl Bound {
+    /// Has UPDATE messages with a good signature answered; without a handler they get NOTIMP.
+    pub fn with_updates(self, updates: Arc<dyn AnswerUpdates>) -> Self {
+        Self { updates: Some(updates), ..self }
+    }
+
     /// Where it listens, in the order of the options, with the ports that 0 became.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
         self.listening.iter().map(|listening| listening.address).collect()
@@ -222,11 +231,12 @@ impl Bound {
         shutdown: CancellationToken,
     ) -> io::Result<Serving> {
         let own = Arc::new(OwnAddresses::new(self.local_addrs()));
-        let Self { listening, encrypted, options, cookies, explainer } = self;
+        let Self { listening, encrypted, options, cookies, explainer, updates } = self;
         let keepalive = Keepalive::new(&options.tcp, counters.clone());
         let seed = getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()));
         let rates = Rates::new(&options.rate_limit, seed).map(Arc::new);
-        let rules = Arc::new(Rules { udp: options.udp, cookies: cookies.clone(), keepalive, rates: rates.clone() });
+        let (udp, keys, updates) = (options.udp, options.keys, updates.map(Desk::new));
+        let rules = Arc::new(Rules { udp, cookies: cookies.clone(), keepalive, rates: rates.clone(), keys, updates });
         let (mut doors, mut udp_sockets) = (Vec::new(), Vec::new());
         for Listening { address, tcp, udp } in listening {
             doors.push(Door { listener: tokio::net::TcpListener::from_std(tcp)?, carry: Arc::new(tcp::Plain) });
@@ -241,11 +251,13 @@ impl Bound {
             udp.push(thread::Builder::new().name("dns-watch".to_owned()).spawn(move || watch.run(&stop))?);
         }
         let rotation = Arc::new(Rotation::new());
+        let updates_block = counters.block("udp");
         for (index, (address, socket)) in udp_sockets.into_iter().enumerate() {
             let answerer = udp::Answerer {
                 published: published.clone(),
                 rules: rules.clone(),
                 own: own.clone(),
+                later: Arc::new(udp::Later { socket: socket.try_clone()?, counters: updates_block.clone() }),
                 counters: counters.block_of_one("udp"),
                 rotation: rotation.clone(),
                 started: None,

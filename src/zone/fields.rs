@@ -167,7 +167,7 @@ pub(super) fn params(mut octets: &[u8]) -> Option<Vec<(u16, &[u8])>> {
 }
 
 /// RDATA with the case of its names folded: equal for records that DNS takes for the same (RFC 4034 section 6.2).
-pub(super) fn canonical(rtype: Rtype, rdata: &[u8]) -> Vec<u8> {
+pub fn canonical(rtype: Rtype, rdata: &[u8]) -> Vec<u8> {
     let mut folded = rdata.to_vec();
     let mut at = 0;
     for (field, octets) in split(rtype, rdata).unwrap_or_default() {
@@ -177,6 +177,11 @@ pub(super) fn canonical(rtype: Rtype, rdata: &[u8]) -> Vec<u8> {
         at += octets.len();
     }
     folded
+}
+
+/// Whether RDATA fits its type; that of a type without known fields does.
+pub fn check_rdata(rtype: Rtype, rdata: &[u8]) -> bool {
+    split(rtype, rdata).is_some() && verify(rtype, rdata).is_ok()
 }
 
 /// What only the whole of the RDATA shows to be wrong.

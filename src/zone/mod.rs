@@ -39,6 +39,7 @@ use crate::model::{Name, Record};
 pub use crate::model::Place;
 pub use check::Checks;
 pub use digest::digest;
+pub use fields::{canonical, check_rdata};
 pub use load::{Broken, Loaded, load, load_files, origin_of};
 pub use parse::{Parsed, Sources, parse_text, parse_zone, parse_zone_with};
 pub use types::{mnemonic, type_from_text};

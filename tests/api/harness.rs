@@ -16,7 +16,10 @@ use zonebeat::model::naming::Naming;
 use zonebeat::model::{Name, Revision};
 use zonebeat::registry::explain::Answers;
 use zonebeat::registry::store::embedded::EmbeddedStore;
-use zonebeat::registry::{Options, Publisher, Registry, Snapshot, StaticNames, Store, StoreError, Touched, ZoneRow};
+use zonebeat::registry::update::Look;
+use zonebeat::registry::{
+    Options, Publisher, Registry, Snapshot, StaticNames, Store, StoreError, Touched, TouchedName, ZoneRow,
+};
 use zonebeat::security::Policy;
 
 /// What the other parts would be.
@@ -74,6 +77,8 @@ impl StaticNames for Parts {
 /// Publishes nothing: the answers of DNS are not looked at here.
 struct Silent;
 
+impl Look for Silent {}
+
 impl Publisher for Silent {
     fn load(&mut self, _: &Snapshot, _: &[(Name, ZoneRow)]) -> Vec<(Name, String)> {
         Vec::new()
@@ -82,7 +87,7 @@ impl Publisher for Silent {
         Vec::new()
     }
     fn mark(&mut self, _: &[(Name, Revision)]) {}
-    fn prepare(&mut self, _: &Snapshot, _: &[Touched]) -> Vec<(Name, Revision)> {
+    fn prepare(&mut self, _: &Snapshot, _: &[Touched], _: &[TouchedName]) -> Vec<(Name, Revision)> {
         Vec::new()
     }
     fn close(&mut self) {}

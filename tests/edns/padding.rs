@@ -31,7 +31,8 @@ pub(crate) fn view(sizes: &[usize]) -> View {
         let strings: Vec<u8> = strings.chunks(255).flat_map(|text| [&[text.len() as u8], text].concat()).collect();
         records.push(record(&owner, Rtype::TXT, &strings));
     }
-    let source = ZoneSource { apex, records, registrations: true, reverse: false, ttl: 30, readable: true };
+    let source =
+        ZoneSource { apex, records, registrations: true, reverse: false, updates: false, ttl: 30, readable: true };
     let server = ServerFacts { identity: None, version: None, udp_size: 1232 };
     let naming = Naming::new(&["plain".into()], &[]).expect("a preset");
     Compiler::new(vec![source], naming, server, 7).full(&Snapshot::default(), &[])

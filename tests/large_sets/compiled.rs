@@ -122,7 +122,7 @@ proptest! {
                 state.services.insert(Arc::new(changed));
                 touched.push(Touched { service: label, instance, revision: state.revision });
             }
-            (view, _) = compiler.update_own(view, &before, &state, &touched, &mut spare);
+            (view, _) = compiler.update_own(view, &before, &state, (&touched, &[]), &mut spare);
             prop_assert_eq!(dump(&view), dump(&compiler.full(&state, &[])));
             prop_assert_eq!(dump(&published.0), &published.1[..]);
         }

@@ -110,7 +110,7 @@ fn published(services: impl Strategy<Value = Vec<Service>>) -> impl Strategy<Val
         let (mut view, mut changed, mut spare) = (compiler.full(&snapshot, &[]), None, Spare::default());
         for batch in &batches {
             let (after, touched) = changes::apply(&snapshot, batch);
-            let (next, mut moved) = compiler.update_own(view, &snapshot, &after, &touched, &mut spare);
+            let (next, mut moved) = compiler.update_own(view, &snapshot, &after, (&touched, &[]), &mut spare);
             (view, snapshot) = (next, after);
             changed = moved.pop().or(changed);
         }
@@ -151,7 +151,7 @@ fn source(ttl: u32, addresses: usize) -> ZoneSource {
     records.push(record("to-hosts", Rtype::CNAME, name(&format!("service0.{ZONE}")).as_wire()));
     records.push(record("mail", Rtype::MX, &[&[0, 10][..], name(&format!("ns1.{ZONE}")).as_wire()].concat()));
     records.push(record("a.deep.name", Rtype::PTR, name(&format!("x.wild.{ZONE}")).as_wire()));
-    ZoneSource { apex, records, registrations: true, reverse: false, ttl, readable: true }
+    ZoneSource { apex, records, registrations: true, reverse: false, updates: false, ttl, readable: true }
 }
 
 fn service() -> impl Strategy<Value = Service> {

@@ -10,11 +10,12 @@ use zonebeat::model::clock::{Clock, ManualClock};
 use zonebeat::model::naming::Naming;
 use zonebeat::model::service::ServiceRow;
 use zonebeat::model::{
-    Change, Declaration, Instance, Name, PackedInstance, Principal, Refusal, Revision, Scope, Service, Timestamp,
-    Token, Word,
+    Change, Declaration, Instance, LabelMap, Name, PackedInstance, Principal, Refusal, Revision, Scope, Service, State,
+    Timestamp, Token, Word, Written,
 };
-use zonebeat::registry::snapshot::{Snapshot, Touched};
+use zonebeat::registry::snapshot::{Snapshot, Touched, TouchedName};
 use zonebeat::registry::store::{Batch, Load, Page, Store, StoreError, Write, ZoneRow};
+use zonebeat::registry::update::Look;
 use zonebeat::registry::writer::Writer;
 use zonebeat::registry::{Action, Beaten, Command, Options, Outcome, Publisher, Registry, StaticNames};
 use zonebeat::security::Policy;
@@ -40,6 +41,7 @@ struct Rows {
     instances: BTreeMap<(Arc<str>, Box<str>), Arc<Instance>>,
     tokens: BTreeMap<Arc<str>, Arc<Token>>,
     zones: BTreeMap<Name, ZoneRow>,
+    records: BTreeMap<(Name, Name), Written>,
     history: Vec<Change>,
 }
 
@@ -76,6 +78,8 @@ impl Store for MemoryStore {
         }
         rows.tokens.values().for_each(|token| into.token((**token).clone()));
         rows.zones.iter().for_each(|(name, row)| into.zone(name.clone(), row.clone()));
+        let records = rows.records.iter();
+        records.for_each(|((zone, name), row)| into.records(zone.clone(), name.clone(), row.clone()));
         Ok(())
     }
 
@@ -100,6 +104,8 @@ impl Store for MemoryStore {
                 Write::Token(token) => drop(rows.tokens.insert(token.id.clone(), token)),
                 Write::RemoveToken(id) => drop(rows.tokens.remove(&id)),
                 Write::Zone(name, row) => drop(rows.zones.insert(name, row)),
+                Write::Records(zone, name, Some(row)) => drop(rows.records.insert((zone, name), (*row).clone())),
+                Write::Records(zone, name, None) => drop(rows.records.remove(&(zone, name))),
             }
         }
         for change in &batch.changes {
@@ -152,6 +158,8 @@ pub(crate) struct Stage {
 
 pub(crate) struct Recorder(pub(crate) Arc<Mutex<Stage>>);
 
+impl Look for Recorder {}
+
 impl Publisher for Recorder {
     fn load(&mut self, snapshot: &Snapshot, _zones: &[(Name, ZoneRow)]) -> Vec<(Name, String)> {
         let mut stage = self.0.lock().unwrap();
@@ -173,7 +181,7 @@ impl Publisher for Recorder {
         stage.calls.push(format!("mark {}", zones[0].1));
     }
 
-    fn prepare(&mut self, after: &Snapshot, touched: &[Touched]) -> Vec<(Name, Revision)> {
+    fn prepare(&mut self, after: &Snapshot, touched: &[Touched], names: &[TouchedName]) -> Vec<(Name, Revision)> {
         let mut stage = self.0.lock().unwrap();
         stage.compiled = Some(after.clone());
         stage.calls.push("prepare".into());
@@ -182,7 +190,9 @@ impl Publisher for Recorder {
         if let Some(mut hook) = hook {
             hook();
         }
-        touched.last().map(|touched| (zone(), touched.revision)).into_iter().collect()
+        let services = touched.iter().map(|touched| touched.revision);
+        let last = services.chain(names.iter().map(|touched| touched.revision)).max();
+        last.map(|revision| (zone(), revision)).into_iter().collect()
     }
 
     fn close(&mut self) {
@@ -331,6 +341,14 @@ impl World {
         world
     }
 
+    /// The same, at another time by the wall clock.
+    pub(crate) fn restart_at(&self, wall: Timestamp) -> Self {
+        let mut world = Self::unopened(self.options.clone(), self.store.clone());
+        world.clock.set_wall(wall);
+        world.tick();
+        world
+    }
+
     pub(crate) fn unopened(options: Options, store: Arc<MemoryStore>) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp(1_790_000_000_000)));
         let stage = Arc::new(Mutex::new(Stage { hash: "basis-1".into(), ..Stage::default() }));
@@ -464,5 +482,6 @@ pub(crate) fn changed(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Instance { changed, .. } | Outcome::Applied { changed, .. } => *changed,
         Outcome::Session { .. } => panic!("a session's set does not say"),
+        Outcome::Unmet(_) => panic!("an update's prerequisite does not say"),
     }
 }

@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use zonebeat::model::{Revision, Timestamp};
+use zonebeat::model::{Name, Revision, Timestamp};
 use zonebeat::registry::store::{Batch, Page, Store, StoreError, Write};
 
-use super::support::{change, content, fill, instance, register, service, time, token, zone};
+use super::support::{change, content, fill, instance, register, service, time, token, written, zone};
 
 /// Opens the store of one place.
 pub type Open<'a> = &'a dyn Fn() -> Arc<dyn Store>;
@@ -21,12 +21,16 @@ macro_rules! battery {
 }
 pub(crate) use battery;
 
+fn name(text: &str) -> Name {
+    Name::parse_absolute(text).unwrap()
+}
+
 pub fn a_new_store_is_empty(open: Open) {
     let store = open();
     let loaded = store.load().unwrap();
     assert_eq!(loaded.revision, Revision(0));
     assert!(loaded.services.is_empty() && loaded.instances.is_empty());
-    assert!(loaded.tokens.is_empty() && loaded.zones.is_empty());
+    assert!(loaded.tokens.is_empty() && loaded.zones.is_empty() && loaded.records.is_empty());
     let empty = Page { changes: Vec::new(), more: false, oldest: Revision(1) };
     assert_eq!(store.history(Revision(0), 10).unwrap(), empty);
     assert_eq!(store.trouble(), None);
@@ -41,6 +45,8 @@ pub fn every_kind_of_row_comes_back_as_it_was(open: Open) {
             Write::Token(Arc::new(token("t1"))),
             Write::Zone(zone("sd.example.org", 1).0, zone("sd.example.org", 1).1),
             Write::Zone(zone("a\\.b.2.0.192.in-addr.arpa", 1).0, zone("x", 0).1),
+            Write::Records(name("sd.example.org"), name("a\\.b.\\007.sd.example.org"), Some(Arc::new(written(1)))),
+            Write::Records(name("sd.example.org"), name("www.sd.example.org"), Some(Arc::new(written(1)))),
         ],
         changes: vec![change(1, "a1")],
     };
@@ -51,6 +57,10 @@ pub fn every_kind_of_row_comes_back_as_it_was(open: Open) {
     assert_eq!(loaded.services, [("search".into(), service(1))]);
     assert_eq!(loaded.instances, [("search".into(), instance("a1", 1))]);
     assert_eq!(loaded.tokens, [token("t1")]);
+    let mut records = loaded.records;
+    records.sort_by(|one, other| one.1.cmp(&other.1));
+    let rows = ["a\\.b.\\007.sd.example.org", "www.sd.example.org"];
+    assert_eq!(records, rows.map(|row| (name("sd.example.org"), name(row), written(1))));
     let mut zones = loaded.zones;
     zones.sort_by(|one, other| one.0.cmp(&other.0));
     assert_eq!(zones, [(zone("a\\.b.2.0.192.in-addr.arpa", 1).0, zone("x", 0).1), zone("sd.example.org", 1)]);
@@ -78,6 +88,8 @@ pub fn a_removed_row_is_gone(open: Open) {
         Write::Service("search".into(), service(1)),
         Write::Token(Arc::new(token("t1"))),
         Write::Token(Arc::new(token("t2"))),
+        Write::Records(name("sd.example.org"), name("www.sd.example.org"), Some(Arc::new(written(1)))),
+        Write::Records(name("sd.example.org"), name("ftp.sd.example.org"), Some(Arc::new(written(1)))),
     ];
     store.commit(&Batch { expected: Revision(0), writes, changes: vec![change(1, "a1")] }).unwrap();
     let writes = vec![
@@ -85,12 +97,15 @@ pub fn a_removed_row_is_gone(open: Open) {
         Write::RemoveInstance("search".into(), "never-there".into()),
         Write::RemoveService("search".into()),
         Write::RemoveToken("t1".into()),
+        Write::Records(name("sd.example.org"), name("www.sd.example.org"), None),
+        Write::Records(name("sd.example.org"), name("never-there.sd.example.org"), None),
     ];
     store.commit(&Batch { expected: Revision(1), writes, changes: vec![change(2, "a1")] }).unwrap();
     drop(store);
     let loaded = open().load().unwrap();
     assert_eq!(loaded.instances, [("search".into(), instance("a2", 1))]);
     assert_eq!(loaded.tokens, [token("t2")]);
+    assert_eq!(loaded.records, [(name("sd.example.org"), name("ftp.sd.example.org"), written(1))]);
     assert!(loaded.services.is_empty());
 }
 

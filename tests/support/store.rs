@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use zonebeat::model::service::ServiceRow;
 use zonebeat::model::{
-    Change, Declaration, Endpoint, Instance, Item, Name, Revision, Scope, State, Timestamp, Token, Transition,
+    Change, Declaration, Endpoint, Instance, Item, Name, Revision, Rtype, Scope, State, Timestamp, Token, Transition,
+    Written, WrittenData, WrittenSet,
 };
 use zonebeat::registry::store::{Batch, Loaded, Store, Write, ZoneRow};
 
@@ -67,6 +68,21 @@ pub fn zone(name: &str, changed: u64) -> (Name, ZoneRow) {
     (name, ZoneRow { changed: Revision(changed), static_hash: "cd".repeat(32) })
 }
 
+/// What UPDATE wrote at a name: an address and an alias of another case.
+pub fn written(revision: u64) -> Written {
+    let data = |octets: &[u8], folded: Option<&[u8]>, text: &str| WrittenData {
+        data: octets.into(),
+        folded: folded.map(Into::into),
+        text: text.into(),
+    };
+    let set = |rtype, data| WrittenSet { rtype, ttl: 30, records: vec![data] };
+    let sets = vec![
+        set(Rtype::A, data(&[192, 0, 2, 9], None, "192.0.2.9")),
+        set(Rtype::PTR, data(b"\x01A\0", Some(b"\x01a\0"), "A.")),
+    ];
+    Written { sets, revision: Revision(revision) }
+}
+
 pub fn change(revision: u64, id: &str) -> Change {
     Change {
         revision: Revision(revision),
@@ -98,7 +114,7 @@ pub fn fill(store: &dyn Store, revision: u64) {
 
 /// Everything in a store, in a form that compares.
 pub fn content(store: &dyn Store) -> String {
-    let Loaded { revision, services, instances, tokens, zones } = store.load().unwrap();
+    let Loaded { revision, services, instances, tokens, zones, records } = store.load().unwrap();
     let page = store.history(Revision(0), usize::MAX).unwrap();
-    format!("{revision} {services:?}\n{instances:?}\n{tokens:?}\n{zones:?}\n{page:?}")
+    format!("{revision} {services:?}\n{instances:?}\n{tokens:?}\n{zones:?}\n{records:?}\n{page:?}")
 }

@@ -47,7 +47,15 @@ static VIEW: LazyLock<View> = LazyLock::new(|| {
 
 /// A zone of these records alone.
 pub(crate) fn source(apex: &str, records: Vec<Record>) -> ZoneSource {
-    ZoneSource { apex: name(apex), records, registrations: false, reverse: false, ttl: 30, readable: true }
+    ZoneSource {
+        apex: name(apex),
+        records,
+        registrations: false,
+        reverse: false,
+        updates: false,
+        ttl: 30,
+        readable: true,
+    }
 }
 
 /// A view of these zones.

@@ -9,6 +9,7 @@ mod instance;
 mod orders;
 mod ownership;
 mod place;
+mod records;
 mod service;
 mod session;
 mod timer;
@@ -18,6 +19,7 @@ mod validate;
 use std::sync::Arc;
 
 use super::draft::{Author, Draft};
+use super::update::Look;
 use super::{Action, Command, Outcome};
 use crate::model::{Principal, Refusal, Word};
 use crate::security::{Want, authorize};
@@ -42,8 +44,8 @@ impl Caller<'_> {
     }
 }
 
-/// Applies one command.
-pub(super) fn apply(draft: &mut Draft, command: &Command) -> Result<Outcome, Refusal> {
+/// Applies one command. `view` shows the draft as it is, if the command asks for that ([`needs_view`]).
+pub(super) fn apply(draft: &mut Draft, view: &dyn Look, command: &Command) -> Result<Outcome, Refusal> {
     let caller = Caller { principal: &command.principal, by: Author::new(&command.principal, &command.reason) };
     caller.may(draft, first_want(&command.action))?;
     let outcome = match &command.action {
@@ -75,10 +77,16 @@ pub(super) fn apply(draft: &mut Draft, command: &Command) -> Result<Outcome, Ref
         Action::Undeclare { service } => service::undeclare(draft, &caller, service),
         Action::CreateToken(token) => token::create(draft, &caller, token),
         Action::RevokeToken { token } => token::revoke(draft, &caller, token),
+        Action::Update(asked) => records::update(draft, &caller, view, asked),
         Action::ReloadStatics => Err(Refusal::new(Word::Internal, "zone files are reloaded outside of a batch")),
     };
     draft.settle();
     outcome.map_err(|refusal| refusal.by(caller.by.name()))
+}
+
+/// Whether the command is judged by what is published.
+pub(super) fn needs_view(command: &Command) -> bool {
+    matches!(command.action, Action::Update(_))
 }
 
 /// What has to be allowed before anything of the command is looked at.
@@ -88,6 +96,7 @@ fn first_want(action: &Action) -> Want<'_> {
         Action::RevokeToken { .. } | Action::ReloadStatics | Action::HoldFleet | Action::ReleaseFleet => {
             Want::Administer
         }
+        Action::Update(_) => Want::Update,
         _ => Want::Write,
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn place(draft: &mut Draft, caller: &Caller<'_>, placing: &Placing) -
     }
     if unchanged.is_none() {
         check_labels(draft, &placing.service, &wanted)?;
-        check_names(draft.options(), &*draft.statics, &placing.service, &wanted)?;
+        check_names(draft.options(), draft.taken(), &placing.service, &wanted)?;
     }
     let transition = match (&before, &unchanged) {
         (None, _) => Transition::Register,

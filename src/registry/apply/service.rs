@@ -53,7 +53,7 @@ pub(super) fn declare(
     caller.may(draft, Want::Service { service: &service, row: entry.as_ref().map(|entry| &entry.row) })?;
     let declaration = parse(draft, &service, declaration)?;
     check_service_label(draft, &service)?;
-    check_service_names(draft.options(), &*draft.statics, &service)?;
+    check_service_names(draft.options(), draft.taken(), &service)?;
     let claim = caller.claim().filter(|_| owned_by.is_none()).cloned();
     let declared = entry.as_ref().and_then(|entry| entry.row.declaration.as_deref());
     if declared == Some(&declaration) && claim.is_none() {

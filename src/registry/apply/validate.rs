@@ -157,6 +157,7 @@ fn addresses(options: &Options, texts: &[String]) -> Result<Box<[IpAddr]>, Refus
 fn own_address(options: &Options, principal: &Principal) -> Result<IpAddr, Refusal> {
     let address = match principal {
         Principal::Anonymous(peer) | Principal::Token { peer, .. } => peer.ip().to_canonical(),
+        Principal::Key { peer, .. } => peer.to_canonical(),
         Principal::Server => return bad("addresses is missing, and the server is no caller with an address".into()),
     };
     options.policy.check_address(address).map_err(|refusal| {

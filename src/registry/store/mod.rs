@@ -1,6 +1,6 @@
 //! The Store contract: what the single writer needs from a disk or a cluster.
 //!
-//! A store keeps rows (instances, services, tokens, zones) and the history of changes. `commit` applies one batch
+//! A store keeps rows (instances, services, tokens, zones, records from UPDATE) and the history of changes. `commit` applies one batch
 //! whole or not at all, and returns only when it is durable. A store that failed stays failed until `reopen` works;
 //! nothing of a failed batch may be visible afterwards. One test battery (`tests/store.rs`) runs against every backend.
 
@@ -9,7 +9,7 @@ pub mod embedded;
 use std::sync::Arc;
 
 use crate::model::service::ServiceRow;
-use crate::model::{Change, Instance, Name, PackedInstance, Revision, Timestamp, Token};
+use crate::model::{Change, Instance, Name, PackedInstance, Revision, Timestamp, Token, Written};
 
 /// One row written or removed by a batch.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub enum Write {
     RemoveToken(Arc<str>),
     /// What a zone's serial depends on.
     Zone(Name, ZoneRow),
+    /// What UPDATE wrote at a name of a zone; `None`: nothing any more.
+    Records(Name, Name, Option<Arc<Written>>),
 }
 
 /// What a zone's serial depends on.
@@ -53,7 +55,7 @@ pub struct Batch {
 }
 
 /// Takes what a store holds, row by row: the revision, then services by label, instances sorted by service and id,
-/// tokens and zones. Nothing that it was given counts if the store fails before the end.
+/// tokens, zones and records. Nothing that it was given counts if the store fails before the end.
 pub trait Load {
     /// The last committed change.
     fn revision(&mut self, revision: Revision);
@@ -69,6 +71,9 @@ pub trait Load {
 
     /// What a zone's serial depends on.
     fn zone(&mut self, name: Name, row: ZoneRow);
+
+    /// What UPDATE wrote at a name of a zone.
+    fn records(&mut self, zone: Name, name: Name, row: Written);
 }
 
 /// Everything that a store holds, as it is.
@@ -84,6 +89,8 @@ pub struct Loaded {
     pub tokens: Vec<Token>,
     /// Zones.
     pub zones: Vec<(Name, ZoneRow)>,
+    /// What UPDATE wrote, by zone and name.
+    pub records: Vec<(Name, Name, Written)>,
 }
 
 impl Load for Loaded {
@@ -105,6 +112,10 @@ impl Load for Loaded {
 
     fn zone(&mut self, name: Name, row: ZoneRow) {
         self.zones.push((name, row));
+    }
+
+    fn records(&mut self, zone: Name, name: Name, row: Written) {
+        self.records.push((zone, name, row));
     }
 }
 

@@ -7,7 +7,7 @@ use super::super::draft::{Author, Draft, Timer};
 use super::super::lease::Effect;
 use super::super::state::State;
 use super::super::store::{Batch, Write};
-use super::super::{Snapshot, Store, StoreError, Touched, ZoneRow};
+use super::super::{Snapshot, Store, StoreError, ZoneRow};
 use super::Writer;
 use super::time::HOUR;
 use crate::model::{Change, Item, Name, Revision, Transition};
@@ -18,7 +18,6 @@ pub(super) struct Commit {
     pub(super) state: State,
     pub(super) writes: Vec<Write>,
     pub(super) changes: Vec<Change>,
-    pub(super) touched: Vec<Touched>,
     pub(super) effects: Vec<Effect>,
     pub(super) timers: Vec<Timer>,
 }
@@ -36,8 +35,8 @@ impl Commit {
 
 impl From<Draft> for Commit {
     fn from(draft: Draft) -> Self {
-        let Draft { state, writes, changes, touched, effects, timers, .. } = draft;
-        Self { state, writes, changes, touched, effects, timers }
+        let Draft { state, writes, changes, effects, timers, .. } = draft;
+        Self { state, writes, changes, effects, timers }
     }
 }
 

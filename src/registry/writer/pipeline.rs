@@ -30,12 +30,12 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::super::apply::{apply, lapse};
+use super::super::apply::{apply, lapse, needs_view};
 use super::super::draft::Draft;
 use super::super::lease::{Effect, Key, Subject, SubjectName};
 use super::super::state::State;
 use super::super::store::{Batch, Write};
-use super::super::{Command, Outcome, Store, StoreError, ZoneRow};
+use super::super::{Command, Outcome, Publisher, Store, StoreError, ZoneRow};
 use super::batch::Commit;
 use super::time::expire;
 use super::timers::Due;
@@ -93,6 +93,27 @@ impl Group {
 
     fn keys(&self) -> Vec<Key> {
         self.lapsing.iter().map(|(key, _)| *key).collect()
+    }
+}
+
+/// How much of a draft has been compiled.
+#[derive(Default)]
+struct Compiled {
+    changes: usize,
+    touched: usize,
+    names: usize,
+    moved: BTreeMap<Name, Revision>,
+}
+
+impl Compiled {
+    /// Has the publisher compile what the draft has more.
+    fn follow(&mut self, draft: &Draft, publisher: &mut dyn Publisher) {
+        let Draft { changes, touched, touched_names, .. } = draft;
+        if changes.len() > self.changes {
+            let (services, names) = (&touched[self.touched..], &touched_names[self.names..]);
+            self.moved.extend(publisher.prepare(&draft.state.snapshot, services, names));
+            (self.changes, self.touched, self.names) = (changes.len(), touched.len(), touched_names.len());
+        }
     }
 }
 
@@ -289,17 +310,16 @@ impl Writer {
         let mut draft = self.draft_ahead();
         lapsing.iter().for_each(|(_, subject)| lapse(&mut draft, subject));
         expire(&mut draft, &expiring);
-        let judged = requests.into_iter().map(|request| {
-            let answer = apply(&mut draft, &request.command);
-            (request, answer)
-        });
-        let judged: Vec<_> = judged.collect();
-        let commit = Commit::from(draft);
-        let moved = match commit.changes.is_empty() {
-            true => Vec::new(),
-            false => self.publisher.prepare(&commit.state.snapshot, &commit.touched),
-        };
-        Group { commit, moved: moved.into_iter().collect(), judged, lapsing, expiring }
+        let (mut judged, mut compiled) = (Vec::with_capacity(requests.len()), Compiled::default());
+        for request in requests {
+            if needs_view(&request.command) {
+                compiled.follow(&draft, &mut *self.publisher);
+            }
+            let answer = apply(&mut draft, &*self.publisher, &request.command);
+            judged.push((request, answer));
+        }
+        compiled.follow(&draft, &mut *self.publisher);
+        Group { commit: draft.into(), moved: compiled.moved, judged, lapsing, expiring }
     }
 
     /// Seals the leases of a group that goes to the store. As long as one of them has been renewed since, the group is

@@ -16,7 +16,8 @@ fn compiler() -> Compiler {
     let mut soa = [apex.as_wire(), apex.as_wire()].concat();
     soa.extend([0u32, 3600, 600, 86400, 5].iter().flat_map(|number| number.to_be_bytes()));
     let records = vec![Record { owner: apex.clone(), rtype: Rtype::SOA, ttl: 300, rdata: soa.into() }];
-    let source = ZoneSource { apex, records, registrations: true, reverse: false, ttl: 30, readable: true };
+    let source =
+        ZoneSource { apex, records, registrations: true, reverse: false, updates: false, ttl: 30, readable: true };
     Compiler::new(vec![source], Naming::plain(), ServerFacts::default(), 7)
 }
 
@@ -80,18 +81,18 @@ fn no_view_reads_what_was_compiled_into_buffers_of_a_discarded_one() {
         }
         if round % 3 > 0 {
             let (first, touched) = change(&shown, round % SERVICES, 1000 + round);
-            publisher.prepare(&first, &touched);
+            publisher.prepare(&first, &touched, &[]);
             if round % 3 == 2 {
                 publisher.close();
                 let (second, touched) = change(&first, (round + 1) % SERVICES, 2000 + round);
-                publisher.prepare(&second, &touched);
-                publisher.prepare(&change(&second, round % SERVICES, 3000 + round).0, &touched);
+                publisher.prepare(&second, &touched, &[]);
+                publisher.prepare(&change(&second, round % SERVICES, 3000 + round).0, &touched, &[]);
             }
             publisher.discard();
         }
         for step in 0..2 {
             let (next, touched) = change(&shown, (round + step) % SERVICES, 4000 + round);
-            publisher.prepare(&next, &touched);
+            publisher.prepare(&next, &touched, &[]);
             shown = next;
         }
         kept |= format!("{:?}", publisher.spare) != format!("{:?}", Spare::default());

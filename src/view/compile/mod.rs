@@ -1,7 +1,7 @@
 //! Registry and static records become a view.
 //!
-//! `full` compiles everything; `update` compiles the names of the services that a batch of changes touched, on top of
-//! the view before. Both are functions of their arguments alone: servers with the same configuration, static records
+//! `full` compiles everything; `update` compiles the names of the services that a batch of changes touched, and those
+//! that UPDATE wrote, on top of the view before. Both are functions of their arguments alone: servers with the same configuration, static records
 //! and registry revision get the same content.
 //!
 //! A service becomes a `roster` (who serves, where it is known), the roster a list of `names` in each zone, and each
@@ -16,6 +16,7 @@ mod owners;
 mod roster;
 mod service;
 mod statics;
+mod written;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ use super::{ServerFacts, Table, View, Zone, ZoneSource};
 use crate::model::name::parent;
 use crate::model::naming::Naming;
 use crate::model::{Name, Revision, Service};
-use crate::registry::{Snapshot, Touched};
+use crate::registry::{Snapshot, Touched, TouchedName};
 use large::Change;
 use owners::Owners;
 use service::Concern;
@@ -63,6 +64,8 @@ pub struct Compiler {
     apexes: Arc<Apexes>,
     /// Where each zone ends inside itself.
     cuts: Arc<[statics::Cuts]>,
+    /// Names at which the files of zones that UPDATE may change have records.
+    file_names: Arc<[written::FileNames]>,
     /// For each zone, whether every name in it is its own: it has no cuts, and no other zone of ours lies in it.
     undivided: Arc<[bool]>,
     /// Whether some zone has the PTR records of registered addresses.
@@ -103,6 +106,7 @@ impl Compiler {
         let is_divided =
             |number: usize| sources.get(number + 1).is_some_and(|next| next.apex.is_within(&sources[number].apex));
         let undivided = cuts.iter().enumerate().map(|(number, cuts)| cuts.is_empty() && !is_divided(number)).collect();
+        let file_names = sources.iter().map(written::file_names).collect();
         let has_reverse = sources.iter().any(|source| source.reverse);
         let extras = numbered().map(|(number, source)| statics::extras(number, source, &apexes)).collect();
         let (server, apexes, selects) = (Arc::new(server), Arc::new(apexes), Selects::all(&naming).into());
@@ -119,6 +123,7 @@ impl Compiler {
             selects,
             apexes,
             cuts,
+            file_names,
             undivided,
             has_reverse,
             extras,
@@ -154,7 +159,8 @@ impl Compiler {
 
     /// Everything, from a snapshot; `changed` says for each dynamic zone when its content last changed.
     pub fn full(&self, snapshot: &Snapshot, changed: &[(Name, Revision)]) -> View {
-        let base = self.compile_browse(self.compile_statics(&Table::empty(self.seed), |_| true));
+        let statics = self.compile_statics(&Table::empty(self.seed), |_| true);
+        let base = self.compile_browse(self.compile_written(statics, snapshot));
         let services: Vec<&Service> = snapshot.services.values().map(AsRef::as_ref).collect();
         let table = bulk::compile(self, &base, &services, bulk::threads(services.len()));
         let tallies = Tallies::of(services.into_iter(), &self.selects);
@@ -171,24 +177,26 @@ impl Compiler {
         after: &Snapshot,
         touched: &[Touched],
     ) -> (View, Vec<(Name, Revision)>) {
-        self.update_own(view.clone(), before, after, touched, &mut Spare::default())
+        self.update_own(view.clone(), before, after, (touched, &[]), &mut Spare::default())
     }
 
-    /// [`Self::update`] of a view of which the caller has no more need: what no other view shares is changed in place.
-    /// `spare` is kept between calls.
+    /// [`Self::update`] of a view of which the caller has no more need, with the names that UPDATE wrote: what no other
+    /// view shares is changed in place. `spare` is kept between calls.
     pub fn update_own(
         &self,
         view: View,
         before: &Snapshot,
         after: &Snapshot,
-        touched: &[Touched],
+        (touched, names): (&[Touched], &[TouchedName]),
         spare: &mut Spare,
     ) -> (View, Vec<(Name, Revision)>) {
         let mut order: Vec<&Touched> = touched.iter().collect();
         order.sort_unstable_by(|a, b| (&a.service, &a.instance).cmp(&(&b.service, &b.instance)));
         let ids: Vec<&str> = order.iter().map(|touched| touched.instance.as_deref().unwrap_or_default()).collect();
         let mut at = 0;
-        let mut editor = Editor::with_capacity(&view.table, touched.len() * NAMES);
+        let mut editor = Editor::with_capacity(&view.table, touched.len() * NAMES + names.len());
+        // First of all: registrations keep away from static records.
+        self.edit_written(&mut editor, after, names);
         let mut tallies = view.tallies.clone();
         let mut concerns = Vec::with_capacity(order.len());
         for service in order.chunk_by(|one, other| one.service == other.service) {

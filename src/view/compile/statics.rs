@@ -116,7 +116,7 @@ fn covered(record: &Record) -> Option<Rtype> {
 
 /// Records of one name as sets: one TTL each, the smallest (RFC 2181 section 5.2), no record twice. Signatures are one
 /// set for each type that they cover (RFC 4035 section 2.2).
-fn sets(records: &[&Record]) -> Sets {
+pub(super) fn sets(records: &[&Record]) -> Sets {
     let mut types: BTreeMap<(Rtype, Option<Rtype>), Vec<&Record>> = BTreeMap::new();
     let mut seen = HashSet::new();
     for record in records {

@@ -44,6 +44,7 @@ fn check(cookies: &Cookies, packet: &[u8], client: &str, transport: Transport, n
             Checked { outcome, verified: false, rcode: Some(rcode), told: told(edns) }
         }
         Decoded::Drop(reason) => panic!("dropped: {reason:?}"),
+        Decoded::Signed(_) => panic!("signed"),
     }
 }
 

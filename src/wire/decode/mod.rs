@@ -4,15 +4,16 @@
 //! the records behind it (only OPT and TSIG mean something in a query), then what the question asks for. Every octet
 //! has to belong to something: what is left over behind the last record is malformed.
 //!
-//! Later kinds of message get their place here: UPDATE and NOTIFY leave [`decode`] before the question is read, next
-//! to the check of the opcode, as further variants of [`Decoded`]; a TSIG record is handed on by `records` instead of
-//! being turned away.
+//! A message that ends in a TSIG record is found and not read on: `wire::tsig` looks at the signature first, and has what
+//! was signed decoded here then. Later kinds of message get their place next to the check of the opcode, as further
+//! variants of [`Decoded`].
 
 mod options;
 mod records;
 
 use std::net::IpAddr;
 
+use super::tsig::SignedPacket;
 use crate::answer::{Ede, Edns, Query, QueryName, Rcode, Transport};
 use crate::model::Rtype;
 use crate::model::name::{MAX_LABEL, MAX_NAME};
@@ -23,6 +24,9 @@ pub const HEADER: usize = 12;
 pub const FLAG_QR: u16 = 0x8000;
 /// Recursion desired; copied into responses.
 pub const FLAG_RD: u16 = 0x0100;
+
+/// The opcode of UPDATE (RFC 2136 section 2.2).
+pub const UPDATE: u16 = 5;
 
 /// Negotiation of keys (RFC 2930).
 const TKEY: Rtype = Rtype(249);
@@ -49,6 +53,8 @@ pub enum Decoded<'p> {
     Error(ErrorReply<'p>),
     /// A question for the view.
     Query(Query<'p>),
+    /// A message of any opcode with a signature, which is to be verified before anything else is done with it.
+    Signed(SignedPacket<'p>),
 }
 
 /// Why a packet gets no answer.
@@ -78,7 +84,7 @@ pub struct ErrorReply<'p> {
     /// EDNS of the query, if there was a sound OPT record: the response then has one too (RFC 6891 section 7).
     pub edns: Option<Edns>,
     /// An extended error (RFC 8914), sent only to clients that use EDNS.
-    pub extended: Option<Ede<'static>>,
+    pub extended: Option<Ede<'p>>,
 }
 
 impl<'p> ErrorReply<'p> {
@@ -102,6 +108,7 @@ pub(super) fn decode_into<'p>(packet: &'p [u8], origin: Origin, decoded: &mut De
         Read::Drop(reason) => *decoded = Decoded::Drop(reason),
         Read::Error(reply) => *decoded = Decoded::Error(reply),
         Read::Question(question, reply) => question.into_query(&reply, decoded),
+        Read::Signed(at) => *decoded = Decoded::Signed(SignedPacket { packet, at, origin }),
     }
 }
 
@@ -111,6 +118,8 @@ enum Read<'p> {
     Error(ErrorReply<'p>),
     /// The reply holds what else there is to know of the query.
     Question(Question<'p>, ErrorReply<'p>),
+    /// The message ends in a TSIG record, which begins there.
+    Signed(usize),
 }
 
 fn read(packet: &[u8], origin: Origin) -> Read<'_> {
@@ -121,13 +130,18 @@ fn read(packet: &[u8], origin: Origin) -> Read<'_> {
         return Read::Drop(DropReason::Response);
     }
     let mut reply = ErrorReply { id, flags, rcode: Rcode::FORMERR, question: &[], origin, edns: None, extended: None };
+    let counts = [word(6), word(8), word(10)];
     if opcode(flags) != 0 {
         reply.rcode = Rcode::NOTIMP;
-        return Read::Error(reply);
+        if opcode(flags) == UPDATE {
+            reply = ErrorReply { rcode: Rcode::REFUSED, ..read_update(packet, origin) };
+            let text = "an UPDATE needs the TSIG signature of a key that may update the zone";
+            reply.extended = Some(Ede { code: Ede::PROHIBITED, text });
+        }
+        return other_opcode(packet, word(4), counts, reply);
     }
-    let counts = [word(6), word(8), word(10)];
     let question = match word(4) {
-        0 => return Read::Error(without_question(packet, counts, reply)),
+        0 => return without_question(packet, counts, reply),
         1 => Question::read(packet),
         _ => None,
     };
@@ -136,6 +150,9 @@ fn read(packet: &[u8], origin: Origin) -> Read<'_> {
     let Some(extras) = records::read(packet, HEADER + question.octets.len(), counts, origin.transport) else {
         return Read::Error(reply);
     };
+    if let Some(at) = extras.signed {
+        return Read::Signed(at);
+    }
     reply.edns = extras.edns;
     if extras.broken_options {
         return Read::Error(reply);
@@ -146,16 +163,50 @@ fn read(packet: &[u8], origin: Origin) -> Read<'_> {
     Read::Question(question, reply)
 }
 
+/// A message with another opcode than QUERY is not implemented; with a signature, that is said to whoever signed it.
+fn other_opcode<'p>(packet: &'p [u8], questions: u16, counts: [u16; 3], reply: ErrorReply<'p>) -> Read<'p> {
+    let start = match questions {
+        0 => Some(HEADER),
+        1 => Question::read(packet).map(|question| HEADER + question.octets.len()),
+        _ => None,
+    };
+    let extras = start.and_then(|at| records::read(packet, at, counts, reply.origin.transport));
+    extras.and_then(|extras| extras.signed).map_or(Read::Error(reply), Read::Signed)
+}
+
+/// The response to an UPDATE as far as it follows from the message alone, with NOERROR if that is well-formed: id, zone
+/// section, EDNS.
+pub(super) fn read_update(packet: &[u8], origin: Origin) -> ErrorReply<'_> {
+    let word = |at: usize| packet.get(at..at + 2).map_or(0, |octets| u16::from_be_bytes([octets[0], octets[1]]));
+    let (id, flags, rcode) = (word(0), word(2), Rcode::FORMERR);
+    let reply = ErrorReply { id, flags, rcode, question: &[], origin, edns: None, extended: None };
+    let Some(zone) = Question::read(packet).filter(|_| word(4) == 1) else { return reply };
+    let reply = ErrorReply { question: zone.octets, ..reply };
+    let counts = [word(6), word(8), word(10)];
+    match records::read(packet, HEADER + zone.octets.len(), counts, origin.transport) {
+        Some(extras) if extras.broken_options => ErrorReply { edns: extras.edns, ..reply },
+        Some(extras) => {
+            let is_known = extras.edns.is_none_or(|edns| edns.version == 0);
+            let rcode = if is_known { Rcode::NOERROR } else { Rcode::BADVERS };
+            ErrorReply { rcode, edns: extras.edns, ..reply }
+        }
+        None => reply,
+    }
+}
+
 /// Without a question only a cookie can be asked for (RFC 7873 section 5.4); `wire::cookie` decides on that.
-fn without_question<'p>(packet: &[u8], counts: [u16; 3], reply: ErrorReply<'p>) -> ErrorReply<'p> {
-    let Some(extras) = records::read(packet, HEADER, counts, reply.origin.transport) else { return reply };
+fn without_question<'p>(packet: &'p [u8], counts: [u16; 3], reply: ErrorReply<'p>) -> Read<'p> {
+    let Some(extras) = records::read(packet, HEADER, counts, reply.origin.transport) else { return Read::Error(reply) };
+    if let Some(at) = extras.signed {
+        return Read::Signed(at);
+    }
     let rcode = match extras.edns {
         Some(edns) if edns.version > 0 => Rcode::BADVERS,
         _ if extras.broken_options => reply.rcode,
-        Some(edns) if edns.cookie.is_some() && !extras.signed => Rcode::NOERROR,
+        Some(edns) if edns.cookie.is_some() => Rcode::NOERROR,
         _ => reply.rcode,
     };
-    ErrorReply { rcode, edns: extras.edns, ..reply }
+    Read::Error(ErrorReply { rcode, edns: extras.edns, ..reply })
 }
 
 /// The opcode in the second header word.
@@ -171,9 +222,6 @@ fn refusal(
 ) -> Option<(Rcode, Option<Ede<'static>>)> {
     if extras.edns.is_some_and(|edns| edns.version > 0) {
         return Some((Rcode::BADVERS, None));
-    }
-    if extras.signed {
-        return Some((Rcode::NOTAUTH, Some(other("no TSIG key of this name is known"))));
     }
     match question.rtype {
         Rtype::OPT | Rtype::TSIG => Some((Rcode::FORMERR, None)),

@@ -17,8 +17,8 @@ pub(super) struct Extras {
     pub edns: Option<Edns>,
     /// Whether its options are malformed; then none of them counts.
     pub broken_options: bool,
-    /// Whether a well-formed TSIG record ends the message.
-    pub signed: bool,
+    /// Where the well-formed TSIG record begins that ends the message.
+    pub signed: Option<usize>,
 }
 
 /// Walks all records of the three sections from `at` to the end of the packet; `None` if they are malformed.
@@ -26,11 +26,11 @@ pub(super) fn read(packet: &[u8], mut at: usize, counts: [u16; 3], transport: Tr
     let mut extras = Extras::default();
     let [answers, authorities, additionals] = counts.map(usize::from);
     for index in 0..answers + authorities + additionals {
-        if extras.signed {
+        if extras.signed.is_some() {
             return None; // RFC 8945 section 5.1: TSIG is the last record
         }
         let record = Record::read(packet, at)?;
-        at = record.end;
+        let start = std::mem::replace(&mut at, record.end);
         let additional = index >= answers + authorities;
         match record.rtype {
             Rtype::OPT => {
@@ -39,7 +39,7 @@ pub(super) fn read(packet: &[u8], mut at: usize, counts: [u16; 3], transport: Tr
                 extras.edns = Some(edns);
                 extras.broken_options = !sound;
             }
-            Rtype::TSIG => extras.signed = (additional && is_tsig(&record)).then_some(true)?,
+            Rtype::TSIG => extras.signed = Some((additional && is_tsig(&record)).then_some(start)?),
             _ => {}
         }
     }

@@ -47,6 +47,7 @@ fn rcode(packet: &[u8]) -> Option<Rcode> {
         Decoded::Error(error) => Some(error.rcode),
         Decoded::Query(_) => None,
         Decoded::Drop(reason) => panic!("dropped: {reason:?}"),
+        Decoded::Signed(_) => panic!("signed"),
     }
 }
 
@@ -55,6 +56,7 @@ fn query_of(packet: &[u8]) -> Query<'_> {
         Decoded::Query(query) => query,
         Decoded::Error(error) => panic!("{:?}", error.rcode),
         Decoded::Drop(reason) => panic!("dropped: {reason:?}"),
+        Decoded::Signed(_) => panic!("signed"),
     }
 }
 
@@ -151,13 +153,23 @@ fn every_prefix_of_a_query_is_malformed() {
 
 #[test]
 fn rfc8906_3_1_3_other_opcodes_are_not_implemented_and_nothing_is_echoed_but_the_header() {
-    for opcode in [1u16, 2, 3, 4, 5, 6, 15] {
+    for opcode in [1u16, 2, 3, 4, 6, 15] {
         let flags = opcode << 11 | 0x07F0;
         for packet in [header(flags, [0; 4]), [&header(flags, [1, 0, 1, 0]), APEX, SOA_IN, b"junk"].concat()] {
             assert_eq!(rcode(&packet), NOTIMP, "opcode {opcode}");
             assert_eq!(response(&packet), header_with_rcode(FLAG_QR | opcode << 11, 4));
         }
     }
+}
+
+#[test]
+fn rfc2136_3_3_an_update_without_a_signature_is_refused_with_its_zone() {
+    let packet = [&header(5 << 11, [1, 0, 0, 0]), APEX, SOA_IN].concat();
+    assert_eq!(rcode(&packet), Some(Rcode::REFUSED));
+    let mut refused = packet.clone();
+    (refused[2], refused[3]) = (0xA8, 5);
+    assert_eq!(response(&packet), refused);
+    assert_eq!(rcode(&header(5 << 11, [0; 4])), Some(Rcode::REFUSED), "malformed ones too");
 }
 
 fn header_with_rcode(flags: u16, rcode: u16) -> Vec<u8> {
@@ -282,15 +294,17 @@ fn rfc8914_a_reason_is_sent_to_clients_with_edns_only() {
 }
 
 #[test]
-fn rfc8945_5_2_a_signature_is_last_and_whole_and_of_no_key_we_have() {
+fn rfc8945_5_2_a_signature_is_last_and_whole() {
     let rdata = [&b"\x0bhmac-sha256\x00"[..], &[0; 6], b"\x01\x2c", &[0, 2, 1, 2], &[0; 6]].concat();
     let record = |rdata: &[u8]| {
         let length = (rdata.len() as u16).to_be_bytes();
         [b"\x01k\x00\x00\xfa\x00\xff\x00\x00\x00\x00", &length[..], rdata].concat()
     };
     let signed = record(&rdata);
-    assert_eq!(rcode(&query(1, &signed)), Some(Rcode::NOTAUTH));
-    assert_eq!(rcode(&query(2, &[OPT, &signed].concat())), Some(Rcode::NOTAUTH));
+    for (before, packet) in [(0, query(1, &signed)), (OPT.len(), query(2, &[OPT, &signed].concat()))] {
+        let Decoded::Signed(found) = read(&packet, Transport::Udp) else { panic!("it is signed") };
+        assert_eq!(found.at, HEADER + APEX.len() + 4 + before);
+    }
     assert_eq!(rcode(&query(2, &[&signed, OPT].concat())), FORMERR, "not last");
     assert_eq!(rcode(&query(1, &record(b""))), FORMERR);
     assert_eq!(rcode(&query(1, &record(&rdata[..rdata.len() - 1]))), FORMERR);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -150,18 +151,25 @@ impl<R: Respond> Connection<R> {
                 self.stream(messages, flight);
                 true
             }
+            Err(Action::Later(response)) => {
+                self.answer_later(response, flight);
+                true
+            }
             Err(_) => false,
         }
     }
 
     async fn queue(&self, octets: Vec<u8>, flight: OwnedSemaphorePermit) -> bool {
-        let size = octets.len() as u32; // at most 2 + MAX_TCP
-        let room = tokio::select! {
-            room = self.room.clone().acquire_many_owned(size) => room,
-            () = self.answers.closed() => return false,
-        };
-        let Ok(room) = room else { return false };
-        self.answers.send(Message { octets, _permits: [flight, room] }).await.is_ok()
+        queue(&self.answers, self.room.clone(), octets, flight).await
+    }
+
+    /// Queues a response when it has come; others are answered meanwhile.
+    fn answer_later(&self, response: BoxFuture<'static, Vec<u8>>, flight: OwnedSemaphorePermit) {
+        let (answers, room) = (self.answers.clone(), self.room.clone());
+        self.service.tasks.spawn(async move {
+            let octets = framed(&response.await);
+            queue(&answers, room, octets, flight).await; // a client that has gone does not hear of it
+        });
     }
 
     /// Starts a stream on a thread that may block, once there are few enough of them on this
@@ -189,6 +197,22 @@ impl<R: Respond> Connection<R> {
     fn is_busy(&self) -> bool {
         self.seat.flights.available_permits() < self.service.limits.in_flight
     }
+}
+
+/// Queues a response once there is room for it; `false` if nobody writes it any more.
+async fn queue(
+    answers: &mpsc::Sender<Message>,
+    room: Arc<Semaphore>,
+    octets: Vec<u8>,
+    flight: OwnedSemaphorePermit,
+) -> bool {
+    let size = octets.len() as u32; // at most 2 + MAX_TCP
+    let room = tokio::select! {
+        room = room.acquire_many_owned(size) => room,
+        () = answers.closed() => return false,
+    };
+    let Ok(room) = room else { return false };
+    answers.send(Message { octets, _permits: [flight, room] }).await.is_ok()
 }
 
 /// Has a message answered: what `take` makes of the response, or what else happens.

@@ -10,6 +10,7 @@ use crate::wire::decode::{Decoded, Origin};
 use crate::wire::explain::Explainer;
 use crate::wire::respond::MAX_TCP;
 use crate::wire::rules::Rules;
+use crate::wire::tsig::{Signer, now};
 
 /// The explanation that one query asks for.
 pub(super) struct Explanation {
@@ -20,15 +21,20 @@ pub(super) struct Explanation {
     pub(super) origin: Origin,
     /// The query; none once it has been answered.
     pub(super) message: Option<Box<[u8]>>,
+    /// Signs the explanation, if the query was signed.
+    pub(super) signer: Option<Signer>,
 }
 
 impl Explanation {
-    fn write(&self, query: &[u8], out: &mut Vec<u8>) -> Made {
+    fn write(&mut self, query: &[u8], out: &mut Vec<u8>) -> Made {
         let (Decoded::Query(query), _) = self.rules.decode(query, self.origin) else { return Made::Broken };
         let Some(name) = asked(&self.view, &query) else { return Made::Broken };
-        out.resize(MAX_TCP, 0);
+        out.resize(MAX_TCP - self.signer.as_ref().map_or(0, Signer::length), 0);
         let (length, rcode) = self.explainer.respond(&self.view, &query, &name, out);
         out.truncate(length);
+        if let Some(signer) = &mut self.signer {
+            signer.sign_message(out, now());
+        }
         self.block.answered(rcode.0, query.rtype.0);
         Made::Message
     }

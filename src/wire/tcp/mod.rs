@@ -22,7 +22,7 @@
 //! After the stop nothing new is accepted, apart from what the kernel has accepted already; connections answer what has
 //! arrived, write it, and end. What is left after the drain time, such as a transfer, is cut off.
 //!
-//! Later kinds of messages (UPDATE, NOTIFY, signed queries) join here as further variants of [`Action`]. The encrypted
+//! UPDATE messages are answered later than they come ([`Action::Later`]); queries overtake them. The encrypted
 //! transports come in as another [`Carry`] than [`Plain`] and share seats, limits and the end.
 
 mod accept;
@@ -73,6 +73,8 @@ pub(super) trait Respond: Send + Sync + 'static {
 pub(super) enum Action {
     /// The first octets of `out` are the response.
     Reply(usize),
+    /// The response is made when something else is done, and is one message.
+    Later(BoxFuture<'static, Vec<u8>>),
     /// The response takes its time to make: many messages, or one.
     Stream(Box<dyn MakeMessages>),
     /// The client does not speak DNS: its connection ends when everything before has been answered.

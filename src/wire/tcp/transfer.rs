@@ -12,6 +12,7 @@ use crate::transfer::{Next, Start, Transfer};
 use crate::view::View;
 use crate::wire::decode::{Decoded, ErrorReply, Origin, decode};
 use crate::wire::error::{MAX_ERROR, write_error};
+use crate::wire::tsig::{Signer, now};
 
 /// The record for which a transfer failed last: secondaries try again and again, and the log says it once.
 pub(in crate::wire) type Unsendable = Arc<Mutex<Option<(Name, Rtype)>>>;
@@ -25,6 +26,8 @@ pub(super) struct ZoneStream {
     counters: Arc<DnsCounters>,
     block: Arc<Block>,
     unsendable: Unsendable,
+    /// Signs each message, if the request was signed.
+    signer: Option<Signer>,
     state: State,
     outcome: TransferOutcome,
 }
@@ -37,7 +40,7 @@ enum State {
 
 impl ZoneStream {
     /// A transfer as `query` asks for, which was decoded from `message`.
-    pub(super) fn new(answerer: &Answerer, message: &[u8], query: &Query<'_>) -> Self {
+    pub(super) fn new(answerer: &Answerer, message: &[u8], query: &Query<'_>, signer: Option<Signer>) -> Self {
         Self {
             view: answerer.published.load_full(),
             query: message.into(),
@@ -45,6 +48,7 @@ impl ZoneStream {
             counters: answerer.counters.clone(),
             block: answerer.blocks.of(query.transport).clone(),
             unsendable: answerer.unsendable.clone(),
+            signer,
             state: State::Asked,
             outcome: TransferOutcome::Aborted,
         }
@@ -54,8 +58,10 @@ impl ZoneStream {
     fn start(&mut self, message: &mut Vec<u8>) -> Made {
         let request = self.query.clone();
         let Decoded::Query(query) = decode(&request, self.origin) else { return Made::Broken };
+        let signature = self.signer.as_ref().map_or(0, Signer::length);
         match Transfer::start(self.view.clone(), &query) {
             Start::Transfer(transfer) => {
+                let transfer = transfer.leaving(signature);
                 self.block.answered(Rcode::NOERROR.0, query.rtype.0);
                 self.send(transfer, message)
             }
@@ -111,11 +117,15 @@ fn warn_once(last: &Unsendable, transfer: &Transfer, client: IpAddr, record: (Na
 
 impl MakeMessages for ZoneStream {
     fn next_message(&mut self, message: &mut Vec<u8>) -> Made {
-        match std::mem::replace(&mut self.state, State::Ended) {
+        let made = match std::mem::replace(&mut self.state, State::Ended) {
             State::Asked => self.start(message),
             State::Sending(transfer) => self.send(transfer, message),
             State::Ended => Made::End,
+        };
+        if let (Made::Message, Some(signer)) = (made, &mut self.signer) {
+            signer.sign_message(message, now());
         }
+        made
     }
 
     fn all_taken(&mut self) {

@@ -1,12 +1,15 @@
 //! Handles the batches of one worker: who is answered, and what is counted.
 
+use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::batch::send_one;
 use super::own::OwnAddresses;
 use super::worker::{BATCH, Fault, HandleBatch, Received, Replies, Sent};
 use crate::answer::{Query, Transport};
 use crate::metrics::dns::{Block, Dropped, Limited};
+use crate::model::Rtype;
 use crate::view::Published;
 use crate::wire::batch::{Arrived, HandleDatagrams, answer};
 use crate::wire::count::{count_cookie, count_drop, count_reply};
@@ -15,6 +18,8 @@ use crate::wire::rate::{Moment, Rates, Verdict};
 use crate::wire::respond::{Datagram, Reply, Silence};
 use crate::wire::rotation::Rotation;
 use crate::wire::rules::Rules;
+use crate::wire::tsig::SignedPacket;
+use crate::wire::updates;
 
 /// Truncated answers of one batch to prefixes in debt: sending is what costs most, and a flood must not set its price.
 const SLIPS_PER_BATCH: usize = 4;
@@ -27,6 +32,8 @@ pub(in crate::wire) struct Answerer {
     pub rules: Arc<Rules>,
     /// The addresses that answers are never sent to.
     pub own: Arc<OwnAddresses>,
+    /// What answers after the batch.
+    pub later: Arc<Later>,
     /// The counters of this worker.
     pub counters: Arc<Block>,
     /// Where the sets of the next answer start.
@@ -35,6 +42,14 @@ pub(in crate::wire) struct Answerer {
     pub started: Option<Instant>,
     /// Whether the last receive call failed, so that a lasting failure is logged once.
     pub failing: bool,
+}
+
+/// What it takes to answer a datagram when its batch is over.
+pub(in crate::wire) struct Later {
+    /// The socket that it came from.
+    pub socket: UdpSocket,
+    /// The counters of such answers.
+    pub counters: Arc<Block>,
 }
 
 impl HandleBatch for Answerer {
@@ -91,10 +106,40 @@ struct Turn<'t, 'p> {
 }
 
 impl<'p> HandleDatagrams<'p> for Turn<'_, 'p> {
-    /// Decides how a datagram may be limited, too.
+    fn decode(&mut self, index: usize, arrived: &mut Arrived<'p>) -> bool {
+        let is_here = self.admit(index, arrived);
+        match &arrived.decoded {
+            Decoded::Signed(signed) if is_here => !self.hand_over(index, signed),
+            _ => is_here,
+        }
+    }
+
+    fn turn(&mut self, query: &mut Query<'p>, hash: u32) {
+        self.answerer.rotation.turn(query, hash);
+    }
+
+    fn buffer(&mut self) -> &mut [u8] {
+        self.replies.buffer()
+    }
+
+    fn answered(&mut self, arrived: &Arrived<'p>, outcome: Result<Reply, Silence>) {
+        let counters = &self.answerer.counters;
+        match outcome {
+            Ok(reply) => {
+                self.replies.push(arrived.index, reply.len);
+                count_reply(counters, &reply);
+            }
+            Err(Silence::Dropped(reason)) => count_drop(counters, reason),
+            Err(Silence::Limited) => counters.limited(Limited::Dropped),
+        }
+    }
+}
+
+impl<'p> Turn<'_, 'p> {
+    /// Reads a datagram, and decides how it may be limited; `false` if there is nothing to answer.
     ///
     /// A prefix in debt is looked at first: what cannot have a cookie is then not even decoded, unless it slips.
-    fn decode(&mut self, index: usize, arrived: &mut Arrived<'p>) -> bool {
+    fn admit(&mut self, index: usize, arrived: &mut Arrived<'p>) -> bool {
         let Answerer { own, counters, .. } = self.answerer;
         let source = self.received.source(index).filter(|source| source.port() != 0);
         let source = source.filter(|source| !own.has(*source, self.received.destination(index)));
@@ -127,28 +172,23 @@ impl<'p> HandleDatagrams<'p> for Turn<'_, 'p> {
         true
     }
 
-    fn turn(&mut self, query: &mut Query<'p>, hash: u32) {
-        self.answerer.rotation.turn(query, hash);
-    }
-
-    fn buffer(&mut self) -> &mut [u8] {
-        self.replies.buffer()
-    }
-
-    fn answered(&mut self, arrived: &Arrived<'p>, outcome: Result<Reply, Silence>) {
-        let counters = &self.answerer.counters;
-        match outcome {
-            Ok(reply) => {
-                self.replies.push(arrived.index, reply.len);
-                count_reply(counters, &reply);
+    /// Hands an UPDATE with a good signature to a task that answers it; says whether it did.
+    #[cold]
+    fn hand_over(&self, index: usize, signed: &SignedPacket<'_>) -> bool {
+        let Answerer { rules, later, .. } = self.answerer;
+        let (Some(desk), Some(source)) = (&rules.updates, self.received.source(index)) else { return false };
+        let Some(pending) = updates::take(rules, signed) else { return false };
+        let (later, destination) = (later.clone(), self.received.destination(index));
+        desk.spawn(async move {
+            let (response, rcode) = pending.response().await;
+            later.counters.answered(rcode.0, Rtype::SOA.0);
+            if send_one(&later.socket, &response, source, destination).is_err() {
+                later.counters.dropped(Dropped::Send, 1);
             }
-            Err(Silence::Dropped(reason)) => count_drop(counters, reason),
-            Err(Silence::Limited) => counters.limited(Limited::Dropped),
-        }
+        });
+        true
     }
-}
 
-impl Turn<'_, '_> {
     /// Charges the prefix of a datagram; of those that are limited, some slip.
     fn charge(&mut self, rates: &Rates, origin: Origin, now: Moment) -> Verdict {
         match rates.charge_prefix(origin.client, now) {
@@ -165,7 +205,7 @@ impl Turn<'_, '_> {
         }
     }
 
-    fn read<'p>(&self, packet: &'p [u8], origin: Origin, decoded: &mut Decoded<'p>) {
+    fn read(&self, packet: &'p [u8], origin: Origin, decoded: &mut Decoded<'p>) {
         let cookie = self.answerer.rules.decode_into(packet, origin, decoded);
         count_cookie(&self.answerer.counters, cookie);
     }

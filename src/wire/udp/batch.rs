@@ -27,6 +27,8 @@ use libc::{
     c_int, c_uint, cmsghdr, in_pktinfo, in6_pktinfo, iovec, mmsghdr, sockaddr_in, sockaddr_in6, sockaddr_storage,
 };
 
+use socket2::{MsgHdr, SockRef};
+
 use super::super::encode::MAX_UDP;
 
 /// Datagrams per call.
@@ -384,23 +386,37 @@ impl Received {
         }
         let control = &mut self.controls[to];
         control.0.fill(0);
-        let mut used = 0;
-        match self.destinations[to] {
-            Some(IpAddr::V4(from)) => {
-                let local = libc::in_addr { s_addr: u32::from(from).to_be() };
-                let info = in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: local, ipi_addr: local };
-                used += put_control(control, used, libc::IPPROTO_IP, libc::IP_PKTINFO, info);
-            }
-            Some(IpAddr::V6(from)) => {
-                let info = in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: from.octets() }, ipi6_ifindex: 0 };
-                used += put_control(control, used, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
-            }
-            None => {}
-        }
+        let mut used = self.destinations[to].map_or(0, |from| put_source(control, from));
         if let Some(segment) = segment {
             used += put_control(control, used, libc::SOL_UDP, libc::UDP_SEGMENT, segment);
         }
         header.msg_controllen = used as _;
+    }
+}
+
+/// Sends one message to `to`, from the address of ours that it was asked at if that is known: for what is answered when
+/// its batch is over. Does not wait.
+pub(crate) fn send_one(socket: &UdpSocket, octets: &[u8], to: SocketAddr, from: Option<IpAddr>) -> io::Result<()> {
+    let mut control = Control([0; 64]);
+    let used = from.map_or(0, |from| put_source(&mut control, from));
+    let (to, octets) = (to.into(), [io::IoSlice::new(octets)]);
+    let message = MsgHdr::new().with_addr(&to).with_buffers(&octets).with_control(&control.0[..used]);
+    SockRef::from(socket).sendmsg(&message, libc::MSG_DONTWAIT).map(drop)
+}
+
+/// Writes at the start the control message that says which address of ours a message goes from, and returns the room it
+/// takes.
+fn put_source(control: &mut Control, from: IpAddr) -> usize {
+    match from {
+        IpAddr::V4(from) => {
+            let local = libc::in_addr { s_addr: u32::from(from).to_be() };
+            let info = in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: local, ipi_addr: local };
+            put_control(control, 0, libc::IPPROTO_IP, libc::IP_PKTINFO, info)
+        }
+        IpAddr::V6(from) => {
+            let info = in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: from.octets() }, ipi6_ifindex: 0 };
+            put_control(control, 0, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info)
+        }
     }
 }
 

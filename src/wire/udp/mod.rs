@@ -18,9 +18,9 @@
 //!
 //! Datagrams longer than a receive buffer are malformed; responses are at most as long as [`super::limits::UdpLimits`]
 //! allows the client. Prefixes that ask too much are limited before their packets are decoded ([`answer`]), and the
-//! worst of them by a program in the kernel ([`filter`]). What is more than a plain query for our zones does not belong
-//! here: messages that need the registry (UPDATE) or a key (TSIG) are to be handed to a task of their own, not to be
-//! answered in this loop.
+//! worst of them by a program in the kernel ([`filter`]). Signed queries cost two hashes more and are answered here. What
+//! is more than a query for our zones does not belong here: UPDATE messages are handed to a task of their own
+//! ([`super::updates`]), which answers from the same socket later.
 
 mod answer;
 mod batch;
@@ -29,7 +29,7 @@ mod own;
 mod socket;
 pub(super) mod worker;
 
-pub(super) use answer::Answerer;
+pub(super) use answer::{Answerer, Later};
 pub(super) use batch::queue;
 pub(super) use own::OwnAddresses;
 pub(super) use socket::{bind, probe};

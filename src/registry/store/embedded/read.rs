@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::super::{Load, Page};
 use super::fault::{Fault, Result};
-use super::rows::{CHANGES, INSTANCES, Meta, SERVICES, TOKENS, ZONES, decode, undecodable};
+use super::rows::{CHANGES, INSTANCES, Meta, RECORDS, SERVICES, TOKENS, ZONES, decode, undecodable};
 use crate::model::{Change, Name, Revision, RowPacker, Timestamp};
 
 /// Instances that are decoded and packed before they are handed over.
@@ -32,11 +32,28 @@ pub(super) fn everything(transaction: &ReadTransaction, into: &mut dyn Load) -> 
     for row in transaction.open_table(ZONES)?.iter()? {
         let (key, value) = row?;
         let shown = || format!("zones/{}", key.value());
-        let name = Name::parse_absolute(key.value());
-        let name = name.map_err(|error| Fault::Damaged(format!("row {} has no name as key: {error}", shown())))?;
-        into.zone(name, decode(value.value(), shown)?);
+        into.zone(name(key.value(), shown)?, decode(value.value(), shown)?);
+    }
+    records(transaction, into)
+}
+
+fn records(transaction: &ReadTransaction, into: &mut dyn Load) -> Result<()> {
+    let table = match transaction.open_table(RECORDS) {
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(()),
+        table => table?,
+    };
+    for row in table.iter()? {
+        let (key, value) = row?;
+        let (zone, owner) = key.value();
+        let shown = || format!("records/{zone}/{owner}");
+        into.records(name(zone, shown)?, name(owner, shown)?, decode(value.value(), shown)?);
     }
     Ok(())
+}
+
+/// A name that is a key.
+fn name(text: &str, shown: impl Fn() -> String) -> Result<Name> {
+    Name::parse_absolute(text).map_err(|error| Fault::Damaged(format!("row {} has no name as key: {error}", shown())))
 }
 
 fn instances(transaction: &ReadTransaction, into: &mut dyn Load) -> Result<()> {

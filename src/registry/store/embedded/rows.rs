@@ -7,6 +7,7 @@
 //! | `services` | service | JSON of `ServiceRow` |
 //! | `tokens` | token id | JSON of `Token` |
 //! | `zones` | name with its final dot | JSON of `ZoneRow` |
+//! | `records` | zone and name with their final dots | JSON of `Written` |
 //! | `changes` | revision | JSON of `Change` |
 
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
@@ -25,6 +26,8 @@ pub(super) const INSTANCES: TableDefinition<(&str, &str), &[u8]> = TableDefiniti
 pub(super) const SERVICES: TableDefinition<&str, &[u8]> = TableDefinition::new("services");
 pub(super) const TOKENS: TableDefinition<&str, &[u8]> = TableDefinition::new("tokens");
 pub(super) const ZONES: TableDefinition<&str, &[u8]> = TableDefinition::new("zones");
+/// Not there in a store that never had a record.
+pub(super) const RECORDS: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("records");
 pub(super) const CHANGES: TableDefinition<u64, &[u8]> = TableDefinition::new("changes");
 
 /// Which row it is: the tables one behind the other, each in the order of its keys.
@@ -37,6 +40,8 @@ pub(super) enum RowKey<'f> {
     Token(&'f str),
     /// By its name, with the final dot.
     Zone(&'f str),
+    /// Zone and name, with their final dots.
+    Records(&'f str, &'f str),
     /// By its revision.
     Change(u64),
 }
@@ -55,6 +60,7 @@ pub(super) struct Tables<'t> {
     services: Table<'t, &'static str, &'static [u8]>,
     tokens: Table<'t, &'static str, &'static [u8]>,
     zones: Table<'t, &'static str, &'static [u8]>,
+    records: Table<'t, (&'static str, &'static str), &'static [u8]>,
     pub(super) changes: Table<'t, u64, &'static [u8]>,
 }
 
@@ -67,6 +73,7 @@ impl<'t> Tables<'t> {
             services: transaction.open_table(SERVICES)?,
             tokens: transaction.open_table(TOKENS)?,
             zones: transaction.open_table(ZONES)?,
+            records: transaction.open_table(RECORDS)?,
             changes: transaction.open_table(CHANGES)?,
         })
     }
@@ -78,6 +85,7 @@ impl<'t> Tables<'t> {
             RowKey::Service(service) => put(&mut self.services, service, entry.value),
             RowKey::Token(id) => put(&mut self.tokens, id, entry.value),
             RowKey::Zone(name) => put(&mut self.zones, name, entry.value),
+            RowKey::Records(zone, name) => put(&mut self.records, (zone, name), entry.value),
             RowKey::Change(revision) => put(&mut self.changes, revision, entry.value),
         }
     }

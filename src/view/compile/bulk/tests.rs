@@ -26,7 +26,7 @@ fn source(apex: &str, registrations: bool, reverse: bool, extra: Vec<Record>) ->
     soa.extend([0u32, 3600, 600, 86400, 5].iter().flat_map(|number| number.to_be_bytes()));
     let mut records = vec![record(apex, Rtype::SOA, &soa)];
     records.extend(extra);
-    ZoneSource { apex: name(apex), records, registrations, reverse, ttl: 30, readable: true }
+    ZoneSource { apex: name(apex), records, registrations, reverse, updates: false, ttl: 30, readable: true }
 }
 
 /// Zones in zones, static records where services want to be, above them and below them, delegations, reverse zones.

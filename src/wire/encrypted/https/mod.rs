@@ -213,6 +213,7 @@ impl<R: Respond> Visit<R> {
         let answered = match ask(&self.service.responder, &query, self.origin, bytes::Bytes::copy_from_slice) {
             Ok(message) => Some(message),
             Err(Action::Stream(messages)) => self.first(messages).await,
+            Err(Action::Later(response)) => Some(response.await.into()),
             Err(_) => None,
         };
         let Some(message) = answered else { return self.refuse(&request::NO_QUERY, flight) };

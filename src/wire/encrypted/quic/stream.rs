@@ -52,6 +52,7 @@ pub(super) async fn serve<R: Respond>(
     };
     match ask(&visit.service.responder, message, visit.origin, framed) {
         Ok(response) => visit.deliver(&mut send, &response).await,
+        Err(Action::Later(response)) => visit.deliver(&mut send, &framed(&response.await)).await,
         Err(Action::Stream(messages)) => {
             match timeout_at(visit.end_of_transfers, visit.stream(&mut send, messages)).await {
                 Ok(done) => done,

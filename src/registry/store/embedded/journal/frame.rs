@@ -44,6 +44,7 @@ const SERVICE: u8 = 2;
 const TOKEN: u8 = 3;
 const ZONE: u8 = 4;
 const CHANGE: u8 = 5;
+const RECORDS: u8 = 6;
 const REMOVED: u8 = 0x80;
 
 /// What a header says.
@@ -110,6 +111,9 @@ fn push_write(buffer: &mut Vec<u8>, write: &Write) -> Result<()> {
         Write::Token(token) => push(buffer, &RowKey::Token(&token.id), Some(&**token)),
         Write::RemoveToken(id) => push::<()>(buffer, &RowKey::Token(id), None),
         Write::Zone(name, row) => push(buffer, &RowKey::Zone(&name.to_string()), Some(row)),
+        Write::Records(zone, name, row) => {
+            push(buffer, &RowKey::Records(&zone.to_string(), &name.to_string()), row.as_deref())
+        }
     }
 }
 
@@ -123,6 +127,7 @@ fn push<T: Serialize>(buffer: &mut Vec<u8>, key: &RowKey<'_>, value: Option<&T>)
         RowKey::Service(service) => (SERVICE, [service.as_bytes(), &[]]),
         RowKey::Token(id) => (TOKEN, [id.as_bytes(), &[]]),
         RowKey::Zone(name) => (ZONE, [name.as_bytes(), &[]]),
+        RowKey::Records(zone, name) => (RECORDS, [zone.as_bytes(), name.as_bytes()]),
         RowKey::Change(revision) => {
             change = revision.to_le_bytes();
             (CHANGE, [&change, &[]])
@@ -182,6 +187,7 @@ fn parse_entry(octets: &[u8]) -> Option<(Entry<'_>, &[u8])> {
         SERVICE => RowKey::Service(text(first)?),
         TOKEN => RowKey::Token(text(first)?),
         ZONE => RowKey::Zone(text(first)?),
+        RECORDS => RowKey::Records(text(first)?, text(second)?),
         CHANGE => RowKey::Change(u64::from_le_bytes(first.try_into().ok()?)),
         _ => return None,
     };

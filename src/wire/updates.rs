@@ -1,0 +1,138 @@
+//! UPDATE messages (RFC 2136) on their way to the registry, and their answers on the way back.
+//!
+//! A message that comes here ends in a good signature; others are refused where they are decoded. It is handed to a task,
+//! because the answer waits until the change is durable and published: a worker goes on with queries meanwhile. At most
+//! [`AT_ONCE`] are under way, the next one is answered with SERVFAIL. What is in a message is for
+//! whoever implements [`AnswerUpdates`], which is another edge.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::decode::{ErrorReply, Origin, UPDATE, opcode, read_update};
+use super::error::{MAX_ERROR, write_error};
+use super::respond::MAX_TCP;
+use super::rules::Rules;
+use super::tsig::{SignedPacket, Signer, now};
+use crate::answer::{Ede, Rcode};
+use crate::security::Key;
+
+/// Updates that may wait for the registry.
+const AT_ONCE: usize = 256;
+/// Octets of padding that a response over an encrypted transport may have.
+const PADDING: usize = 512;
+
+/// Does what UPDATE messages ask.
+pub trait AnswerUpdates: std::fmt::Debug + Send + Sync + 'static {
+    /// The answer to one message, when it is durable and published, or refused.
+    fn answer(&self, update: SignedUpdate) -> BoxFuture<'static, Answered>;
+}
+
+/// A message whose signature is good.
+#[derive(Debug, Clone)]
+pub struct SignedUpdate {
+    /// The message without its signature.
+    pub message: Vec<u8>,
+    /// Who signed it.
+    pub key: Arc<Key>,
+    /// Who sent it.
+    pub client: IpAddr,
+}
+
+/// What is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// The response code.
+    pub rcode: Rcode,
+    /// Code and text of the extended error.
+    pub extended: Option<(u16, String)>,
+}
+
+/// Where updates are handed over.
+#[derive(Debug)]
+pub struct Desk {
+    handler: Arc<dyn AnswerUpdates>,
+    room: Arc<Semaphore>,
+    runtime: Handle,
+}
+
+/// A message that was handed over.
+pub(super) struct Pending {
+    update: SignedUpdate,
+    signer: Signer,
+    origin: Origin,
+    room: Option<OwnedSemaphorePermit>,
+    rules: Arc<Rules>,
+}
+
+impl Desk {
+    /// Hands updates to `handler`, in the current runtime.
+    pub fn new(handler: Arc<dyn AnswerUpdates>) -> Self {
+        Self { handler, room: Arc::new(Semaphore::new(AT_ONCE)), runtime: Handle::current() }
+    }
+
+    /// Runs what becomes of a datagram.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(work);
+    }
+}
+
+/// Takes a signed message if it is an UPDATE with a good signature.
+#[cold]
+pub(super) fn take(rules: &Arc<Rules>, signed: &SignedPacket<'_>) -> Option<Pending> {
+    let desk = rules.updates.as_ref()?;
+    let flags = u16::from_be_bytes([signed.packet[2], signed.packet[3]]);
+    if opcode(flags) != UPDATE {
+        return None;
+    }
+    let mut opened = signed.open(&rules.keys.load(), now());
+    let (key, signer) = (opened.verdict.ok()?, opened.signer.take()?);
+    let room = desk.room.clone().try_acquire_owned().ok();
+    let update = SignedUpdate { message: opened.message, key, client: signed.origin.client };
+    Some(Pending { update, signer, origin: signed.origin, room, rules: rules.clone() })
+}
+
+impl Pending {
+    /// Waits for the answer and writes the response.
+    pub(super) async fn response(self) -> (Vec<u8>, Rcode) {
+        let Self { update, mut signer, origin, room, rules } = self;
+        let message = update.message.clone();
+        let reply = read_update(&message, origin);
+        let answered = match &rules.updates {
+            _ if reply.rcode != Rcode::NOERROR => Answered { rcode: reply.rcode, extended: None },
+            Some(desk) if room.is_some() => desk.handler.answer(update).await,
+            _ => busy(),
+        };
+        let mut octets = write(&reply, &answered, &rules, signer.length());
+        signer.sign_message(&mut octets, now());
+        (octets, answered.rcode)
+    }
+}
+
+fn busy() -> Answered {
+    let text = format!("{AT_ONCE} updates are waiting already; try again in a second");
+    Answered { rcode: Rcode::SERVFAIL, extended: Some((Ede::OTHER, text)) }
+}
+
+/// The response, without the words if there is no room for them.
+fn write(reply: &ErrorReply<'_>, answered: &Answered, rules: &Rules, signature: usize) -> Vec<u8> {
+    let limit = match reply.origin.transport.is_datagram() {
+        true => rules.udp.limit(reply.origin.client, reply.edns.map(|edns| edns.udp_size)),
+        false => MAX_TCP,
+    };
+    let extended = answered.extended.as_ref().map(|(code, text)| Ede { code: *code, text });
+    let mut octets = vec![0; MAX_ERROR + PADDING];
+    let mut length = 0;
+    for extended in [extended, None] {
+        let reply = ErrorReply { rcode: answered.rcode, extended, ..*reply };
+        length = write_error(&reply, rules.udp.max as u16, &mut octets);
+        if length + signature <= limit {
+            break;
+        }
+    }
+    octets.truncate(length);
+    octets
+}
