@@ -198,7 +198,7 @@ fn zone_files_and_services_keep_their_names() {
         ("*.sd.example.org.", "has a wildcard label"),
         ("x._dns-sd._udp.sd.example.org.", "lists the services of the zone"),
     ] {
-        refused(&server, &add(name, "A 192.0.2.1"), "REFUSED", why);
+        refused(&server, &add(name, "TXT x"), "REFUSED", why);
     }
     refused(&server, "update delete mail.sd.example.org. A", "REFUSED", "sd.example.org.zone:5");
     refused(&server, &add("www.sd.example.org.", "A 127.0.0.1"), "REFUSED", "policy.allow_addresses");
