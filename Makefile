@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test setup lint deny advisories doc tests instructions differential fuzz bench bench-quick fmt clean
+.PHONY: help run test setup lint deny advisories doc tests instructions differential world fuzz bench bench-quick fmt clean
 
 # Seconds that `make fuzz` gives each target; `make test` takes FUZZ_TEST of them.
 SECONDS := 30
@@ -71,6 +71,10 @@ differential: ## compare our answers with BIND's, Knot's and NSD's on ZONES zone
 	@seed='$(SEED)'; export DIFFERENTIAL_SEED=$${seed:-$$((RANDOM * 32768 + RANDOM))} DIFFERENTIAL_ZONES=$(ZONES); \
 	    echo "make differential ZONES=$(ZONES) SEED=$$DIFFERENTIAL_SEED"; \
 	    cargo test --locked --test differential -- --nocapture
+
+world: ## 200 sessions for ten minutes under churn, kills, stalls and packet loss (docs/testing.md)
+	@scripts/packages.sh test
+	ZONEBEAT_WORLD_SECONDS=600 ZONEBEAT_WORLD_SESSIONS=200 cargo test --locked --test world -- --nocapture what_lives
 
 fuzz: ## run every fuzz target for SECONDS seconds
 	@scripts/packages.sh test

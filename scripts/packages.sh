@@ -11,9 +11,12 @@ run=(cc:build-essential dig:bind9-dnsutils curl:curl)
 test=(
     "${run[@]}"
     c++:build-essential         # libFuzzer
+    crun:crun                   # runs Podman's containers
     delv:bind9-dnsutils         # validates our answers from signed zones
     dnssec-signzone:bind9-utils # signs zones for tests
+    faketime:faketime           # wall clocks that jump, and libfaketime with it
     drill:ldnsutils             # a second opinion on answers and transfers
+    etcd:etcd-server            # a gRPC health service, with TLS and without
     go:golang-go                # runs the Go program of docs/clients.md; 464 MB installed
     haproxy:haproxy             # finds its servers in our SRV records
     ip:iproute2                 # network namespaces
@@ -24,8 +27,11 @@ test=(
     mount:mount                 # small and read-only disks
     named:bind9
     named-checkzone:bind9-utils # reads the zones that we transfer, judges zone files
+    nft:nftables                # loses packets between hosts and server
     nsd:nsd
     openssl:openssl             # certificates for the encrypted transports
+    podman:podman               # containers that the agent registers by their labels
+    prometheus:prometheus       # finds its targets in our SRV records
     promtool:prometheus         # the rules for metric names
     ps:procps                   # kill, by which servers are told to stop
     python3:python3
@@ -45,7 +51,7 @@ bench=(
     taskset:util-linux
 )
 # Packages that are servers, and their units.
-declare -A units=([bind9]=named [haproxy]=haproxy [knot]=knot [nsd]=nsd [pdns-backend-bind]=pdns [prometheus]=prometheus [unbound]=unbound)
+declare -A units=([bind9]=named [etcd-server]=etcd [haproxy]=haproxy [knot]=knot [nsd]=nsd [pdns-backend-bind]=pdns [podman]=podman.socket [prometheus]=prometheus [unbound]=unbound)
 
 case "${1:-}" in
     run) wanted=("${run[@]}") ;;

@@ -8,6 +8,7 @@
 //! zone files, the certificate and the secrets of cookies and TSIG keys again.
 
 mod cookies;
+mod explain;
 mod health;
 mod keys;
 pub mod log;
@@ -41,6 +42,7 @@ use crate::registry::store::embedded::EmbeddedStore;
 use crate::registry::{Registry, Store, StoreError};
 use crate::view::{Compiler, Published};
 use crate::wire::{self, BindError};
+use explain::DnsExplainer;
 use health::Freshness;
 use own::OwnRegistration;
 use plan::Plan;
@@ -119,6 +121,7 @@ async fn serve(config: Config, loaded: fn()) -> Result<(), ServeError> {
     let wire = wire::bind(cookies::with_secrets(options, &config)?)?;
     let secrets = cookies::Reload { settings: config.dns.cookies.clone(), cookies: wire.cookies() };
     let http = HttpListeners::bind(&config.http.listen).await?;
+    let explainer = wire.explainer();
     let (dns_addresses, encrypted_addresses) = (wire.local_addrs(), wire.encrypted_addrs().clone());
 
     let parts = Parts::new(&config, &plan)?;
@@ -128,6 +131,8 @@ async fn serve(config: Config, loaded: fn()) -> Result<(), ServeError> {
     let dns = wire.serve(parts.freshness.published().clone(), Arc::clone(&parts.counters), dns_stop.clone())?;
     let (registry, writer) = parts.start_registry(&config, &plan, &http.addresses);
     updates.start(registry.clone(), parts.freshness.published().clone());
+
+    explainer.set(DnsExplainer::new(registry.clone(), parts.zones.clone(), Arc::clone(&parts.clock)));
 
     let (edges, edges_stop) = (TaskTracker::new(), CancellationToken::new());
     let router = api::router(parts.api_state(&config, &registry, &dns_addresses, &edges_stop));

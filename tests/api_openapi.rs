@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use zonebeat::api::problem;
 use zonebeat::model::api::*;
-use zonebeat::model::explanation::{Explained, Explanation, Said};
+use zonebeat::model::explanation::{Explained, Explanation, RefusedAttempt, Said};
 use zonebeat::model::service::ServiceRow;
 use zonebeat::model::{
     Change, Declaration, Endpoint, Instance, Item, Mark, Orders, Revision, Scope, SetWeight, State, Timestamp,
@@ -312,6 +312,14 @@ fn explanation() -> Explanation {
         since: Timestamp(0),
         revision: Revision(1842),
     };
+    let refused = RefusedAttempt {
+        service: "search".into(),
+        id: "a9".into(),
+        word: "address-refused".into(),
+        detail: "198.51.100.7 is not in policy.allow_addresses".into(),
+        age_seconds: 12.0,
+        by: "token ops".into(),
+    };
     Explanation {
         name: "search.sd.example.org.".into(),
         rtype: "A".into(),
@@ -320,6 +328,7 @@ fn explanation() -> Explanation {
         static_record: Some("zones/sd.example.org.zone:7".into()),
         instances: vec![row],
         omitted: 1,
+        refused: vec![refused],
         nearest: vec!["search.sd.example.org.".into()],
     }
 }
@@ -382,7 +391,7 @@ fn orders() -> Vec<(&'static str, Body)> {
     let (revision, ttl_seconds, safe_seconds) = (Revision(9), 30, Some(31));
     let ordered = Ordered { service, id, state, revision, changed: true, ttl_seconds, safe_seconds };
     let site = "lon".to_owned();
-    let site = SiteOrdered { site, instances: 1, already: 0, revision, ttl_seconds, safe_seconds };
+    let site = SiteOrdered { site, instances: 1, already: 0, left: 0, revision, ttl_seconds, safe_seconds };
     let weight = WeightOrder { weight: Some(10), for_seconds: Some(60), reason: text("cold") };
     let release = ReleaseOrder { service: text("search"), id: text("a1"), fleet: true, reason: text("gone") };
     vec![

@@ -50,7 +50,7 @@ const CRATES: &[(&str, &[&str], &str)] = &[
         "its types are DNS data; registry and HTTP speak the words of `model`",
     ),
     ("axum", &["api", "server"], "HTTP is one edge"),
-    ("reqwest", &["agent", "cli"], "the server asks nobody over HTTP"),
+    ("url", &["agent", "cli"], "the server asks nobody over HTTP"),
     ("clap", &["cli", "main"], "arguments are parsed at one place"),
 ];
 

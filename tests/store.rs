@@ -45,6 +45,7 @@ battery::battery! {
     one_change_is_found_or_not,
     pruning_forgets_the_oldest_and_only_history,
     a_clock_that_was_wrong_does_not_stop_pruning,
+    a_clock_that_was_set_back_for_a_while_makes_nothing_before_it_old,
     opening_again_shows_the_same,
     a_big_batch_is_one_commit,
     readers_see_whole_batches_while_the_writer_writes,
@@ -432,7 +433,7 @@ fn child_on_a_read_only_disk() {
     assert_eq!(content(&store), before);
     let error = store.commit(&register(21)).unwrap_err();
     assert!(matches!(error, StoreError::Write { .. }), "{error}");
-    assert!(store.prune(support::time(10), 9).is_err());
+    assert!(store.prune(support::time(10), support::time(10), 9).is_err());
     assert!(store.reopen().is_err());
     assert_eq!(content(&store), before);
     unclean.iter().for_each(|(path, octets)| assert_eq!(fs::read(path).unwrap(), *octets));

@@ -118,21 +118,25 @@ fn question(owner: &str, rtype: Rtype) -> Vec<u8> {
     octets
 }
 
-fn ask_raw(view: &View, owner: &str, rtype: Rtype, edns: Option<u16>, rotation: u32, limit: usize) -> Vec<u8> {
-    let question = question(owner, rtype);
-    let query = Query {
+fn query(question: &[u8], rtype: Rtype, edns: Option<Edns>, rotation: u32) -> Query<'_> {
+    Query {
         id: 4711,
         flags: 0x0100,
-        question: &question,
+        question,
         name: QueryName::new(&question[..question.len() - 4]),
         rtype,
         class: 1,
-        edns: edns.map(|udp_size| Edns { udp_size, ..Edns::default() }),
+        edns,
         transport: Transport::Udp,
         verified: false,
         client: v4(99),
         rotation,
-    };
+    }
+}
+
+fn ask_raw(view: &View, owner: &str, rtype: Rtype, edns: Option<u16>, rotation: u32, limit: usize) -> Vec<u8> {
+    let question = question(owner, rtype);
+    let query = query(&question, rtype, edns.map(|udp_size| Edns { udp_size, ..Edns::default() }), rotation);
     let mut out = vec![0xEE; 65_535];
     let length = encode(view, &query, &answer(view, &query), limit, &mut out);
     out.truncate(length);
@@ -351,6 +355,46 @@ fn a_zone_beside_its_parent_keeps_its_names() {
     assert_eq!(answers(&ask(&view, "search.sd.example.org", Rtype::A)).len(), 3, "the delegation is the parent's");
     let above = ask(&view, "b.example.org", Rtype::A);
     assert_eq!(above.metadata.response_code, ResponseCode::NoError, "a.b.example.org exists, so b.example.org does");
+}
+
+/// The extended error of an answer: its code, and how its text begins.
+fn extended(view: &View, owner: &str, rtype: Rtype) -> Option<(u16, String)> {
+    let asked = question(owner, rtype);
+    let edns = Some(Edns { udp_size: 1232, ..Edns::default() });
+    let said = answer(view, &query(&asked, rtype, edns, 0)).ede;
+    said.map(|ede| (ede.code, ede.text.split(' ').take(2).collect::<Vec<_>>().join(" ")))
+}
+
+#[test]
+fn aliases_from_a_zone_without_registrations_carry_what_is_said_of_those_they_lead_to() {
+    let at = |owner: &str| format!("{owner}.example.net");
+    let statics = vec![
+        record(&at("www"), Rtype::CNAME, name("search.sd.example.org").as_wire()),
+        record(&at("idle"), Rtype::CNAME, name("idle.sd.example.org").as_wire()),
+        record(&at("gone"), Rtype::CNAME, name("gone.sd.example.org").as_wire()),
+        record(&at("old"), Rtype::DNAME, name("sd.example.org").as_wire()),
+        record(&at("own"), Rtype::CNAME, name(&at("ns1")).as_wire()),
+    ];
+    let sources = vec![source(ZONE, vec![], true), source("example.net", statics, false)];
+    let compiler = Compiler::new(sources, Naming::plain(), ServerFacts::default(), 7);
+    let mut idle = service("idle", vec![]);
+    idle.row.declaration = Some(Declaration::default().into());
+    let mut view = compiler.full(&snapshot(9, [search(), idle]), &[]);
+    let some = |code: u16, text: &str| Some((code, text.to_owned()));
+    assert_eq!(extended(&view, &at("idle"), Rtype::A), some(0, "nobody serves"));
+    assert_eq!(extended(&view, "idle.sd.example.org", Rtype::A), some(0, "nobody serves"));
+    assert_eq!(extended(&view, &at("www"), Rtype::A), None);
+    view.stale = true;
+    for owner in ["www", "gone", "search.old", "nope.old"].map(at) {
+        assert_eq!(extended(&view, &owner, Rtype::A), some(3, "the registry's"), "{owner}");
+    }
+    for owner in ["own", "ns1", "nope"].map(at) {
+        assert_eq!(extended(&view, &owner, Rtype::A), None, "{owner} is as sure as its file");
+    }
+    (view.stale, view.fleet_held) = (false, true);
+    assert_eq!(extended(&view, &at("www"), Rtype::A), some(3, "many sessions"));
+    let unready = compiler.unready();
+    assert_eq!(extended(&unready, &at("www"), Rtype::A), some(14, "the registry"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The typed calls of HTTP version 1: one method for each, with the bodies of `model::api`.
 
-use reqwest::Method;
+use hyper::Method;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -41,13 +41,13 @@ impl Client {
         body: &Registration,
     ) -> Result<Reply<Registered>, ClientError> {
         let path = ["v1", "services", service, "instances", id];
-        self.exchange.call(&Call::new(Method::PUT, &path).json(body)).await
+        self.exchange.call(&Call::new(Method::PUT, &path).json(body).pressing()).await
     }
 
     /// Beats for a lone instance.
     pub async fn beat(&self, service: &str, id: &str, body: &Beat) -> Result<Reply<Beaten>, ClientError> {
         let path = ["v1", "services", service, "instances", id, "heartbeat"];
-        self.exchange.call(&Call::new(Method::POST, &path).json(body)).await
+        self.exchange.call(&Call::new(Method::POST, &path).json(body).pressing()).await
     }
 
     /// Takes an instance out now.
@@ -61,7 +61,8 @@ impl Client {
         let path = ["v1", "services", service, "instances", id];
         let call = Call::new(Method::DELETE, &path)
             .query("incarnation", incarnation.map(|number| number.to_string()))
-            .reason(reason);
+            .reason(reason)
+            .pressing();
         self.exchange.call(&call).await
     }
 
@@ -93,9 +94,19 @@ impl Client {
         self.exchange.call(&Call::new(Method::POST, &path).json(body)).await
     }
 
-    /// Orders about all instances of a site: `drain` or `undrain`. Sent once: a large site takes its time.
+    /// Orders about all instances of a site: `drain` or `undrain`. Repeats the call while something is left to do; each is
+    /// sent once, because it takes its time.
     pub async fn order_site(&self, site: &str, what: &str, body: &Order) -> Result<Reply<SiteOrdered>, ClientError> {
-        self.exchange.call(&Call::new(Method::POST, &["v1", "sites", site, what]).json(body).once()).await
+        let path = ["v1", "sites", site, what];
+        let call = Call::new(Method::POST, &path).json(body).once();
+        let mut done: Reply<SiteOrdered> = self.exchange.call(&call).await?;
+        while done.body.left > 0 {
+            let next: Reply<SiteOrdered> = self.exchange.call(&call).await?;
+            let body = next.body.after(done.body);
+            let text = serde_json::to_string(&body).unwrap_or(next.text);
+            done = Reply { body, text, ..done };
+        }
+        Ok(done)
     }
 
     /// Gives an instance another weight.
@@ -121,7 +132,9 @@ impl Client {
 
     /// The same for the set of an agent.
     pub async fn send_set(&self, session: &str, set: &Set) -> Result<Reply<SessionStored>, ClientError> {
-        self.exchange.call(&Call::new(Method::PUT, &["v1", "sessions", session]).json(set)).await
+        let path = ["v1", "sessions", session];
+        let call = Call::new(Method::PUT, &path).json(set).reason(set.reason.as_deref());
+        self.exchange.call(&call.pressing()).await
     }
 
     /// Takes everything out that a session beats for, also below the `min` of a service: whoever calls this is gone or
@@ -131,13 +144,15 @@ impl Client {
         let call = Call::new(Method::DELETE, &path)
             .query("epoch", Some(epoch.to_owned()))
             .query("force", Some("true".to_owned()))
-            .reason(Some(reason));
+            .reason(Some(reason))
+            .pressing();
         self.exchange.call(&call).await
     }
 
     /// Beats for everything in a session.
     pub async fn beat_session(&self, session: &str, body: &SessionBeat) -> Result<Reply<Beaten>, ClientError> {
-        self.exchange.call(&Call::new(Method::POST, &["v1", "sessions", session, "heartbeat"]).json(body)).await
+        let path = ["v1", "sessions", session, "heartbeat"];
+        self.exchange.call(&Call::new(Method::POST, &path).json(body).pressing()).await
     }
 
     /// Beats for many instances and sessions, at most 1,000. What came of each stands in the reply, in the same order.

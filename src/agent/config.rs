@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::Url;
 use serde::Deserialize;
+use url::Url;
 
+use super::containers::{Engine, EngineError};
 use super::servers::{DEFAULT_SERVER, parse_server};
 use crate::config::{finding_at, read_toml, value};
 use crate::model::{Finding, Place};
@@ -29,6 +30,8 @@ pub struct AgentConfig {
     pub session: Option<String>,
     /// Folder of `*.toml` files, one service each.
     pub services_dir: PathBuf,
+    /// Containers that are registered by their labels.
+    pub docker: DockerConfig,
     /// Local socket for status and reports.
     pub socket: PathBuf,
     /// How long the agent may be silent before its instances leave the answers.
@@ -39,6 +42,27 @@ pub struct AgentConfig {
     pub drain: Duration,
     /// What is logged: `error`, `warn`, `info`, `debug`.
     pub log_level: LogLevel,
+}
+
+/// Container engines: Docker, Podman.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DockerConfig {
+    /// Whether containers are registered.
+    pub enabled: bool,
+    /// The engines' sockets; the one of this machine if there are none.
+    pub sockets: Vec<String>,
+}
+
+impl DockerConfig {
+    /// The engines that are to be followed. `variable` reads the environment.
+    pub fn engines(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Vec<Engine>, EngineError> {
+        match (self.enabled, self.sockets.as_slice()) {
+            (false, _) => Ok(Vec::new()),
+            (true, []) => Ok(vec![Engine::find(variable)?]),
+            (true, sockets) => sockets.iter().map(|socket| Engine::at(socket)).collect(),
+        }
+    }
 }
 
 /// How much is logged.
@@ -75,6 +99,7 @@ impl Default for AgentConfig {
             token_file: None,
             session: None,
             services_dir: DEFAULT_SERVICES.into(),
+            docker: DockerConfig::default(),
             socket: DEFAULT_SOCKET.into(),
             lease: Duration::from_secs(15),
             drain: Duration::from_secs(60),
@@ -100,6 +125,11 @@ impl AgentConfig {
         for (at, server) in config.servers.iter().enumerate() {
             if let Err(why) = parse_server(server) {
                 wrong(&format!("servers[{at}]"), why);
+            }
+        }
+        for (at, socket) in config.docker.sockets.iter().enumerate() {
+            if let Err(why) = Engine::at(socket) {
+                wrong(&format!("docker.sockets[{at}]"), why.to_string());
             }
         }
         if config.token.is_some() && config.token_file.is_some() {

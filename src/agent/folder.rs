@@ -2,28 +2,19 @@
 //!
 //! What it holds: for each `*.toml` file the instances that it said when it was last right, and what is wrong with it
 //! now. A file that is broken keeps what it said before; a folder that cannot be read keeps everything. Only the
-//! supervisor reads it again. A change wakes us through inotify, by rustix, which is a dependency anyway; a folder that
-//! cannot be watched (it is not there yet, or its file system knows no inotify) is looked at every second. A burst of
-//! events is one change.
+//! supervisor reads it again; `watcher` says when.
+
+mod watcher;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
-use tokio::io::unix::AsyncFd;
-use tokio::time::{Instant, sleep_until};
+pub use watcher::Watcher;
 
-use super::ready::watched;
 use super::services::{Key, Planned, parse};
 use crate::model::{Finding, Place};
 
-/// How long a burst of events may be quiet before it is over.
-const BURST: Duration = Duration::from_millis(100);
-/// How often a folder is looked at that cannot be watched.
-const LOOK: Duration = Duration::from_secs(1);
 /// The largest file that is read.
 const LARGEST: u64 = 1 << 20;
 
@@ -33,6 +24,8 @@ pub struct Folder {
     path: PathBuf,
     host: String,
     files: BTreeMap<PathBuf, File>,
+    /// It need not be there.
+    optional: bool,
     /// Why the folder cannot be read.
     trouble: Option<Finding>,
 }
@@ -42,12 +35,19 @@ pub struct Folder {
 struct File {
     planned: Vec<Planned>,
     findings: Vec<Finding>,
+    /// It has been right at some time.
+    known: bool,
 }
 
 impl Folder {
     /// A folder that has not been read yet. `host` makes the ids of instances that have none.
     pub fn new(path: PathBuf, host: String) -> Self {
         Self { path, host, ..Self::default() }
+    }
+
+    /// The same, which need not be there.
+    pub fn optional(self) -> Self {
+        Self { optional: true, ..self }
     }
 
     /// Its path.
@@ -64,10 +64,13 @@ impl Folder {
                 for path in paths {
                     let file = self.files.entry(path.clone()).or_default();
                     match read_file(&path, &self.host) {
-                        Ok(planned) => *file = File { planned, findings: Vec::new() },
+                        Ok(planned) => *file = File { planned, findings: Vec::new(), known: true },
                         Err(findings) => file.findings = findings,
                     }
                 }
+            }
+            Err(error) if self.optional && self.files.is_empty() && error.kind() == io::ErrorKind::NotFound => {
+                self.trouble = None;
             }
             Err(error) => {
                 let message = format!("cannot be read: {error}");
@@ -107,6 +110,11 @@ impl Folder {
         self.trouble.iter().chain(of_files).cloned().collect()
     }
 
+    /// Whether it is known what each file says, or said when it was last right.
+    pub fn is_known(&self) -> bool {
+        self.trouble.is_none() && self.files.values().all(|file| file.known)
+    }
+
     /// The files that are there, and how many instances each plans.
     pub fn files(&self) -> impl Iterator<Item = (&Path, usize)> {
         self.files.iter().map(|(path, file)| (path.as_path(), file.planned.len()))
@@ -137,71 +145,4 @@ pub fn read_file(path: &Path, host: &str) -> Result<Vec<Planned>, Vec<Finding>> 
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     parse(&name, &stem, host, &text)
-}
-
-/// Wakes when something in a folder changes.
-#[derive(Debug)]
-pub struct Watcher {
-    path: PathBuf,
-    inotify: Option<AsyncFd<OwnedFd>>,
-    /// When the burst is over that has begun, or when to look again.
-    due: Option<Instant>,
-}
-
-impl Watcher {
-    /// Watches from now on.
-    pub fn new(path: PathBuf) -> Self {
-        let inotify = watch(&path).ok();
-        Self { path, inotify, due: None }
-    }
-
-    /// Waits for a change, and until a burst of them is over. May wake without one; may be dropped and called again.
-    pub async fn changed(&mut self) {
-        let due = match (self.due, &self.inotify) {
-            (Some(due), _) => due,
-            (None, None) => Instant::now() + LOOK,
-            (None, Some(inotify)) => {
-                if inotify.readable().await.is_err() {
-                    return std::future::pending().await; // the runtime is going away
-                }
-                Instant::now() + BURST
-            }
-        };
-        self.due = Some(due);
-        sleep_until(due).await;
-        self.due = None;
-        let gone = match &self.inotify {
-            None => true,
-            Some(inotify) => {
-                if let Ok(mut ready) = inotify.readable().await {
-                    ready.clear_ready(); // before reading: what comes after that wakes us again
-                }
-                drain(inotify)
-            }
-        };
-        if gone {
-            self.inotify = watch(&self.path).ok();
-        }
-    }
-}
-
-fn watch(path: &Path) -> io::Result<AsyncFd<OwnedFd>> {
-    let inotify = init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
-    let files = WatchFlags::CREATE | WatchFlags::CLOSE_WRITE | WatchFlags::DELETE | WatchFlags::ATTRIB;
-    let moves = WatchFlags::MOVED_FROM | WatchFlags::MOVED_TO;
-    let own = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF | WatchFlags::ONLYDIR;
-    add_watch(&inotify, path, files | moves | own)?;
-    watched(inotify)
-}
-
-/// Throws away what has been read; whether the folder itself is gone.
-fn drain(inotify: &AsyncFd<OwnedFd>) -> bool {
-    use rustix::fs::inotify::{ReadFlags, Reader};
-    let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
-    let mut reader = Reader::new(inotify.get_ref(), &mut buffer);
-    let mut gone = false;
-    while let Ok(event) = reader.next() {
-        gone |= event.events().intersects(ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::IGNORED);
-    }
-    gone
 }

@@ -18,12 +18,34 @@ pub fn default_id(host: &str, port: u16) -> Result<String, String> {
 }
 
 fn id_of(host: &str, port: u16) -> Option<String> {
-    let first = host.trim().split('.').next().unwrap_or_default().to_ascii_lowercase();
-    let words = first.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    let label = words.collect::<Vec<_>>().join("-");
+    let label = first_label(host);
     let suffix = format!("-{port}");
     let cut = label.get(..MAX_LABEL - suffix.len()).unwrap_or(&label).trim_end_matches('-');
     (!cut.is_empty()).then(|| format!("{cut}{suffix}"))
+}
+
+/// The id of an instance in a container: the host's first label and the container's name, which is the same on many
+/// hosts. The host's part is cut where both are too long.
+pub(super) fn container_id(host: &str, container: &str) -> Option<String> {
+    let (host, name) = (first_label(host), as_label(container));
+    let room = MAX_LABEL.checked_sub(name.len() + 1).filter(|_| !name.is_empty());
+    let cut = room.map(|room| host.get(..room).unwrap_or(&host).trim_end_matches('-'));
+    match cut {
+        Some("") => Some(name),
+        Some(cut) => Some(format!("{cut}-{name}")),
+        None => Some(name).filter(|name| (1..=MAX_LABEL).contains(&name.len())),
+    }
+}
+
+fn first_label(host: &str) -> String {
+    as_label(host.trim().split('.').next().unwrap_or_default())
+}
+
+/// A text in lower case whose other characters are hyphens, none of them at either end or beside another.
+fn as_label(text: &str) -> String {
+    let text = text.to_ascii_lowercase();
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("-")
 }
 
 /// The name of a session: the host's, with what no session name has made into hyphens.
@@ -55,6 +77,18 @@ mod tests {
         for hostname in ["a".repeat(200), format!("{}--b", "a".repeat(57)), "größe".into(), "-x-".into()] {
             let id = id_of(&hostname, 65535).expect("id");
             assert_eq!(parse_label(LabelKind::Instance, &id).as_ref(), Ok(&id), "{hostname}");
+        }
+    }
+
+    #[test]
+    fn names_of_containers_become_labels() {
+        assert_eq!(container_id("host-17.example.org", "shop_web_1").as_deref(), Some("host-17-shop-web-1"));
+        assert_eq!(container_id("", "web.1").as_deref(), Some("web-1"));
+        assert_eq!(container_id("host-17", "__"), None);
+        assert_eq!(container_id("host-17", &"w".repeat(64)), None);
+        for name in ["w".repeat(59), "w".repeat(62), "w".repeat(63)] {
+            let id = container_id("host-17", &name).expect("id");
+            assert_eq!(parse_label(LabelKind::Instance, &id).as_ref(), Ok(&id), "{name}");
         }
     }
 }

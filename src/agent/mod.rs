@@ -1,28 +1,32 @@
 //! The client side: everything that registers, beats, leaves and asks over HTTP.
 //!
-//! The client, read in this order: `servers` (which server is asked first), `exchange` (one call over all of them), `outcome`
-//! (what can come of it), `client` and `owners` (the typed calls), `beat` (the life of a lone registration), `lookup`
-//! (whether DNS answers with it), `jitter` (how a fleet is kept from asking in step).
+//! The client, read in this order: `servers` (which server is asked first), `exchange` (one call over all of them),
+//! `connect` (connections where packets are lost), `outcome` (what can come of it), `client` and `owners` (the typed calls),
+//! `beat` (the life of a lone registration), `lookup` (whether DNS answers with it), `jitter` (how a fleet is kept from
+//! asking in step).
 //!
 //! The agent of a host, in the order in which a file becomes a beat:
 //!
 //! ```text
 //! services.d --folder, services--> plan --roster--> members --session--> PUT, beats
-//!                                          ^  ^
+//!      labels --containers----------^      ^  ^
 //!                  check: verdicts --------+  +-------- socket: reports of services
 //! ```
 //!
-//! `supervise` owns all of its tasks, `status` describes it, `config` is its file, `run` puts a command beside it. The
-//! commands of `cli` are built from these.
+//! `sources` has folder and containers together, `supervise` owns all of its tasks, `kept` is what outlives it, `status`
+//! describes it, `config` is its file, `run` puts a command beside it. The commands of `cli` are built from these.
 
 pub mod beat;
 pub mod check;
 pub mod client;
 pub mod config;
+mod connect;
+pub mod containers;
 mod exchange;
 pub mod folder;
 pub mod identity;
 pub mod jitter;
+pub mod kept;
 pub mod lookup;
 mod outcome;
 mod owners;
@@ -35,6 +39,7 @@ pub mod services;
 pub mod session;
 pub mod set;
 pub mod socket;
+mod sources;
 pub mod status;
 pub mod supervise;
 

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use reqwest::{StatusCode, Url};
+use hyper::StatusCode;
+use url::Url;
 
 use super::servers::shown;
 use crate::model::api::Problem;

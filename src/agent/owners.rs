@@ -1,6 +1,6 @@
 //! The typed calls about who answers for a service, who may write it, and what it needs.
 
-use reqwest::Method;
+use hyper::Method;
 
 use super::Client;
 use super::exchange::Call;

@@ -5,8 +5,9 @@
 //! ([`Roster::report`]). It owns the tasks of the checks; they end with their instance, or with the roster.
 //!
 //! An instance is settled when each of its checks has a verdict. Until then nothing of it changes: one that was
-//! published stays as it was, a new one is not published yet, but for no longer than [`SETTLE_TIME`]. So neither a new
-//! file, nor a changed check, nor a start of the agent beside running services makes anything flap.
+//! published stays as it was, also when that was by the agent before this one ([`Roster::inherit`]); a new one is not
+//! published yet, but for no longer than [`SETTLE_TIME`]. So neither a new file, nor a changed check, nor a start of the
+//! agent beside running services makes anything flap.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::check::{Probe, Report, Seen, Spec, Standing, Subject, Verdict, watch};
+use super::kept::{Legacy, Published};
 use super::services::{Key, Planned};
 use super::set::Member;
 use crate::model::api::Registration;
@@ -37,6 +39,8 @@ pub struct Roster {
     started: bool,
     /// Whether an instance is published only once its checks have passed.
     passing_first: bool,
+    /// What is still to be taken over from the agent before this one.
+    legacy: Legacy,
 }
 
 /// One instance.
@@ -51,6 +55,8 @@ pub struct Entry {
     published: Option<Member>,
     /// The check whose reason stands in what is published.
     blamed: Option<usize>,
+    /// What the service said last of itself.
+    reported: Option<Report>,
 }
 
 /// One check and where it stands.
@@ -72,6 +78,14 @@ impl Drop for Checked {
     }
 }
 
+/// What was known of an instance before its checks began anew.
+struct Before {
+    published: Option<Member>,
+    /// The text of the check whose reason stands in it.
+    blamed: Option<String>,
+    reported: Option<Report>,
+}
+
 /// What the checks of an instance say together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Judged {
@@ -89,13 +103,16 @@ pub enum Judged {
 }
 
 impl Entry {
-    /// What its checks say.
+    /// What the plan says, or else its checks.
     pub fn judge(&self, now: Instant) -> Judged {
+        if let Some(why) = &self.planned.registration.out {
+            return Judged::Out { check: None, why: why.clone() };
+        }
         let with = |verdict| self.checks.iter().position(|check| check.standing.verdict() == verdict);
         match (with(Verdict::Failing), with(Verdict::Unknown)) {
             (Some(at), _) => Judged::Out { check: Some(at), why: self.checks[at].standing.reason() },
             (None, None) => Judged::Serving,
-            (None, Some(_)) if now < self.came + SETTLE_TIME => Judged::Unsettled,
+            (None, Some(_)) if self.published.is_some() || now < self.came + SETTLE_TIME => Judged::Unsettled,
             (None, Some(at)) => {
                 let why = format!("no result of the check {} yet", short(&self.checks[at].spec.text));
                 Judged::Out { check: None, why }
@@ -142,6 +159,7 @@ impl Roster {
             generation: 0,
             started: false,
             passing_first: false,
+            legacy: Legacy::default(),
         };
         (roster, outcomes)
     }
@@ -149,6 +167,17 @@ impl Roster {
     /// From now on an instance is published only once its checks have passed for the first time.
     pub fn wait_for_passing(&mut self) {
         self.passing_first = true;
+    }
+
+    /// Goes on from where another agent was. What it had published stays as it is, planned or not, until all plans are
+    /// known ([`Roster::forget`]).
+    pub fn inherit(&mut self, legacy: Legacy) {
+        self.legacy = legacy;
+    }
+
+    /// All that is planned is known: what else was published by the agent before this one has gone.
+    pub fn forget(&mut self) {
+        self.legacy = Legacy::default();
     }
 
     /// Makes the instances those of the plan, which names each key once. Checks that stay the same go on.
@@ -185,17 +214,36 @@ impl Roster {
     fn enter(&mut self, planned: Planned) {
         self.generation += 1;
         let generation = self.generation;
+        let Before { published, blamed, reported } = self.before(&planned.key);
+        let is_served = published.as_ref().is_some_and(|member| member.out().is_none());
         let port = u16::try_from(planned.registration.port).unwrap_or_default();
         let mut checks = Vec::with_capacity(planned.checks.len());
         for (check, spec) in planned.checks.iter().enumerate() {
             let subject = Subject { key: planned.key.clone(), port, check, generation };
-            let (reports, reported) = latest::channel(None);
-            let task = self.tasks.spawn(watch(spec.clone(), subject, self.seen.clone(), reported));
-            checks.push(Checked { spec: spec.clone(), standing: Standing::default(), at: None, reports, task });
+            let (reports, news) = latest::channel(reported.clone());
+            let task = self.tasks.spawn(watch(spec.clone(), subject, self.seen.clone(), news));
+            let standing = if is_served { Standing::of_served() } else { Standing::default() };
+            checks.push(Checked { spec: spec.clone(), standing, at: None, reports, task });
         }
-        let published = self.entries.remove(&planned.key).and_then(|mut entry| entry.published.take());
-        let entry = Entry { planned, checks, generation, came: Instant::now(), published, blamed: None };
+        let blamed = blamed.and_then(|text| planned.checks.iter().position(|spec| spec.text == text));
+        let entry = Entry { planned, checks, generation, came: Instant::now(), published, blamed, reported };
         self.entries.insert(entry.planned.key.clone(), entry);
+    }
+
+    /// Takes what was known of an instance until now, by this agent or the one before it.
+    fn before(&mut self, key: &Key) -> Before {
+        match self.entries.remove(key) {
+            Some(mut entry) => Before {
+                blamed: entry.blamed.map(|at| entry.checks[at].spec.text.clone()),
+                published: entry.published.take(),
+                reported: entry.reported.take(),
+            },
+            None => {
+                let published = self.legacy.published.remove(key);
+                let (published, blamed) = published.map(|one| (one.member, one.blamed)).unzip();
+                Before { published, blamed: blamed.flatten(), reported: self.legacy.reports.remove(key) }
+            }
+        }
     }
 
     /// Takes what a probe found; whether a verdict is another one now.
@@ -221,19 +269,35 @@ impl Roster {
     }
 
     /// Hands a report to the checks that wait for one; how many there are.
-    pub fn report(&self, key: &Key, report: &Report) -> usize {
-        let checks = self.entries.get(key).into_iter().flat_map(|entry| &entry.checks);
+    pub fn report(&mut self, key: &Key, report: &Report) -> usize {
+        let Some(entry) = self.entries.get_mut(key) else { return 0 };
         let mut count = 0;
-        for checked in checks.filter(|checked| matches!(checked.spec.probe, Probe::Report(_))) {
+        for checked in entry.checks.iter().filter(|checked| matches!(checked.spec.probe, Probe::Report(_))) {
             checked.reports.send_replace(Some(report.clone()));
             count += 1;
         }
+        entry.reported = (count > 0).then(|| report.clone());
         count
+    }
+
+    /// What is published of each instance, for the agent that comes after this one.
+    pub fn published(&self) -> impl Iterator<Item = Published> {
+        let planned = self.entries.values().filter_map(|entry| {
+            let blamed = entry.blamed.map(|at| entry.checks[at].spec.text.clone());
+            entry.published.clone().map(|member| Published { member, blamed })
+        });
+        planned.chain(self.legacy.published.values().cloned())
+    }
+
+    /// The last report of each service that reports itself.
+    pub fn reports(&self) -> impl Iterator<Item = (&Key, &Report)> {
+        self.entries.iter().filter_map(|(key, entry)| entry.reported.as_ref().map(|report| (key, report)))
     }
 
     /// The set as it has to be now, sorted by key; `None` while what was there at the start has not settled.
     pub fn members(&mut self, now: Instant) -> Option<Arc<[Member]>> {
-        let settled = self.entries.values().all(|entry| entry.judge(now) != Judged::Unsettled);
+        let waits = |entry: &Entry| entry.published.is_none() && entry.judge(now) == Judged::Unsettled;
+        let settled = !self.entries.values().any(waits);
         self.started |= settled;
         if !self.started {
             return None;
@@ -244,13 +308,16 @@ impl Roster {
                 entry.publish(now);
             }
         }
-        Some(self.entries.values().filter_map(|entry| entry.published.clone()).collect())
+        let planned = self.entries.iter().filter_map(|(key, entry)| Some((key, entry.published.as_ref()?)));
+        let inherited = self.legacy.published.iter().map(|(key, one)| (key, &one.member));
+        let all: BTreeMap<&Key, &Member> = inherited.chain(planned).collect();
+        Some(all.into_values().cloned().collect())
     }
 
     /// When the next instance settles by itself.
     pub fn next_settling(&self, now: Instant) -> Option<Instant> {
-        let unsettled = self.entries.values().filter(|entry| entry.judge(now) == Judged::Unsettled);
-        unsettled.map(|entry| entry.came + SETTLE_TIME).min()
+        let waits = |entry: &&Entry| entry.published.is_none() && entry.judge(now) == Judged::Unsettled;
+        self.entries.values().filter(waits).map(|entry| entry.came + SETTLE_TIME).min()
     }
 
     /// The instances, sorted by key.

@@ -4,7 +4,7 @@
 //! A call starts with the server that worked last and goes round from there. Only [`Servers::worked`] and
 //! [`Servers::learn`] change it; nothing of it is kept on disk.
 
-use reqwest::Url;
+use url::Url;
 
 /// The server that is asked when none is named.
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:8053";

@@ -125,8 +125,8 @@ pub struct InstanceTable {
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckTable {
-    /// What to do: `tcp`, `http:/path`, `https:/path`, `grpc`, `exec:COMMAND`, `process:PIDFILE` or `ttl`. The network
-    /// ones go to 127.0.0.1 and the instance's port unless they name a host: `tcp:HOST:PORT`, `http://HOST:PORT/path`,
+    /// What to do: `tcp`, `http:/path`, `https:/path`, `grpc`, `grpcs`, `exec:COMMAND`, `process:PIDFILE` or `ttl`. The
+    /// network ones go to 127.0.0.1 and the instance's port unless they name a host: `tcp:HOST:PORT`, `http://HOST:PORT/path`,
     /// `grpc://HOST:PORT/service`.
     pub probe: String,
     /// Time between two probes.
@@ -149,10 +149,10 @@ pub struct CheckTable {
     pub status: Option<String>,
     /// Text that the body of an HTTP reply has to contain.
     pub contains: Option<String>,
-    /// PEM file of the authorities that an HTTPS certificate has to come from; not verified if missing.
+    /// PEM file of the authorities that a certificate has to come from (`https`, `grpcs`); not verified if missing.
     #[schema(value_type = Option<String>)]
     pub ca: Option<PathBuf>,
-    /// Name that an HTTPS certificate has to have; the host that is asked if missing.
+    /// Name that a certificate has to have; the host that is asked if missing.
     pub server_name: Option<String>,
     /// How long a report over the agent's socket holds (`ttl`).
     #[serde(default = "default_ttl", deserialize_with = "value::duration")]

@@ -29,11 +29,11 @@ use super::outcome::{ClientError, Refused, Reply};
 use super::services::Key;
 use super::set::{Member, Set};
 use crate::model::Word;
-use crate::model::api::{Beaten, SessionBeat, SessionStored};
+use crate::model::api::{Beaten, Registered, SessionBeat, SessionStored};
 
 /// The first wait after a failure; doubles with each.
 const RETRY_BASE: Duration = Duration::from_millis(250);
-/// The longest wait between two attempts to send a set.
+/// The longest wait between two attempts to send a set, while there is no lease that runs out meanwhile.
 const RETRY_CAP: Duration = Duration::from_secs(10);
 /// How long after a refusal what was refused is tried again.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30);
@@ -43,8 +43,12 @@ pub const LEAVE_TIME: Duration = Duration::from_secs(3);
 const LEAVE_CAP: Duration = Duration::from_millis(500);
 /// The bounds of what a server may say about when to beat.
 const HEARTBEAT: std::ops::RangeInclusive<f64> = 0.05..=3600.0;
-/// So often in a row somebody else may have replaced the set before it is said.
+/// The most instances that a message names.
+const LISTED: usize = 3;
+/// So often somebody else may have changed the set before it is said.
 const CONTESTED: u32 = 3;
+/// After so long without it, it is forgotten.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// Carries the three calls of a session; a test carries them to nowhere.
 pub trait CarrySession: Send + Sync {
@@ -61,6 +65,8 @@ pub trait CarrySession: Send + Sync {
 pub struct Wanted {
     /// The set, sorted by key; `None` while it is not known yet.
     pub set: Option<Arc<[Member]>>,
+    /// Why some that were in the set before are no longer.
+    pub reason: Option<Arc<str>>,
     /// To deregister everything and stop.
     pub end: bool,
 }
@@ -98,7 +104,7 @@ pub struct Refusal {
 pub struct Identity {
     /// Its name, which stays.
     pub session: String,
-    /// Another one at each start.
+    /// Another one for each life of the session: who comes after this process within the lease goes on with it.
     pub epoch: String,
     /// How long it may be silent.
     pub lease_seconds: i64,
@@ -122,6 +128,9 @@ pub async fn run<C: CarrySession>(
         dirty: true,
         attempt: 0,
         replaced: 0,
+        replaced_at: Instant::now(),
+        lives: BTreeMap::new(),
+        taken: Vec::new(),
         next_retry: Instant::now(),
     };
     life.live().await;
@@ -140,8 +149,14 @@ struct Life<'c, C> {
     dirty: bool,
     /// Failures in a row.
     attempt: u32,
-    /// How often in a row a beat found another set.
+    /// How often a beat found another set, with no more than [`QUIET`] in between.
     replaced: u32,
+    /// When one did last.
+    replaced_at: Instant,
+    /// The incarnation of each member as the server told it last.
+    lives: BTreeMap<Key, u64>,
+    /// Members that somebody else had changed or taken when the set was sent last.
+    taken: Vec<Key>,
     /// When what was refused is tried again.
     next_retry: Instant,
 }
@@ -149,7 +164,7 @@ struct Life<'c, C> {
 impl<C: CarrySession> Life<'_, C> {
     async fn live(mut self) {
         loop {
-            let Wanted { set, end } = self.wanted.borrow_and_update().clone();
+            let Wanted { set, end, .. } = self.wanted.borrow_and_update().clone();
             if end {
                 return self.leave().await;
             }
@@ -215,7 +230,11 @@ impl<C: CarrySession> Life<'_, C> {
         };
         match outcome {
             Ok(()) => Ok(()),
-            Err(error) => Err(self.failed(&error, RETRY_CAP)),
+            Err(error) => {
+                let registered = self.state.borrow().accepted.is_some();
+                let cap = if registered { self.interval.min(RETRY_CAP) } else { RETRY_CAP };
+                Err(self.failed(&error, cap))
+            }
         }
     }
 
@@ -262,9 +281,12 @@ impl<C: CarrySession> Life<'_, C> {
     /// Sends exactly these members.
     async fn put(&mut self, members: &Arc<[Member]>) -> Result<(), ClientError> {
         let Identity { epoch, lease_seconds, .. } = self.identity.clone();
-        let set = Set { epoch, lease_seconds: Some(lease_seconds), instances: members.clone() };
+        let reason = self.wanted.borrow().reason.clone().filter(|_| self.some_leave(members));
+        let set = Set { epoch, lease_seconds: Some(lease_seconds), instances: members.clone(), reason };
         let reply = self.carrier.send(&set).await?;
-        let SessionStored { hash, heartbeat_seconds, ttl_seconds, .. } = reply.body;
+        let SessionStored { hash, heartbeat_seconds, ttl_seconds, instances, .. } = reply.body;
+        let of_member = |one: Registered| (Key { service: one.service, id: one.id }, one.incarnation);
+        self.note_lives(members, instances.into_iter().map(of_member).collect());
         self.hash = Some(hash);
         self.dirty = false;
         self.heard(&reply.server, heartbeat_seconds);
@@ -279,6 +301,31 @@ impl<C: CarrySession> Life<'_, C> {
         Ok(())
     }
 
+    /// Remembers which life each member has, and which of those that are as they were have begun another one: somebody
+    /// else had changed them.
+    fn note_lives(&mut self, members: &Arc<[Member]>, lives: BTreeMap<Key, u64>) {
+        let state = self.state.borrow();
+        let before = state.accepted.as_deref().unwrap_or_default();
+        let is_same = |key: &Key| {
+            let find = |set: &[Member]| set.iter().find(|member| member.key() == *key).cloned();
+            find(before) == find(members)
+        };
+        let changed = lives.iter().filter(|(key, life)| self.lives.get(key).is_some_and(|known| known != *life));
+        self.taken = changed.map(|(key, _)| key.clone()).filter(is_same).collect();
+        drop(state);
+        if !self.taken.is_empty() {
+            tracing::warn!("somebody else had changed {}; it is as this host wants it again", listed(&self.taken));
+        }
+        self.lives = lives;
+    }
+
+    /// Whether the server has members that these do not have.
+    fn some_leave(&self, members: &[Member]) -> bool {
+        let state = self.state.borrow();
+        let stays = |old: &Member| members.iter().any(|new| new.service == old.service && new.id == old.id);
+        state.accepted.as_ref().is_some_and(|accepted| !accepted.iter().all(stays))
+    }
+
     /// Beats once; how long to wait for the next one.
     async fn beat(&mut self) -> Duration {
         if self.retry_refused() {
@@ -287,7 +334,7 @@ impl<C: CarrySession> Life<'_, C> {
         let beat = SessionBeat { epoch: self.identity.epoch.clone(), hash: self.hash.clone() };
         match self.carrier.beat(&beat).await {
             Ok(reply) => {
-                self.replaced = 0;
+                self.forget_others();
                 if reply.body.returned {
                     tracing::warn!("the lease had run out; the beat brought the instances back");
                 }
@@ -316,19 +363,32 @@ impl<C: CarrySession> Life<'_, C> {
     /// The server has another set; how long to wait before it gets ours.
     fn send_again(&mut self, refused: &Refused) -> Duration {
         self.dirty = true;
-        self.replaced += u32::from(refused.word == Word::OutOfSync.as_str());
+        self.forget_others();
+        if refused.word == Word::OutOfSync.as_str() {
+            self.replaced += 1;
+            self.replaced_at = Instant::now();
+        }
         tracing::info!("the server asks for the whole set: {}", refused.word);
         if self.replaced < CONTESTED {
             return Duration::ZERO;
         }
         let session = &self.identity.session;
         let trouble = format!(
-            "somebody else keeps changing session \"{session}\"; is there another agent with this session name?"
+            "somebody else keeps changing {} of session \"{session}\"; is there another agent with this session name, or \
+             with an instance of this name?",
+            listed(&self.taken)
         );
         tracing::warn!("{trouble}");
         self.change(|state| state.trouble = Some(trouble));
         // Two agents that fight must not do it at full speed.
         full_jitter(self.replaced, RETRY_BASE, RETRY_CAP)
+    }
+
+    /// Nobody has changed the set for so long that it is not a habit.
+    fn forget_others(&mut self) {
+        if self.replaced_at.elapsed() > QUIET {
+            self.replaced = 0;
+        }
     }
 
     fn heard(&mut self, server: &str, heartbeat_seconds: f64) {
@@ -394,6 +454,16 @@ impl<C: CarrySession> Life<'_, C> {
 
     fn change(&self, change: impl FnOnce(&mut State)) {
         self.state.send_modify(change);
+    }
+}
+
+/// A few of these, in words.
+fn listed(keys: &[Key]) -> String {
+    let first: Vec<_> = keys.iter().take(LISTED).map(ToString::to_string).collect();
+    match keys.len().saturating_sub(LISTED) {
+        0 if keys.is_empty() => "the set".to_owned(),
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::client::Client;
 use super::outcome::{ClientError, Reply};
@@ -11,7 +11,7 @@ use super::session::CarrySession;
 use crate::model::api::{Beaten, Registration, SessionBeat, SessionStored};
 
 /// One instance of the set: a `SessionInstance` of the HTTP interface.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// Service label.
     pub service: String,
@@ -36,12 +36,15 @@ impl Member {
 /// Everything that a session beats for: a `SessionSet` whose members are shared with whoever compares them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Set {
-    /// Another one at each start.
+    /// Another one for each life of the session.
     pub epoch: String,
     /// How long the session may be silent.
     pub lease_seconds: Option<i64>,
     /// Its instances.
     pub instances: Arc<[Member]>,
+    /// Why some that were in it are no longer, for history.
+    #[serde(skip)]
+    pub reason: Option<Arc<str>>,
 }
 
 /// A session over HTTP.

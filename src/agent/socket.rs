@@ -24,7 +24,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::plain_http::{Answered, exchange};
 use super::services::Key;
@@ -34,6 +34,9 @@ use super::status::Status;
 const MOST: usize = 32;
 /// How long one may last.
 const LONGEST: Duration = Duration::from_secs(5);
+/// How long an agent may take to listen, and how often it is tried meanwhile.
+const START: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(50);
 /// The longest note.
 const NOTE: usize = 4096;
 /// The largest status that a client reads.
@@ -87,6 +90,11 @@ impl Socket {
         Ok(Self { listener, path: path.to_owned() })
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Takes calls until it is dropped.
     pub async fn serve(self, asks: mpsc::Sender<Ask>) {
         let room = Arc::new(Semaphore::new(MOST));
@@ -107,7 +115,7 @@ impl Socket {
                 }
                 Err(error) => {
                     tracing::warn!("the agent's socket cannot accept: {error}");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    sleep(Duration::from_millis(100)).await;
                 }
             }
         }
@@ -151,6 +159,17 @@ async fn handle(request: Request<Incoming>, asks: &mpsc::Sender<Ask>) -> Result<
             Err((404, format!("{method} {path} is not known; known are {known}")))
         }
     }
+}
+
+/// Waits until somebody listens at the socket, for as long as an agent takes to start again and no longer.
+pub async fn await_listener(socket: &Path) {
+    let listening = async {
+        while UnixStream::connect(socket).await.is_err() {
+            sleep(LOOK).await;
+        }
+    };
+    // Whoever calls then is told why it cannot.
+    let _ = timeout(START, listening).await;
 }
 
 /// Makes one call to an agent. The error says what would help.

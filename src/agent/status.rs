@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use super::containers::Known;
 use super::roster::{Entry, Judged};
 use super::services::Key;
 use super::session::{Identity, State};
@@ -14,7 +15,7 @@ use crate::model::Finding;
 pub struct Status {
     /// Name of the session.
     pub session: String,
-    /// Its epoch: another one at each start.
+    /// Its epoch: another one for each life of the session.
     pub epoch: String,
     /// `running`, `draining` or `leaving`.
     pub phase: String,
@@ -30,8 +31,22 @@ pub struct Status {
     pub trouble: Option<String>,
     /// The instances, sorted.
     pub instances: Vec<InstanceStatus>,
-    /// What is wrong in the files of services, one line each.
+    /// What is wrong in the files of services and in labels of containers, one line each.
     pub findings: Vec<String>,
+    /// The container engines that are followed.
+    #[serde(default)]
+    pub engines: Vec<EngineStatus>,
+}
+
+/// A container engine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EngineStatus {
+    /// Its socket, or where that is looked for.
+    pub engine: String,
+    /// How many of its containers have labels of ours.
+    pub containers: usize,
+    /// Why it tells nothing now; what is known of it stays.
+    pub trouble: Option<String>,
 }
 
 /// One instance.
@@ -45,7 +60,7 @@ pub struct InstanceStatus {
     pub state: String,
     /// Why it is not serving.
     pub reason: Option<String>,
-    /// The file that plans it.
+    /// The file that plans it, or `container NAME`.
     pub file: String,
     /// Its checks.
     pub checks: Vec<CheckStatus>,
@@ -73,7 +88,6 @@ pub(super) fn describe<'e>(
     state: &State,
     wanted: Option<&[Member]>,
     entries: impl Iterator<Item = &'e Entry>,
-    findings: &[Finding],
 ) -> Status {
     let now = Instant::now();
     let differs = differences(state, wanted);
@@ -87,7 +101,29 @@ pub(super) fn describe<'e>(
         heard_seconds_ago: state.heard.map(|heard| (now - heard).as_secs_f64()),
         trouble: state.trouble.clone(),
         instances: entries.map(|entry| instance(entry, state, now)).collect(),
-        findings: findings.iter().map(ToString::to_string).collect(),
+        findings: Vec::new(),
+        engines: Vec::new(),
+    }
+}
+
+impl Status {
+    /// With what is known of where the instances come from.
+    pub(super) fn with_sources(mut self, findings: &[Finding], engines: &[Known]) -> Self {
+        self.findings = findings.iter().map(ToString::to_string).collect();
+        for Known { engine, containers, trouble, complete, .. } in engines {
+            let differs = match (trouble, complete) {
+                (None, true) => None,
+                (Some(_), true) => {
+                    Some(format!("containers of {engine} are not followed; what is known of them stays"))
+                }
+                (_, false) => Some(format!("containers of {engine} are not known yet")),
+            };
+            self.in_sync &= differs.is_none();
+            self.differs.extend(differs);
+            let (engine, containers, trouble) = (engine.clone(), *containers, trouble.clone());
+            self.engines.push(EngineStatus { engine, containers, trouble });
+        }
+        self
     }
 }
 
@@ -118,6 +154,9 @@ fn instance(entry: &Entry, state: &State, now: Instant) -> InstanceStatus {
     let published = entry.published().and_then(Member::out).map(str::to_owned);
     let (word, reason) = match (refused, entry.judge(now)) {
         (Some(why), _) => ("refused", Some(why)),
+        (None, Judged::Unsettled) if entry.published().is_some() => {
+            (if published.is_some() { "out" } else { "serving" }, published)
+        }
         (None, Judged::Unsettled) => ("waiting", Some("its checks have not settled yet".to_owned())),
         (None, Judged::Serving) => ("serving", None),
         (None, Judged::Out { why, .. }) => ("out", Some(published.unwrap_or(why))),

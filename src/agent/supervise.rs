@@ -1,16 +1,16 @@
-//! The agent: it owns the tasks of a session, its checks, its folder and its socket, and stops them in order.
+//! The agent: it owns the tasks of a session, its checks, its sources and its socket, and stops them in order.
 //!
-//! What it holds: the roster of instances, the folder that plans them (or a plan that never changes), and the phase:
+//! What it holds: the roster of instances, the sources that plan them (or a plan that never changes), and the phase:
 //!
 //! ```text
 //!   running --stop--> draining: everything out, until caches have forgotten --> leaving: deregister --> done
-//!      |                                                                           ^
-//!      +--------------------------------- leave at once ---------------------------+
+//!      |                                                                           ^                      ^
+//!      +--------------------------------- leave at once ---------------------------+                      |
+//!      +--------------------------------- hand over: everything stays as it is ---------------------------+
 //! ```
 //!
-//! One task runs [`Agent::run`] and changes all of it; checks, session and socket are tasks of their own that speak with
-//! it over bounded channels and end with it. Many agents may run in one process: nothing is global. A crash is what
-//! leases are for. Without any server everything but the session goes on.
+//! An agent with a socket keeps what its successor goes on from (`kept`), whether it hands over or is killed. One task runs [`Agent::run`] and changes all of it; checks, session and socket are tasks of their own that speak with
+//! it over bounded channels and end with it. Many agents may run in one process: nothing is global. Without any server everything but the session goes on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,14 +21,16 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::check::{Report, Seen};
-use super::folder::{Folder, Watcher};
+use super::containers::Follower;
+use super::folder::Folder;
+use super::kept::Keeper;
 use super::roster::Roster;
 use super::services::Planned;
 use super::session::{self, CarrySession, Identity, State, Wanted};
 use super::set::Member;
 use super::socket::{Ask, Socket};
+use super::sources::Sources;
 use super::status::{self, Status};
-use crate::model::Finding;
 use crate::model::api::Registration;
 
 /// How long a stop waits for a server to hear that everything is out.
@@ -43,6 +45,8 @@ const ASKS: usize = 32;
 pub enum Source {
     /// A folder of files, which is followed.
     Folder(Folder),
+    /// The same, and the containers of engines, which are followed as well.
+    Host(Folder, Vec<Follower>),
     /// These, for good.
     Fixed(Vec<Planned>),
     /// This one, for good, and not before its checks have passed for the first time.
@@ -73,6 +77,8 @@ pub struct Controls {
     pub stop: CancellationToken,
     /// Deregister and end, now.
     pub leave: CancellationToken,
+    /// End and leave everything as it is: another agent goes on from here within the lease.
+    pub hand_over: CancellationToken,
     /// Read the folder again.
     pub reload: Arc<Notify>,
 }
@@ -87,16 +93,19 @@ enum Phase {
         heard: bool,
     },
     Leaving,
+    /// Nothing is taken out.
+    HandingOver,
 }
 
 impl<C: CarrySession + 'static> Agent<C> {
     /// Runs until it is told to stop and has stopped.
     pub async fn run(self, controls: Controls) {
-        let Self { carrier, identity, source, drain, farewell, socket } = self;
+        let Self { carrier, mut identity, source, drain, farewell, socket } = self;
         let (wanted, wishes) = watch::channel(Wanted::default());
         let (states, state) = watch::channel(State::default());
         let (ask, asks) = mpsc::channel(ASKS);
-        let (roster, seen) = Roster::new();
+        let (mut roster, seen) = Roster::new();
+        let keeper = socket.as_ref().map(|socket| resume(socket, &mut identity, &mut roster));
         let mut tasks = JoinSet::new();
         let of_session = identity.clone();
         tasks.spawn(async move { session::run(&carrier, of_session, wishes, states).await });
@@ -104,11 +113,12 @@ impl<C: CarrySession + 'static> Agent<C> {
         if let Some(socket) = socket {
             local.spawn(socket.serve(ask.clone()));
         }
+        let lease = Duration::from_secs(identity.lease_seconds.try_into().unwrap_or_default());
         let mut running = Running {
             identity,
             roster,
-            folder: None,
-            said: Vec::new(),
+            keeper,
+            sources: Sources::default(),
             wanted,
             state,
             phase: Phase::Running,
@@ -117,7 +127,8 @@ impl<C: CarrySession + 'static> Agent<C> {
             dirty: true,
         };
         match source {
-            Source::Folder(folder) => running.follow(folder),
+            Source::Folder(folder) => running.follow(Sources::follow(folder, Vec::new(), lease)),
+            Source::Host(folder, engines) => running.follow(Sources::follow(folder, engines, lease)),
             Source::Fixed(planned) => running.roster.plan(planned),
             Source::WhenPassing(planned) => {
                 running.roster.wait_for_passing();
@@ -126,18 +137,32 @@ impl<C: CarrySession + 'static> Agent<C> {
         }
         running.live(&controls, seen, asks).await;
         drop(ask);
+        if running.phase == Phase::HandingOver {
+            return running.keep(true);
+        }
         // The session leaves within its own time; nothing else is waited for.
         tasks.join_next().await;
+        running.keep(false);
     }
+}
+
+/// Goes on from what the agent before this one left beside its socket.
+fn resume(socket: &Socket, identity: &mut Identity, roster: &mut Roster) -> Keeper {
+    let (keeper, legacy) = Keeper::beside(socket.path(), identity);
+    if let Some(epoch) = &legacy.epoch {
+        identity.epoch.clone_from(epoch);
+        tracing::info!(instances = legacy.published.len(), "goes on with the session of the agent before it");
+    }
+    roster.inherit(legacy);
+    keeper
 }
 
 /// An agent at work.
 struct Running {
     identity: Identity,
     roster: Roster,
-    folder: Option<(Folder, Watcher)>,
-    /// What was said to be wrong in the files.
-    said: Vec<Finding>,
+    keeper: Option<Keeper>,
+    sources: Sources,
     wanted: watch::Sender<Wanted>,
     state: watch::Receiver<State>,
     phase: Phase,
@@ -148,65 +173,84 @@ struct Running {
 }
 
 impl Running {
-    fn follow(&mut self, folder: Folder) {
-        let watcher = Watcher::new(folder.path().to_owned());
-        self.folder = Some((folder, watcher));
-        self.read_folder();
+    fn follow(&mut self, sources: Sources) {
+        self.sources = sources;
+        self.plan();
     }
 
     async fn live(&mut self, controls: &Controls, mut seen: mpsc::Receiver<Seen>, mut asks: mpsc::Receiver<Ask>) {
-        while self.phase != Phase::Leaving {
+        while !matches!(self.phase, Phase::Leaving | Phase::HandingOver) {
             if std::mem::take(&mut self.dirty) {
                 self.publish();
             }
-            let until = self.next_deadline();
+            let (until, keep) = (self.next_deadline(), self.keeper.as_ref().map(Keeper::due));
             let stopping = self.phase != Phase::Running;
             tokio::select! {
                 biased;
                 () = controls.leave.cancelled() => self.phase = Phase::Leaving,
+                () = controls.hand_over.cancelled(), if !stopping => self.phase = Phase::HandingOver,
                 () = controls.stop.cancelled(), if !stopping => self.begin_draining(),
                 Some(seen) = seen.recv() => self.dirty |= self.roster.take(seen),
                 Some(ask) = asks.recv() => self.answer(ask),
-                () = changed(&mut self.folder), if !stopping => self.read_folder(),
-                () = controls.reload.notified(), if !stopping => self.read_folder(),
+                () = self.sources.changed(), if !stopping => self.plan(),
+                () = controls.reload.notified(), if !stopping => {
+                    self.sources.read_folder();
+                    self.plan();
+                }
                 () = wait_until(until) => self.dirty = true,
+                () = wait_until(keep) => self.keep(true),
                 Ok(()) = self.state.changed() => {}
             }
             self.advance();
         }
-        self.wanted.send_modify(|wanted| wanted.end = true);
+        if self.phase == Phase::Leaving {
+            self.wanted.send_modify(|wanted| wanted.end = true);
+        }
     }
 
-    /// Reads the files again, and says what is wrong with them when that is something else than before.
-    fn read_folder(&mut self) {
-        let Some((folder, _)) = &mut self.folder else { return };
-        let planned = folder.read();
-        let findings = folder.findings();
-        for finding in findings.iter().filter(|finding| !self.said.contains(finding)) {
-            tracing::error!("{finding}; what it said before is kept");
+    /// Writes what the next agent goes on from, its session only while there is one.
+    fn keep(&mut self, session: bool) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.write(session.then_some(self.identity.epoch.as_str()), &self.roster);
         }
-        if findings.is_empty() && !self.said.is_empty() {
-            tracing::info!("every file of services can be read again");
-        }
-        self.said = findings;
+    }
+
+    /// Makes the instances those that the sources plan.
+    fn plan(&mut self) {
+        let planned = self.sources.plan();
         self.dirty = true;
         self.roster.plan(planned);
+        if self.sources.are_read() {
+            self.roster.forget();
+        }
     }
 
     /// Tells the session which set is wanted, if that is another one than before.
     fn publish(&mut self) {
-        let Some(members) = self.roster.members(Instant::now()) else { return };
+        let now = Instant::now();
+        let Some(members) = self.sources.are_known(now).then(|| self.roster.members(now)).flatten() else { return };
         let set = match self.phase {
-            Phase::Running => members,
-            Phase::Draining { .. } | Phase::Leaving => self.all_out(&members),
+            Phase::Draining { .. } if self.is_wanted_out() => return, // what checks say meanwhile is nobody's affair
+            Phase::Draining { .. } => self.all_out(&members),
+            Phase::Running | Phase::Leaving | Phase::HandingOver => members,
         };
+        self.keeper.iter_mut().for_each(Keeper::note);
+        let accepted = self.state.borrow().accepted.clone().unwrap_or_default();
+        let reason = self.sources.why_left(&accepted, &set);
         self.wanted.send_if_modified(|wanted| {
             let differs = wanted.set.as_ref() != Some(&set);
             if differs {
                 wanted.set = Some(set);
+                wanted.reason = reason;
             }
             differs
         });
+    }
+
+    /// Whether a set is wanted with nobody in the answers.
+    fn is_wanted_out(&self) -> bool {
+        let wanted = self.wanted.borrow();
+        wanted.set.as_ref().is_some_and(|set| set.iter().all(|member| member.out().is_some()))
     }
 
     /// The same members, each with the reason that this agent stops; those that are out already keep theirs.
@@ -252,7 +296,10 @@ impl Running {
     fn next_deadline(&self) -> Option<Instant> {
         match self.phase {
             Phase::Draining { until, .. } => Some(until),
-            Phase::Running | Phase::Leaving => self.roster.next_settling(Instant::now()),
+            Phase::Running | Phase::Leaving | Phase::HandingOver => {
+                let now = Instant::now();
+                [self.roster.next_settling(now), self.sources.next_deadline(now)].into_iter().flatten().min()
+            }
         }
     }
 
@@ -265,6 +312,7 @@ impl Running {
             Ask::Report { key, passing, note, reply } => {
                 let report = Report { passing, note, at: Instant::now() };
                 let _ = reply.send(self.roster.report(&key, &report));
+                self.keeper.iter_mut().for_each(Keeper::note);
             }
         }
     }
@@ -273,18 +321,11 @@ impl Running {
         let phase = match self.phase {
             Phase::Running => "running",
             Phase::Draining { .. } => "draining",
-            Phase::Leaving => "leaving",
+            Phase::Leaving | Phase::HandingOver => "leaving",
         };
         let (wanted, state) = (self.wanted.borrow().clone(), self.state.borrow().clone());
-        status::describe(&self.identity, phase, &state, wanted.set.as_deref(), self.roster.entries(), &self.said)
-    }
-}
-
-/// Waits for a change of the folder; for ever without one.
-async fn changed(folder: &mut Option<(Folder, Watcher)>) {
-    match folder {
-        Some((_, watcher)) => watcher.changed().await,
-        None => std::future::pending().await,
+        let said = status::describe(&self.identity, phase, &state, wanted.set.as_deref(), self.roster.entries());
+        said.with_sources(self.sources.findings(), &self.sources.engines())
     }
 }
 

@@ -8,7 +8,7 @@
 use super::denial::{Prover, signatures_of};
 use super::lookup::{Found, find};
 use super::targets::{add_glue, add_targets};
-use super::{Answer, Content, Query, Rcode, no_data_ede};
+use super::{Answer, Content, Query, Rcode, no_data_ede, not_ready};
 use crate::model::name::MAX_NAME;
 use crate::model::{Name, Rtype};
 use crate::view::{Entry, RrSet, View, Zone};
@@ -193,7 +193,7 @@ impl<'v> Composer<'v, '_> {
                 self.refer(zone, servers);
                 return Answer { authoritative, ..Answer::yes(Content::Empty) };
             }
-            Found::NotReady(_) => return Answer { rcode: Rcode::SERVFAIL, ..Answer::yes(Content::Empty) },
+            Found::NotReady(zone) => return Answer { authoritative: true, ..not_ready(zone) },
             Found::NotOurs | Found::Alias(..) | Found::Redirect(..) => {}
         }
         Answer::yes(Content::Empty)

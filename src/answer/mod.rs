@@ -7,6 +7,7 @@
 pub mod access;
 mod compose;
 mod denial;
+pub mod explain;
 pub mod lookup;
 pub mod query;
 pub mod server;
@@ -105,6 +106,8 @@ pub enum Content<'v> {
     Identity(&'v str),
     /// The answer to ANY: HINFO "RFC8482" (RFC 8482 section 4.2).
     Any,
+    /// TXT that explains a name: somebody else writes it, and over UDP the client has to come back over TCP.
+    Explanation,
 }
 
 /// Answers one query from one view.
@@ -120,7 +123,8 @@ pub fn answer_at<'v>(view: &'v View, entry: Option<Entry<'v>>, query: &Query<'_>
         _ => return refused("zonebeat serves the classes IN and CH"),
     }
     let found = find_at(view, entry, query.name.as_wire(), query.rtype);
-    let is_stale = (view.stale || view.fleet_held) && found.zone().is_some_and(|zone| zone.dynamic);
+    let is_stale = view.stale || view.fleet_held;
+    let is_of_registrations = is_stale && found.zone().is_some_and(|zone| zone.dynamic);
     let mut answer = match found {
         _ if query.wants_signatures() && found.zone().is_some_and(|zone| zone.ready && zone.is_signed()) => {
             compose::compose(view, query, found)
@@ -133,7 +137,10 @@ pub fn answer_at<'v>(view: &'v View, entry: Option<Entry<'v>>, query: &Query<'_>
         Found::Soa(zone) => Answer::yes(Content::Soa(zone)),
         Found::Any(..) => Answer::yes(Content::Any),
         Found::NoData { zone, note } => Answer { ede: no_data_ede(note), ..Answer::yes(Content::Negative(zone)) },
-        Found::NoName(zone) => Answer { rcode: Rcode::NXDOMAIN, ..Answer::yes(Content::Negative(zone)) },
+        Found::NoName(zone) => match explain::content(view, query) {
+            None => Answer { rcode: Rcode::NXDOMAIN, ..Answer::yes(Content::Negative(zone)) },
+            Some(content) => Answer::yes(content),
+        },
         Found::Alias(..) | Found::Redirect(..) | Found::Referral(..) | Found::Signatures(..) => {
             compose::compose(view, query, found)
         }
@@ -145,7 +152,7 @@ pub fn answer_at<'v>(view: &'v View, entry: Option<Entry<'v>>, query: &Query<'_>
     {
         answer.ede = Some(Ede { code: Ede::STALE_ANSWER, text });
     }
-    if is_stale && answer.ede.is_none() {
+    if is_stale && answer.ede.is_none() && (is_of_registrations || leads_to_registrations(view, &answer.content)) {
         answer.ede = Some(Ede { code: Ede::STALE_ANSWER, text: stale(view) });
     }
     if view.restricted { access::enforce(view, query, answer) } else { answer }
@@ -184,6 +191,16 @@ fn held<'v>(view: &'v View, entry: Option<Entry<'v>>, content: &Content<'v>) -> 
         Part::Set { set, .. } => view.find(set.owner)?.held(),
         Part::Synthesized { .. } | Part::Soa(..) => None,
     }
+}
+
+/// Whether aliases lead from another zone to one that has registrations.
+fn leads_to_registrations(view: &View, content: &Content<'_>) -> bool {
+    let Content::Composed(composed) = content else { return false };
+    composed.answer.iter().chain(&composed.authority).any(|part| match part {
+        Part::Set { set, .. } => view.find(set.owner).is_some_and(|entry| view.zone_of(&entry).dynamic),
+        Part::Soa(zone, _) => zone.dynamic,
+        Part::Synthesized { .. } => false,
+    })
 }
 
 /// Why answers from registrations may be stale, in words.

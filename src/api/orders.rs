@@ -18,6 +18,8 @@ use crate::registry::{Action, Snapshot};
 
 /// Instances of a site that are drained together, all of them or none.
 const TOGETHER: usize = 250;
+/// Instances that one call drains, so that no client has to wait for long.
+const MOST: usize = 5000;
 /// Services that a refusal names at most.
 const NAMED: usize = 10;
 
@@ -122,8 +124,8 @@ async fn submit(state: &ApiState, caller: Caller, at: (String, String), action: 
 /// Drain every instance of a site.
 ///
 /// Refused with `guard`, which names the services, when one of them would have fewer serving than its `min`, or nobody,
-/// unless `force` is true. Instances are drained some hundred at a time; if the call breaks off, repeat it. Instances that
-/// come later are not drained.
+/// unless `force` is true. Instances are drained some hundred at a time, and some thousand by one call: repeat it while
+/// `left` is not 0. Instances that come later are not drained.
 #[utoipa::path(
     post, path = "/v1/sites/{site}/drain", tag = "orders",
     params(SitePath, ReasonHeader),
@@ -146,7 +148,8 @@ async fn drain_site(
     }
     let mut body = reply(&site, &snapshot, already, ttl);
     body.safe_seconds = Some(show::safe_seconds(ttl));
-    for part in instances.chunks(TOGETHER) {
+    body.left = instances.len().saturating_sub(MOST);
+    for part in instances[..instances.len() - body.left].chunks(TOGETHER) {
         let action = Action::DrainMany { instances: part.to_vec(), force: order.force };
         body.revision = show::applied(state.registry.submit(caller.command(action)).await?)?.revision;
         body.instances += part.len();
@@ -155,6 +158,8 @@ async fn drain_site(
 }
 
 /// Let every drained instance of a site be answered again.
+///
+/// Repeat the call while `left` is not 0.
 #[utoipa::path(
     post, path = "/v1/sites/{site}/undrain", tag = "orders",
     params(SitePath, ReasonHeader),
@@ -173,7 +178,8 @@ async fn undrain_site(
     let (site, snapshot) = (fold(&at.site), state.snapshot()?);
     let Chosen { instances, already, ttl, .. } = choose(&state, &snapshot, &site, true)?;
     let mut body = reply(&site, &snapshot, already, ttl);
-    for part in instances.chunks(TOGETHER) {
+    body.left = instances.len().saturating_sub(MOST);
+    for part in instances[..instances.len() - body.left].chunks(TOGETHER) {
         let action = Action::UndrainMany { instances: part.to_vec() };
         body.revision = show::applied(state.registry.submit(caller.command(action)).await?)?.revision;
         body.instances += part.len();
@@ -183,7 +189,7 @@ async fn undrain_site(
 
 fn reply(site: &str, snapshot: &Snapshot, already: usize, ttl_seconds: u32) -> SiteOrdered {
     let (site, revision) = (site.to_owned(), snapshot.revision);
-    SiteOrdered { site, instances: 0, already, revision, ttl_seconds, safe_seconds: None }
+    SiteOrdered { site, instances: 0, already, left: 0, revision, ttl_seconds, safe_seconds: None }
 }
 
 /// The instances of a site that an order changes.

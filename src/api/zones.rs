@@ -10,23 +10,12 @@ use utoipa_axum::routes;
 use super::query::Query;
 use super::{Answer, ApiState, Shared, json};
 use crate::model::api::{ZoneInfo, ZoneList};
-use crate::model::explanation::Said;
-use crate::model::{Name, Rtype};
+use crate::registry::explain::Answers;
 
 /// Says which zones there are; implemented by the composition root, which has the view and the zone files.
-pub trait Zones: Send + Sync + 'static {
+pub trait Zones: Answers {
     /// Every zone, as it is answered now.
     fn zones(&self) -> Vec<ZoneInfo>;
-
-    /// What DNS answers to a question for this name and type.
-    fn said(&self, _name: &Name, _rtype: Rtype) -> Option<Said> {
-        None
-    }
-
-    /// Where the static record of this name stands.
-    fn static_record(&self, _name: &Name) -> Option<String> {
-        None
-    }
 }
 
 /// The calls of this file.

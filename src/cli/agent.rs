@@ -2,21 +2,23 @@
 
 mod status;
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::connection::{ServerList, parse_list};
 use super::output::print;
 use super::{Failure, client, examples, values};
 use crate::agent::config::{AgentConfig, DEFAULT_SOCKET};
+use crate::agent::containers::{Engine, Follower};
 use crate::agent::folder::{Folder, read_file};
 use crate::agent::servers::Servers;
 use crate::agent::session::Identity;
 use crate::agent::set::HttpSession;
-use crate::agent::socket::{Socket, call};
+use crate::agent::socket::{Socket, await_listener, call};
 use crate::agent::supervise::{Agent, Controls, Source};
 use crate::agent::{Client, identity, services};
 use crate::config::LogFormat;
@@ -26,14 +28,15 @@ use crate::server::log;
 
 /// Register the services of this host, check them, and beat for all of them
 ///
-/// Reads one service from each file of services.d, follows changes of the folder, runs the checks of each instance and
-/// beats once for all of them. A failing check takes an instance out of the answers and keeps its lease. Without any
+/// Reads one service from each file of services.d and, with --docker, the labels of containers; follows changes of both,
+/// runs the checks of each instance and beats once for all of them. A failing check takes an instance out of the answers and keeps its lease. Without any
 /// server it tries for ever, and the services run on. SIGTERM takes everything out of the answers, waits until caches
 /// have forgotten it, and deregisters; a second one deregisters at once. SIGHUP reads the folder again.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, after_help = examples![
     "zonebeat agent --config /etc/zonebeat/agent.toml",
     "zonebeat agent --services-dir services.d --socket agent.sock --server http://192.0.2.1:8053",
+    "zonebeat agent --docker /run/podman/podman.sock",
     "zonebeat agent status",
     "zonebeat agent check /etc/zonebeat/services.d/search.toml",
 ])]
@@ -48,6 +51,11 @@ pub struct AgentArgs {
     /// Folder of *.toml files, one service each, in place of the configuration's
     #[arg(long, value_name = "DIR")]
     services_dir: Option<PathBuf>,
+
+    /// Register containers by their labels; without SOCKET those of DOCKER_HOST, Docker or Podman on this machine;
+    /// repeat it to follow several engines
+    #[arg(long, value_name = "SOCKET", num_args = 0..=1, default_missing_value = "", action = ArgAction::Append)]
+    docker: Vec<String>,
 
     /// Local socket for status and reports, in place of the configuration's
     #[arg(long, value_name = "PATH")]
@@ -94,6 +102,8 @@ pub struct StatusArgs {
 }
 
 /// Report an instance well or not well, for its ttl check
+///
+/// Waits up to 2 s for an agent that is starting again.
 #[derive(Debug, Args)]
 #[command(after_help = examples![
     "zonebeat agent report search a1 pass",
@@ -165,6 +175,10 @@ fn configure(args: &AgentArgs) -> Result<AgentConfig, Failure> {
     config.socket = args.socket.clone().unwrap_or(config.socket);
     config.session = args.session.clone().or(config.session);
     config.drain = args.drain.unwrap_or(config.drain);
+    config.docker.enabled |= !args.docker.is_empty();
+    if args.docker.iter().any(|socket| !socket.is_empty()) {
+        config.docker.sockets = args.docker.iter().filter(|socket| !socket.is_empty()).cloned().collect();
+    }
     if !args.server.is_empty() {
         config.servers = args.server.iter().flat_map(|list| &list.0).map(ToString::to_string).collect();
     }
@@ -184,6 +198,8 @@ fn start(args: &AgentArgs) -> Result<(), Failure> {
     let host = identity::host_name();
     let session = config.session.clone().or_else(|| identity::session_name(&host));
     let session = session.ok_or_else(|| Failure::Usage("this machine has no name; give one with --session".into()))?;
+    let engines = config.docker.engines(|name| std::env::var(name).ok());
+    let engines = engines.map_err(|error| Failure::Usage(format!("--docker: {error}")))?;
     let token = config.secret().map_err(Failure::Usage)?;
     let servers = Servers::new(config.server_urls());
     let client_of = Client::new(servers, token.as_deref(), 1).map_err(Failure::Usage)?;
@@ -199,28 +215,57 @@ fn start(args: &AgentArgs) -> Result<(), Failure> {
         let agent = Agent {
             carrier: HttpSession { client: client_of, session: session.clone() },
             identity: Identity { session, epoch: identity::epoch(), lease_seconds },
-            source: Source::Folder(Folder::new(config.services_dir, host)),
+            source: source(config.services_dir, host, engines),
             drain: config.drain,
             farewell: "the agent stops".to_owned(),
             socket: Some(socket),
         };
         tokio::select! {
-            () = agent.run(controls) => Ok(()),
-            () = signals => Ok(()),
+            () = agent.run(controls.clone()) => {}
+            () = signals => {}
+        }
+        match controls.hand_over.is_cancelled() && !controls.stop.is_cancelled() {
+            true => Err(begin_again()),
+            false => Ok(()),
         }
     })
 }
 
-/// SIGTERM and SIGINT stop, the second of them at once; SIGHUP reads again. The signals are caught from here on.
+/// The folder, which need not be there for an agent that follows containers, and the engines.
+fn source(services_dir: PathBuf, host: String, engines: Vec<Engine>) -> Source {
+    let folder = Folder::new(services_dir, host.clone());
+    if engines.is_empty() {
+        return Source::Folder(folder);
+    }
+    Source::Host(folder.optional(), engines.into_iter().map(|engine| Follower::new(engine, host.clone())).collect())
+}
+
+/// Becomes the program that lies now where this one was started from, with the same arguments; returns why it cannot.
+fn begin_again() -> Failure {
+    let mut arguments = std::env::args_os();
+    let program = arguments.next().unwrap_or_default();
+    tracing::info!(program = %program.display(), "begins again; the session stays as it is");
+    let error = std::process::Command::new(&program).args(arguments).exec();
+    Failure::Failed(format!("cannot start {} again: {error}; leases run out", program.display()))
+}
+
+/// SIGTERM and SIGINT stop, the second of them at once; SIGHUP reads again, SIGUSR2 hands over. The signals are caught
+/// from here on.
 fn obey_signals(controls: Controls) -> Result<impl Future<Output = ()>, Failure> {
     let caught = |kind| signal(kind).map_err(|error| Failure::Failed(format!("cannot catch signals: {error}")));
     let (mut interrupt, mut terminate) = (caught(SignalKind::interrupt())?, caught(SignalKind::terminate())?);
-    let mut hangup = caught(SignalKind::hangup())?;
+    let (mut hangup, mut upgrade) = (caught(SignalKind::hangup())?, caught(SignalKind::user_defined2())?);
     Ok(async move {
         loop {
             tokio::select! {
                 _ = hangup.recv() => {
                     controls.reload.notify_one();
+                    continue;
+                }
+                _ = upgrade.recv() => {
+                    if !controls.stop.is_cancelled() {
+                        controls.hand_over.cancel();
+                    }
                     continue;
                 }
                 _ = interrupt.recv() => {}
@@ -248,6 +293,7 @@ async fn report(args: &ReportArgs) -> Result<(), Failure> {
         Word::Fail => "fail",
     };
     let path = format!("/v1/checks/{}/{}/{verdict}", args.service, args.id);
+    await_listener(&args.socket).await;
     call(&args.socket, "PUT", &path, &args.note).await.map_err(Failure::Failed)?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use reqwest::Url;
+use url::Url;
 
 use super::{Failure, examples};
 use crate::agent::servers::Servers;

@@ -1,7 +1,7 @@
 //! The options that every client command has: which servers, which token, which output.
 
 use clap::Args;
-use reqwest::Url;
+use url::Url;
 
 use super::Failure;
 use crate::agent::servers::Servers;

@@ -5,7 +5,7 @@ use clap::Args;
 use super::connection::ConnectionArgs;
 use super::output::{print, printable, table};
 use super::{Failure, examples};
-use crate::model::explanation::{Explained, Explanation};
+use crate::model::explanation::{Explained, Explanation, RefusedAttempt};
 
 /// Explain an answer: which instances a name was considered for, which are in, and what keeps the others out
 ///
@@ -46,6 +46,10 @@ fn page(explanation: &Explanation) -> String {
     if explanation.omitted > 0 {
         parts.push(format!("and {} more; GET /v1/explain with limit shows up to 1000", explanation.omitted));
     }
+    if !explanation.refused.is_empty() {
+        let line = |row: &RefusedAttempt| [format!("{}/{}", row.service, row.id), row.words()];
+        parts.push(table(["INSTANCE", "REFUSED"], explanation.refused.iter().map(line)));
+    }
     if !explanation.nearest.is_empty() {
         parts.push(format!("there are: {}", explanation.nearest.join(" ")));
     }
@@ -56,15 +60,11 @@ fn head(explanation: &Explanation) -> String {
     let Explanation { name, rtype, answer, summary, .. } = explanation;
     let summary = printable(summary);
     let Some(said) = answer else { return summary };
-    let records = if said.records == 1 { "1 record".to_owned() } else { format!("{} records", said.records) };
-    let ede = said.ede.as_ref().map(|text| format!(" ({})", printable(text))).unwrap_or_default();
-    format!("{summary}\nDNS answers {name} {rtype}: {}, {records}{ede}", said.rcode)
+    format!("{summary}\nDNS answers {name} {rtype}: {}", printable(&said.to_string()))
 }
 
 fn line(row: &Explained, several: bool) -> [String; 3] {
-    let id = if several { format!("{}/{}", row.service, row.id) } else { row.id.clone() };
-    let advice = row.advice.as_ref().map(|advice| format!("; {advice}")).unwrap_or_default();
-    [id, if row.is_in { "in" } else { "out" }.to_owned(), format!("{}{advice}", row.why)]
+    [row.label(several), if row.is_in { "in" } else { "out" }.to_owned(), row.words()]
 }
 
 #[cfg(test)]
@@ -94,6 +94,7 @@ mod tests {
             static_record: None,
             instances: vec![drained, row("a1", true, "serving for 4 s", None)],
             omitted: 2,
+            refused: Vec::new(),
             nearest: Vec::new(),
         };
         let expected = "\

@@ -40,7 +40,7 @@ pub struct RunArgs {
 
     /// Check that has to pass; repeat it for more; none is: in the answers while the command runs
     ///
-    /// One of tcp, http:/path, https:/path, grpc, exec:COMMAND, process:/PIDFILE. The network ones go to 127.0.0.1 and
+    /// One of tcp, http:/path, https:/path, grpc, grpcs, exec:COMMAND, process:/PIDFILE. The network ones go to 127.0.0.1 and
     /// the instance's port unless they name a host, as in http://HOST:PORT/path.
     #[arg(long = "check", value_name = "CHECK", value_parser = check)]
     checks: Vec<String>,

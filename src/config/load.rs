@@ -163,7 +163,7 @@ fn with_value(file: &str, text: &str, span: Range<usize>, message: String) -> Fi
 }
 
 /// The known word that is most like `word`, if one is like it.
-fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+pub fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     const ALIKE: f64 = 0.75;
     let scored = known.iter().map(|known| (strsim::jaro_winkler(word, known), *known));
     let (score, near) = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;

@@ -29,7 +29,7 @@ pub mod zones;
 pub use cookies::CookieSettings;
 pub use encrypted::Encrypted;
 pub use guard::GuardSettings;
-pub use load::{ConfigError, Overrides, read_toml};
+pub use load::{ConfigError, Overrides, nearest, read_toml};
 pub use locate::finding_at;
 pub use plan::{DEFAULT_ZONE, ZonePlan, ZonePlanEntry};
 pub use rate_limit::RateLimit;

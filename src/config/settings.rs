@@ -113,6 +113,8 @@ pub struct Dns {
     pub transfer_from: Vec<IpNet>,
     /// Who may ask, where a zone does not say so itself; empty: everybody.
     pub allow_query: Vec<IpNet>,
+    /// Who may have names explained, as TXT below `_explain`.
+    pub explain_to: Vec<IpNet>,
     /// TCP limits.
     pub tcp: Tcp,
     /// DNS cookies.
@@ -135,6 +137,7 @@ impl Default for Dns {
             identity: true,
             transfer_from: loopback.to_vec(),
             allow_query: Vec::new(),
+            explain_to: Vec::new(),
             tcp: Tcp::default(),
             cookies: CookieSettings::default(),
             rate_limit: RateLimit::default(),

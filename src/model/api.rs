@@ -438,8 +438,8 @@ pub struct Ordered {
 
 /// Reply to an order about a site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[schema(example = json!({"site": "lon", "instances": 42, "already": 3, "revision": 1884, "ttl_seconds": 30,
-    "safe_seconds": 31}))]
+#[schema(example = json!({"site": "lon", "instances": 42, "already": 3, "left": 0, "revision": 1884,
+    "ttl_seconds": 30, "safe_seconds": 31}))]
 pub struct SiteOrdered {
     /// Site label.
     pub site: String,
@@ -447,6 +447,9 @@ pub struct SiteOrdered {
     pub instances: usize,
     /// Instances of the site that were so already.
     pub already: usize,
+    /// Instances that are still to be changed: repeat the call until there are none.
+    #[serde(default)]
+    pub left: usize,
     /// The last change.
     pub revision: Revision,
     /// The longest TTL that answers with one of them may have been given.
@@ -454,6 +457,19 @@ pub struct SiteOrdered {
     /// In how many seconds every cache has forgotten those that were drained now; missing after `undrain`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub safe_seconds: Option<u32>,
+}
+
+impl SiteOrdered {
+    /// What two calls did, this one after `first`.
+    pub fn after(self, first: Self) -> Self {
+        Self {
+            instances: first.instances + self.instances,
+            already: first.already,
+            ttl_seconds: first.ttl_seconds.max(self.ttl_seconds),
+            safe_seconds: first.safe_seconds.max(self.safe_seconds),
+            ..self
+        }
+    }
 }
 
 /// Body of `POST /v1/held/release`: an instance, all of a service, or the fleet.

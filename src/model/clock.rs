@@ -19,6 +19,11 @@ impl Timestamp {
     pub fn age(self, now: Timestamp) -> Duration {
         Duration::from_millis(now.0.saturating_sub(self.0))
     }
+
+    /// How long after `now` this is; zero if it lies behind.
+    pub fn ahead(self, now: Timestamp) -> Duration {
+        now.age(self)
+    }
 }
 
 impl fmt::Display for Timestamp {

@@ -28,9 +28,34 @@ pub struct Explanation {
     /// How many more there are.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub omitted: usize,
+    /// Registrations of such instances that were refused within the last hour, and not accepted since; the last one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedAttempt>,
     /// Names of the same kind that there are, when there is no such service.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nearest: Vec<String>,
+}
+
+impl Explanation {
+    /// All of it for people, a line for each instance.
+    pub fn lines(&self) -> Vec<String> {
+        let Self { name, rtype, answer, summary, instances, omitted, refused, nearest, .. } = self;
+        let said = answer.as_ref().map(|said| format!("; DNS answers {rtype}: {said}")).unwrap_or_default();
+        let several = instances.iter().any(|row| row.service != instances[0].service);
+        let mut lines = vec![format!("{summary}{said}")];
+        lines.extend(instances.iter().map(|row| {
+            let word = if row.is_in { "in" } else { "out" };
+            format!("{} {word} {}", row.label(several), row.words())
+        }));
+        if *omitted > 0 {
+            lines.push(format!("and {omitted} more; GET /v1/explain?name={name}&limit=1000"));
+        }
+        lines.extend(refused.iter().map(|attempt| format!("{} {}", attempt.id, attempt.words())));
+        if !nearest.is_empty() {
+            lines.push(format!("there are: {}", nearest.join(" ")));
+        }
+        lines
+    }
 }
 
 fn is_zero(count: &usize) -> bool {
@@ -48,6 +73,42 @@ pub struct Said {
     /// Text of the extended error (RFC 8914).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ede: Option<String>,
+}
+
+impl std::fmt::Display for Said {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let word = if self.records == 1 { "record" } else { "records" };
+        write!(f, "{}, {} {word}", self.rcode, self.records)?;
+        self.ede.iter().try_for_each(|text| write!(f, " ({text})"))
+    }
+}
+
+/// A registration that was refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"service": "search", "id": "a9", "age_seconds": 12.0, "by": "token squad-search",
+    "word": "address-refused", "detail": "198.51.100.7 is not in policy.allow_addresses"}))]
+pub struct RefusedAttempt {
+    /// Service label.
+    pub service: String,
+    /// Instance label.
+    pub id: String,
+    /// How long ago.
+    pub age_seconds: f64,
+    /// Who asked for it.
+    pub by: String,
+    /// The word of the problem document.
+    pub word: String,
+    /// What was wrong, and what would be accepted.
+    pub detail: String,
+}
+
+impl RefusedAttempt {
+    /// When, whom, and why.
+    pub fn words(&self) -> String {
+        let Self { age_seconds, by, word, detail, .. } = self;
+        let ago = Ago(Duration::from_secs_f64(age_seconds.max(0.0)));
+        format!("refused {ago} ago to {by} ({word}): {detail}")
+    }
 }
 
 /// One instance: in the answers or not, and why.
@@ -109,6 +170,19 @@ impl Explained {
             since: instance.since,
             revision: instance.revision,
         }
+    }
+}
+
+impl Explained {
+    /// Its label, with that of its service where there are `several`.
+    pub fn label(&self, several: bool) -> String {
+        if several { format!("{}/{}", self.service, self.id) } else { self.id.clone() }
+    }
+
+    /// Why, and what to do.
+    pub fn words(&self) -> String {
+        let advice = self.advice.as_ref().map(|advice| format!("; {advice}")).unwrap_or_default();
+        format!("{}{advice}", self.why)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -100,6 +101,15 @@ impl State {
     /// Whether its lease has run out.
     pub fn is_silent(self) -> bool {
         matches!(self, Self::Held | Self::Lapsed)
+    }
+}
+
+impl SetWeight {
+    /// How long it counts on from `now`, if not for ever. Never longer than it was set for, also if the clock was set
+    /// back since.
+    pub fn left(&self, now: Timestamp) -> Option<Duration> {
+        let until = self.until?;
+        Some(until.ahead(now).min(until.ahead(self.mark.time)))
     }
 }
 

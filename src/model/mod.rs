@@ -39,7 +39,7 @@ pub use packed::{Packed, Packer};
 pub use packed_instance::{EndpointRef, InstanceRef, PackedInstance};
 pub use rare::RareMap;
 pub use record::{Record, Rtype};
-pub use refusal::{Refusal, Word};
+pub use refusal::{Attempt, Refusal, Word};
 pub use revision::{Revision, Serial};
 pub use service::{Declaration, Service};
 pub use token::{Principal, Scope, Token};

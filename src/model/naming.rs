@@ -6,8 +6,10 @@
 
 mod collide;
 mod pattern;
+mod reverse;
 
 pub use pattern::{NameBuf, Pattern, Placeholder};
+pub use reverse::reverse_address;
 
 use super::name::{Name, NameError};
 

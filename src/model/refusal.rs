@@ -115,12 +115,41 @@ pub struct Refusal {
     pub word: Word,
     /// For people: what was wrong, with which value, and what would be accepted.
     pub detail: String,
+    /// The instance that was to be registered, if that was refused.
+    pub attempt: Option<Box<Attempt>>,
+}
+
+/// A registration that was refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attempt {
+    /// Service label, as the caller wrote it.
+    pub service: String,
+    /// Instance label, as the caller wrote it.
+    pub id: String,
+    /// Who asked, as history names it.
+    pub by: String,
+    /// What was wrong with this instance.
+    pub detail: String,
 }
 
 impl Refusal {
     /// A refusal with its sentence.
     pub fn new(word: Word, detail: impl Into<String>) -> Self {
-        Self { word, detail: detail.into() }
+        Self { word, detail: detail.into(), attempt: None }
+    }
+
+    /// The same, of an attempt to register this instance.
+    pub fn of(self, service: &str, id: &str) -> Self {
+        let (service, id, detail) = (service.to_owned(), id.to_owned(), self.detail.clone());
+        Self { attempt: Some(Box::new(Attempt { service, id, by: String::new(), detail })), ..self }
+    }
+
+    /// The same, with the author of the attempt if it is one.
+    pub fn by(mut self, author: &str) -> Self {
+        if let Some(attempt) = &mut self.attempt {
+            author.clone_into(&mut attempt.by);
+        }
+        self
     }
 }
 

@@ -93,6 +93,11 @@ impl Author {
         Self { reason: format!("{}, but {why}", self.reason).into(), ..self.clone() }
     }
 
+    /// As history names it.
+    pub(super) fn name(&self) -> &str {
+        &self.author
+    }
+
     /// The server itself.
     pub(super) fn server(reason: impl Into<Arc<str>>) -> Self {
         Self { reason: reason.into(), ..Self::new(&Principal::Server, "") }
@@ -250,10 +255,14 @@ impl Draft {
     ) {
         let revision = self.next();
         let before = self.state.service(service).map(|service| Item::Service(service.row.clone()));
+        let hold = self.hold_of(service);
         let is_left = self.state.change_service(service, |entry| {
             change(&mut entry.row);
             entry.row.revision = revision;
         });
+        if self.hold_of(service) < hold {
+            self.shorten_holds(service);
+        }
         self.note_relief(service, true);
         self.write_service(service, is_left, true);
         let after = self.state.service(service).map(|service| Item::Service(service.row.clone()));
@@ -322,14 +331,28 @@ impl Draft {
         }
     }
 
+    fn hold_of(&self, service: &Arc<str>) -> Duration {
+        self.state.service(service).map(|entry| hold_of(entry, &self.options().guard)).unwrap_or_default()
+    }
+
+    /// What is held of a service goes on for as long as the service says now, and no longer.
+    fn shorten_holds(&mut self, service: &Arc<str>) {
+        let after = self.hold_of(service);
+        let Some(entry) = self.state.service(service) else { return };
+        for id in self.state.snapshot.held.of(service) {
+            let Some(instance) = entry.instances.find(&id) else { continue };
+            let (service, id, revision) = (entry.name.clone(), id.into(), instance.revision);
+            self.timers.push(Timer::EndHold { service, id, revision, after });
+        }
+    }
+
     fn wind_timers(&mut self, service: &Arc<str>, after: Option<&Instance>, left: Vec<Box<str>>) {
         if let Some(after) = after {
             let (service, id, revision) = (service.clone(), after.id.clone(), after.revision);
             match after.state {
                 Liveness::Lapsed => self.timers.push(Timer::Reap { service, id, revision }),
                 Liveness::Held => {
-                    let hold = self.state.service(&service).map(|entry| hold_of(entry, &self.options().guard));
-                    let after = hold.unwrap_or_default();
+                    let after = self.hold_of(&service);
                     self.timers.push(Timer::EndHold { service, id, revision, after });
                 }
                 Liveness::Serving | Liveness::Out | Liveness::Drained => {}
@@ -342,9 +365,9 @@ impl Draft {
     /// Winds the end of a weight that an instance has which has come back.
     fn wind_weight(&mut self, service: &Arc<str>, after: Option<&Instance>) {
         let Some((after, set)) = after.and_then(|after| Some((after, after.set_weight()?))) else { return };
-        if let Some(until) = set.until {
+        if let Some(left) = set.left(self.now) {
             let (service, id, revision) = (service.clone(), after.id.clone(), set.mark.revision);
-            let after = Duration::from_millis(until.0.saturating_sub(self.now.0));
+            let after = left;
             self.timers.push(Timer::EndWeight { service, id, revision, after });
         }
     }
@@ -454,13 +477,14 @@ fn make_room(service: &mut Service) {
     }
 }
 
-/// Keeps the reason while nobody serves; the transition that emptied the service gives it. Every DNS client can read
+/// Keeps the reason while nobody serves; the transition that emptied the service gives it, or the one that brought
+/// an instance that has never served. Every DNS client can read
 /// it, so it names no author: history does. Says whether the row differs now.
 fn explain_empty(service: &mut Service, before: Option<&Instance>, reason: impl FnOnce() -> String) -> bool {
     if service.instances.serving_count() > 0 {
         return service.row.empty_reason.take().is_some();
     }
-    let emptied = before.is_some_and(|before| before.serves_under(false));
+    let emptied = before.is_some_and(|before| before.serves_under(false)) || service.row.empty_reason.is_none();
     if emptied {
         service.row.empty_reason = Some(reason().into());
     }

@@ -1,11 +1,18 @@
-//! What a name is about: read through the naming patterns, from the name to services and their instances.
+//! What a name is about: read through the naming patterns, from the name to services and their instances, and put
+//! together into an explanation ([`explain`]).
 //!
 //! A name may read in several ways, because several patterns are active while a fleet moves from one to another. Reading
 //! costs a few comparisons per pattern; looking through the instances of what was found costs as many steps as the
 //! service has instances, so it belongs to the edges and not to the query path.
 
+mod about;
+mod compose;
+mod nearest;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+pub use compose::{Answers, Asked, explain};
 
 use super::{Options, Snapshot};
 use crate::model::name::is_within;
@@ -95,17 +102,42 @@ impl Reading {
             && (!needs_addresses || matches!(instance.endpoint(), EndpointRef::Addresses(_)))
     }
 
-    /// The same name of another service.
-    pub fn renamed(&self, label: &str, options: &Options) -> Option<Name> {
+    /// The label that nothing has, as far as the name goes: that of the service, or, if there is such a service, of an
+    /// instance, a tag or a site of it.
+    fn sought(&self) -> &str {
+        let inner = [&self.instance, &self.tag, &self.site];
+        let inner = inner.into_iter().flatten().next().filter(|_| self.service.is_some());
+        inner.unwrap_or(&self.label)
+    }
+
+    /// The labels of an instance that could stand in the place of [`Self::sought`].
+    fn labels_of<'i>(&self, instance: InstanceRef<'i>) -> impl Iterator<Item = &'i str> {
+        let (id, tag, site) = match (&self.instance, &self.tag) {
+            (Some(_), _) => (Some(instance.id), None, None),
+            (None, Some(_)) => (None, Some(instance.tags()), None),
+            (None, None) => (None, None, instance.site),
+        };
+        id.into_iter().chain(tag.into_iter().flatten()).chain(site)
+    }
+
+    /// The same name with another label in the place of [`Self::sought`].
+    fn renamed(&self, label: &str, options: &Options) -> Option<Name> {
         let pattern = options.naming.patterns().iter().find(|pattern| pattern.text() == &*self.pattern)?;
-        let values = Values {
-            service: label,
+        let mut values = Values {
+            service: &self.label,
             proto: self.proto.as_deref(),
             site: self.site.as_deref(),
             instance: self.instance.as_deref(),
             tag: self.tag.as_deref(),
             domain: &self.zone,
         };
+        let place = match (&self.service, values.instance, values.tag, values.site) {
+            (Some(_), Some(_), ..) => values.instance.as_mut(),
+            (Some(_), None, Some(_), _) => values.tag.as_mut(),
+            (Some(_), None, None, Some(_)) => values.site.as_mut(),
+            _ => Some(&mut values.service),
+        };
+        *place? = label;
         pattern.name(&values)?.ok()
     }
 
@@ -130,39 +162,5 @@ impl Reading {
         let enough = declared.min.unwrap_or(1).max(1) as usize;
         let of = |tier: &&Vec<String>| tier.iter().filter_map(|site| serving.get(&**site)).sum::<usize>() >= enough;
         declared.tiers.iter().find(of).cloned()
-    }
-}
-
-/// Labels of services that look like one that there is not, the likeliest first.
-#[derive(Debug)]
-pub struct Nearest<'a> {
-    label: &'a str,
-    most: usize,
-    scored: Vec<(f64, &'a Arc<str>)>,
-}
-
-impl<'a> Nearest<'a> {
-    /// Less alike than this is not what somebody meant.
-    const ALIKE: f64 = 0.8;
-
-    /// Looks for the `most` likeliest.
-    pub fn new(label: &'a str, most: usize) -> Self {
-        Self { label, most, scored: Vec::new() }
-    }
-
-    /// Compares with one service: a fraction of a microsecond.
-    pub fn consider(&mut self, service: &'a Service) {
-        let score = strsim::jaro_winkler(self.label, &service.name);
-        if score < Self::ALIKE || !service.is_known() {
-            return;
-        }
-        let at = self.scored.partition_point(|(better, _)| *better >= score);
-        self.scored.insert(at, (score, &service.name));
-        self.scored.truncate(self.most);
-    }
-
-    /// What was found.
-    pub fn labels(&self) -> impl Iterator<Item = &'a Arc<str>> {
-        self.scored.iter().map(|(_, label)| *label)
     }
 }

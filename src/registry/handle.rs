@@ -10,7 +10,7 @@ use tokio::sync::broadcast;
 use super::lease::TICK;
 use super::shared::Shared;
 use super::writer::{Request, Writer};
-use super::{Action, Beaten, Census, Command, Health, Observer, Opener, Options, Outcome, Page, Publisher};
+use super::{Action, Beaten, Census, Command, Health, Observer, Opener, Options, Outcome, Page, Publisher, Refused};
 use super::{Snapshot, StaticNames, Store, StoreError};
 use crate::model::{Change, Clock, Instance, Refusal, Revision, Word};
 
@@ -85,7 +85,10 @@ impl Registry {
         }
         let (request, answered) = Request::new(command);
         match self.queue.try_send(Message::Command(Box::new(request))) {
-            Ok(()) => answered.await.unwrap_or_else(|_| Err(self.gone())),
+            Ok(()) => {
+                let answer = answered.await.unwrap_or_else(|_| Err(self.gone()));
+                answer.inspect_err(|refusal| self.shared.refused.note(refusal, self.shared.clock.monotonic()))
+            }
             Err(TrySendError::Full(_)) => {
                 Err(Refusal::new(Word::Busy, format!("{QUEUE} requests are waiting already; try again in a second")))
             }
@@ -130,6 +133,14 @@ impl Registry {
             Some(session) => leases.beat_age_of_session(session),
             None => leases.beat_age(service, id),
         }
+    }
+
+    /// The attempts to register instances of a service that were refused within the last hour, with their age; the last
+    /// one first.
+    pub fn refused(&self, service: &str) -> Vec<(Refused, Duration)> {
+        let now = self.shared.clock.monotonic();
+        let found = self.shared.refused.of(service, now).into_iter();
+        found.map(|refused| (now.saturating_sub(refused.at), refused)).map(|(age, refused)| (refused, age)).collect()
     }
 
     /// Whether the lease that an instance lives by is out while the fleet's lapses are held.

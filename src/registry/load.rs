@@ -12,7 +12,7 @@ use super::store::{Load, ZoneRow};
 use crate::model::Token;
 use crate::model::service::ServiceRow;
 use crate::model::{
-    Instance, InstanceRef, InstancesPacker, Name, PackedInstance, Revision, Service, State as Liveness, Written,
+    InstanceRef, InstancesPacker, Name, PackedInstance, Revision, Service, State as Liveness, Written,
 };
 
 /// A state that is being read.
@@ -118,19 +118,12 @@ impl Load for Loader {
         if self.at.as_ref().is_none_or(|(at, _)| **at != *service) {
             self.end_service();
         }
-        let (freed, mut room);
-        let packed = match packed.look() {
-            held if held.state == Liveness::Held => {
-                // Every lease starts full, so nobody is silent.
-                (freed, room) =
-                    (Instance { state: Liveness::Serving, site_only: false, ..held.to_instance() }, Vec::new());
-                PackedInstance::new(&freed, &mut room)
-            }
-            _ => packed,
-        };
         let (_, revision) = self.at.get_or_insert_with(|| (service.into(), Revision(0)));
         let instance = packed.look();
         *revision = instance.revision.max(*revision);
+        if instance.state == Liveness::Held {
+            self.state.snapshot.held.insert(service, instance.id);
+        }
         self.count(&instance);
         self.join(service, &instance);
         self.instances.push(packed);
@@ -154,7 +147,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::model::{Endpoint, Timestamp};
+    use crate::model::{Endpoint, Instance, Timestamp};
 
     const SERVICES: u64 = 10_000;
     const EACH: u64 = 10;

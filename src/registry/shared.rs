@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::broadcast;
 
 use super::lease::Leases;
+use super::refused::Memory;
 use super::{Census, Health, Observer, Options, Snapshot, Store};
 use crate::model::{Change, Clock};
 
@@ -25,6 +26,8 @@ pub(super) struct Shared {
     pub(super) leases: Leases,
     /// Leases that wait while the fleet's lapses are held; some may have been renewed since.
     fleet_held: AtomicUsize,
+    /// Registrations that were refused lately.
+    pub(super) refused: Memory,
     pub(super) events: broadcast::Sender<Arc<Change>>,
     pub(super) stopping: AtomicBool,
     /// For readers of history; the writer has its own pointer.
@@ -46,6 +49,7 @@ impl Shared {
             health: ArcSwap::from_pointee(Health { trouble, ..Health::default() }),
             leases: Leases::new(),
             fleet_held: AtomicUsize::new(0),
+            refused: Memory::default(),
             events: broadcast::Sender::new(EVENTS),
             stopping: AtomicBool::new(false),
             store: Mutex::new(None),

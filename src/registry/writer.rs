@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 pub(super) use self::pipeline::Request;
 use self::pipeline::{Answer, Pipeline};
 use self::standing::Standing;
+use self::time::Loaded;
 use self::timers::Timers;
 use super::apply::apply;
 use super::draft::{Author, Draft};
@@ -55,6 +56,8 @@ pub struct Writer {
     fleet: Fleet,
     /// What happens some time after its commit, in the order of time; monotonic.
     timers: Timers,
+    /// By what the age of history is measured.
+    loaded: Loaded,
     /// When history is pruned next; monotonic.
     prune_at: Duration,
 }
@@ -84,6 +87,7 @@ impl Writer {
             delayed: Vec::new(),
             fleet: Fleet::default(),
             timers: Timers::default(),
+            loaded: Loaded::default(),
             prune_at: Duration::ZERO,
         }
     }

@@ -109,7 +109,10 @@ impl Plan {
         let limit = |zone: &ZonePlanEntry| (zone.name.clone(), zone.settings.answer_limit);
         let limits: Vec<_> = self.zones.zones.iter().map(limit).filter(|(_, limit)| *limit > 0).collect();
         let compiler = compiler.with_answer_limits(&limits);
-        Ok(compiler.with_access(self.access(config)).minimal(config.dns.minimal_responses))
+        Ok(compiler
+            .with_access(self.access(config))
+            .minimal(config.dns.minimal_responses)
+            .explaining_to(&config.dns.explain_to))
     }
 
     /// The clients that may ask about each zone, where not all may: as the zone says, or else as the server does.

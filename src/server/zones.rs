@@ -17,6 +17,7 @@ use crate::model::api::ZoneInfo;
 use crate::model::explanation::Said;
 use crate::model::{Name, Rtype};
 use crate::registry::StaticNames;
+use crate::registry::explain::Answers;
 use crate::view::{View, Zone};
 use crate::zone::{StaticZone, digest};
 
@@ -52,7 +53,9 @@ impl api::Zones for SharedZones {
         let (view, facts) = (self.freshness.published().load(), self.facts.load());
         view.zones.iter().map(|zone| info(zone, facts.get(&zone.apex))).collect()
     }
+}
 
+impl Answers for SharedZones {
     fn said(&self, name: &Name, rtype: Rtype) -> Option<Said> {
         let view = self.freshness.published().load();
         Some(said(&view, name, rtype))
@@ -90,7 +93,7 @@ fn records(answer: &Answer<'_>) -> usize {
         Part::Synthesized { .. } | Part::Soa(..) => 1,
     };
     match &answer.content {
-        Content::Empty | Content::Negative(_) => 0,
+        Content::Empty | Content::Negative(_) | Content::Explanation => 0,
         Content::Set(set) => set.count as usize,
         Content::Composed(composed) => composed.answer.iter().map(of).sum(),
         Content::Soa(_) | Content::Identity(_) | Content::Any => 1,

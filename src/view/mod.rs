@@ -23,6 +23,8 @@ pub mod zone;
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 pub use aside::Aside;
 pub use compile::Compiler;
 pub(crate) use entry::HELD;
@@ -49,6 +51,8 @@ pub struct View {
     pub restricted: bool,
     /// Additional sections hold only what an answer is useless without.
     pub minimal: bool,
+    /// The clients that may have names explained.
+    pub explain_to: Arc<[IpNet]>,
     /// What the server says of itself.
     pub server: Arc<ServerFacts>,
     /// The zones, numbered as the entries name them.

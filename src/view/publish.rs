@@ -60,6 +60,7 @@ mod tests {
             fleet_held: false,
             restricted: false,
             minimal: false,
+            explain_to: [].into(),
             server: Arc::default(),
             zones: [].into(),
             table: Table::empty(7),

@@ -19,10 +19,10 @@ pub const MAX_UDP: usize = 8192;
 
 /// A pointer to the question.
 pub(super) const ASKED: [u8; 2] = [0xC0, QNAME_AT as u8];
-const AA: u16 = 0x0400;
+pub(super) const AA: u16 = 0x0400;
 const TC: u16 = 0x0200;
 /// Opcode, RD and CD are copied from the query.
-const COPIED: u16 = 0x7910;
+pub(super) const COPIED: u16 = 0x7910;
 
 /// Writes the whole response message into `out` and returns its length.
 ///
@@ -78,6 +78,7 @@ fn write_content(query: &Query<'_>, answer: &Answer<'_>, message: &mut Message<'
         Content::Negative(zone) => message.copy(Section::Authority, 1, &apex(query, zone), &zone.negative),
         Content::Composed(composed) => compose::write(query, composed, message),
         Content::Identity(text) => write_identity(text, message),
+        Content::Explanation => false,
         Content::Any => message.record(Section::Answer, &ASKED, Rtype::HINFO, 1, 3600, b"\x07RFC8482\0"),
     }
 }

@@ -6,8 +6,8 @@
 //! by step. `udp`, `tcp` and [`encrypted`] bring packets and take responses; [`error`] writes what needs no view;
 //! [`limits`] says how much a client gets. `encode` copies ready sets into a [`message`] and leaves answers of several
 //! sets to `compose`, which compresses `names`; `opt` is the last record of each. [`tsig`] verifies what is signed with a
-//! key, and signs the response. `rotation` chooses where a set
-//! starts, `count` counts. [`server`] opens the sockets and runs it all.
+//! key, and signs the response. `rotation` chooses where a set starts, [`explain`] writes what somebody else knows,
+//! `count` counts. [`server`] opens the sockets and runs it all.
 
 pub mod batch;
 pub mod cookie;
@@ -15,6 +15,7 @@ pub mod decode;
 pub mod encode;
 pub mod encrypted;
 pub mod error;
+pub mod explain;
 pub mod keepalive;
 pub mod limits;
 pub mod message;
@@ -38,6 +39,7 @@ pub use cookie::{CookieOptions, Cookies};
 #[cfg(feature = "fuzzing")]
 pub use encrypted::read_get;
 pub use encrypted::{Certificates, EncryptedAddrs, EncryptedOptions};
+pub use explain::{Explain, Explainer};
 pub use limits::{TcpLimits, UdpLimits};
 pub use rules::{Rules, SharedKeys};
 pub use server::{BindError, Bound, Serving, WireOptions, bind};

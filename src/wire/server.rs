@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::cookie::{CookieOptions, Cookies};
 use super::count::Blocks;
 use super::encrypted::{self, EncryptedAddrs, EncryptedOptions, Opened};
+use super::explain::Explainer;
 use super::keepalive::Keepalive;
 use super::limits::{TcpLimits, UdpLimits};
 use super::rate::{Rates, Watch};
@@ -134,7 +135,7 @@ pub fn bind(options: WireOptions) -> Result<Bound, BindError> {
     let listening = options.listen.iter().map(open).collect::<Result<_, _>>()?;
     let encrypted = encrypted::open(&options.encrypted)?;
     let cookies = Arc::new(Cookies::new(&options.cookies));
-    Ok(Bound { listening, encrypted, options, cookies, updates: None })
+    Ok(Bound { listening, encrypted, options, cookies, explainer: Explainer::default(), updates: None })
 }
 
 /// The sockets of one listen address.
@@ -190,6 +191,7 @@ pub struct Bound {
     encrypted: Opened,
     options: WireOptions,
     cookies: Arc<Cookies>,
+    explainer: Explainer,
     updates: Option<Arc<dyn AnswerUpdates>>,
 }
 
@@ -209,6 +211,11 @@ impl Bound {
         self.cookies.clone()
     }
 
+    /// Who explains names, for whoever knows later.
+    pub fn explainer(&self) -> Explainer {
+        self.explainer.clone()
+    }
+
     /// Where the encrypted transports listen.
     pub fn encrypted_addrs(&self) -> &EncryptedAddrs {
         &self.encrypted.addresses
@@ -224,7 +231,7 @@ impl Bound {
         shutdown: CancellationToken,
     ) -> io::Result<Serving> {
         let own = Arc::new(OwnAddresses::new(self.local_addrs()));
-        let Self { listening, encrypted, options, cookies, updates } = self;
+        let Self { listening, encrypted, options, cookies, explainer, updates } = self;
         let keepalive = Keepalive::new(&options.tcp, counters.clone());
         let seed = getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()));
         let rates = Rates::new(&options.rate_limit, seed).map(Arc::new);
@@ -265,6 +272,7 @@ impl Bound {
             blocks: Blocks::new(&counters, &[vec![Transport::Tcp], encrypted.transports()].concat()),
             counters: counters.clone(),
             unsendable: tcp::Unsendable::default(),
+            explainer,
             rotation,
         };
         let service = Arc::new(tcp::Service::new(responder, options.tcp, counters, shutdown.clone()));

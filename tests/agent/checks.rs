@@ -1,6 +1,7 @@
 //! Every kind of check, against something real that is well, ill and well again.
 
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -8,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::support::{Server, eventually, pass, signal};
-use super::world::{Home, Web, answered, free_port, quick, service};
+use super::world::{Home, Web, answered, free_port, quick, service, transitions};
 
 /// The reason why an instance is out.
 fn reason(home: &Home) -> String {
@@ -51,10 +52,8 @@ fn tcp_connects() {
     assert!(reason(&home).contains("connection refused"), "{}", reason(&home));
 }
 
-#[test]
-fn https_needs_tls_and_with_authorities_a_certificate_of_theirs() {
-    let (server, home) = (Server::start(), Home::new());
-    let port = free_port();
+/// A certificate for `localhost` that is its own authority, and its key.
+fn certificate(home: &Home) -> (PathBuf, PathBuf) {
     let (certificate, key) = (home.path("cert.pem"), home.path("key.pem"));
     let made = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2"])
@@ -66,6 +65,14 @@ fn https_needs_tls_and_with_authorities_a_certificate_of_theirs() {
         .stderr(Stdio::null())
         .status();
     assert!(made.expect("openssl is missing; run `make setup`").success());
+    (certificate, key)
+}
+
+#[test]
+fn https_needs_tls_and_with_authorities_a_certificate_of_theirs() {
+    let (server, home) = (Server::start(), Home::new());
+    let port = free_port();
+    let (certificate, key) = certificate(&home);
     let mut web = Command::new("openssl")
         .args(["s_server", "-www", "-quiet", "-accept", &format!("127.0.0.1:{port}")])
         .arg("-cert")
@@ -124,6 +131,21 @@ fn exec_sees_the_exit_code_and_is_killed_with_its_group() {
 }
 
 #[test]
+fn a_check_that_has_not_passed_asks_in_short_order() {
+    let (server, home) = (Server::start(), Home::new());
+    let count = home.path("count");
+    let text = count.display();
+    let command = format!("exec:echo x >> {text}; test $(wc -l < {text}) -ge 4");
+    let probe = |interval: &str| format!("[[check]]\nprobe = \"{command}\"\ninterval = \"{interval}\"\n");
+    home.write("a.toml", &service(80, &probe("1h")));
+    let _agent = home.agent(&[&server.url()], &[]);
+    eventually("the fourth passes, long before the interval", || answered(&server) == 1);
+    pass(Duration::from_millis(500));
+    let lines = std::fs::read_to_string(&count).expect("the command has written it").lines().count();
+    assert_eq!(lines, 4, "from then on it asks at its interval");
+}
+
+#[test]
 fn a_killed_process_is_out_within_two_seconds() {
     let (server, home) = (Server::start(), Home::new());
     let file = home.path("number");
@@ -142,6 +164,8 @@ fn a_killed_process_is_out_within_two_seconds() {
     eventually("it is out", || answered(&server) == 0);
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     assert!(reason(&home).ends_with("has ended"), "{}", reason(&home));
+    pass(Duration::from_millis(2500)); // its parent has not waited for it, and the file is read again
+    assert_eq!(transitions(&server), ["register a1", "update a1"]);
     child.wait().expect("it can be waited for");
     let mut child = start();
     eventually("the new one is seen", || answered(&server) == 1);
@@ -206,4 +230,59 @@ fn grpc_asks_the_health_service() {
     eventually("the service is not known", || detail(&home).contains("does not know the service \"search.v1.Search\""));
     serving.send(1).expect("somebody listens");
     eventually("it is back", || answered(&server) == 1);
+}
+
+/// A program that ends with the test.
+struct Peer(Child);
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// etcd, which has the health service of gRPC itself; with a certificate it speaks TLS.
+fn etcd(home: &Home, port: u16, tls: Option<&(PathBuf, PathBuf)>) -> Peer {
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let (clients, peers) = (format!("{scheme}://127.0.0.1:{port}"), format!("http://127.0.0.1:{}", free_port()));
+    let mut command = Command::new("etcd");
+    command.arg("--data-dir").arg(home.path(&format!("etcd-{scheme}"))).args(["--logger=zap", "--name=n"]);
+    command.args(["--listen-client-urls", &clients, "--advertise-client-urls", &clients]);
+    command.args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers]);
+    command.args(["--initial-cluster", &format!("n={peers}")]);
+    if let Some((certificate, key)) = tls {
+        command.arg("--cert-file").arg(certificate).arg("--key-file").arg(key);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    Peer(command.spawn().expect("etcd is missing; run `make setup`"))
+}
+
+#[test]
+fn grpc_asks_a_real_server_with_tls_and_without() {
+    let (server, home) = (Server::start(), Home::new());
+    let (plain, secure, keys) = (free_port(), free_port(), certificate(&home));
+    let peers = [etcd(&home, plain, None), etcd(&home, secure, Some(&keys))];
+    let probe = |text: &str, more: &str| quick(text, more).replace("timeout = \"500ms\"", "timeout = \"2s\"");
+    home.write("a.toml", &service(plain, &probe("grpc", "")));
+    let _agent = home.agent(&[&server.url()], &[]);
+    eventually("it is answered", || answered(&server) == 1);
+    home.write("a.toml", &service(secure, &probe("grpcs", "")));
+    eventually("it passes over TLS", || home.instance("a1")["checks"][0]["check"] == "grpcs");
+    eventually("it passes over TLS", || home.instance("a1")["checks"][0]["state"] == "passing");
+    let ca = |name: &str| probe("grpcs", &format!("ca = \"{}\"\nserver_name = \"{name}\"", keys.0.display()));
+    home.write("a.toml", &service(secure, &ca("other.example.org")));
+    eventually("the name is wrong", || reason(&home).starts_with("TLS failed"));
+    home.write("a.toml", &service(secure, &ca("localhost")));
+    eventually("it is back", || answered(&server) == 1);
+    home.write("a.toml", &service(secure, &probe("grpc", "")));
+    eventually("it does not speak plain text", || answered(&server) == 0);
+    home.write("a.toml", &service(secure, &probe("grpcs:search.v1.Search", "")));
+    eventually("the service is not known", || detail(&home).contains("does not know the service \"search.v1.Search\""));
+    home.write("a.toml", &service(secure, &probe("grpcs", "")));
+    eventually("it is back", || answered(&server) == 1);
+    drop(peers);
+    eventually("it is out", || answered(&server) == 0);
+    assert!(detail(&home).contains("connection refused"), "{}", detail(&home));
 }

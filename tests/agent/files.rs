@@ -144,6 +144,10 @@ fn the_configuration_is_strict() {
         ("servers = [\"https://192.0.2.1\"]", "agent.toml:1:12: error: \"https://192.0.2.1\": https is not supported"),
         ("lease = \"1s\"", "agent.toml:1:9: error: 1s is out of range"),
         ("token = \"a\"\ntoken_file = \"b\"", "agent.toml:2:14: error: has both token and token_file"),
+        (
+            "[docker]\nsockets = [\"tcp://192.0.2.1:2375\"]",
+            "agent.toml:2:12: error: \"tcp://192.0.2.1:2375\" is not a Unix socket",
+        ),
     ] {
         let found = AgentConfig::parse("agent.toml", text).expect_err(text);
         let found: Vec<_> = found.iter().map(ToString::to_string).collect();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::support::{Server, eventually};
-use super::world::{Home, Web, answered, free_port, quick, service};
+use super::world::{Home, answered, free_port, service};
 
 #[test]
 fn sigterm_takes_out_waits_and_deregisters() {
@@ -73,21 +73,4 @@ fn two_agents_do_not_share_a_socket() {
     let mut second = home.agent(&[&server.url()], &[]);
     assert_eq!(second.wait().code(), Some(1));
     second.await_log("another agent listens at");
-}
-
-#[test]
-fn an_agent_that_is_killed_and_started_again_takes_nothing_out() {
-    let (server, home, web) = (Server::start(), Home::new(), Web::start());
-    home.write("a.toml", &service(web.port, &quick("http:/", "")));
-    let agent = home.agent(&[&server.url()], &[]);
-    home.await_in_sync();
-    let before = home.status()["epoch"].clone();
-    drop(agent);
-    let _agent = home.agent(&[&server.url()], &[]);
-    eventually("the new agent is in sync", || {
-        assert_eq!(answered(&server), 1, "it is answered all the time");
-        let status = home.status();
-        status["in_sync"] == true && status["epoch"] != before
-    });
-    assert_eq!(answered(&server), 1);
 }

@@ -48,11 +48,20 @@ impl Home {
 
     /// Starts an agent with a lease of 2 s.
     pub(crate) fn agent(&self, servers: &[&str], more: &[&str]) -> Staying {
-        std::fs::write(self.path("agent.toml"), "lease = \"2s\"\n").expect("a file can be written");
+        self.agent_of(servers, more, "2s")
+    }
+
+    /// Starts an agent with a lease that outlasts its own end and the next one's start.
+    pub(crate) fn lasting_agent(&self, servers: &[&str], more: &[&str]) -> Staying {
+        self.agent_of(servers, more, "60s")
+    }
+
+    fn agent_of(&self, servers: &[&str], more: &[&str], lease: &str) -> Staying {
+        std::fs::write(self.path("agent.toml"), format!("lease = \"{lease}\"\n")).expect("a file can be written");
         let (config, folder, socket) = (self.text("agent.toml"), self.text("services.d"), self.text("sock"));
-        let own =
-            ["agent", "--config", &config, "--services-dir", &folder, "--socket", &socket, "--session", "host-17"];
-        Staying::start(servers, &[&own[..], more].concat())
+        let own = ["agent", "--config", &config, "--services-dir", &folder, "--socket", &socket];
+        let session: &[&str] = if more.contains(&"--session") { &[] } else { &["--session", "host-17"] };
+        Staying::start(servers, &[&own[..], session, more].concat())
     }
 
     /// The agent's status; `null` while it does not answer.
@@ -101,11 +110,16 @@ pub(crate) fn answered(server: &Server) -> usize {
     server.dig_short(&[SRV, "SRV"]).len()
 }
 
-/// The transitions of the service in history, as `register a1`.
+/// The transitions of the tests' service in history, as `register a1`.
 pub(crate) fn transitions(server: &Server) -> Vec<String> {
+    transitions_of(server, "search")
+}
+
+/// Those of another service.
+pub(crate) fn transitions_of(server: &Server, service: &str) -> Vec<String> {
     let (_, changes) = server.http_json("GET", "/v1/changes?limit=1000", None);
     let changes = changes["changes"].as_array().cloned().unwrap_or_default();
-    let of_service = changes.iter().filter(|change| change["subject"] == "search");
+    let of_service = changes.iter().filter(|change| change["subject"] == service);
     let words = |change: &Value| format!("{} {}", text(&change["transition"]), text(&change["instance"]));
     of_service.map(words).collect()
 }

@@ -14,6 +14,7 @@ use zonebeat::model::api::ZoneInfo;
 use zonebeat::model::clock::SystemClock;
 use zonebeat::model::naming::Naming;
 use zonebeat::model::{Name, Revision};
+use zonebeat::registry::explain::Answers;
 use zonebeat::registry::store::embedded::EmbeddedStore;
 use zonebeat::registry::update::Look;
 use zonebeat::registry::{
@@ -63,6 +64,8 @@ impl Zones for Parts {
         vec![zone("sd.example.org.", "registrations"), zone("example.net.", "static")]
     }
 }
+
+impl Answers for Parts {}
 
 impl StaticNames for Parts {
     fn holder(&self, name: &[u8]) -> Option<String> {

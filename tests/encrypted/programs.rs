@@ -227,3 +227,21 @@ fn a_certificate_near_its_end_is_warned_about() {
         "{said}"
     );
 }
+
+#[test]
+fn names_are_explained_over_every_transport_to_those_who_are_listed() {
+    let identity = Identity::new();
+    let config = |listed: &str| format!("[dns]\nexplain_to = [\"{listed}\"]\n{}", table(&identity));
+    for (listed, is_told) in [("127.0.0.0/8", true), ("192.0.2.0/24", false)] {
+        let server = Setup::new().config(&config(listed)).start();
+        server.register("search", "a1", &json!({ "port": 8007, "addresses": ["192.0.2.7"] }));
+        let [tls, https, quic] = addresses(&server);
+        for (address, args) in
+            [(tls, vec!["+tls"]), (https, vec!["+https"]), (https, vec!["+https", "+https-get"]), (quic, vec!["+quic"])]
+        {
+            let said = kdig(address, &[&args[..], &["search._explain.sd.example.org", "TXT"]].concat());
+            assert_eq!(said.contains("1 of 1 instances of search"), is_told, "{args:?}: {said}");
+            assert_eq!(said.contains("status: NXDOMAIN"), !is_told, "{args:?}: {said}");
+        }
+    }
+}

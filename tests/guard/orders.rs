@@ -138,3 +138,27 @@ fn a_site_is_drained_where_nobody_is_left_with_too_few() {
     assert_eq!(targets(&server, SRV), ["a1"]);
     assert_eq!(server.client(&["drain", "--site", "nowhere"]).status.code(), Some(1));
 }
+
+#[test]
+fn a_large_site_is_drained_by_one_command_and_by_repeated_calls() {
+    let server = Server::start();
+    let (sessions, each) = (26, 200);
+    for session in 0..sessions {
+        let instances: Vec<_> = (0..each)
+            .map(|number| {
+                let registration = json!({"port": 80, "addresses": ["192.0.2.7"], "site": "lon"});
+                json!({"service": format!("s{session}"), "id": format!("i{number}"), "registration": registration})
+            })
+            .collect();
+        let set = json!({"epoch": "e", "lease_seconds": 600, "instances": instances});
+        let (status, reply) = server.http_json("PUT", &format!("/v1/sessions/host-{session}"), Some(set));
+        assert_eq!(status, 200, "{reply}");
+    }
+    let said = run(&server, &["drain", "--site", "lon", "--force"]);
+    assert!(said.contains("5200 instances of lon drained, 0 were so already") && said.contains("in 31 s"), "{said}");
+    let (_, first) = server.http_json("POST", "/v1/sites/lon/undrain", None);
+    assert_eq!((&first["instances"], &first["left"]), (&json!(5000), &json!(200)), "{first}");
+    let (_, second) = server.http_json("POST", "/v1/sites/lon/undrain", None);
+    assert_eq!((&second["instances"], &second["left"], &second["already"]), (&json!(200), &json!(0), &json!(5000)));
+    assert_eq!(targets(&server, "_s25._tcp.sd.example.org").len(), each);
+}

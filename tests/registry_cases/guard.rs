@@ -2,36 +2,35 @@
 
 use std::time::Duration;
 
-use zonebeat::model::change::FLEET;
 use zonebeat::model::{Declaration, State, Transition};
 use zonebeat::registry::guard::Limits;
-use zonebeat::registry::{Action, Options};
+use zonebeat::registry::{Action, Beaten, Options};
 
 use super::support::{World, at_site, bring_back, deregister, facts, options, session_set};
 
-fn guarded() -> World {
+pub(super) fn guarded() -> World {
     World::with(Options { guard: Limits::default(), ..options() })
 }
 
-fn declare(service: &str, min: Option<u32>, hold: Option<u32>) -> Action {
+pub(super) fn declare(service: &str, min: Option<u32>, hold: Option<u32>) -> Action {
     let declaration = Declaration { min, hold, ..Declaration::default() };
     Action::Declare { service: service.into(), declaration }
 }
 
-fn release(service: &str, id: Option<&str>) -> Action {
+pub(super) fn release(service: &str, id: Option<&str>) -> Action {
     Action::Release { service: service.into(), id: id.map(str::to_owned) }
 }
 
-fn states(world: &World, service: &str) -> Vec<(String, State)> {
+pub(super) fn states(world: &World, service: &str) -> Vec<(String, State)> {
     let service = world.service(service).expect("known");
     service.instances.iter().map(|instance| (instance.id.to_string(), instance.state)).collect()
 }
 
-fn in_state(world: &World, service: &str, state: State) -> Vec<String> {
+pub(super) fn in_state(world: &World, service: &str, state: State) -> Vec<String> {
     states(world, service).into_iter().filter(|(_, found)| *found == state).map(|(id, _)| id).collect()
 }
 
-fn history(world: &World) -> Vec<String> {
+pub(super) fn history(world: &World) -> Vec<String> {
     let line = |change: zonebeat::model::Change| {
         format!("{} {}", change.transition.as_str(), change.instance.unwrap_or_else(|| (*change.subject).into()))
     };
@@ -153,17 +152,74 @@ fn a_session_returns_with_what_was_held_and_what_lapsed() {
 }
 
 #[test]
-fn after_a_restart_leases_are_full_and_the_silent_are_held_anew() {
+fn what_is_held_stays_held_over_a_restart_for_its_whole_time_and_what_was_released_is_gone() {
+    let mut world = guarded();
+    world.register("search", "a1", at_site("lon"));
+    world.register("search", "a2", facts());
+    world.register("index", "b1", facts());
+    world.wait_beating(20.0, &[("search", "a2")]);
+    world.run(release("index", None)).expect("released");
+    world.wait_beating(500.0, &[("search", "a2")]);
+    let mut world = world.restart();
+    let held = world.instance("search", "a1").expect("it is there");
+    assert_eq!((held.state, held.site_only), (State::Held, true));
+    assert_eq!(world.registry.snapshot().held.of("search"), ["a1"]);
+    assert_eq!(in_state(&world, "index", State::Lapsed), ["b1"]);
+    assert!(matches!(world.registry.beat("search", "a1", None), Beaten::Lapsed { .. }));
+    world.wait_beating(599.0, &[("search", "a2")]);
+    assert_eq!(
+        (in_state(&world, "search", State::Held), in_state(&world, "search", State::Serving)),
+        (vec!["a1".into()], vec!["a2".into()])
+    );
+    world.wait_beating(2.0, &[("search", "a2")]);
+    assert_eq!(in_state(&world, "search", State::Lapsed), ["a1"]);
+    world.assert_consistent();
+}
+
+#[test]
+fn a_session_with_members_held_and_lapsed_is_silent_after_a_restart_too() {
+    let mut world = guarded();
+    world.run(session_set("host-1", "e", &[("search", "a1", facts()), ("search", "a2", facts())])).expect("set");
+    world.wait(20.0);
+    let mut world = world.restart();
+    let (held, lapsed) = (in_state(&world, "search", State::Held), in_state(&world, "search", State::Lapsed));
+    assert_eq!((held.len(), lapsed.len()), (1, 1));
+    world.wait(601.0);
+    assert_eq!(in_state(&world, "search", State::Lapsed).len(), 2);
+    world.run(session_set("host-1", "e2", &[("search", "a1", facts()), ("search", "a2", facts())])).expect("set");
+    assert_eq!(in_state(&world, "search", State::Serving).len(), 2);
+    world.assert_consistent();
+}
+
+#[test]
+fn a_stall_of_our_own_ends_no_hold() {
+    let mut world = guarded();
+    world.register("search", "a1", facts());
+    world.wait(613.0);
+    assert_eq!(in_state(&world, "search", State::Held), ["a1"], "for two seconds more");
+    world.clock.advance(Duration::from_secs(60));
+    world.tick();
+    world.wait(0.1);
+    assert_eq!(in_state(&world, "search", State::Held), ["a1"], "its beat may wait in a socket");
+    world.wait(2.0);
+    assert_eq!(in_state(&world, "search", State::Lapsed), ["a1"]);
+}
+
+#[test]
+fn a_store_that_was_away_ends_no_hold_before_it_can_take_a_return() {
     let mut world = guarded();
     world.register("search", "a1", facts());
     world.wait(20.0);
+    world.store.fail(true);
+    world.run(deregister("search", "a1", None)).expect_err("no store");
+    world.wait(700.0);
     assert_eq!(in_state(&world, "search", State::Held), ["a1"]);
-    let mut world = world.restart();
-    assert_eq!(in_state(&world, "search", State::Serving), ["a1"]);
-    assert!(world.registry.snapshot().held.is_empty());
-    world.wait(20.0);
+    world.store.fail(false);
+    world.wait(11.0);
+    assert!(world.registry.health().writable);
     assert_eq!(in_state(&world, "search", State::Held), ["a1"]);
-    world.assert_consistent();
+    world.wait(15.0);
+    assert_eq!(in_state(&world, "search", State::Lapsed), ["a1"]);
 }
 
 #[test]
@@ -177,107 +233,5 @@ fn a_held_instance_that_is_drained_has_lapsed() {
     assert_eq!(in_state(&world, "search", State::Drained), ["a1"]);
     world.clock.advance(Duration::from_secs(700));
     world.tick();
-    world.assert_consistent();
-}
-
-/// A hundred services of two instances each.
-fn fleet() -> (World, Vec<(String, String)>) {
-    let mut world = guarded();
-    let all: Vec<_> = (0..200).map(|number| (format!("s{}", number / 2), format!("i{number}"))).collect();
-    all.iter().for_each(|(service, id)| drop(world.register(service, id, facts())));
-    (world, all)
-}
-
-fn beating(all: &[(String, String)]) -> Vec<(&str, &str)> {
-    all.iter().map(|(service, id)| (service.as_str(), id.as_str())).collect()
-}
-
-#[test]
-fn few_that_fall_silent_lapse() {
-    let (mut world, all) = fleet();
-    world.wait_beating(30.0, &beating(&all[30..]));
-    assert!(world.registry.snapshot().fleet_hold.is_none());
-    let census = world.registry.census();
-    assert_eq!((census.states.get(State::Held), census.lapsed()), (15, 15), "the last of each service is held");
-}
-
-#[test]
-fn many_that_fall_silent_together_are_held_and_return_without_a_change() {
-    let (mut world, all) = fleet();
-    world.wait_beating(30.0, &beating(&all[40..]));
-    let snapshot = world.registry.snapshot();
-    assert!(snapshot.fleet_hold.is_some());
-    assert_eq!(world.registry.census().lapsed(), 0, "not one of them lapsed");
-    assert_eq!(world.registry.census().fleet_held, 40);
-    assert_eq!(history(&world).last().map(String::as_str), Some("hold *"));
-    let silent = world.instance("s0", "i0").expect("it is there");
-    assert!(world.registry.is_fleet_held("s0", &silent));
-    let before = snapshot.revision;
-    world.wait_beating(1.0, &beating(&all));
-    world.wait_beating(30.0, &beating(&all));
-    assert!(world.registry.snapshot().fleet_hold.is_none());
-    assert_eq!((world.registry.census().serving(), world.registry.snapshot().revision.0), (200, before.0 + 1));
-    let last = world.store.history_now().pop().expect("a change");
-    assert_eq!((last.transition, &*last.subject), (Transition::Release, FLEET));
-    world.assert_consistent();
-}
-
-#[test]
-fn when_all_are_gone_for_ten_minutes_no_name_is_lost() {
-    let (mut world, all) = fleet();
-    world.wait(600.0);
-    assert_eq!((world.registry.census().serving(), world.registry.census().fleet_held), (200, 200));
-    world.wait_beating(1.0, &beating(&all));
-    world.wait_beating(20.0, &beating(&all));
-    assert!(world.registry.snapshot().fleet_hold.is_none());
-    assert_eq!(world.registry.census().states.get(State::Serving), 200);
-    assert_eq!(history(&world).iter().filter(|line| line.ends_with('*')).count(), 2);
-}
-
-#[test]
-fn an_operator_releases_the_fleet_and_the_services_keep_their_last() {
-    let (mut world, all) = fleet();
-    world.wait_beating(30.0, &beating(&all[100..]));
-    assert!(world.registry.snapshot().fleet_hold.is_some());
-    world.run(Action::ReleaseFleet).expect("released");
-    world.wait_beating(2.0, &beating(&all[100..]));
-    let census = world.registry.census();
-    assert_eq!((census.states.get(State::Held), census.lapsed(), census.fleet_held), (50, 50, 0));
-    assert!(world.registry.snapshot().fleet_hold.is_none(), "it does not begin again at once");
-    world.wait_beating(60.0, &beating(&all[100..]));
-    world.wait_beating(30.0, &beating(&all[160..]));
-    assert!(world.registry.snapshot().fleet_hold.is_some(), "but when many others fall silent");
-    world.assert_consistent();
-}
-
-#[test]
-fn after_an_hour_the_silent_lapse_slowly() {
-    let (mut world, all) = fleet();
-    world.run(declare("s0", None, Some(0))).expect("declared");
-    world.wait_beating(3600.0, &beating(&all[100..]));
-    assert_eq!(world.registry.census().lapsed(), 0);
-    world.wait_beating(320.0, &beating(&all[100..]));
-    let gone = |world: &World| world.registry.census().lapsed() + world.registry.census().states.get(State::Held);
-    assert!((40..=60).contains(&gone(&world)), "{}", gone(&world));
-    world.wait_beating(320.0, &beating(&all[100..]));
-    assert_eq!((gone(&world), world.registry.snapshot().fleet_hold.is_none()), (100, true));
-}
-
-#[test]
-fn a_store_that_was_away_gives_everybody_a_full_lease_also_those_that_were_held() {
-    let (mut world, all) = fleet();
-    world.wait_beating(30.0, &beating(&all[100..]));
-    assert!(world.registry.snapshot().fleet_hold.is_some());
-    world.store.fail(true);
-    world.run(deregister("s99", "i199", None)).expect_err("no store");
-    world.wait_beating(60.0, &beating(&all[100..]));
-    world.store.fail(false);
-    world.wait_beating(12.0, &beating(&all[100..]));
-    assert_eq!(world.registry.census().serving(), 200);
-    world.wait_beating(30.0, &beating(&all[100..]));
-    assert_eq!(world.registry.census().lapsed(), 0, "they are held again");
-    world.wait_beating(2.0, &beating(&all));
-    world.wait_beating(20.0, &beating(&all));
-    assert!(world.registry.snapshot().fleet_hold.is_none());
     world.assert_consistent();
 }

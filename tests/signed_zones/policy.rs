@@ -59,3 +59,17 @@ fn a_file_that_becomes_signed_is_refused_and_the_last_good_one_stays() {
     assert_eq!(server.dig_short(&["ns1.example.org", "A"]), ["192.0.2.53"]);
     assert!(server.dig_short(&["mail.example.org", "A"]).is_empty(), "the signed file is not in force");
 }
+
+#[test]
+fn a_signed_zone_is_explained_to_those_alone_who_want_no_signatures() {
+    let signed = sign(Style::Nsec);
+    let (name, text) = &signed.zones[0];
+    let server = Setup::bare().config("[dns]\nexplain_to = [\"127.0.0.0/8\"]\n").zone_file(name, text).start();
+    let asked = ["mail._explain.example.org", "TXT"];
+    assert!(server.dig_short(&asked)[0].contains("mail.example.org. is a static record"));
+    for transport in ["+notcp", "+tcp"] {
+        let proven = server.dig(&[&asked[..], &["+dnssec", transport]].concat());
+        assert!(proven.contains("status: NXDOMAIN") && proven.contains("NSEC") && proven.contains("RRSIG"), "{proven}");
+        assert!(!proven.contains("static record"), "{proven}");
+    }
+}

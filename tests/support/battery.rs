@@ -176,18 +176,18 @@ pub fn pruning_forgets_the_oldest_and_only_history(open: Open) {
     let store = open();
     fill(&*store, 10);
     let rows = format!("{:?}", store.load().unwrap());
-    assert_eq!(store.prune(time(1), 100).unwrap(), 0);
-    assert_eq!(store.prune(time(7), 4).unwrap(), 4);
+    assert_eq!(store.prune(time(1), time(20), 100).unwrap(), 0);
+    assert_eq!(store.prune(time(7), time(20), 4).unwrap(), 4);
     assert_eq!(store.history(Revision(0), 1).unwrap().oldest, Revision(5));
-    assert_eq!(store.prune(time(7), 4).unwrap(), 2);
-    assert_eq!(store.prune(time(7), 4).unwrap(), 0);
+    assert_eq!(store.prune(time(7), time(20), 4).unwrap(), 2);
+    assert_eq!(store.prune(time(7), time(20), 4).unwrap(), 0);
     drop(store);
     let store = open();
     let page = store.history(Revision(0), 2).unwrap();
     assert_eq!(page, Page { changes: vec![change(7, "i7"), change(8, "i8")], more: true, oldest: Revision(7) });
     assert_eq!(store.change(Revision(6)).unwrap(), None);
     assert_eq!(format!("{:?}", store.load().unwrap()), rows);
-    assert_eq!(store.prune(Timestamp(u64::MAX), usize::MAX).unwrap(), 4);
+    assert_eq!(store.prune(Timestamp(u64::MAX), Timestamp(u64::MAX), usize::MAX).unwrap(), 4);
     assert_eq!(store.history(Revision(0), 2).unwrap().oldest, Revision(11));
     fill(&*store, 11);
 }
@@ -199,8 +199,21 @@ pub fn a_clock_that_was_wrong_does_not_stop_pruning(open: Open) {
     batch.changes[0].time = time(1_000_000);
     store.commit(&batch).unwrap();
     fill(&*store, 8);
-    assert_eq!(store.prune(time(7), 100).unwrap(), 6);
+    assert_eq!(store.prune(time(7), time(20), 100).unwrap(), 6);
     assert_eq!(store.history(Revision(0), 1).unwrap().oldest, Revision(7));
+}
+
+pub fn a_clock_that_was_set_back_for_a_while_makes_nothing_before_it_old(open: Open) {
+    let store = open();
+    fill(&*store, 3);
+    let mut batch = register(3);
+    batch.changes[0].time = Timestamp(0);
+    store.commit(&batch).unwrap();
+    fill(&*store, 8);
+    assert_eq!(store.prune(time(3), time(20), 100).unwrap(), 2);
+    assert_eq!(store.history(Revision(0), 1).unwrap().oldest, Revision(3));
+    assert_eq!(store.prune(time(4), time(20), 100).unwrap(), 2);
+    assert_eq!(store.history(Revision(0), 1).unwrap().oldest, Revision(5));
 }
 
 pub fn opening_again_shows_the_same(open: Open) {

@@ -306,7 +306,11 @@ pub struct Staying {
 impl Staying {
     /// Starts it; `servers` are the URLs that it may try.
     pub fn start(servers: &[&str], args: &[&str]) -> Self {
-        let mut command = zonebeat();
+        Self::start_by(zonebeat(), servers, args)
+    }
+
+    /// The same by another command for the binary.
+    pub fn start_by(mut command: Command, servers: &[&str], args: &[&str]) -> Self {
         command.args(args).env("ZONEBEAT_SERVER", servers.join(",")).stdin(Stdio::null());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
         let log = Log::default();

@@ -1,4 +1,4 @@
-//! gRPC health: `grpc.health.v1.Health/Check` over HTTP/2 without TLS.
+//! gRPC health: `grpc.health.v1.Health/Check` over HTTP/2, with TLS or without.
 //!
 //! The two messages have one field each, so their octets are written and read here and no code is generated:
 //! `HealthCheckRequest { string service = 1; }`, `HealthCheckResponse { ServingStatus status = 1; }`. A message has a
@@ -8,18 +8,27 @@ use bytes::Bytes;
 use h2::RecvStream;
 use h2::client::SendRequest;
 use hyper::{Method, Request, Version};
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Outcome, Target, tcp};
+use super::spec::GrpcProbe;
+use super::{Outcome, tcp, tls};
 
 const METHOD: &str = "/grpc.health.v1.Health/Check";
 /// The longest reply that is read; a right one has 7 octets.
 const REPLY_LIMIT: usize = 1024;
 
 /// Asks once.
-pub(super) async fn probe(target: &Target, service: &str) -> Outcome {
-    let stream = tcp::connect(target).await?;
+pub(super) async fn probe(probe: &GrpcProbe) -> Outcome {
+    let stream = tcp::connect(&probe.target).await?;
+    match &probe.tls {
+        None => exchange(stream, probe).await,
+        Some(tls) => exchange(tls::connect(stream, tls, &[b"h2"]).await?, probe).await,
+    }
+}
+
+async fn exchange(stream: impl AsyncRead + AsyncWrite + Unpin, probe: &GrpcProbe) -> Outcome {
     let (sender, connection) = h2::client::handshake(stream).await.map_err(failed)?;
-    let asking = ask(sender, target, service);
+    let asking = ask(sender, probe);
     tokio::pin!(asking, connection);
     tokio::select! {
         biased;
@@ -29,11 +38,13 @@ pub(super) async fn probe(target: &Target, service: &str) -> Outcome {
     }
 }
 
-async fn ask(sender: SendRequest<Bytes>, target: &Target, service: &str) -> Outcome {
+async fn ask(sender: SendRequest<Bytes>, probe: &GrpcProbe) -> Outcome {
+    let GrpcProbe { target, service, tls } = probe;
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let request = Request::builder()
         .method(Method::POST)
         .version(Version::HTTP_2)
-        .uri(format!("http://{target}{METHOD}"))
+        .uri(format!("{scheme}://{target}{METHOD}"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
         .body(())

@@ -16,7 +16,7 @@ pub(super) async fn probe(probe: &HttpProbe) -> Outcome {
     let stream = tcp::connect(&probe.target).await?;
     match &probe.tls {
         None => ask(stream, probe).await,
-        Some(tls) => ask(tls::connect(stream, tls).await?, probe).await,
+        Some(tls) => ask(tls::connect(stream, tls, &[]).await?, probe).await,
     }
 }
 

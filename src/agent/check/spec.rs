@@ -39,8 +39,8 @@ pub enum Probe {
     Tcp(Target),
     /// `GET` is answered as expected.
     Http(HttpProbe),
-    /// `grpc.health.v1.Health/Check` says `SERVING` for this service; the empty one is the server itself.
-    Grpc(Target, String),
+    /// `grpc.health.v1.Health/Check` says `SERVING`.
+    Grpc(GrpcProbe),
     /// A shell command exits with 0.
     Exec(String),
     /// The process whose number stands in this file lives.
@@ -82,6 +82,17 @@ pub struct HttpProbe {
     pub contains: Option<String>,
 }
 
+/// Whose gRPC health is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrpcProbe {
+    /// Whom to ask.
+    pub target: Target,
+    /// The service that is asked for; the empty one is the server itself.
+    pub service: String,
+    /// Over TLS.
+    pub tls: Option<TlsProbe>,
+}
+
 /// Whom TLS has to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsProbe {
@@ -120,28 +131,38 @@ fn probe(table: &CheckTable, port: u16) -> Result<Probe, Wrong> {
     let text = table.probe.trim();
     let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
     let wrong = |why: String| ("probe", why);
-    if !matches!(kind, "http" | "https") {
-        let http_only = [("status", table.status.is_some()), ("contains", table.contains.is_some())];
-        if let Some((key, _)) = http_only.iter().find(|(_, given)| *given) {
-            return Err((key, format!("is for http and https, not for \"{text}\"")));
+    let (is_http, is_tls) = (matches!(kind, "http" | "https"), matches!(kind, "https" | "grpcs"));
+    for (key, given, fits, whose) in [
+        ("status", table.status.is_some(), is_http, "http and https"),
+        ("contains", table.contains.is_some(), is_http, "http and https"),
+        ("ca", table.ca.is_some(), is_tls, "https and grpcs"),
+        ("server_name", table.server_name.is_some(), is_tls, "https and grpcs"),
+    ] {
+        if given && !fits {
+            return Err((key, format!("is for {whose}, not for \"{text}\"")));
         }
     }
     match kind {
         "tcp" if rest.is_empty() => Ok(Probe::Tcp(own(port))),
         "tcp" => target(rest, None).map(Probe::Tcp).map_err(wrong),
         "http" | "https" => http(table, kind == "https", rest, port).map(Probe::Http),
-        "grpc" => match rest.strip_prefix("//") {
-            Some(named) => {
-                let (host, service) = named.split_once('/').unwrap_or((named, ""));
-                Ok(Probe::Grpc(target(host, None).map_err(wrong)?, service.to_owned()))
-            }
-            None => Ok(Probe::Grpc(own(port), rest.to_owned())),
-        },
+        "grpc" | "grpcs" => {
+            let (target, service) = match rest.strip_prefix("//") {
+                Some(named) => {
+                    let (host, service) = named.split_once('/').unwrap_or((named, ""));
+                    (target(host, None).map_err(wrong)?, service)
+                }
+                None => (own(port), rest),
+            };
+            let tls = is_tls.then(|| tls(table, &target));
+            Ok(Probe::Grpc(GrpcProbe { target, service: service.to_owned(), tls }))
+        }
         "exec" if !rest.trim().is_empty() => Ok(Probe::Exec(rest.trim().to_owned())),
         "process" if rest.starts_with('/') => Ok(Probe::Process(rest.into())),
         "ttl" if rest.is_empty() => Ok(Probe::Report(table.ttl)),
         _ => Err(wrong(format!(
-            "\"{text}\" is not a check; write tcp, http:/path, https:/path, grpc, exec:COMMAND, process:/PIDFILE or ttl"
+            "\"{text}\" is not a check; write tcp, http:/path, https:/path, grpc, grpcs, exec:COMMAND, process:/PIDFILE or \
+             ttl"
         ))),
     }
 }
@@ -159,13 +180,17 @@ fn http(table: &CheckTable, secure: bool, rest: &str, port: u16) -> Result<HttpP
     if !path.starts_with('/') || path.contains(|c: char| c.is_control() || c == ' ') || !path.is_ascii() {
         return Err(("probe", format!("\"{path}\" is not a path; write it as http:/health")));
     }
+    let tls = secure.then(|| tls(table, &target));
+    let status = status(table.status.as_deref().unwrap_or("200-299")).map_err(|why| ("status", why))?;
+    Ok(HttpProbe { target, path: path.to_owned(), tls, status, contains: table.contains.clone() })
+}
+
+fn tls(table: &CheckTable, target: &Target) -> TlsProbe {
     let server_name = table.server_name.clone().unwrap_or_else(|| match target.host.as_str() {
         "127.0.0.1" => "localhost".to_owned(),
         host => host.to_owned(),
     });
-    let tls = secure.then(|| TlsProbe { server_name, ca: table.ca.clone() });
-    let status = status(table.status.as_deref().unwrap_or("200-299")).map_err(|why| ("status", why))?;
-    Ok(HttpProbe { target, path: path.to_owned(), tls, status, contains: table.contains.clone() })
+    TlsProbe { server_name, ca: table.ca.clone() }
 }
 
 fn own(port: u16) -> Target {
@@ -211,15 +236,22 @@ mod tests {
         Target { host: host.to_owned(), port }
     }
 
+    fn grpc(target: Target, service: &str, tls: Option<&str>) -> Probe {
+        let tls = tls.map(|name| TlsProbe { server_name: name.to_owned(), ca: None });
+        Probe::Grpc(GrpcProbe { target, service: service.to_owned(), tls })
+    }
+
     #[test]
     fn probes_go_to_the_instance_unless_they_name_a_host() {
         let cases = [
             ("tcp", Probe::Tcp(to("127.0.0.1", 8080))),
             ("tcp:192.0.2.7:53", Probe::Tcp(to("192.0.2.7", 53))),
             ("tcp:[2001:db8::1]:53", Probe::Tcp(to("2001:db8::1", 53))),
-            ("grpc", Probe::Grpc(to("127.0.0.1", 8080), String::new())),
-            ("grpc:a.B", Probe::Grpc(to("127.0.0.1", 8080), "a.B".into())),
-            ("grpc://h:1/a.B", Probe::Grpc(to("h", 1), "a.B".into())),
+            ("grpc", grpc(to("127.0.0.1", 8080), "", None)),
+            ("grpc:a.B", grpc(to("127.0.0.1", 8080), "a.B", None)),
+            ("grpc://h:1/a.B", grpc(to("h", 1), "a.B", None)),
+            ("grpcs", grpc(to("127.0.0.1", 8080), "", Some("localhost"))),
+            ("grpcs://h:1/a.B", grpc(to("h", 1), "a.B", Some("h"))),
             ("exec:test -e /run/ok", Probe::Exec("test -e /run/ok".into())),
             ("process:/run/s.pid", Probe::Process("/run/s.pid".into())),
             ("ttl", Probe::Report(Duration::from_secs(30))),
@@ -255,6 +287,12 @@ mod tests {
         assert_eq!(Spec::of(&table, 1).expect_err("status").0, "status");
         let table = CheckTable { contains: Some("ok".into()), ..CheckTable::new("tcp") };
         assert_eq!(Spec::of(&table, 1).expect_err("contains").0, "contains");
+        for probe in ["http:/", "grpc", "tcp"] {
+            let table = CheckTable { ca: Some("/ca.pem".into()), ..CheckTable::new(probe) };
+            assert_eq!(Spec::of(&table, 1).expect_err("ca").0, "ca");
+            let table = CheckTable { server_name: Some("h".into()), ..CheckTable::new(probe) };
+            assert_eq!(Spec::of(&table, 1).expect_err("server_name").0, "server_name");
+        }
         let table = CheckTable { rise: 0, ..CheckTable::new("tcp") };
         assert_eq!(Spec::of(&table, 1).expect_err("rise").0, "rise");
     }

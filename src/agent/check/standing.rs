@@ -1,7 +1,7 @@
 //! Passes and failures in a row become a verdict.
 //!
-//! Nothing is known until the first probe ended; that one decides alone, so that a start needs no `rise` intervals.
-//! Later a failing check needs `rise` passes in a row, a passing one `fall` failures. Pure: no clock, no I/O.
+//! Nothing is known until the first probe ended; that one decides alone, so that a start needs no `rise` intervals. Only
+//! an instance that is in the answers already is not taken out by one failure. Later a failing check needs `rise` passes in a row, a passing one `fall` failures. Pure: no clock, no I/O.
 
 use super::{Outcome, Spec};
 
@@ -34,6 +34,8 @@ impl Verdict {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     verdict: Verdict,
+    /// Until there is a verdict one failure is not one yet: the instance is in the answers.
+    is_served: bool,
     /// How many outcomes in a row agree with the last.
     row: u32,
     last: Option<Outcome>,
@@ -41,11 +43,16 @@ pub struct Standing {
 
 impl Default for Standing {
     fn default() -> Self {
-        Self { verdict: Verdict::Unknown, row: 0, last: None }
+        Self { verdict: Verdict::Unknown, is_served: false, row: 0, last: None }
     }
 }
 
 impl Standing {
+    /// Nothing known, of an instance that is in the answers.
+    pub fn of_served() -> Self {
+        Self { is_served: true, ..Self::default() }
+    }
+
     /// Takes the outcome of a probe; whether the verdict or its reason is another one now.
     pub fn take(&mut self, outcome: Outcome, spec: &Spec) -> bool {
         let before = (self.verdict, self.reason());
@@ -55,7 +62,7 @@ impl Standing {
         self.last = Some(outcome);
         self.verdict = match self.verdict {
             Verdict::Unknown if passed => Verdict::Passing,
-            Verdict::Unknown => Verdict::Failing,
+            Verdict::Unknown if !self.is_served || self.row >= spec.fall => Verdict::Failing,
             Verdict::Passing if !passed && self.row >= spec.fall => Verdict::Failing,
             Verdict::Failing if passed && self.row >= spec.rise => Verdict::Passing,
             kept => kept,
@@ -102,10 +109,17 @@ mod tests {
     }
 
     fn verdicts(spec: &Spec, outcomes: &str) -> String {
-        let mut standing = Standing::default();
+        verdicts_of(Standing::default(), spec, outcomes)
+    }
+
+    fn verdicts_of(mut standing: Standing, spec: &Spec, outcomes: &str) -> String {
         let one = |c| {
             standing.take(if c == '+' { Ok(String::new()) } else { Err("no".into()) }, spec);
-            if standing.verdict() == Verdict::Passing { '+' } else { '-' }
+            match standing.verdict() {
+                Verdict::Unknown => '?',
+                Verdict::Passing => '+',
+                Verdict::Failing => '-',
+            }
         };
         outcomes.chars().map(one).collect()
     }
@@ -114,6 +128,13 @@ mod tests {
     fn the_first_outcome_decides_later_ones_have_to_agree() {
         assert_eq!(verdicts(&spec(1, 3), "+--+---+"), "++++++-+");
         assert_eq!(verdicts(&spec(2, 1), "-++-+-++"), "--+----+");
+    }
+
+    #[test]
+    fn one_failure_does_not_take_out_what_is_in_the_answers() {
+        assert_eq!(verdicts_of(Standing::of_served(), &spec(1, 3), "--+---+"), "??+++-+");
+        assert_eq!(verdicts_of(Standing::of_served(), &spec(2, 3), "---+-++"), "??----+");
+        assert_eq!(verdicts_of(Standing::of_served(), &spec(1, 1), "-+"), "-+");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! TLS of HTTPS probes.
+//! TLS of HTTPS and gRPC probes.
 //!
 //! A check asks whether the service on this host works, and most ask 127.0.0.1, which no certificate names; so a
 //! certificate is verified only when the check names the authorities (`ca`). Without, TLS has to be spoken, no more.
@@ -16,11 +16,17 @@ use tokio_rustls::client::TlsStream;
 
 use super::spec::TlsProbe;
 
-/// A TLS connection over `stream`.
-pub(super) async fn connect(stream: TcpStream, probe: &TlsProbe) -> Result<TlsStream<TcpStream>, String> {
+/// A TLS connection over `stream`, for one of these protocols by their names in ALPN.
+pub(super) async fn connect(
+    stream: TcpStream,
+    probe: &TlsProbe,
+    protocols: &[&[u8]],
+) -> Result<TlsStream<TcpStream>, String> {
     let name = ServerName::try_from(probe.server_name.clone())
         .map_err(|_| format!("\"{}\" is not a name for TLS; set server_name", probe.server_name))?;
-    let connector = TlsConnector::from(Arc::new(configuration(probe)?));
+    let mut configuration = configuration(probe)?;
+    configuration.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    let connector = TlsConnector::from(Arc::new(configuration));
     connector.connect(name, stream).await.map_err(|error| format!("TLS failed: {error}"))
 }
 

@@ -1,7 +1,9 @@
 //! Probes again and again, and says what each found.
 //!
-//! One task for each check; it holds nothing that outlives it. Intervals vary by a tenth, so that checks which began
-//! together do not stay together. A report waits when nobody takes it: a probe is never lost, only late.
+//! One task for each check; it holds nothing that outlives it. Until it has passed for the first time it asks in short
+//! order, so that a service is answered soon after it has begun to listen; then at its interval, which varies by a tenth,
+//! so that checks which began together do not stay together. A report waits when nobody takes it: a probe is never
+//! lost, only late.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,6 +16,8 @@ use super::super::services::Key;
 use super::process::Watched;
 use super::{Outcome, Probe, Report, Spec, exec, grpc, http, tcp};
 
+/// The first wait of a check that has not passed yet; it doubles up to the interval.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest wait before a file with a process number is read again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -63,13 +67,17 @@ pub async fn watch(spec: Spec, subject: Subject, seen: mpsc::Sender<Seen>, repor
 }
 
 async fn again_and_again(spec: &Spec, out: &Out) {
+    let mut pause = FIRST_PAUSE.min(spec.interval);
     loop {
         let outcome = timeout(spec.timeout, once(&spec.probe, &out.subject)).await;
         let outcome = outcome.unwrap_or_else(|_| Err(format!("{}: no result within {:?}", spec.text, spec.timeout)));
+        let passed = outcome.is_ok();
         if !out.say(outcome).await {
             return;
         }
-        sleep(about(spec.interval)).await;
+        pause = if passed { spec.interval } else { pause };
+        sleep(about(pause)).await;
+        pause = (pause * 2).min(spec.interval);
     }
 }
 
@@ -77,7 +85,7 @@ async fn once(probe: &Probe, subject: &Subject) -> Outcome {
     match probe {
         Probe::Tcp(target) => tcp::probe(target).await,
         Probe::Http(probe) => http::probe(probe).await,
-        Probe::Grpc(target, service) => grpc::probe(target, service).await,
+        Probe::Grpc(probe) => grpc::probe(probe).await,
         Probe::Exec(command) => exec::probe(command, subject).await,
         Probe::Process(_) | Probe::Report(_) => unreachable!("these wait for an event and are not asked"),
     }
@@ -86,14 +94,18 @@ async fn once(probe: &Probe, subject: &Subject) -> Outcome {
 /// Says when the process of the file lives and when it has ended.
 async fn process(path: &Path, spec: &Spec, out: &Out) {
     let pause = spec.interval.min(LOOK_AGAIN);
+    let mut ended = None;
     loop {
-        let outcome = match Watched::of_file(path).await {
+        let outcome = match Watched::of_file(path, ended.as_ref()).await {
             Ok(watched) => {
-                if !out.say(Ok(format!("process {} lives", watched.number))).await {
+                if !out.say(Ok(format!("process {} lives", watched.number()))).await {
                     return;
                 }
                 match end_of(&watched, path, pause).await {
-                    Some(end) => Err(end),
+                    Some(end) => {
+                        ended = Some(watched.told);
+                        Err(end)
+                    }
                     None => continue,
                 }
             }
@@ -106,11 +118,11 @@ async fn process(path: &Path, spec: &Spec, out: &Out) {
     }
 }
 
-/// How the process ended, or `None` when the file names another one.
+/// How the process ended, or `None` when the file has been written anew.
 async fn end_of(watched: &Watched, path: &Path, pause: Duration) -> Option<String> {
     loop {
         tokio::select! {
-            () = watched.ended() => return Some(format!("process {} has ended", watched.number)),
+            () = watched.ended() => return Some(format!("process {} has ended", watched.number())),
             () = sleep(pause) => if watched.is_replaced(path).await { return None },
         }
     }
@@ -122,7 +134,7 @@ async fn report(ttl: Duration, mut reports: latest::Receiver<Option<Report>>, ou
     loop {
         let last = reports.borrow_and_update().clone();
         let until = last.as_ref().map_or_else(Instant::now, |report| report.at) + ttl;
-        if let Some(report) = last
+        if let Some(report) = last.filter(|_| Instant::now() < until)
             && !out.say(report.outcome()).await
         {
             return;

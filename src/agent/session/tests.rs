@@ -16,6 +16,8 @@ struct Fake {
     refuses: Vec<&'static str>,
     /// What the next beats are refused with.
     beats: Mutex<Vec<Word>>,
+    /// When a call was answered.
+    answered: Mutex<Vec<Instant>>,
 }
 
 impl Fake {
@@ -23,7 +25,10 @@ impl Fake {
         self.asked.lock().expect("no panic").push(what);
         let mut away = self.away.lock().expect("no panic");
         match *away {
-            0 => Ok(()),
+            0 => {
+                self.answered.lock().expect("no panic").push(Instant::now());
+                Ok(())
+            }
             _ => {
                 *away -= 1;
                 Err(Unreachable::default().into())
@@ -86,7 +91,10 @@ struct Running {
 
 impl Running {
     fn start(fake: Fake) -> Self {
-        let fake = Arc::new(fake);
+        Self::at(Arc::new(fake))
+    }
+
+    fn at(fake: Arc<Fake>) -> Self {
         let (wanted, wishes) = watch::channel(Wanted::default());
         let (states, state) = watch::channel(State::default());
         let identity = Identity { session: "host-17".into(), epoch: "e".into(), lease_seconds: 15 };
@@ -177,6 +185,19 @@ async fn without_a_server_it_tries_for_ever_in_bounds() {
     assert_eq!(running.state.borrow().trouble, None);
 }
 
+/// The lease runs out meanwhile: a changed set is tried as often as beats would be.
+#[tokio::test(start_paused = true)]
+async fn a_changed_set_is_tried_as_often_as_beats() {
+    let running = Running::start(Fake::default());
+    running.want(&["a"]);
+    running.pass(1.0).await;
+    *running.fake.away.lock().expect("no panic") = u32::MAX;
+    running.want(&["a!"]);
+    for _ in 0..100 {
+        assert!(!running.pass(5.1).await.is_empty(), "never more than an interval between two attempts");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn two_agents_with_one_name_do_not_fight_at_full_speed() {
     let running = Running::start(Fake::default());
@@ -186,6 +207,9 @@ async fn two_agents_with_one_name_do_not_fight_at_full_speed() {
     assert!(sets < 150, "{sets} sets in ten minutes");
     let trouble = running.state.borrow().trouble.clone().unwrap_or_default();
     assert!(trouble.contains("another agent with this session name"), "{trouble}");
+    running.fake.beats.lock().expect("no panic").clear();
+    running.pass(QUIET.as_secs_f64() + 10.0).await;
+    assert_eq!(running.state.borrow().trouble, None, "it is over");
 }
 
 #[tokio::test(start_paused = true)]
@@ -201,4 +225,35 @@ async fn it_leaves_within_its_time() {
         assert!(began.elapsed() <= LEAVE_TIME + Duration::from_millis(50), "{:?}", began.elapsed());
         assert!(running.state.borrow().ended);
     }
+}
+
+/// The first calls that are answered after everybody was without a server for a minute, as counts of each second.
+async fn arrivals(fleet: &[Running]) -> Vec<usize> {
+    let fake = &fleet[0].fake;
+    *fake.away.lock().expect("no panic") = u32::MAX;
+    sleep(Duration::from_secs(60)).await;
+    fake.answered.lock().expect("no panic").clear();
+    *fake.away.lock().expect("no panic") = 0;
+    let began = Instant::now();
+    sleep(Duration::from_secs(12)).await;
+    let mut seconds = vec![0; 13];
+    for at in fake.answered.lock().expect("no panic").iter().take(fleet.len()) {
+        seconds[(*at - began).as_secs() as usize] += 1;
+    }
+    assert_eq!(seconds.iter().sum::<usize>(), fleet.len());
+    seconds
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fleet_that_finds_its_server_comes_spread_out() {
+    let fake = Arc::new(Fake { away: Mutex::new(u32::MAX), ..Fake::default() });
+    let fleet: Vec<_> = (0..200).map(|_| Running::at(fake.clone())).collect();
+    fleet.iter().for_each(|one| one.want(&["a"]));
+    // Sets: waits between 0 and 10 s, so about a fifth comes within the first second.
+    let seconds = arrivals(&fleet).await;
+    assert!(seconds[0] <= 80 && seconds[1] <= 80, "{seconds:?}");
+    // Beats: waits between 0 and 5 s, so about a third does.
+    let seconds = arrivals(&fleet).await;
+    assert!(seconds[0] <= 120 && seconds[1] <= 100, "{seconds:?}");
+    assert!(fleet.iter().all(|one| one.state.borrow().trouble.is_none()), "all have been heard");
 }

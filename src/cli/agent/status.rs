@@ -14,25 +14,29 @@ pub(super) fn text(status: &Status) -> String {
     let phase = if status.phase == "running" { String::new() } else { format!(" ({})", status.phase) };
     lines.push(format!("session {}{phase}: {state}{server}", status.session));
     lines.extend(status.trouble.iter().map(|trouble| format!("trouble: {trouble}")));
+    let troubled = status.engines.iter().filter_map(|one| Some((&one.engine, one.trouble.as_ref()?)));
+    lines.extend(troubled.map(|(engine, trouble)| format!("trouble: containers of {engine}: {trouble}")));
     lines.extend(status.differs.iter().map(|line| format!("differs: {line}")));
-    lines.extend(status.findings.iter().map(|line| format!("file: {line}")));
+    lines.extend(status.findings.iter().map(|line| format!("wrong: {line}")));
     let mut text: String = lines.iter().map(|line| printable(line) + "\n").collect();
     if !status.instances.is_empty() {
         let rows = status.instances.iter().flat_map(rows);
-        text.push_str(&table(["SERVICE", "ID", "STATE", "CHECK", "RESULT", "LAST", "WHY"], rows));
+        text.push_str(&table(["SERVICE", "ID", "FROM", "STATE", "CHECK", "RESULT", "LAST", "WHY"], rows));
     }
     text
 }
 
 /// A line for each check of an instance; the instance itself stands in the first.
-fn rows(instance: &InstanceStatus) -> Vec<[String; 7]> {
-    let InstanceStatus { service, id, state, reason, .. } = instance;
+fn rows(instance: &InstanceStatus) -> Vec<[String; 8]> {
+    let InstanceStatus { service, id, state, reason, file, .. } = instance;
+    let from = file.rsplit('/').next().unwrap_or(file).to_owned();
     let reason = reason.clone().unwrap_or_default();
-    let mut rows: Vec<[String; 7]> = Vec::with_capacity(instance.checks.len().max(1));
+    let mut rows: Vec<[String; 8]> = Vec::with_capacity(instance.checks.len().max(1));
     for check in &instance.checks {
         let last = check.seconds_ago.map(seconds_ago).unwrap_or_default();
         let result = check.state.clone();
         rows.push([
+            String::new(),
             String::new(),
             String::new(),
             String::new(),
@@ -46,9 +50,9 @@ fn rows(instance: &InstanceStatus) -> Vec<[String; 7]> {
         rows.push(std::array::from_fn(|_| String::new()));
     }
     let first = &mut rows[0];
-    [first[0], first[1], first[2]] = [service.clone(), id.clone(), state.clone()];
+    [first[0], first[1], first[2], first[3]] = [service.clone(), id.clone(), from, state.clone()];
     if !reason.is_empty() {
-        first[6] = reason;
+        first[7] = reason;
     }
     rows
 }

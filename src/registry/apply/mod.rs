@@ -49,7 +49,9 @@ pub(super) fn apply(draft: &mut Draft, view: &dyn Look, command: &Command) -> Re
     let caller = Caller { principal: &command.principal, by: Author::new(&command.principal, &command.reason) };
     caller.may(draft, first_want(&command.action))?;
     let outcome = match &command.action {
-        Action::Register { service, id, registration } => instance::register(draft, &caller, service, id, registration),
+        Action::Register { service, id, registration } => {
+            instance::register(draft, &caller, service, id, registration).map_err(|refusal| refusal.of(service, id))
+        }
         Action::Deregister { service, id, incarnation, force } => {
             instance::deregister(draft, &caller, service, id, *incarnation, *force)
         }
@@ -79,7 +81,7 @@ pub(super) fn apply(draft: &mut Draft, view: &dyn Look, command: &Command) -> Re
         Action::ReloadStatics => Err(Refusal::new(Word::Internal, "zone files are reloaded outside of a batch")),
     };
     draft.settle();
-    outcome
+    outcome.map_err(|refusal| refusal.by(caller.by.name()))
 }
 
 /// Whether the command is judged by what is published.

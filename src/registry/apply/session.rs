@@ -241,6 +241,8 @@ fn of(wanted: &SessionInstance, refusal: Refusal) -> Refusal {
 
 /// Says which instance of the set the refusal is about.
 fn in_set(service: &str, id: &str, refusal: Refusal) -> Refusal {
-    let (service, id) = (service.escape_debug(), id.escape_debug());
-    Refusal::new(refusal.word, format!("instance {service}/{id} of the session: {}", refusal.detail))
+    let refusal = refusal.of(service, id);
+    let detail =
+        format!("instance {}/{} of the session: {}", service.escape_debug(), id.escape_debug(), refusal.detail);
+    Refusal { detail, ..refusal }
 }

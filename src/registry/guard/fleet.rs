@@ -8,9 +8,13 @@
 //! silent: their lapse came within the window, or their lease is out, or has so little left that they must have missed
 //! beats (`Leases::silence`). So the first of many is held already, not only those beyond the share.
 //!
-//! **When it ends.** When fewer are silent than begin it: the others lapse. When an operator releases it. After its
-//! time: then those that are still silent lapse evenly over another time. After the last two it does not begin again
-//! before fewer were silent once.
+//! **When it ends.** When fewer are silent than begin it: the others may be about to come back, so they get a full lease
+//! once more. When an operator releases it. After its time: then those that are still silent lapse evenly over another
+//! time. After the last two it does not begin again before fewer were silent once.
+//!
+//! **Holds of services** do not end while it holds, nor until a lease later: the network is to blame, not the instances.
+//!
+//! **Time** is that of the lease clock, which stands still while we do not listen.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -22,14 +26,14 @@ use super::Limits;
 const WINDOW: Duration = Duration::from_secs(super::super::DEFAULT_LEASE_SECONDS as u64);
 
 /// What is to be done about the fleet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(in super::super) enum Verdict {
     /// What it was.
     Same,
     /// It begins: so many of so many are silent.
     Hold { silent: usize, all: usize },
-    /// It ends, because few are silent now.
-    Over { silent: usize },
+    /// It ends, because few are silent now; these leases, some of which run again, are to start anew.
+    Over { silent: usize, waiting: Vec<Key> },
     /// It ends, because all that were held have lapsed after its time.
     Expired,
 }
@@ -56,6 +60,8 @@ pub(in super::super) struct Fleet {
     /// When how many leases lapsed within the last window.
     lapses: VecDeque<(Duration, usize)>,
     lapsed: usize,
+    /// Until then no hold of a service ends.
+    grace: Duration,
 }
 
 impl Fleet {
@@ -75,6 +81,11 @@ impl Fleet {
     /// Whether lapses are held.
     pub(in super::super) fn holds(&self) -> bool {
         matches!(self.phase, Phase::Holding(_) | Phase::Ending { .. })
+    }
+
+    /// Whether the holds of services may end.
+    pub(in super::super) fn lets_holds_end(&self, now: Duration) -> bool {
+        now >= self.grace && !matches!(self.phase, Phase::Holding(_))
     }
 
     /// Judges the leases that ran out: those that are not to lapse now move from `out` to here, those that may now move
@@ -102,11 +113,15 @@ impl Fleet {
             Phase::Armed => {}
             Phase::Released if !is_much(gone) => self.phase = Phase::Armed,
             Phase::Released => {}
-            Phase::Holding(_) | Phase::Ending { .. } if !is_much(silent) => {
+            Phase::Holding(_) if !is_much(silent) => {
+                self.waiting.append(out);
+                (self.phase, self.grace) = (Phase::Armed, now + WINDOW);
+                return Verdict::Over { silent, waiting: std::mem::take(&mut self.waiting).into() };
+            }
+            Phase::Ending { .. } if !is_much(silent) => {
                 // Those that lapsed at the end count for a while: that must not begin it again.
-                let is_ending = matches!(self.phase, Phase::Ending { .. });
-                self.open(out, if is_ending { Phase::Released } else { Phase::Armed });
-                return Verdict::Over { silent };
+                self.open(out, Phase::Released);
+                return Verdict::Over { silent, waiting: Vec::new() };
             }
             Phase::Holding(since) => {
                 self.waiting.append(out);
@@ -139,8 +154,8 @@ impl Fleet {
     }
 
     /// Everybody has a full lease again.
-    pub(in super::super) fn restart(&mut self) {
-        *self = Self::default();
+    pub(in super::super) fn restart(&mut self, now: Duration) {
+        *self = Self { grace: now + WINDOW, ..Self::default() };
     }
 
     /// Forgets the leases that were renewed or ended, once they may be most: `is_out` says which are not.

@@ -11,7 +11,7 @@
 //! for those longer than 204 s that have been silent for half of their time, once each.
 //!
 //! **Size.** 48 octets, the label's in steps of 8, and 6 to 12 of the index: 62 to 68 per lone session with labels up
-//! to 8 octets, at any number, and 50 KB once. Nothing of that is moved or doubled when the number grows. What leases
+//! to 8 octets, at any number, and 190 KB once. Nothing of that is moved or doubled when the number grows. What leases
 //! took that ended is kept for the next ones.
 //!
 //! **Lease clock.** Deadlines count on a clock of their own, which the writer's tick moves ahead by what passed since
@@ -22,6 +22,7 @@
 //! ran out is reported to the writer once. Until the lapse is sealed, right before its commit, a beat
 //! renews it as if nothing had been; afterwards a beat is answered with [`Beaten::Lapsed`].
 
+mod due;
 mod entry;
 mod index;
 mod table;
@@ -41,6 +42,7 @@ use crate::model::{Instance, InstanceRef, Revision};
 
 /// The resolution of deadlines.
 pub const TICK: Duration = Duration::from_millis(100);
+const TICKS_PER_SECOND: u32 = 10;
 /// The most that one tick moves the lease clock.
 const MOST_PER_TICK: Duration = Duration::from_millis(500);
 
@@ -84,8 +86,8 @@ pub struct Key(u32);
 /// How many leases there are, and of how many nothing was heard when it should have been.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Silence {
-    /// Out, or with less than three eighths of their time left if they are of less than 128 s: whoever beats three times
-    /// per lease has more, and who beats twice hardly ever less.
+    /// Out, or with less than about three eighths of their time left: whoever beats three times per lease has more, and
+    /// who beats twice hardly ever less.
     pub silent: usize,
     /// Those of them that are out.
     pub out: usize,
@@ -267,6 +269,11 @@ impl Leases {
         self.lock().advance(now);
     }
 
+    /// The lease clock: it stands still while we do not listen.
+    pub(super) fn clock(&self) -> Duration {
+        self.lock().clock()
+    }
+
     /// Empties the slots that the lease clock has passed; returns the leases that ran out.
     pub fn turn(&self) -> Vec<Key> {
         self.lock().turn()
@@ -294,6 +301,12 @@ impl Leases {
     pub(super) fn unseal(&self, keys: &[Key]) {
         let mut table = self.lock();
         keys.iter().for_each(|key| table.unseal(*key));
+    }
+
+    /// Gives those of these leases a full time once more that are out.
+    pub(super) fn grant(&self, keys: &[Key]) {
+        let mut table = self.lock();
+        keys.iter().for_each(|key| table.grant(*key));
     }
 
     /// Takes over what a commit decided, in its order.

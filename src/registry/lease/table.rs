@@ -10,10 +10,9 @@ use super::entry::{Entries, Entry, Standing, Who};
 use super::index::Index;
 use super::text::{Text, Texts};
 use super::wheel::{Links, Wheel};
-use super::{Key, Lone, MOST_PER_TICK, Silence, Subject, TICK};
+use super::{Key, Lone, MOST_PER_TICK, Silence, Subject, TICK, TICKS_PER_SECOND};
 use crate::model::Revision;
 
-const TICKS_PER_SECOND: u32 = 10;
 /// Octets of the longest service and instance label together; names are hashed on the stack.
 const LONGEST: usize = 128;
 
@@ -130,6 +129,10 @@ impl Table {
         self.now = (self.clock.as_millis() / TICK.as_millis()) as u32;
     }
 
+    pub(super) fn clock(&self) -> Duration {
+        self.clock
+    }
+
     pub(super) fn turn(&mut self) -> Vec<Key> {
         let mut out = Vec::new();
         self.wheel.turn(&mut self.entries, self.now, &mut out);
@@ -233,6 +236,14 @@ impl Table {
             entry.standing = Standing::Serving;
         }
         self.renew(key.0);
+    }
+
+    /// Nothing was heard, so it is not known when the last beat came.
+    pub(super) fn grant(&mut self, key: Key) {
+        if self.is_out(key) {
+            self.entries.known_mut(key.0).beaten = false;
+            self.renew(key.0);
+        }
     }
 
     pub(super) fn start(&mut self, subject: Subject, beaten: bool) {

@@ -5,9 +5,9 @@
 //! writes and a tick visits nobody who is not due. A lease of the far ring moves to the near one when it has between
 //! 76 s and 102 s left: more than half of it has been silent then, so nobody who beats in time is ever visited.
 //!
-//! Beside the lists stands how many leases run out in each tick, by the length of the lease: leases of 2^n to 2^(n+1)
-//! seconds in one row, up to 128 s. So the leases with little time left are counted without a visit.
+//! Beside the lists stands how many leases run out when, by their length (`due`).
 
+use super::due::Due;
 use super::entry::Entries;
 
 /// Ticks of the near ring.
@@ -20,10 +20,6 @@ const SPAN: u32 = 256;
 const EARLY: u32 = 3;
 /// The most ticks ahead that the far ring reaches; what is due later is looked at then and filed again.
 const REACH: u32 = (FAR - 8) * SPAN;
-
-/// Leases of at least 2^[`ROWS`] seconds are not counted.
-const ROWS: usize = 7;
-const TICKS_PER_SECOND: u32 = 10;
 
 /// From here on, numbers are heads of lists, not entries.
 const HEADS: u32 = 1 << 31;
@@ -39,8 +35,8 @@ pub(super) struct Links {
 /// The lists, and how far they have been emptied.
 pub(super) struct Wheel {
     heads: Box<[Links]>,
-    /// How many leases run out in each tick of the near ring, row behind row.
-    due: Box<[u32]>,
+    /// How many leases that are filed run out when.
+    due: Due,
     /// The last tick whose slot was emptied.
     turned: u32,
     /// Entries that turning has visited.
@@ -59,17 +55,12 @@ impl Links {
 impl Wheel {
     pub(super) fn new() -> Self {
         let heads = (HEADS..HEADS + NEAR + FAR).map(|head| Links { before: head, after: head });
-        Self { heads: heads.collect(), due: vec![0; ROWS * NEAR as usize].into(), turned: 0, visited: 0 }
+        Self { heads: heads.collect(), due: Due::new(), turned: 0, visited: 0 }
     }
 
-    /// How many of the leases that are filed have less than three eighths of their row's shortest time left at the tick
-    /// `now`.
+    /// How many of the leases that are filed have less than about three eighths of their time left at the tick `now`.
     pub(super) fn late(&self, now: u32) -> usize {
-        let row = |row: usize| {
-            let late = (TICKS_PER_SECOND << row) * 3 / 8;
-            (now..=now + late).map(move |tick| self.due[row * NEAR as usize + (tick % NEAR) as usize] as usize)
-        };
-        (0..ROWS).flat_map(row).sum()
+        self.due.late(now)
     }
 
     /// Entries that turning has visited since the beginning.
@@ -80,10 +71,9 @@ impl Wheel {
     /// Files an entry that is in no list, or in that of the same deadline, under its deadline.
     pub(super) fn file(&mut self, entries: &mut Entries, number: u32) {
         self.unfile(entries, number);
-        if let Some(place) = self.counted(entries, number) {
-            self.due[place] += 1;
-        }
-        let due = entries.known(number).deadline.clamp(self.turned + 1, self.turned + REACH);
+        let entry = entries.known(number);
+        self.due.add(entry.lease_seconds, entry.deadline);
+        let due = entry.deadline.clamp(self.turned + 1, self.turned + REACH);
         let slot = match due - self.turned < NEAR {
             true => due % NEAR,
             false => NEAR + due / SPAN % FAR,
@@ -101,17 +91,9 @@ impl Wheel {
         if links.is_filed() {
             self.links(entries, links.before).after = links.after;
             self.links(entries, links.after).before = links.before;
-            if let Some(place) = self.counted(entries, number) {
-                self.due[place] -= 1;
-            }
+            let entry = entries.known(number);
+            self.due.remove(entry.lease_seconds, entry.deadline);
         }
-    }
-
-    /// Where the entry is counted while it is filed. Its deadline and length must be those that it is filed under.
-    fn counted(&self, entries: &Entries, number: u32) -> Option<usize> {
-        let entry = entries.known(number);
-        let row = entry.lease_seconds.checked_ilog2()? as usize;
-        (row < ROWS).then_some(row * NEAR as usize + (entry.deadline % NEAR) as usize)
     }
 
     /// Empties the slots up to the tick `now`; appends the entries that ran out, in the order of their deadlines.

@@ -297,14 +297,14 @@ impl Store for EmbeddedStore {
         self.shared.read_twice(read, Option::is_some)
     }
 
-    fn prune(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+    fn prune(&self, before: Timestamp, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
         self.shared.check_writable()?;
         if self.shared.ledger.is_forgetting() {
             self.shared.settle()?;
         }
-        let look = || self.shared.reading(|transaction| read::oldest(transaction, before, limit));
+        let look = || self.shared.reading(|transaction| read::oldest(transaction, before..=now, limit));
         let mut oldest = look()?;
-        if oldest.looked_at < limit && !self.shared.ledger.is_settled() {
+        if oldest.is_end && !self.shared.ledger.is_settled() {
             self.shared.settle()?;
             oldest = look()?;
         }

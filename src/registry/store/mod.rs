@@ -195,8 +195,10 @@ pub trait Store: Send + Sync + 'static {
     /// One change, if it is still kept.
     fn change(&self, revision: Revision) -> Result<Option<Change>, StoreError>;
 
-    /// Forgets changes made before `before`, oldest first, at most `limit` in one call; says how many.
-    fn prune(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError>;
+    /// Forgets changes made before `before`, oldest first, at most `limit` in one call; says how many. Stops at the first
+    /// one made from then to `now`, also where a clock that was wrong dates one behind it before. One that is dated after
+    /// `now` is not younger than the one behind it.
+    fn prune(&self, before: Timestamp, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
 
     /// Octets that are durable, but not yet in the form that they are read from.
     fn behind(&self) -> u64 {

@@ -117,7 +117,7 @@ impl Writer {
         shared.leases.apply(effects);
         shared.census.store(Arc::new(self.state.census(0)));
         let now = shared.clock.monotonic();
-        self.timers.wind(now, HOUR, timers, |timer| self.state.is_awaited(timer));
+        self.timers.wind(now, shared.leases.clock(), HOUR, timers, |timer| self.state.is_awaited(timer));
         for change in changes {
             // Nobody listening is no fault.
             let _ = shared.events.send(change);

@@ -12,7 +12,11 @@ impl Writer {
         if self.fleet.holds() && !self.is_fleet_held_ahead() {
             self.fleet.release(&mut self.out);
         }
-        let (shared, now) = (self.shared.clone(), self.shared.clock.monotonic());
+        if !self.fleet.holds() && self.is_fleet_held_ahead() {
+            let reason = "every lease is full once more, because the store was away";
+            self.order_fleet(Action::ReleaseFleet, reason.to_owned());
+        }
+        let (shared, now) = (self.shared.clone(), self.shared.leases.clock());
         let verdict = self.fleet.judge(&shared.options.guard, now, &mut self.out, || shared.leases.silence());
         match verdict {
             Verdict::Same => {}
@@ -21,7 +25,8 @@ impl Writer {
                 let reason = format!("{silent} of {all} sessions fell silent together, more than {share} %");
                 self.order_fleet(Action::HoldFleet, reason);
             }
-            Verdict::Over { silent } => {
+            Verdict::Over { silent, waiting } => {
+                shared.leases.grant(&waiting);
                 self.order_fleet(Action::ReleaseFleet, format!("{silent} sessions are silent, the others beat"));
             }
             Verdict::Expired => {

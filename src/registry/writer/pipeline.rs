@@ -377,7 +377,7 @@ impl Writer {
                 let changes = self.stored(done.batch.changes, done.took);
                 self.publisher.publish();
                 self.zones.extend(moved);
-                self.fleet.count(self.shared.clock.monotonic(), group.lapsing.len());
+                self.fleet.count(self.shared.leases.clock(), group.lapsing.len());
                 let Commit { state, effects, timers, .. } = group.commit;
                 let before = self.adopt(state, effects, timers, changes);
                 self.out.extend(self.delayed.drain(..));

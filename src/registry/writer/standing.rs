@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::draft::{Author, Timer};
+use super::super::guard::{Limits, hold_of};
 use super::super::load::Loader;
 use super::super::state::State;
 use super::super::{Health, StoreError};
 use super::Writer;
-use super::time::{FIRST_PRUNE, HOUR};
+use super::time::{FIRST_PRUNE, HOUR, Loaded};
 use super::timers::Timers;
-use crate::model::{Name, Refusal, State as Liveness, Timestamp, Word};
+use crate::model::{InstanceRef, Name, Refusal, State as Liveness, Timestamp, Word};
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
@@ -113,7 +114,7 @@ impl Writer {
         }
         self.publisher.set_stale(false);
         self.out.clear();
-        self.fleet.restart();
+        self.fleet.restart(self.shared.leases.clock());
         self.shared.leases.restart();
         self.be_writable(wait);
         if self.statics_pending {
@@ -126,17 +127,19 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes what a store holds the current state and publishes it. Leases and timers start full. With `trouble` the
+    /// Makes what a store holds the current state and publishes it. Leases and timers start full, also those of what is held. With `trouble` the
     /// store reads and does not write: it is away from the start.
     fn adopt_loaded(&mut self, loader: Loader, wait: Duration, trouble: Option<String>) {
         let (state, zones) = loader.finish();
         self.state = state;
         self.shared.leases.reset(self.state.subjects_count(), self.state.subjects());
         self.out.clear();
-        self.fleet.restart();
+        self.fleet.restart(self.shared.leases.clock());
         let now = self.shared.clock.monotonic();
         self.timers = Timers::default();
-        self.timers.wind(now, HOUR, timers_of(&self.state, self.shared.clock.wall()), |_| true);
+        let timers = timers_of(&self.state, &self.shared.options.guard, self.shared.clock.wall());
+        self.timers.wind(now, self.shared.leases.clock(), HOUR, timers, |_| true);
+        self.loaded = Loaded::new(self.last_change(), now);
         self.prune_at = now + FIRST_PRUNE;
         let bases = self.publisher.load(&self.state.snapshot, &zones);
         self.zones = zones.into_iter().collect::<BTreeMap<Name, _>>();
@@ -155,6 +158,12 @@ impl Writer {
                 self.lose_store(&error);
             }
         }
+    }
+
+    /// When the last change was made; now, if history does not have it.
+    fn last_change(&self) -> Timestamp {
+        let found = self.store.as_ref().and_then(|store| store.change(self.state.snapshot.revision).ok().flatten());
+        found.map_or_else(|| self.shared.clock.wall(), |change| change.time)
     }
 
     fn be_writable(&mut self, wait: Duration) {
@@ -215,24 +224,27 @@ fn statics_at_start() -> Author {
     Author::server("static records or their configuration differ from when they were last loaded")
 }
 
-/// The timers of what a store holds: lapsed records, remembered names, and weights that were set for a time.
-fn timers_of(state: &State, now: Timestamp) -> impl Iterator<Item = Timer> {
+/// The timers of what a store holds: lapsed records, remembered names, holds, and weights that were set for a time.
+fn timers_of<'s>(state: &'s State, limits: &'s Limits, now: Timestamp) -> impl Iterator<Item = Timer> + 's {
     state.snapshot.services.values().flat_map(move |service| {
-        let lapsed = service.instances.refs().filter(|instance| instance.state == Liveness::Lapsed);
-        let reaps = lapsed.map(|instance| Timer::Reap {
-            service: service.name.clone(),
-            id: instance.id.into(),
-            revision: instance.revision,
+        let hold = hold_of(service, limits);
+        let named = |instance: &InstanceRef<'_>| (service.name.clone(), instance.id.into());
+        let silent = service.instances.refs().filter_map(move |instance| {
+            let ((service, id), revision) = (named(&instance), instance.revision);
+            match instance.state {
+                Liveness::Lapsed => Some(Timer::Reap { service, id, revision }),
+                Liveness::Held => Some(Timer::EndHold { service, id, revision, after: hold }),
+                Liveness::Serving | Liveness::Out | Liveness::Drained => None,
+            }
         });
         let remembered = service.row.remembered.iter();
         let forgets =
             remembered.map(|(key, at)| Timer::Forget { service: service.name.clone(), key: key.clone(), at: *at });
         let ordered = service.instances.refs().filter_map(|instance| Some((instance.id, instance.orders()?.weight?)));
         let weights = ordered.filter_map(move |(id, set)| {
-            let after = Duration::from_millis(set.until?.0.saturating_sub(now.0));
             let (service, id, revision) = (service.name.clone(), id.into(), set.mark.revision);
-            Some(Timer::EndWeight { service, id, revision, after })
+            Some(Timer::EndWeight { service, id, revision, after: set.left(now)? })
         });
-        reaps.chain(forgets).chain(weights)
+        silent.chain(forgets).chain(weights)
     })
 }

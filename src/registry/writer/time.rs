@@ -9,7 +9,7 @@ use super::super::draft::{Draft, Timer};
 use super::super::lease::{Key, Subject};
 use super::Writer;
 use super::standing::Standing;
-use super::timers::Due;
+use super::timers::{Due, Now};
 use crate::model::Timestamp;
 
 /// How long the record of a lapsed instance and an emptied name are kept.
@@ -20,6 +20,26 @@ pub(super) const FIRST_PRUNE: Duration = Duration::from_secs(60);
 const MOST: usize = 1000;
 /// How long pruning waits between two ticks while there is other work.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// What time it is at least, whatever happened to the wall clock since the last change was made.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Loaded {
+    /// When the last change was made that was there at our start.
+    changed: Timestamp,
+    /// The monotonic time of our start.
+    at: Duration,
+}
+
+impl Loaded {
+    /// Since the monotonic time `at`.
+    pub(super) fn new(changed: Timestamp, at: Duration) -> Self {
+        Self { changed, at }
+    }
+
+    fn now(self, monotonic: Duration) -> Timestamp {
+        Timestamp(self.changed.0.saturating_add(monotonic.saturating_sub(self.at).as_millis() as u64))
+    }
+}
 
 impl Writer {
     /// Moves time ahead to what the clock says: opens or regains the store, turns the wheel, commits lapses and timers.
@@ -41,8 +61,14 @@ impl Writer {
 
     /// Whether a tick is wanted at once, because the last one could not do everything.
     pub fn is_behind(&self) -> bool {
-        let has_more = || !self.out.is_empty() || self.timers.are_due(self.shared.clock.monotonic());
+        let has_more = || !self.out.is_empty() || self.timers.are_due(self.now());
         self.is_writable() && self.room_for_lapses() > 0 && has_more()
+    }
+
+    /// For timers. While the guard waits for those that may come back, no hold ends.
+    fn now(&self) -> Now {
+        let lease = self.shared.leases.clock();
+        Now { monotonic: self.shared.clock.monotonic(), lease: self.fleet.lets_holds_end(lease).then_some(lease) }
     }
 
     pub(super) fn is_writable(&self) -> bool {
@@ -78,7 +104,7 @@ impl Writer {
 
     /// Commits what an hour has brought about; says whether there was anything.
     fn commit_timers(&mut self) -> bool {
-        let due = self.timers.take(self.shared.clock.monotonic(), self.room_for_lapses());
+        let due = self.timers.take(self.now(), self.room_for_lapses());
         if due.is_empty() {
             return false;
         }
@@ -87,7 +113,8 @@ impl Writer {
     }
 
     /// Forgets the oldest history, a little at a time and seldom while there is other work: nothing else is committed
-    /// meanwhile. A store that does not take it shows with the next commit, so its error is dropped.
+    /// meanwhile. Its age counts while we run, so that a wall clock that jumps ahead, now or before our start, makes
+    /// nothing old. A store that does not take it shows with the next commit, so its error is dropped.
     fn prune(&mut self, is_busy: bool) {
         let now = self.shared.clock.monotonic();
         if now < self.prune_at {
@@ -98,8 +125,9 @@ impl Writer {
             return;
         }
         let age = self.shared.options.history.as_millis() as u64;
-        let before = Timestamp(self.shared.clock.wall().0.saturating_sub(age));
-        let pruned = self.store.as_ref().map(|store| store.prune(before, MOST));
+        let wall = self.shared.clock.wall();
+        let before = Timestamp(self.loaded.now(now).min(wall).0.saturating_sub(age));
+        let pruned = self.store.as_ref().map(|store| store.prune(before, wall, MOST));
         self.prune_at = match pruned {
             Some(Ok(MOST)) if is_busy => now + PAUSE,
             Some(Ok(MOST)) => now,

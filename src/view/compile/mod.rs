@@ -55,6 +55,8 @@ pub struct Compiler {
     /// The clients that may ask about a zone, where not all may.
     allow_query: Arc<[(Name, Arc<[IpNet]>)]>,
     minimal: bool,
+    /// The clients that may have names explained.
+    explain_to: Arc<[IpNet]>,
     /// The most records of one type in an answer from each zone, where services do not say so.
     limits: Arc<[Option<u32>]>,
     /// What shared names select instances by.
@@ -115,6 +117,7 @@ impl Compiler {
             server,
             seed,
             minimal: false,
+            explain_to: Arc::default(),
             allow_query,
             limits,
             selects,
@@ -141,6 +144,11 @@ impl Compiler {
     /// Whether additional sections hold only what an answer is useless without.
     pub fn minimal(self, minimal: bool) -> Self {
         Self { minimal, ..self }
+    }
+
+    /// Explains names to clients of these prefixes.
+    pub fn explaining_to(self, prefixes: &[IpNet]) -> Self {
+        Self { explain_to: prefixes.into(), ..self }
     }
 
     /// The view before the store has been read: static zones answer, zones with registrations are not ready.
@@ -276,6 +284,7 @@ impl Compiler {
             fleet_held: false,
             restricted,
             minimal,
+            explain_to: Arc::clone(&self.explain_to),
             server,
             zones,
             table,

@@ -5,15 +5,18 @@ use std::time::Instant;
 
 use ipnet::IpNet;
 
+use super::explanation::Explanation;
 use super::transfer::{Unsendable, ZoneStream};
 use super::{Action, Respond};
 use crate::answer::access::may_ask;
+use crate::answer::explain;
 use crate::answer::{Ede, Query, Rcode};
 use crate::metrics::dns::{DnsCounters, TransferOutcome};
 use crate::model::Rtype;
-use crate::view::{Published, Zone};
+use crate::view::{Published, View, Zone};
 use crate::wire::count::{Blocks, count_cookie, count_drop, count_reply};
 use crate::wire::decode::{Decoded, ErrorReply, Origin};
+use crate::wire::explain::Explainer;
 use crate::wire::respond::Silence;
 use crate::wire::rotation::Rotation;
 use crate::wire::rules::Rules;
@@ -34,6 +37,8 @@ pub(in crate::wire) struct Answerer {
     pub blocks: Blocks,
     /// The record for which a transfer failed last.
     pub unsendable: Unsendable,
+    /// Who explains names.
+    pub explainer: Explainer,
     /// Where the sets of the next answer start.
     pub rotation: Arc<Rotation>,
 }
@@ -87,6 +92,11 @@ impl Answerer {
                 Err(refusal) => *decoded = Decoded::Error(refusal),
             }
         }
+        if let Decoded::Query(query) = decoded
+            && explain::asked(&view, query).is_some()
+        {
+            return self.explain(&view, origin, message, signer);
+        }
         let block = self.blocks.of(origin.transport);
         match respond_to(&view, decoded, signer, &self.rules, None, out) {
             Ok(reply) => {
@@ -100,6 +110,18 @@ impl Answerer {
             }
             Err(Silence::Limited) => Action::Close, // only datagrams are limited
         }
+    }
+
+    fn explain(&self, view: &Arc<View>, origin: Origin, message: &[u8], signer: Option<Signer>) -> Action {
+        Action::Stream(Box::new(Explanation {
+            view: view.clone(),
+            rules: self.rules.clone(),
+            explainer: self.explainer.clone(),
+            block: self.blocks.of(origin.transport).clone(),
+            origin,
+            message: Some(message.into()),
+            signer,
+        }))
     }
 
     /// Starts a transfer. IXFR gets the whole zone, as a server without the differences may

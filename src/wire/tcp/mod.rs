@@ -5,7 +5,7 @@
 //! One accept loop per listen address ([`accept`]) asks [`clients`] whether the client may have one more
 //! connection. A connection is one task in two halves ([`connection`]): the reader cuts the stream into messages,
 //! lets the [`Respond`] answer each at once and queues the answers; the writer ([`writer`]) takes everything that
-//! is queued and writes it in one piece. Answers that are streams of messages (zone transfers, [`transfer`]) are
+//! is queued and writes it in one piece. Answers that are streams of messages (zone transfers, [`transfer`]; explanations, [`explanation`]) are
 //! made on a thread that may block, and wait in a queue of their own behind all others: a query overtakes a
 //! transfer of the same connection.
 //!
@@ -29,6 +29,7 @@ mod accept;
 mod answer;
 mod clients;
 mod connection;
+mod explanation;
 mod frames;
 mod stall;
 mod transfer;
@@ -74,13 +75,13 @@ pub(super) enum Action {
     Reply(usize),
     /// The response is made when something else is done, and is one message.
     Later(BoxFuture<'static, Vec<u8>>),
-    /// The response is many messages.
+    /// The response takes its time to make: many messages, or one.
     Stream(Box<dyn MakeMessages>),
     /// The client does not speak DNS: its connection ends when everything before has been answered.
     Close,
 }
 
-/// Makes the messages of a long response, one by one, on a thread that may block.
+/// Makes the messages of a response, one by one, on a thread that may block.
 pub(super) trait MakeMessages: Send {
     /// Writes the next message into `message`, which it clears.
     fn next_message(&mut self, message: &mut Vec<u8>) -> Made;

@@ -33,3 +33,6 @@ pub(super) use answer::{Answerer, Later};
 pub(super) use batch::queue;
 pub(super) use own::OwnAddresses;
 pub(super) use socket::{bind, probe};
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! Reading a snapshot of the file: everything at once, or pages of history.
 
+use std::ops::RangeInclusive;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use redb::{ReadTransaction, ReadableTable};
@@ -117,28 +118,33 @@ pub(super) fn history(transaction: &ReadTransaction, since: Revision, limit: usi
 
 /// The oldest changes, as pruning sees them.
 pub(super) struct Oldest {
-    /// How many were looked at.
-    pub(super) looked_at: usize,
+    /// Whether they ended before a recent one and before the limit.
+    pub(super) is_end: bool,
     /// The last of them that is too old, and how many there are up to it.
     pub(super) last: Option<(u64, usize)>,
 }
 
-/// Looks at the `limit` oldest changes for those made before `before`. What precedes such a change goes with it even if
-/// a clock that was wrong for a while says otherwise: a change is not younger than the one behind it.
-pub(super) fn oldest(transaction: &ReadTransaction, before: Timestamp, limit: usize) -> Result<Oldest> {
+/// Looks at the `limit` oldest changes for those made before a recent time, up to the first that was made then. One that
+/// a clock dates later, which was wrong for a while, goes with an old one behind it: it is not younger than that.
+pub(super) fn oldest(transaction: &ReadTransaction, recent: RangeInclusive<Timestamp>, limit: usize) -> Result<Oldest> {
     #[derive(Deserialize)]
     struct Dated {
         time: Timestamp,
     }
-    let mut oldest = Oldest { looked_at: 0, last: None };
+    let mut oldest = Oldest { is_end: false, last: None };
+    let mut looked_at = 0;
     for row in transaction.open_table(CHANGES)?.iter()?.take(limit) {
         let (revision, value) = row?;
         let revision = revision.value();
         let dated: Dated = decode(value.value(), || format!("changes/{revision}"))?;
-        oldest.looked_at += 1;
-        if dated.time < before {
-            oldest.last = Some((revision, oldest.looked_at));
+        looked_at += 1;
+        if recent.contains(&dated.time) {
+            return Ok(oldest);
+        }
+        if dated.time < *recent.start() {
+            oldest.last = Some((revision, looked_at));
         }
     }
+    oldest.is_end = looked_at < limit;
     Ok(oldest)
 }

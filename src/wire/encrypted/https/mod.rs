@@ -50,7 +50,7 @@ use super::tls::shake_hands;
 use crate::answer::Transport;
 use crate::wire::decode::Origin;
 use crate::wire::respond::MAX_TCP;
-use crate::wire::tcp::{Action, Admission, Carry, LAST_WORDS, LINGER, Respond, Service, ask};
+use crate::wire::tcp::{Action, Admission, Carry, LAST_WORDS, LINGER, Made, MakeMessages, Respond, Service, ask};
 use body::{Answer, Flight};
 use freshness::freshness;
 use pulse::Pulse;
@@ -210,14 +210,14 @@ impl<R: Respond> Visit<R> {
             }
         };
         let turn = self.turn.lock().await;
-        let answered = ask(&self.service.responder, &query, self.origin, |message| {
-            (bytes::Bytes::copy_from_slice(message), freshness(message))
-        });
-        let (message, age) = match answered {
-            Ok(answered) => answered,
-            Err(Action::Later(response)) => (response.await.into(), 0),
-            Err(_) => return self.refuse(&request::NO_QUERY, flight),
+        let answered = match ask(&self.service.responder, &query, self.origin, bytes::Bytes::copy_from_slice) {
+            Ok(message) => Some(message),
+            Err(Action::Stream(messages)) => self.first(messages).await,
+            Err(Action::Later(response)) => Some(response.await.into()),
+            Err(_) => None,
         };
+        let Some(message) = answered else { return self.refuse(&request::NO_QUERY, flight) };
+        let age = freshness(&message);
         let size = message.len() as u32; // at most MAX_TCP
         let room = self.room.clone().acquire_many_owned(size).await.ok(); // nobody closes the semaphore
         drop(turn);
@@ -226,6 +226,16 @@ impl<R: Respond> Visit<R> {
             .header("cache-control", format!("max-age={age}"))
             .body(Answer::new(message, flight, room));
         response.expect("the headers are constants and a number")
+    }
+
+    /// The first message of a response that takes its time; over HTTPS it is the only one.
+    async fn first(&self, mut messages: Box<dyn MakeMessages>) -> Option<bytes::Bytes> {
+        let _permit = self.service.transfers.acquire().await.ok()?;
+        let made = tokio::task::spawn_blocking(move || {
+            let mut message = Vec::new();
+            (messages.next_message(&mut message) == Made::Message).then_some(message)
+        });
+        made.await.ok().flatten().map(bytes::Bytes::from)
     }
 
     fn refuse(&self, refusal: &Refusal, flight: Flight) -> Response<Answer> {
