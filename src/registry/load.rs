@@ -11,9 +11,7 @@ use super::state::{State, is_left, tier_sites};
 use super::store::{Load, ZoneRow};
 use crate::model::Token;
 use crate::model::service::ServiceRow;
-use crate::model::{
-    InstanceRef, InstancesPacker, Name, PackedInstance, Revision, Service, State as Liveness, Written,
-};
+use crate::model::{InstanceRef, InstancesPacker, Name, PackedInstance, Revision, Service, State as Liveness, Written};
 
 /// A state that is being read.
 #[derive(Default)]
