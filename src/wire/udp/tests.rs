@@ -9,7 +9,7 @@ use std::time::Duration;
 use allocation_counter::measure;
 
 use super::own::OwnAddresses;
-use super::{Answerer, socket, worker};
+use super::{Answerer, Later, socket, worker};
 use crate::config::RateLimit;
 use crate::metrics::dns::DnsCounters;
 use crate::model::naming::Naming;
@@ -39,7 +39,8 @@ fn published() -> Published {
     let apex = Name::parse_absolute("example.org").unwrap();
     let (zone, _) = parse_text("example.org.zone", ZONE.as_bytes(), &apex).unwrap();
     let records = zone.records.into_iter().map(|record| record.record).collect();
-    let source = ZoneSource { apex, records, registrations: true, reverse: false, ttl: 30, readable: true };
+    let source =
+        ZoneSource { apex, records, registrations: true, reverse: false, updates: false, ttl: 30, readable: true };
     let naming = Naming::new(&["plain".into()], &[]).unwrap();
     let mut snapshot = Snapshot::default();
     let instances = (1..=10).map(instance).collect();
@@ -69,11 +70,14 @@ fn allocations(address: &str, rates: Option<RateLimit>, bursts: usize) -> u64 {
     let socket = socket::bind(address.parse().unwrap()).unwrap();
     let rates = rates.map(|limits| Arc::new(Rates::new(&limits, 7).unwrap()));
     let local = socket.local_addr().unwrap();
+    let counters = DnsCounters::default();
+    let later = Later { socket: socket.try_clone().unwrap(), counters: counters.block("udp") };
     let mut answerer = Answerer {
         published: published(),
         rules: Arc::new(Rules { rates, ..Rules::default() }),
         own: Arc::new(OwnAddresses::new(vec![local])),
-        counters: DnsCounters::default().block_of_one("udp"),
+        later: Arc::new(later),
+        counters: counters.block_of_one("udp"),
         rotation: Arc::new(Rotation::new()),
         started: None,
         failing: false,
