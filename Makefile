@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test setup lint deny advisories doc tests instructions differential world fuzz bench bench-quick fmt clean
+.PHONY: help run test setup lint deny advisories doc tests absence instructions differential world fuzz bench bench-quick fmt clean
 
 # Seconds that `make fuzz` gives each target; `make test` takes FUZZ_TEST of them.
 SECONDS := 30
@@ -61,6 +61,10 @@ tests: ## the tests alone; prints their total
 	cargo test --locked --no-fail-fast 2>&1 | tee target/tests.log
 	@awk '/^test result:/ { passed += $$4; failed += $$6 } \
 	    END { printf "%d passed, %d failed\n", passed, failed; exit passed == 0 }' target/tests.log
+
+absence: ## everybody is gone for ten minutes and comes back, with the default settings: 22 minutes
+	@scripts/packages.sh test
+	cargo test --locked --test time -- --ignored --nocapture
 
 instructions: ## instructions per query, compared with benches/instructions.txt
 	@scripts/packages.sh test

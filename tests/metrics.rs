@@ -178,3 +178,49 @@ fn promtool_has_no_complaint() {
     let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     assert!(output.status.success() && said.trim().is_empty(), "{said}");
 }
+
+/// The rules of Prometheus in docs/operations.md.
+fn rules() -> String {
+    let lines = include_str!("../docs/operations.md").lines();
+    let block = lines.skip_while(|line| *line != "    groups:").take_while(|line| line.starts_with("    "));
+    block.map(|line| format!("{}\n", &line[4..])).collect()
+}
+
+/// The guard's alerts go off when they should and not before.
+const STORY: &str = "
+rule_files: [rules.yml]
+evaluation_interval: 1m
+tests:
+- interval: 1m
+  input_series:
+  - {series: zonebeat_guard_fleet_hold, values: '0 1 0 0 0'}
+  - {series: zonebeat_guard_held_instances, values: '0 3 3 3 0'}
+  alert_rule_test:
+  - {eval_time: 0m, alertname: ZonebeatFleetHeld}
+  - {eval_time: 2m, alertname: ZonebeatFleetHeld}
+  - eval_time: 1m
+    alertname: ZonebeatFleetHeld
+    exp_alerts:
+    - exp_annotations: {summary: 'many sessions fell silent together; the lapses of the whole fleet are held'}
+  - {eval_time: 2m, alertname: ZonebeatInstancesHeld}
+  - {eval_time: 4m, alertname: ZonebeatInstancesHeld}
+  - eval_time: 3m
+    alertname: ZonebeatInstancesHeld
+    exp_alerts:
+    - exp_annotations: {summary: '3 silent instances are still answered; see zonebeat held'}
+";
+
+#[test]
+fn the_alerts_of_the_operations_page_go_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let (rules, story) = (rules(), dir.path().join("story.yml"));
+    let used = rules.lines().filter_map(|line| line.trim().strip_prefix("expr: ")?.split(' ').next());
+    let known = documented();
+    assert!(used.clone().count() > 2 && used.clone().all(|name| known.contains_key(name)), "{rules}");
+    std::fs::write(dir.path().join("rules.yml"), &rules).unwrap();
+    std::fs::write(&story, STORY).unwrap();
+    let output = Command::new("promtool").args(["test", "rules"]).arg(&story).output();
+    let output = output.expect("promtool (Debian package prometheus) is missing");
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(output.status.success(), "{said}");
+}

@@ -4,6 +4,7 @@
 //! be cut, `faked` a wall clock that jumps, `restarts`, `stalls`, `jumps` and `absence` the stories.
 
 #![allow(clippy::disallowed_methods)] // real processes live in real time
+#![allow(clippy::print_stderr)] // the test runner shows how long things took with a failed test
 
 #[path = "time/absence.rs"]
 mod absence;

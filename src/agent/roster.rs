@@ -175,6 +175,11 @@ impl Roster {
         self.legacy = legacy;
     }
 
+    /// Whether everything is there that the agent before this one had published, whatever is planned by now.
+    pub fn goes_on(&self) -> bool {
+        self.legacy.epoch.is_some()
+    }
+
     /// All that is planned is known: what else was published by the agent before this one has gone.
     pub fn forget(&mut self) {
         self.legacy = Legacy::default();

@@ -228,7 +228,9 @@ impl Running {
     /// Tells the session which set is wanted, if that is another one than before.
     fn publish(&mut self) {
         let now = Instant::now();
-        let Some(members) = self.sources.are_known(now).then(|| self.roster.members(now)).flatten() else { return };
+        // What another agent published is in the set until all sources are read: no need to wait for them.
+        let is_whole = self.roster.goes_on() || self.sources.are_known(now);
+        let Some(members) = is_whole.then(|| self.roster.members(now)).flatten() else { return };
         let set = match self.phase {
             Phase::Draining { .. } if self.is_wanted_out() => return, // what checks say meanwhile is nobody's affair
             Phase::Draining { .. } => self.all_out(&members),

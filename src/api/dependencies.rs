@@ -2,20 +2,23 @@
 //!
 //! A service is followed at its first place only, so a tree has no more places than there are declared dependencies,
 //! and a cycle ends. Downwards each place costs a search by label. Upwards the declarations of all services are read
-//! first, in turns with other calls (`turns`), and nothing is kept.
+//! first, and nothing is kept: tens of milliseconds at a hundred thousand services, on a thread that may block (`desk`).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
+use foldhash::quality::RandomState;
+use hashbrown::HashMap;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::desk::Desk;
 use super::extract::{Segments, ServicePath, fold};
 use super::query::{Pairs, Parameters, Query};
 use super::services::unknown_service;
-use super::turns::Turns;
 use super::{Answer, ApiState, Shared, json};
 use crate::model::api::{Dependencies, Dependency};
 use crate::model::{Refusal, Service};
@@ -58,25 +61,55 @@ impl Parameters for Direction {
 )]
 async fn list_dependencies(
     State(state): Shared,
+    Extension(desk): Extension<Desk>,
     Segments(at): Segments<ServicePath>,
     Query(Direction { reverse }): Query<Direction>,
 ) -> Answer {
-    let snapshot = state.snapshot()?;
-    let root = fold(&at.service);
-    let graph = if reverse { Graph::upwards(&snapshot).await } else { Graph::downwards(&snapshot) };
-    if graph.snapshot.service(&root).is_none() && graph.below(&root).next().is_none() {
-        return Err(unknown_service(&root));
-    }
-    let (services, truncated) = graph.tree(&root, MOST).await;
-    let body = Dependencies { revision: snapshot.revision, reverse, services, truncated };
+    let (snapshot, root) = (state.snapshot()?, fold(&at.service));
+    let body = desk.read(move || dependencies_of(&snapshot, &root, reverse)).await??;
     Ok(json::reply(StatusCode::OK, &body))
+}
+
+fn dependencies_of(snapshot: &Snapshot, root: &str, reverse: bool) -> Result<Dependencies, Refusal> {
+    let graph = if reverse { Graph::upwards(snapshot) } else { Graph::downwards(snapshot) };
+    if snapshot.service(root).is_none() && graph.below(root).is_empty() {
+        return Err(unknown_service(root));
+    }
+    let (services, truncated) = graph.tree(root, MOST);
+    Ok(Dependencies { revision: snapshot.revision, reverse, services, truncated })
 }
 
 /// Services and what stands below each.
 struct Graph<'s> {
     snapshot: &'s Snapshot,
-    /// Upwards: who depends on each service that anybody depends on.
-    dependents: Option<HashMap<&'s str, Vec<&'s str>>>,
+    /// Upwards: who depends on each service.
+    dependents: Option<Dependents<'s>>,
+}
+
+/// Who depends on each service that anybody depends on: chains through one list, since a list for each service would
+/// be very many small ones.
+#[derive(Default)]
+struct Dependents<'s> {
+    /// Where the chain of a service begins.
+    last: HashMap<&'s str, u32, RandomState>,
+    /// A dependent, and where the one before it stands.
+    chain: Vec<(&'s str, Option<u32>)>,
+}
+
+impl<'s> Dependents<'s> {
+    fn add(&mut self, needed: &'s str, dependent: &'s str) {
+        let before = self.last.insert(needed, self.chain.len() as u32);
+        self.chain.push((dependent, before));
+    }
+
+    /// In the order in which they were added.
+    fn of(&self, service: &str) -> Vec<&'s str> {
+        let last = self.last.get(service).copied();
+        let link = |at: &u32| self.chain[*at as usize].1;
+        let mut found: Vec<&str> = std::iter::successors(last, link).map(|at| self.chain[at as usize].0).collect();
+        found.reverse();
+        found
+    }
 }
 
 impl<'s> Graph<'s> {
@@ -84,34 +117,30 @@ impl<'s> Graph<'s> {
         Self { snapshot, dependents: None }
     }
 
-    async fn upwards(snapshot: &'s Snapshot) -> Self {
-        let (mut dependents, mut turns) = (HashMap::<&str, Vec<&str>>::new(), Turns::default());
+    fn upwards(snapshot: &'s Snapshot) -> Self {
+        let mut dependents = Dependents::default();
         for service in snapshot.services.values() {
-            turns.step().await;
             for needed in dependencies(service) {
-                dependents.entry(needed).or_default().push(&service.name);
+                dependents.add(needed, &service.name);
             }
         }
         Self { snapshot, dependents: Some(dependents) }
     }
 
     /// The services below one, by label.
-    fn below<'g>(&'g self, service: &str) -> impl DoubleEndedIterator<Item = &'s str> + use<'g, 's> {
-        let down = match &self.dependents {
-            None => self.snapshot.service(service).map(|service| dependencies(service)),
-            Some(_) => None,
-        };
-        let up = self.dependents.as_ref().and_then(|dependents| dependents.get(service));
-        down.into_iter().flatten().chain(up.into_iter().flatten().copied())
+    fn below(&self, service: &str) -> Vec<&'s str> {
+        match &self.dependents {
+            None => self.snapshot.service(service).map(|service| dependencies(service).collect()).unwrap_or_default(),
+            Some(dependents) => dependents.of(service),
+        }
     }
 
     /// The tree below `root`, at most `most` places of it, and whether it is larger.
-    async fn tree(&self, root: &str, most: usize) -> (Vec<Dependency>, bool) {
-        let (mut places, mut turns) = (Vec::new(), Turns::default());
+    fn tree(&self, root: &str, most: usize) -> (Vec<Dependency>, bool) {
+        let mut places = Vec::new();
         let (mut path, mut on_path, mut seen) = (Vec::new(), HashSet::new(), HashSet::new());
         let mut open = vec![(0, root)];
         while let Some((depth, service)) = open.pop() {
-            turns.step().await;
             if places.len() == most {
                 return (places, true);
             }
@@ -120,10 +149,11 @@ impl<'s> Graph<'s> {
             }
             let cycle = on_path.contains(service);
             let first = seen.insert(service);
-            let repeated = !cycle && !first && self.below(service).next().is_some();
+            let below = self.below(service);
+            let repeated = !cycle && !first && !below.is_empty();
             places.push(Dependency { depth, cycle, repeated, ..self.place(service) });
             if first {
-                open.extend(self.below(service).rev().map(|below| (depth + 1, below)));
+                open.extend(below.into_iter().rev().map(|below| (depth + 1, below)));
                 on_path.insert(service);
                 path.push(service);
             }
@@ -166,7 +196,7 @@ mod tests {
     }
 
     /// The tree in words: a digit for the depth, the service, a mark.
-    async fn shown(graph: &Graph<'_>, root: &str) -> Vec<String> {
+    fn shown(graph: &Graph<'_>, root: &str) -> Vec<String> {
         let word = |place: &Dependency| {
             let mark = match (place.known, place.cycle, place.repeated) {
                 (false, ..) => " unknown",
@@ -176,33 +206,33 @@ mod tests {
             };
             format!("{} {}{mark}", place.depth, place.service)
         };
-        graph.tree(root, MOST).await.0.iter().map(word).collect()
+        graph.tree(root, MOST).0.iter().map(word).collect()
     }
 
-    #[tokio::test]
-    async fn a_tree_marks_cycles_repetitions_and_unknown_services() {
+    #[test]
+    fn a_tree_marks_cycles_repetitions_and_unknown_services() {
         let needs: [(&str, &[&str]); 4] =
             [("web", &["index", "search"]), ("search", &["index", "users"]), ("index", &["disk"]), ("users", &["web"])];
         let snapshot = snapshot(&needs);
         let down = ["0 web", "1 index", "2 disk unknown", "1 search", "2 index repeated", "2 users", "3 web cycle"];
-        assert_eq!(shown(&Graph::downwards(&snapshot), "web").await, down);
-        let upwards = Graph::upwards(&snapshot).await;
+        assert_eq!(shown(&Graph::downwards(&snapshot), "web"), down);
+        let upwards = Graph::upwards(&snapshot);
         let up = ["0 disk unknown", "1 index", "2 search", "3 web", "4 users", "5 search cycle", "2 web repeated"];
-        assert_eq!(shown(&upwards, "disk").await, up);
-        assert_eq!(shown(&upwards, "users").await[..2], ["0 users", "1 search"]);
+        assert_eq!(shown(&upwards, "disk"), up);
+        assert_eq!(shown(&upwards, "users")[..2], ["0 users", "1 search"]);
     }
 
-    #[tokio::test]
-    async fn a_service_may_need_itself_and_a_long_chain_is_cut() {
+    #[test]
+    fn a_service_may_need_itself_and_a_long_chain_is_cut() {
         let own = snapshot(&[("web", &["web"])]);
-        assert_eq!(shown(&Graph::downwards(&own), "web").await, ["0 web", "1 web cycle"]);
+        assert_eq!(shown(&Graph::downwards(&own), "web"), ["0 web", "1 web cycle"]);
         let names: Vec<String> = (0..20_000).map(|number| format!("s{number:05}")).collect();
         let mut chain = Snapshot::default();
         for pair in names.windows(2) {
             let one = snapshot(&[(&pair[0], &[&pair[1]])]);
             one.services.values().for_each(|service| chain.services.insert(service.clone()));
         }
-        let (places, truncated) = Graph::downwards(&chain).tree("s00000", MOST).await;
+        let (places, truncated) = Graph::downwards(&chain).tree("s00000", MOST);
         assert_eq!((places.len(), truncated, places[MOST - 1].depth), (MOST, true, MOST - 1));
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
-use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::desk::Desk;
 use super::query::{Pairs, Parameters, Query};
 use super::{Answer, ApiState, Shared, json};
 use crate::model::explanation::Explanation;
@@ -19,19 +19,6 @@ use crate::registry::explain;
 /// Instances that are shown if nothing else is asked for, and at most.
 const SHOWN: u64 = 100;
 const MOST: u64 = 1000;
-/// Explanations at the same time. Each takes a thread, for tens of milliseconds at most.
-const DESKS: usize = 2;
-
-/// Where explanations are given; others wait.
-#[derive(Clone)]
-pub(super) struct Desk(Arc<Semaphore>);
-
-impl Desk {
-    pub(super) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(DESKS)))
-    }
-}
-
 /// The calls of this file.
 pub(super) fn routes() -> OpenApiRouter<Arc<ApiState>> {
     OpenApiRouter::new().routes(routes!(explain))
@@ -93,9 +80,7 @@ fn rtype(text: &str) -> Result<Rtype, Refusal> {
 )]
 async fn explain(State(state): Shared, Extension(desk): Extension<Desk>, Query(asked): Query<Asked>) -> Answer {
     state.loaded()?;
-    let _seat = desk.0.acquire().await; // nobody closes the semaphore
     let (registry, zones, now) = (state.registry.clone(), Arc::clone(&state.zones), state.clock.wall());
-    let explained = tokio::task::spawn_blocking(move || explain::explain(&registry, &*zones, &asked.into(), now)).await;
-    let body = explained.map_err(|error| Refusal::new(Word::Internal, format!("explaining failed: {error}")))?;
+    let body = desk.read(move || explain::explain(&registry, &*zones, &asked.into(), now)).await?;
     Ok(json::reply(StatusCode::OK, &body))
 }

@@ -9,6 +9,7 @@
 //! instances sessions heartbeats services orders held owners dependencies explain zones changes events tokens health
 //! metrics   the calls
 //! turns     walks over all services, in turns with other calls
+//! desk      longer ones, on threads that may block
 //! show      rows of the registry -> bodies
 //! problem   refusals -> problem documents, the only place that knows statuses
 //! openapi   the document, made from the same routes
@@ -21,6 +22,7 @@
 mod auth;
 mod changes;
 mod dependencies;
+mod desk;
 mod events;
 mod explain;
 mod extract;

@@ -63,7 +63,7 @@ pub fn router(state: ApiState) -> Router {
         .method_not_allowed_fallback(unknown_method)
         .layer(axum::middleware::from_fn_with_state(Arc::new(around), watch))
         .layer(Extension(room))
-        .layer(Extension(explain::Desk::new()))
+        .layer(Extension(super::desk::Desk::new()))
         .with_state(Arc::new(state))
 }
 

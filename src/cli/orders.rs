@@ -191,7 +191,9 @@ fn of_instance(ordered: &Ordered) -> String {
 
 fn of_site(ordered: &SiteOrdered, done: &str) -> String {
     let SiteOrdered { site, instances, already, revision, .. } = ordered;
-    let what = format!("{instances} instances of {site} {done}, {already} were so already (revision {revision})");
+    let instances = if *instances == 1 { "1 instance".to_owned() } else { format!("{instances} instances") };
+    let were = if *already == 1 { "was" } else { "were" };
+    let what = format!("{instances} of {site} {done}, {already} {were} so already (revision {revision})");
     match ordered.safe_seconds {
         None => what,
         Some(seconds) => format!("{what}; safe to stop in {seconds} s"),

@@ -10,7 +10,7 @@ use super::{Failure, examples, values};
 use crate::agent::{Client, ClientError, Reply};
 use crate::model::api::{ChangeList, InstanceInfo, InstanceList, ServiceInfo};
 use crate::model::clock::SystemClock;
-use crate::model::{Change, Clock, Declaration, Revision, Timestamp, Word};
+use crate::model::{Change, Clock, Declaration, Item, Revision, Timestamp, Word};
 
 /// How far back in the registry's history the recent changes are looked for.
 const LOOK_BACK: u64 = 2000;
@@ -157,10 +157,23 @@ fn changes_table(changes: &[Change], now: Timestamp) -> String {
             format!("{} {about}", change.transition.as_str()).trim_end().to_owned(),
             change.author.to_string(),
             change.source.to_string(),
-            change.reason.to_string(),
+            reason(change),
         ]
     };
     table(["REVISION", "WHEN", "CHANGE", "BY", "FROM", "REASON"], changes.iter().take(SHOWN).map(row))
+}
+
+/// Why, as its author said; or why its client took the instance out of the answers.
+fn reason(change: &Change) -> String {
+    let out = |item: &Option<Item>| match item {
+        Some(Item::Instance(instance)) => instance.out.clone(),
+        _ => None,
+    };
+    match (out(&change.before), out(&change.after)) {
+        (before, Some(why)) if change.reason.is_empty() && before.as_ref() != Some(&why) => format!("out: {why}"),
+        (Some(_), None) if change.reason.is_empty() && change.after.is_some() => "no longer out".to_owned(),
+        _ => change.reason.to_string(),
+    }
 }
 
 #[cfg(test)]

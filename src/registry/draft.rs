@@ -93,6 +93,12 @@ impl Author {
         Self { reason: format!("{}, but {why}", self.reason).into(), ..self.clone() }
     }
 
+    /// The same for a reason of ours, before the caller's own.
+    pub(super) fn because(&self, why: String) -> Self {
+        let reason = if self.reason.is_empty() { why } else { format!("{why}: {}", self.reason) };
+        Self { reason: reason.into(), ..self.clone() }
+    }
+
     /// As history names it.
     pub(super) fn name(&self) -> &str {
         &self.author

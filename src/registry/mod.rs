@@ -17,7 +17,7 @@
 //! **Time.** Every 100 ms the writer turns the timer wheel and commits the lapses of leases that ran out. All of them
 //! pass by the [`guard`], which may hold them. A lapsed instance keeps its record
 //! for an hour, and a name that nobody serves any more answers NODATA for an hour. These hours count on the monotonic
-//! clock from the commit, or from our own start: after a restart they are full again.
+//! clock from the commit, or from our own start: after a restart they are full again. So are holds, on the lease clock.
 //!
 //! **Without a store.** If it cannot be opened at start there is no data: commands are refused with `not-ready`, and
 //! opening is tried again after 1 to 10 s. If a commit fails, or the store says at start that it reads and does not

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::statics::Holders;
-use crate::config::{Config, ConfigError, ZonePlan, ZonePlanEntry, ZoneSettings, zones};
+use crate::config::{Config, ConfigError, GuardSettings, ZonePlan, ZonePlanEntry, ZoneSettings, zones};
 use crate::model::clock::SystemClock;
 use crate::model::naming::Naming;
 use crate::model::{Clock, Finding, Name, Place, Record, Rtype};
@@ -283,14 +283,13 @@ pub(super) fn registry_options(config: &Config, plan: &Plan, http: &[SocketAddr]
         history: config.store.history,
         servers: config.advertised(http),
         ttl: plan.longest_ttl(),
-        guard: Limits {
-            share: config.guard.share,
-            least: config.guard.least,
-            hold: config.guard.hold,
-            fleet_hold: config.guard.fleet_hold,
-            fleet_release: config.guard.fleet_release,
-        },
+        guard: guard(config),
     }
+}
+
+fn guard(config: &Config) -> Limits {
+    let GuardSettings { share, least, hold, fleet_hold, fleet_release } = config.guard;
+    Limits { share, least, hold, fleet_hold, fleet_release }
 }
 
 #[cfg(test)]
@@ -311,6 +310,11 @@ mod tests {
         let plan = Plan { zones: ZonePlan { zones: (0..=MOST_ZONES).map(zone).collect() }, statics: Vec::new() };
         let error = plan.compiler(&Config::default(), "ns1").expect_err("one zone too many");
         assert!(error.to_string().contains("65537 zones; at most 65536"), "{error}");
+    }
+
+    #[test]
+    fn the_guard_has_the_same_limits_with_a_configuration_and_without() {
+        assert_eq!(guard(&Config::default()), Limits::default());
     }
 
     #[test]

@@ -36,6 +36,10 @@ fn http_looks_at_status_and_body() {
     assert!(instance.to_string().contains("GET /health answered 503, 2 times"), "{instance}");
     web.answer_with(200);
     eventually("it is back", || answered(&server) == 1);
+    let shown = String::from_utf8(server.client(&["show", "search"]).stdout).expect("text");
+    for part in ["out: GET /health answered 503, 2 times", "no longer out"] {
+        assert!(shown.contains(part), "history shows why: {shown}");
+    }
     home.write("a.toml", &service(web.port, &quick("http:/health", "contains = \"terrible\"")));
     eventually("the body is wrong", || answered(&server) == 0);
     assert!(reason(&home).starts_with("GET /health answered 200 without \"terrible\""), "{}", reason(&home));

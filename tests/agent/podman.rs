@@ -212,15 +212,28 @@ pub(crate) fn health() -> Value {
     json!({"Healthcheck": {"Test": test, "Interval": hour, "Timeout": 10_000_000_000_u64, "Retries": 1}})
 }
 
+impl Podman {
+    /// Removes all containers; whether none is left. One whose network another one shares can only go after that.
+    fn remove_all(&self) -> bool {
+        let list = || self.curl("GET", "/containers/json?all=true", &[]).and_then(|(_, all)| all.as_array().cloned());
+        for _ in 0..10 {
+            match list() {
+                Some(all) if all.is_empty() => return true,
+                all => all.iter().flatten().filter_map(|one| one["Id"].as_str()).for_each(|id| {
+                    let _ = self.curl("DELETE", &format!("/containers/{id}?force=true"), &[]);
+                }),
+            }
+        }
+        false
+    }
+}
+
 impl Drop for Podman {
     fn drop(&mut self) {
         if self.service.is_none() {
             self.serve();
         }
-        let all = self.curl("GET", "/containers/json?all=true", &[]).map(|(_, all)| all).unwrap_or_default();
-        for id in all.as_array().into_iter().flatten().filter_map(|one| one["Id"].as_str()) {
-            let _ = self.curl("DELETE", &format!("/containers/{id}?force=true"), &[]);
-        }
+        let clean = self.remove_all();
         self.end_service();
         // What watched a container is in its group for a moment longer than the container.
         let deadline = Instant::now() + CLEANING;
@@ -229,6 +242,7 @@ impl Drop for Podman {
         {
             pass(Duration::from_millis(20));
         }
+        assert!(clean || std::thread::panicking(), "containers are left in {}", self.dir.path().display());
     }
 }
 

@@ -12,9 +12,10 @@ const ARGS: [&str; 7] = ["run", "--service", "search", "--id", "a1", "--address"
 
 fn run(servers: &[&str], port: u16, more: &[&str], command: &[&str]) -> Staying {
     let port = port.to_string();
-    let own = ["--port", &port, "--interval=100ms", "--timeout=500ms", "--fall=2"];
+    let own = ["--port", &port, "--timeout=500ms", "--fall=2"];
     let is_given = |flag: &&&str| more.iter().any(|given| given.split('=').next() == flag.split('=').next());
-    let usual: Vec<&str> = ["--lease=2s", "--drain=1s"].iter().filter(|flag| !is_given(flag)).copied().collect();
+    let usual = ["--lease=2s", "--drain=1s", "--interval=100ms"];
+    let usual: Vec<&str> = usual.iter().filter(|flag| !is_given(flag)).copied().collect();
     Staying::start(servers, &[&ARGS[..], &own, &usual, more, &["--"], command].concat())
 }
 
@@ -43,6 +44,33 @@ fn it_is_registered_when_the_check_passes_and_ends_with_the_code_of_the_command(
     running.signal("TERM");
     assert_eq!(running.wait().code(), Some(128 + 15));
     assert!(!is_registered(&server));
+}
+
+#[test]
+fn a_command_that_needs_a_moment_is_not_asked_at_its_interval() {
+    let (server, home) = (Server::start(), Home::new());
+    let ready = home.path("ready");
+    let check = format!("exec:test -e {}", ready.display());
+    let command = format!("sleep 0.4; touch {}; exec sleep 1000", ready.display());
+    let mut running = run(&[&server.url()], 80, &["--interval=1h", "--check", &check], &["sh", "-c", &command]);
+    eventually("it is answered", || answered(&server) == 1);
+    running.signal("INT");
+    running.signal("INT");
+    assert_eq!(running.wait().code(), Some(128 + 2));
+}
+
+#[test]
+fn it_waits_for_the_longest_ttl_that_was_given_out() {
+    let (server, home) = (Server::start(), Home::new());
+    assert_eq!(server.http_json("PUT", "/v1/services/search", Some(json!({ "ttl": 2 }))).0, 200);
+    let mut running = run(&[&server.url()], 80, &["--drain=1h"], &["sh", "-c", &careful(&home)]);
+    number(&home.path("number"));
+    eventually("it is answered", || answered(&server) == 1);
+    running.signal("TERM");
+    running.await_log("out of the answers; caches forget it within 3 s");
+    let began = Instant::now();
+    assert_eq!(running.wait().code(), Some(3));
+    assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
 /// A command that writes into a file when it gets SIGTERM, and ends with 3; its number stands in another file.

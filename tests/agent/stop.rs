@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::support::{Server, eventually};
-use super::world::{Home, answered, free_port, service};
+use super::world::{Home, Web, answered, free_port, quick, service, transitions};
 
 #[test]
 fn sigterm_takes_out_waits_and_deregisters() {
@@ -38,6 +38,20 @@ fn it_waits_for_the_longest_ttl_that_was_given_out() {
     assert!(agent.wait().success());
     let took = began.elapsed();
     assert!(took >= Duration::from_millis(1900) && took < Duration::from_secs(15), "{took:?}");
+}
+
+#[test]
+fn what_checks_say_while_it_stops_is_nobody_s_affair() {
+    let (server, home, web) = (Server::start(), Home::new(), Web::start());
+    home.write("a.toml", &service(web.port, &quick("http:/", "")));
+    let mut agent = home.agent(&[&server.url()], &["--drain", "2s"]);
+    home.await_in_sync();
+    agent.signal("TERM");
+    agent.await_log("out of the answers");
+    web.answer_with(503);
+    eventually("the check fails", || home.instance("a1")["checks"][0]["state"] == "failing");
+    assert!(agent.wait().success());
+    assert_eq!(transitions(&server), ["register a1", "update a1", "deregister a1"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::support::{Server, Setup, eventually, pass};
+use super::support::{Server, Setup, eventually, http, pass};
 use super::{SRV, json_of, put, run, targets};
 
 const HELD: &str = "EDE: 3 (Stale Answer)";
@@ -126,4 +126,20 @@ fn a_fleet_that_falls_silent_is_answered_and_forgotten_when_it_is_released() {
     let fleet = changes["changes"].as_array().into_iter().flatten().filter(|change| change["subject"] == "*");
     let words: Vec<String> = fleet.map(|change| change["transition"].to_string()).collect();
     assert_eq!(words, ["\"hold\"", "\"release\""], "{changes}");
+}
+
+#[test]
+fn a_hold_and_its_end_are_live_events() {
+    let server = Server::start();
+    let mut events = http::events(server.http(), "/v1/events").expect("a stream");
+    put(&server, "search", "a1", json!({"lease_seconds": 2}));
+    let mut next = |transition: &str| {
+        let wanted = format!("\"transition\":\"{transition}\"");
+        events.find(|event| event.contains(&wanted)).unwrap_or_else(|| panic!("no {transition}"))
+    };
+    let held = next("hold");
+    assert!(held.contains("\"instance\":\"a1\"") && held.contains("but nobody else serves search"), "{held}");
+    run(&server, &["release", "search", "a1", "--reason", "its host is gone"]);
+    let released = next("release");
+    assert!(released.contains("its host is gone"), "{released}");
 }

@@ -137,6 +137,22 @@ fn a_declaration_says_how_long_and_less_min_lets_go() {
 }
 
 #[test]
+fn a_shorter_hold_counts_at_once_and_a_longer_one_the_next_time() {
+    let mut world = guarded();
+    world.register("search", "a1", facts());
+    world.wait(20.0);
+    world.run(declare("search", None, Some(30))).expect("declared");
+    world.wait(29.0);
+    assert_eq!(in_state(&world, "search", State::Held), ["a1"]);
+    world.run(declare("search", None, Some(60))).expect("declared");
+    world.wait(2.0);
+    assert_eq!(in_state(&world, "search", State::Lapsed), ["a1"]);
+    world.run(bring_back("search", "a1", None)).expect("it beats again");
+    world.wait(70.0);
+    assert_eq!(in_state(&world, "search", State::Held), ["a1"]);
+}
+
+#[test]
 fn a_session_returns_with_what_was_held_and_what_lapsed() {
     let mut world = guarded();
     let set =

@@ -201,39 +201,21 @@ fn hold_of(world: &World, service: usize) -> Option<u32> {
 
 fn play(world: &mut World, model: &mut Model, next: Move) {
     let named = |(service, id): (usize, usize)| (SERVICES[service].to_owned(), IDS[id].to_owned());
-    let lone = |(service, id): (usize, usize)| Who::Lone(service, id);
     match next {
         Move::Register { at, site, out } => {
             let (service, id) = named(at);
             let out = out.then(|| "its check fails".to_owned());
             let wish = Registration { site: SITES[site].map(Into::into), out, ..facts() };
             world.run(register(&service, &id, wish)).expect("registered");
-            model.hear(lone(at));
+            model.hear(Who::Lone(at.0, at.1));
         }
         Move::Set { members } => {
             let members: Vec<_> = members.iter().map(|(service, id)| (SERVICES[*service], IDS[*id], facts())).collect();
             world.run(session_set("host-1", "e", &members)).expect("set");
             model.hear(Who::Session);
         }
-        Move::Beat { at } => {
-            let (service, id) = named(at);
-            match world.registry.beat(&service, &id, None) {
-                Beaten::Lapsed { .. } => drop(world.run(bring_back(&service, &id, None)).expect("back")),
-                Beaten::Renewed { .. } => {}
-                _ => return,
-            }
-            model.hear(lone(at));
-        }
-        Move::BeatSession => {
-            match world.registry.beat_session("host-1", "e", None) {
-                Beaten::Lapsed { .. } => {
-                    drop(world.run(Action::ReturnSession { session: "host-1".into() }).expect("back"));
-                }
-                Beaten::Renewed { .. } => {}
-                _ => return,
-            }
-            model.hear(Who::Session);
-        }
+        Move::Beat { at } => beat(world, model, at),
+        Move::BeatSession => beat_session(world, model),
         Move::Deregister { at } => leave(world, at),
         Move::Drain { at, drained } => {
             let (service, id) = named(at);
@@ -242,13 +224,7 @@ fn play(world: &mut World, model: &mut Model, next: Move) {
                 false => Action::Undrain { service, id },
             }));
         }
-        Move::Release { at, all } => {
-            let (service, id) = named(at);
-            let released = world.run(Action::Release { service: service.clone(), id: (!all).then_some(id.clone()) });
-            let is_held = |one: &Instance| one.state == State::Held && (all || *one.id == *id);
-            let held = world.service(&service).is_some_and(|service| service.instances.iter().any(|one| is_held(&one)));
-            assert!(released.is_err() || !held, "what is released is held no more");
-        }
+        Move::Release { at, all } => release(world, at, all),
         Move::Declare { service, min, hold } => {
             let declaration = Declaration { min: Some(min), hold, ..Declaration::default() };
             world.run(Action::Declare { service: SERVICES[service].into(), declaration }).expect("declared");
@@ -269,27 +245,62 @@ fn play(world: &mut World, model: &mut Model, next: Move) {
             let wall = world.now().0.saturating_add_signed(days * 86_400_000);
             world.clock.set_wall(Timestamp(wall));
         }
-        Move::Fail => {
-            world.store.fail(true);
-            drop(world.run(register("search", "a1", Registration { port: 81, ..facts() })).expect_err("no store"));
-            world.wait(60.0);
-            world.store.fail(false);
-            world.wait(10.5);
-            model.now += 70.5;
-            model.begin_anew(15.0);
-            // It came back somewhere in these ten seconds.
-            beat_for_all(world, model);
+        Move::Fail => fail(world, model),
+        Move::Restart => restart(world, model),
+    }
+}
+
+fn beat(world: &mut World, model: &mut Model, at: (usize, usize)) {
+    let (service, id) = (SERVICES[at.0], IDS[at.1]);
+    match world.registry.beat(service, id, None) {
+        Beaten::Lapsed { .. } => drop(world.run(bring_back(service, id, None)).expect("back")),
+        Beaten::Renewed { .. } => {}
+        _ => return,
+    }
+    model.hear(Who::Lone(at.0, at.1));
+}
+
+fn beat_session(world: &mut World, model: &mut Model) {
+    match world.registry.beat_session("host-1", "e", None) {
+        Beaten::Lapsed { .. } => {
+            drop(world.run(Action::ReturnSession { session: "host-1".into() }).expect("back"));
         }
-        Move::Restart => {
-            *world = world.restart();
-            model.begin_anew(20.0);
-            if model.seen.values().any(|seen| seen.who == Who::Session) {
-                // Its epoch is gone: agents send their set again.
-                let members: Vec<(usize, usize)> =
-                    model.seen.iter().filter(|(_, seen)| seen.who == Who::Session).map(|(key, _)| *key).collect();
-                play(world, model, Move::Set { members });
-            }
-        }
+        Beaten::Renewed { .. } => {}
+        _ => return,
+    }
+    model.hear(Who::Session);
+}
+
+/// What is released is held no more.
+fn release(world: &mut World, at: (usize, usize), all: bool) {
+    let (service, id) = (SERVICES[at.0], IDS[at.1]);
+    let released = world.run(Action::Release { service: service.into(), id: (!all).then(|| id.into()) });
+    let is_meant = |one: &Instance| one.state == State::Held && (all || *one.id == *id);
+    let held = world.service(service).is_some_and(|service| service.instances.iter().any(|one| is_meant(&one)));
+    assert!(released.is_err() || !held, "{service}/{id}");
+}
+
+/// The store is away for a minute.
+fn fail(world: &mut World, model: &mut Model) {
+    world.store.fail(true);
+    drop(world.run(register("search", "a1", Registration { port: 81, ..facts() })).expect_err("no store"));
+    world.wait(60.0);
+    world.store.fail(false);
+    world.wait(10.5);
+    model.now += 70.5;
+    model.begin_anew(15.0);
+    // It came back somewhere in these ten seconds.
+    beat_for_all(world, model);
+}
+
+/// Epochs are gone then: agents send their set again.
+fn restart(world: &mut World, model: &mut Model) {
+    *world = world.restart();
+    model.begin_anew(20.0);
+    let of_session = model.seen.iter().filter(|(_, seen)| seen.who == Who::Session);
+    let members: Vec<(usize, usize)> = of_session.map(|(key, _)| *key).collect();
+    if !members.is_empty() {
+        play(world, model, Move::Set { members });
     }
 }
 

@@ -1,5 +1,6 @@
 //! Stories about the registry. `support` has the registry that they play in.
 
+mod clock;
 mod fleet;
 mod gated;
 mod guard;

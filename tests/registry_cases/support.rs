@@ -341,6 +341,14 @@ impl World {
         world
     }
 
+    /// The same, at another time by the wall clock.
+    pub(crate) fn restart_at(&self, wall: Timestamp) -> Self {
+        let mut world = Self::unopened(self.options.clone(), self.store.clone());
+        world.clock.set_wall(wall);
+        world.tick();
+        world
+    }
+
     pub(crate) fn unopened(options: Options, store: Arc<MemoryStore>) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp(1_790_000_000_000)));
         let stage = Arc::new(Mutex::new(Stage { hash: "basis-1".into(), ..Stage::default() }));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use zonebeat::model::{Principal, Scope, Token, Word};
+use zonebeat::model::{Item, Principal, Scope, Token, Transition, Word};
 use zonebeat::registry::Action;
 
 use super::support::*;
@@ -119,6 +119,26 @@ fn revoking_a_token_frees_its_names_and_stops_its_commands() {
     world.assert_consistent();
     world.run_as(&search, register("search", "a1", at_site("lon"))).expect("free");
     assert_eq!(word(world.run_as(&admin, revoke("squad-web"))), Word::UnknownToken);
+}
+
+#[test]
+fn the_history_of_each_name_tells_that_its_owner_went() {
+    let Squads { mut world, admin, search, web } = squads();
+    world.run_as(&web, register("search", "w1", facts())).expect("first");
+    world.run_as(&search, register("search-index", "b1", at_site("lon"))).expect("first");
+    let grant = Action::Grant { service: "search-index".into(), token: "squad-web".into() };
+    world.run_as(&search, grant).expect("granted");
+    world.run_as(&admin, revoke("squad-web")).expect("revoked");
+    let history = world.store.history_now();
+    let of = |name: &str| history.iter().rfind(|change| &*change.subject == name).expect("a change").clone();
+    let owned = of("search");
+    assert_eq!((owned.transition, owned.token.as_deref()), (Transition::Revoke, Some("squad-web")));
+    assert!(owned.reason.starts_with("token squad-web was revoked"), "{owned:?}");
+    assert!(matches!(&owned.before, Some(Item::Service(row)) if row.owned_by.is_some()), "{owned:?}");
+    assert!(matches!(&owned.after, Some(Item::Service(row)) if row.owned_by.is_none()), "{owned:?}");
+    assert_eq!(of("search-index").transition, Transition::Revoke);
+    assert_eq!(history.last().expect("a change").transition, Transition::TokenRevoke);
+    world.assert_consistent();
 }
 
 #[test]

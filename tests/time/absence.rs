@@ -1,7 +1,7 @@
 //! Everybody is gone at once for ten minutes, and comes back.
 //!
-//! The suite has the story with times a 25th as long. `cargo test --test time -- --ignored` has it with the default
-//! settings, for 22 minutes.
+//! The suite has the story with times a 25th as long. `make absence` has it with the default settings, for 22
+//! minutes.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -129,7 +129,7 @@ fn everybody_who_was_gone_at_once_comes_back_to_the_same_names() {
 }
 
 #[test]
-#[ignore = "takes 22 minutes; `cargo test --test time -- --ignored`"]
+#[ignore = "takes 22 minutes: `make absence`"]
 fn everybody_who_was_gone_for_ten_minutes_comes_back_to_the_same_names() {
     play(&DEFAULT);
 }

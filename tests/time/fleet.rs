@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use zonebeat::agent::Client;
 use zonebeat::agent::servers::{Servers, parse_server};
 use zonebeat::agent::services::parse;
@@ -76,7 +77,10 @@ impl Network {
 }
 
 async fn forward(mut client: TcpStream, to: SocketAddr, mut whole: watch::Receiver<bool>) {
-    until(&mut whole, true).await;
+    // Whoever asks has given up by then; what is kept of it would only take descriptors.
+    if timeout(Duration::from_secs(3), until(&mut whole, true)).await.is_err() {
+        return;
+    }
     if let Ok(mut server) = TcpStream::connect(to).await {
         tokio::select! {
             // Either side may close as it likes.

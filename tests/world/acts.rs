@@ -32,6 +32,9 @@ impl World {
             let living = locals.filter(|(_, local)| host.is_up() && local.lives() && quiet(&local.key));
             choice.extend(living.map(|(local, _)| (at, local)));
         }
+        if choice.is_empty() {
+            return; // something is due of each
+        }
         let (host, local) = *self.rng.pick(&choice);
         self.note(&self.all.hosts[host].locals[local].key, Cause::ProcessKilled, None, REPORTED);
         self.all.hosts[host].kill_process(local);

@@ -4,7 +4,6 @@
 //! used here have been the same since long ago, and engines refuse versions that they find too old. One connection for
 //! each call; the one of events stays. Every call is bounded in time and size.
 
-use std::fmt::Write as _;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -71,19 +70,20 @@ impl Engine {
         names.join(" or ")
     }
 
-    /// The first socket at which somebody listens.
+    /// The first socket that is there, if somebody listens at it. One that is there and silent is not passed over: the
+    /// containers of the next one are others.
     pub(super) async fn connect(&self) -> Result<Socket, EngineError> {
-        let mut why = String::new();
-        for path in &self.places {
-            match UnixStream::connect(path).await {
-                Ok(_) => return Ok(Socket { path: path.clone() }),
-                Err(error) => {
-                    let comma = if why.is_empty() { "" } else { "; " };
-                    let _ = write!(why, "{comma}{}: {error}", path.display());
-                }
-            }
-        }
-        Err(EngineError(format!("no container engine answers ({why})")))
+        let Some(path) = self.places.iter().find(|path| path.exists()) else {
+            return Err(EngineError(format!("there is no {}", self.name())));
+        };
+        let connected = UnixStream::connect(path).await;
+        connected.map_err(|error| EngineError(format!("no engine answers at {}: {error}", path.display())))?;
+        Ok(Socket { path: path.clone() })
+    }
+
+    /// From now on only the engine at this socket, which is the one whose containers are known.
+    pub(super) fn keep(&mut self, socket: &Socket) {
+        self.places = vec![socket.path.clone()];
     }
 }
 
@@ -264,6 +264,24 @@ mod tests {
         assert!(all.ends_with(" or /run/user/7/podman/podman.sock"), "{all}");
         let refused = found(&[("DOCKER_HOST", "tcp://192.0.2.1:2375")]).expect_err("a port of another host");
         assert!(refused.starts_with("DOCKER_HOST: \"tcp://192.0.2.1:2375\" is not a Unix socket"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_is_there_is_not_passed_over() {
+        let dir = tempfile::tempdir().expect("a temporary directory can be made");
+        let (first, second) = (dir.path().join("first"), dir.path().join("second"));
+        let mut engine = Engine { places: vec![first.clone(), second.clone()] };
+        let why = engine.connect().await.expect_err("neither is there").to_string();
+        assert!(why.starts_with("there is no ") && why.contains(" or "), "{why}");
+        let _second = tokio::net::UnixListener::bind(&second).expect("it can be bound");
+        drop(tokio::net::UnixListener::bind(&first).expect("it can be bound"));
+        let why = engine.connect().await.expect_err("the first has been left behind").to_string();
+        assert!(why.contains("first: "), "{why}");
+        std::fs::remove_file(&first).expect("it can be removed");
+        let socket = engine.connect().await.expect("the second is there");
+        engine.keep(&socket);
+        let _first = tokio::net::UnixListener::bind(&first).expect("it can be bound");
+        assert_eq!(engine.connect().await.expect("it is kept").path(), second);
     }
 
     #[test]

@@ -15,7 +15,8 @@
 //! came back. Only the task that runs [`Follower::follow`] changes anything; a crash forgets what the next list tells.
 //! Calls are made one after the other, each within its bound.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,7 +85,7 @@ impl Follower {
     }
 
     /// Follows for ever. What is known stands in place `at` of the list, which has one for each engine.
-    pub async fn follow(self, at: usize, known: Arc<watch::Sender<Vec<Known>>>) {
+    pub async fn follow(mut self, at: usize, known: Arc<watch::Sender<Vec<Known>>>) {
         let start = Known { engine: self.engine.name(), ..Known::default() };
         let mut life = Life {
             host: self.host,
@@ -97,7 +98,7 @@ impl Follower {
         };
         let mut attempt = 0;
         loop {
-            let Err(why) = life.follow_once(&self.engine, &mut attempt).await;
+            let Err(why) = life.follow_once(&mut self.engine, &mut attempt).await;
             if life.now.trouble.is_none() {
                 tracing::warn!(engine = life.now.engine, "containers are not followed: {why}; what is known stays");
             }
@@ -133,7 +134,8 @@ struct Tracked {
     probe_time: Duration,
     /// Why it is unhealthy, as it was said first.
     ill: Option<String>,
-    stop_signals: [String; 2],
+    /// The number of the signal that tells it to stop.
+    stop_signal: String,
     stop_time: Duration,
     /// It was told to stop, and is believed to do so until then.
     stopping: Option<Instant>,
@@ -162,14 +164,13 @@ enum Awaited {
 
 impl Life {
     /// Follows until the engine has gone; the error says how.
-    async fn follow_once(
-        &mut self,
-        engine: &Engine,
-        attempt: &mut u32,
-    ) -> Result<std::convert::Infallible, EngineError> {
+    async fn follow_once(&mut self, engine: &mut Engine, attempt: &mut u32) -> Result<Infallible, EngineError> {
         let socket = engine.connect().await?;
         let mut events = socket.events().await?;
-        self.list(&socket).await?;
+        for id in self.ids(&socket).await? {
+            self.look(&socket, &id).await?;
+        }
+        engine.keep(&socket);
         self.now.complete = true;
         self.now.engine = socket.path().display().to_string();
         self.now.trouble = None;
@@ -180,27 +181,27 @@ impl Life {
         loop {
             let due = self.looks.values().map(|look| look.next).fold(list_at, Instant::min);
             tokio::select! {
+                biased;
                 event = events.next() => self.take(event?),
                 () = sleep_until(due) => {}
             }
             if list_at <= Instant::now() {
-                self.list(&socket).await?;
+                for id in self.ids(&socket).await? {
+                    self.await_for(id, Awaited::Nothing, Duration::ZERO);
+                }
                 list_at = Instant::now() + about(LIST_PAUSE);
             }
-            self.look_where_due(&socket).await?;
+            // One at a time: what comes in meanwhile does not wait for all of a list.
+            self.look_at_one(&socket).await?;
             self.publish();
         }
     }
 
-    /// Looks at everything that is there, and at what is known and is not.
-    async fn list(&mut self, socket: &Socket) -> Result<(), EngineError> {
+    /// Whom there is to look at: everything that is there, and what is known and is not.
+    async fn ids(&self, socket: &Socket) -> Result<BTreeSet<String>, EngineError> {
         let listed = socket.list().await?;
         let ours = listed.into_iter().filter(|one| has_ours(&one.labels)).map(|one| one.id);
-        let ids: std::collections::BTreeSet<String> = ours.chain(self.containers.keys().cloned()).collect();
-        for id in ids {
-            self.look(socket, &id).await?;
-        }
-        Ok(())
+        Ok(ours.chain(self.containers.keys().cloned()).collect())
     }
 
     /// Takes an event: whom to look at, and whom no more.
@@ -243,31 +244,30 @@ impl Life {
         }
     }
 
-    async fn look_where_due(&mut self, socket: &Socket) -> Result<(), EngineError> {
+    /// Looks at the container whose time it is, if there is one.
+    async fn look_at_one(&mut self, socket: &Socket) -> Result<(), EngineError> {
+        let first = self.looks.iter().min_by_key(|(_, look)| look.next);
+        let Some((id, _)) = first.filter(|(_, look)| look.next <= Instant::now()) else { return Ok(()) };
+        let id = id.clone();
+        self.look(socket, &id).await?;
+        let tracked = self.containers.get(&id);
+        let Some(look) = self.looks.get_mut(&id) else { return Ok(()) };
+        let has_come = match &look.awaited {
+            Awaited::Nothing => true,
+            Awaited::Life => tracked.is_some(),
+            Awaited::Probe(before) => tracked.is_none_or(|tracked| tracked.probe != *before),
+        };
         let now = Instant::now();
-        let due: Vec<String> =
-            self.looks.iter().filter(|(_, look)| look.next <= now).map(|(id, _)| id.clone()).collect();
-        for id in due {
-            self.look(socket, &id).await?;
-            let tracked = self.containers.get(&id);
-            let Some(look) = self.looks.get_mut(&id) else { continue };
-            let has_come = match &look.awaited {
-                Awaited::Nothing => true,
-                Awaited::Life => tracked.is_some(),
-                Awaited::Probe(before) => tracked.is_none_or(|tracked| tracked.probe != *before),
-            };
-            let after = Instant::now();
-            if !has_come && after < look.until {
-                look.next = after + look.pause;
-                look.pause *= 2;
-                continue;
-            }
-            self.looks.remove(&id);
-            // One that was told to stop and does not is looked at when it should have.
-            if let Some(until) = tracked.and_then(|tracked| tracked.stopping) {
-                let look = Look { next: until, pause: LOOK_PAUSE, until, awaited: Awaited::Nothing };
-                self.looks.insert(id, look);
-            }
+        if !has_come && now < look.until {
+            look.next = now + look.pause;
+            look.pause *= 2;
+            return Ok(());
+        }
+        self.looks.remove(&id);
+        // One that was told to stop and does not is looked at when it should have.
+        if let Some(until) = tracked.and_then(|tracked| tracked.stopping) {
+            let look = Look { next: until, pause: LOOK_PAUSE, until, awaited: Awaited::Nothing };
+            self.looks.insert(id, look);
         }
         Ok(())
     }
@@ -311,7 +311,10 @@ impl Life {
             Err(findings) => (Vec::new(), findings),
         };
         let out = tracked.out(container, Instant::now());
-        planned.iter_mut().for_each(|one| one.registration.out = out.clone());
+        for one in &mut planned {
+            one.registration.out.clone_from(&out);
+            self.left.remove(&one.key);
+        }
         let before = std::mem::replace(&mut tracked.planned, planned);
         tracked.findings = findings;
         let why = match tracked.findings.first() {
@@ -388,16 +391,14 @@ impl Tracked {
         let given = Duration::from_nanos(container.config.healthcheck.timeout);
         self.probe_time = if given.is_zero() { PROBE_TIME } else { given.min(PROBE_CAP) } + Duration::from_secs(1);
         let config = &container.config;
-        let signal = config.stop_signal.trim_start_matches("SIG");
-        let number = if matches!(signal, "" | "TERM") { "15" } else { signal };
-        self.stop_signals = [number.to_owned(), "9".to_owned()];
+        self.stop_signal = number_of(&config.stop_signal).to_owned();
         self.stop_time = config.stop_timeout.map_or(STOP_TIME, Duration::from_secs).max(STOP_TIME) + STOP_MORE;
     }
 
     /// It was sent a signal: Docker names it, Podman does not.
     fn take_signal(&mut self, signal: String) {
         let until = Instant::now() + self.stop_time;
-        if self.stop_signals.contains(&signal) {
+        if self.stop_signal == signal {
             self.stopping = Some(until);
         }
         self.signal = Some((until, signal));
@@ -424,6 +425,22 @@ impl Tracked {
             "unhealthy" => Some(ill.get_or_insert_with(|| unhealthy(name, container)).clone()),
             _ => None,
         }
+    }
+}
+
+/// The number of a signal, as events have it, for the signals that stop something.
+fn number_of(signal: &str) -> &str {
+    match signal.trim_start_matches("SIG") {
+        "" | "TERM" => "15",
+        "HUP" => "1",
+        "INT" => "2",
+        "QUIT" => "3",
+        "KILL" => "9",
+        "USR1" => "10",
+        "USR2" => "12",
+        "WINCH" => "28",
+        "RTMIN+3" => "37",
+        number => number,
     }
 }
 

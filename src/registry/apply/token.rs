@@ -13,6 +13,8 @@ use crate::model::{Item, Refusal, Scope, Token, Transition, Word};
 use crate::security::check_token_name;
 
 const MOST_LIMITS: usize = 64;
+/// Names that a token leaves of which history tells one by one: of a token for everything it would tell nothing else.
+const MOST_TOLD: usize = 1000;
 
 /// Stores a token whose secret the caller has made.
 pub(super) fn create(draft: &mut Draft, caller: &Caller<'_>, token: &Token) -> Result<Outcome, Refusal> {
@@ -46,7 +48,7 @@ pub(super) fn revoke(draft: &mut Draft, caller: &Caller<'_>, wanted: &str) -> Re
     }
     draft.state.snapshot.tokens.remove_mut(&token.id);
     draft.writes.push(Write::RemoveToken(token.id.clone()));
-    free_names(draft, &token);
+    free_names(draft, caller, &token);
     draft.record(&caller.by, Transition::TokenRevoke, subject(&token), None, Some(item(&token)), None);
     Ok(Outcome::Applied { revision: draft.state.snapshot.revision, changed: true })
 }
@@ -61,24 +63,34 @@ pub(super) fn find(draft: &Draft, wanted: &str) -> Result<Arc<Token>, Refusal> {
     })
 }
 
-/// Looks at every service; revoking is rare.
-fn free_names(draft: &mut Draft, token: &Token) {
-    let revision = draft.next();
-    let owned = |row: &ServiceRow| row.owned_by.as_ref() == Some(&token.id);
-    let concerned = |row: &ServiceRow| owned(row) || row.grants.contains(&token.id);
+/// Looks at every service; revoking is rare. History tells it of each name, as far as they are not too many: a reader of
+/// the history of one must see that its owner went.
+fn free_names(draft: &mut Draft, caller: &Caller<'_>, token: &Token) {
+    let concerned = |row: &ServiceRow| row.owned_by.as_ref() == Some(&token.id) || row.grants.contains(&token.id);
     let services = draft.state.snapshot.services.values().filter(|service| concerned(&service.row));
     let names: Vec<Arc<str>> = services.map(|service| service.name.clone()).collect();
-    for name in names {
-        let is_left = draft.state.change_service(&name, |service| {
-            if owned(&service.row) {
-                service.row.owned_by = None;
-                service.row.grants = Default::default();
-            } else {
-                service.row.grants.remove(&token.id);
-            }
+    let by = caller.by.because(format!("token {} was revoked", token.name));
+    let (told, untold) = names.split_at(names.len().min(MOST_TOLD));
+    for name in told {
+        draft.step_service(&by, Transition::Revoke, name, |row| free(row, token));
+        draft.name_token(&token.name);
+    }
+    let revision = draft.next();
+    for name in untold {
+        let is_left = draft.state.change_service(name, |service| {
+            free(&mut service.row, token);
             service.row.revision = revision;
         });
-        draft.write_service(&name, is_left, true);
+        draft.write_service(name, is_left, true);
+    }
+}
+
+fn free(row: &mut ServiceRow, token: &Token) {
+    if row.owned_by.as_ref() == Some(&token.id) {
+        row.owned_by = None;
+        row.grants = Default::default();
+    } else {
+        row.grants.remove(&token.id);
     }
 }
 

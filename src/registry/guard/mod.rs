@@ -9,8 +9,9 @@
 //! when an operator releases it, and after the service's `hold`. Of the whole fleet (`fleet`): while more leases
 //! than a share of all run out together, none of them lapses.
 //!
-//! **Who changes it.** The writer alone. Nothing is kept by the store but the history: after a restart every lease
-//! is full, so nobody is silent, and what is still silent a lease later is held again.
+//! **Who changes it.** The writer alone. What is held one by one is in its row and stays held over a restart, for its
+//! whole time; of the fleet the store keeps nothing but the history: after a restart every lease is full, so nobody is
+//! silent, and what is still silent a lease later is held again.
 
 mod fleet;
 mod held;

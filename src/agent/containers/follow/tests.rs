@@ -65,6 +65,13 @@ async fn one_that_does_not_stop_comes_back_and_other_signals_take_nothing_out() 
     assert_eq!(why_left(&life), ["container web has ended with exit code 1"], "the signal was long ago");
 }
 
+#[test]
+fn stop_signals_have_names_and_numbers() {
+    for (text, number) in [("", "15"), ("SIGTERM", "15"), ("SIGQUIT", "3"), ("QUIT", "3"), ("15", "15"), ("37", "37")] {
+        assert_eq!(number_of(text), number, "{text}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_first_reason_of_an_illness_stays() {
     let ill =

@@ -1,5 +1,6 @@
 //! Labels and what becomes of them, case by case.
 
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::super::super::services::schema;
@@ -155,4 +156,38 @@ fn labels_know_the_keys_of_a_file() {
     let mut of_check = properties(&schema["$defs"]["CheckTable"]);
     of_check.sort();
     assert_eq!(of_check, sorted(&CHECK_KEYS, &["ca"], &[]));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
+
+    #[test]
+    fn a_value_stays_a_value(name in text(), value in text()) {
+        let label = format!("zonebeat.metadata.{name}");
+        let container = container(&[SEARCH, (&label, &value)]);
+        match plan(&container, &container, "host-17") {
+            Ok(planned) => prop_assert_eq!(&planned[0].registration.metadata, &BTreeMap::from([(name, value)])),
+            Err(_) => prop_assert!(name.is_empty()),
+        }
+    }
+
+    #[test]
+    fn whatever_labels_say_is_planned_or_told(labels in proptest::collection::vec((key(), text()), 0..8)) {
+        let labels: Vec<(&str, &str)> = labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let container = container(&labels);
+        if let Err(findings) = plan(&container, &container, "host-17") {
+            prop_assert!(findings.iter().all(|found| found.to_string().starts_with("container web: error: ")));
+        }
+    }
+}
+
+fn text() -> impl Strategy<Value = String> {
+    proptest::collection::vec(any::<char>(), 0..12).prop_map(|chars| chars.into_iter().collect())
+}
+
+/// Labels that are ours, right and nearly right.
+fn key() -> impl Strategy<Value = String> {
+    let word =
+        prop_oneof![prop::sample::select(KEYS.to_vec()), prop::sample::select(vec!["", "x", "2", "probe", "ca"])];
+    proptest::collection::vec(word, 1..4).prop_map(|words| format!("{PREFIX}{}", words.join(".")))
 }
