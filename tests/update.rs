@@ -198,7 +198,7 @@ fn zone_files_and_services_keep_their_names() {
         ("*.sd.example.org.", "has a wildcard label"),
         ("x._dns-sd._udp.sd.example.org.", "lists the services of the zone"),
     ] {
-        refused(&server, &add(name, "A 192.0.2.1"), "REFUSED", why);
+        refused(&server, &add(name, "TXT x"), "REFUSED", why);
     }
     refused(&server, "update delete mail.sd.example.org. A", "REFUSED", "sd.example.org.zone:5");
     refused(&server, &add("www.sd.example.org.", "A 127.0.0.1"), "REFUSED", "policy.allow_addresses");
@@ -284,4 +284,23 @@ fn updates_come_over_tcp_too_and_many_at_once() {
         }
     });
     assert!((0..20).all(|n| server.dig_short(&[&format!("p{n}.sd.example.org"), "A"]).len() == 1));
+}
+
+#[test]
+fn of_many_who_want_a_name_one_gets_it() {
+    let server = setup().start();
+    for round in 0..4 {
+        let name = format!("lock{round}.sd.example.org.");
+        let taken = std::thread::scope(|scope| {
+            let ask = |n: usize| {
+                let (server, name) = (&server, &name);
+                let lines = format!("prereq nxdomain {name}\nupdate add {name} 30 TXT holder{n}");
+                scope.spawn(move || update(server, &lines).is_empty())
+            };
+            let asked: Vec<_> = (0..8).map(ask).collect();
+            asked.into_iter().map(|one| one.join().unwrap()).filter(|taken| *taken).count()
+        });
+        assert_eq!(taken, 1);
+        assert_eq!(server.dig_short(&[&name, "TXT"]).len(), 1);
+    }
 }

@@ -27,7 +27,7 @@ use super::rotation::Rotation;
 use super::rules::{Rules, SharedKeys};
 use super::tcp::Door;
 use super::udp::OwnAddresses;
-use super::updates::{AnswerUpdates, Desk};
+use super::updates::{self, AnswerUpdates, Desk};
 use super::{tcp, udp};
 use crate::answer::Transport;
 use crate::config::RateLimit;
@@ -237,6 +237,7 @@ impl Bound {
         let rates = Rates::new(&options.rate_limit, seed).map(Arc::new);
         let (udp, keys, updates) = (options.udp, options.keys, updates.map(Desk::new));
         let rules = Arc::new(Rules { udp, cookies: cookies.clone(), keepalive, rates: rates.clone(), keys, updates });
+        let under_way = rules.updates.as_ref().map(Desk::tasks);
         let (mut doors, mut udp_sockets) = (Vec::new(), Vec::new());
         for Listening { address, tcp, udp } in listening {
             doors.push(Door { listener: tokio::net::TcpListener::from_std(tcp)?, carry: Arc::new(tcp::Plain) });
@@ -288,6 +289,7 @@ impl Bound {
             };
             shutdown.run_until_cancelled(async { tokio::join!(rotating, own.follow()) }).await;
             drop(stop);
+            updates::finish(under_way).await;
         });
         Ok(Serving { udp, tasks })
     }

@@ -2,15 +2,18 @@
 //!
 //! A message that comes here ends in a good signature; others are refused where they are decoded. It is handed to a task,
 //! because the answer waits until the change is durable and published: a worker goes on with queries meanwhile. At most
-//! [`AT_ONCE`] are under way, the next one is answered with SERVFAIL. What is in a message is for
-//! whoever implements [`AnswerUpdates`], which is another edge.
+//! [`AT_ONCE`] are under way, the next one is answered with SERVFAIL; when the server stops, those that came over UDP have
+//! a second to be answered, and those of a connection as long as it has. What is in a message is for whoever implements
+//! [`AnswerUpdates`], which is another edge.
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
 
 use super::decode::{ErrorReply, Origin, UPDATE, opcode, read_update};
 use super::error::{MAX_ERROR, write_error};
@@ -22,6 +25,8 @@ use crate::security::Key;
 
 /// Updates that may wait for the registry.
 const AT_ONCE: usize = 256;
+/// How long answers have when the server stops.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// Octets of padding that a response over an encrypted transport may have.
 const PADDING: usize = 512;
 
@@ -57,6 +62,8 @@ pub struct Desk {
     handler: Arc<dyn AnswerUpdates>,
     room: Arc<Semaphore>,
     runtime: Handle,
+    /// What answers datagrams.
+    tasks: TaskTracker,
 }
 
 /// A message that was handed over.
@@ -71,13 +78,25 @@ pub(super) struct Pending {
 impl Desk {
     /// Hands updates to `handler`, in the current runtime.
     pub fn new(handler: Arc<dyn AnswerUpdates>) -> Self {
-        Self { handler, room: Arc::new(Semaphore::new(AT_ONCE)), runtime: Handle::current() }
+        Self { handler, room: Arc::new(Semaphore::new(AT_ONCE)), runtime: Handle::current(), tasks: TaskTracker::new() }
     }
 
     /// Runs what becomes of a datagram.
     pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.runtime.spawn(work);
+        self.tasks.spawn_on(work, &self.runtime);
     }
+
+    /// The tasks that answer datagrams, for whoever stops the server.
+    pub(super) fn tasks(&self) -> TaskTracker {
+        self.tasks.clone()
+    }
+}
+
+/// Waits a second at most until datagrams that came before the stop are answered.
+pub(super) async fn finish(tasks: Option<TaskTracker>) {
+    let Some(tasks) = tasks else { return };
+    tasks.close();
+    let _ = tokio::time::timeout(LAST_ANSWERS, tasks.wait()).await; // clients that hear nothing ask again
 }
 
 /// Takes a signed message if it is an UPDATE with a good signature.

@@ -1,5 +1,7 @@
 //! Messages made by hand: what they ask, and what is wrong with others.
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// `example.org.` in the zone section; names in it are pointed to with C00C.
@@ -125,4 +127,24 @@ fn the_zone_is_one_of_class_in_and_has_every_name() {
     let org: Name = "org".parse().expect("a name");
     assert_eq!(parse(&message(&[outside.clone()], &[])), Err(Fault::OutOfZone(org.clone())));
     assert_eq!(parse(&message(&[], &[outside])), Err(Fault::OutOfZone(org)));
+}
+
+proptest! {
+    /// Whatever octets change, the message is malformed or asks for something in the zone whose records fit their types.
+    #[test]
+    fn nothing_that_comes_is_taken_for_more_than_it_is(
+        changes in prop::collection::vec((12usize..160, any::<u8>()), 0..6), cut in 0usize..200
+    ) {
+        let prerequisites = [record("a", 255, 255, 0, &[]), record("e", 15, 1, 0, b"\0\x0a\xc0\x0c")];
+        let updates = [record("a", 33, 1, 30, b"\0\x01\0\x02\0\x03\x01X\xc0\x0c"), record("d", 16, 254, 0, b"\x01t")];
+        let mut octets = message(&prerequisites, &updates);
+        changes.iter().for_each(|(at, octet)| if let Some(place) = octets.get_mut(*at) { *place = *octet });
+        octets.truncate(cut.max(12));
+        let Ok(update) = parse(&octets) else { return Ok(()) };
+        prop_assert!(update.edits.iter().all(|edit| edit.name().is_within(&update.zone)));
+        for edit in &update.edits {
+            let Edit::Add(_, rtype, _, data) = edit else { continue };
+            prop_assert!(crate::zone::check_rdata(*rtype, &data.data));
+        }
+    }
 }

@@ -40,7 +40,7 @@ fn published() -> Published {
     let (zone, _) = parse_text("example.org.zone", ZONE.as_bytes(), &apex).unwrap();
     let records = zone.records.into_iter().map(|record| record.record).collect();
     let source =
-        ZoneSource { apex, records, registrations: true, reverse: false, ttl: 30, readable: true, updates: true };
+        ZoneSource { apex, records, registrations: true, reverse: false, updates: false, ttl: 30, readable: true };
     let naming = Naming::new(&["plain".into()], &[]).unwrap();
     let mut snapshot = Snapshot::default();
     let instances = (1..=10).map(instance).collect();
@@ -70,13 +70,14 @@ fn allocations(address: &str, rates: Option<RateLimit>, bursts: usize) -> u64 {
     let socket = socket::bind(address.parse().unwrap()).unwrap();
     let rates = rates.map(|limits| Arc::new(Rates::new(&limits, 7).unwrap()));
     let local = socket.local_addr().unwrap();
-    let counters = DnsCounters::default().block_of_one("udp");
+    let counters = DnsCounters::default();
+    let later = Later { socket: socket.try_clone().unwrap(), counters: counters.block("udp") };
     let mut answerer = Answerer {
         published: published(),
         rules: Arc::new(Rules { rates, ..Rules::default() }),
         own: Arc::new(OwnAddresses::new(vec![local])),
-        later: Arc::new(Later { socket: socket.try_clone().unwrap(), counters: counters.clone() }),
-        counters,
+        later: Arc::new(later),
+        counters: counters.block_of_one("udp"),
         rotation: Arc::new(Rotation::new()),
         started: None,
         failing: false,
