@@ -371,6 +371,7 @@ fn bodies() -> BTreeMap<&'static str, Body> {
         ("TokenInfo", body(token_info())),
         ("Explanation", body(explanation())),
         ("Explained", body(explanation().instances.remove(0))),
+        ("RefusedAttempt", body(explanation().refused.remove(0))),
         ("Said", body(said())),
         ("ZoneInfo", body(zone_info())),
         ("Alive", body(Alive { version: "0.1.0".into() })),
