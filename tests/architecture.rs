@@ -16,7 +16,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("registry", &["model", "security"]), // `security` decides whether a command is allowed; the writer asks it
     ("zone", &["model"]),
-    ("view", &["registry::snapshot", "registry::Snapshot", "registry::Touched", "zone", "model"]),
+    (
+        "view",
+        &["registry::snapshot", "registry::Snapshot", "registry::Touched", "registry::TouchedName", "zone", "model"],
+    ),
     ("answer", &["view", "model"]),
     ("transfer", &["answer", "view", "model"]), // a transfer starts from the query that asks for it
     // supports: words and decisions, known to every edge

@@ -244,6 +244,8 @@ fn what_was_acknowledged_survives_kill_9_and_restarts() {
     let before = serial(&server);
     let server = server.restart();
     assert_eq!((serial(&server), server.dig_short(&["n4.sd.example.org", "A"]).len()), (before, 1));
+    let (_, explained) = server.http_json("GET", "/v1/explain?name=n0.sd.example.org", None);
+    assert!(explained["summary"].as_str().unwrap().contains("an UPDATE (revision"), "{explained}");
     let (_, changes) = server.http_json("GET", "/v1/changes?since=0", None);
     let found = changes["changes"].as_array().unwrap().iter().find(|change| change["transition"] == "records").unwrap();
     assert_eq!((&found["author"], &found["source"]), (&json!("key ops"), &json!("127.0.0.1")), "{found}");

@@ -64,10 +64,10 @@ pub(super) struct Taken<'t> {
     pub(super) snapshot: &'t Snapshot,
 }
 
-impl<'t> Taken<'t> {
+impl Taken<'_> {
     /// The target of an SRV record must not be an alias (RFC 2782).
     fn check_target(self, target: &Name) -> Result<(), Refusal> {
-        let alias = || Some(updated(self.written(target).filter(|row| row.set(Rtype::CNAME).is_some())?));
+        let alias = || Some(updated(written_at(self.snapshot, target).filter(|row| row.set(Rtype::CNAME).is_some())?));
         let Some(place) = self.statics.alias(target).or_else(alias) else { return Ok(()) };
         let detail = format!("target {target} is an alias: {place} has its CNAME; name the host that it leads to");
         Err(Refusal::new(Word::AddressRefused, detail))
@@ -78,28 +78,29 @@ impl<'t> Taken<'t> {
         let holder = || self.statics.holder(name).filter(|_| name != zone.as_wire());
         let written = || match self.snapshot.written.is_empty() {
             true => None,
-            false => self.written(&Name::from_trusted(name)).map(updated),
+            false => written_at(self.snapshot, &Name::from_trusted(name)).map(updated),
         };
         let Some(place) = holder().or_else(written) else { return Ok(()) };
         let name = Name::from_trusted(name);
         let detail = format!("{name} cannot be registered: {place} has it in a static record; choose another label");
         Err(Refusal::new(Word::StaticName, detail))
     }
-
-    /// What UPDATE wrote at a name, in whichever zone.
-    fn written(self, name: &Name) -> Option<&'t Written> {
-        let mut zone = Some(name.clone()).filter(|_| !self.snapshot.written.is_empty());
-        while let Some(apex) = zone {
-            if let Some(row) = self.snapshot.written(&apex, name) {
-                return Some(row);
-            }
-            zone = apex.parent();
-        }
-        None
-    }
 }
 
-fn updated(row: &Written) -> String {
+/// What UPDATE wrote at a name, in whichever zone.
+pub(super) fn written_at<'s>(snapshot: &'s Snapshot, name: &Name) -> Option<&'s Written> {
+    let mut zone = Some(name.clone()).filter(|_| !snapshot.written.is_empty());
+    while let Some(apex) = zone {
+        if let Some(row) = snapshot.written(&apex, name) {
+            return Some(row);
+        }
+        zone = apex.parent();
+    }
+    None
+}
+
+/// Where a record stands that UPDATE wrote.
+pub(super) fn updated(row: &Written) -> String {
     format!("an UPDATE (revision {})", row.revision)
 }
 

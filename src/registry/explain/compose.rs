@@ -12,6 +12,7 @@ use super::about::{About, Is};
 use super::nearest::Nearest;
 use crate::model::explanation::{Explained, Explanation, Known, RefusedAttempt, Said};
 use crate::model::{Attempt, EndpointRef, InstanceRef, Name, Rtype, Timestamp};
+use crate::registry::names::{updated, written_at};
 use crate::registry::{Refused, Registry, Snapshot};
 
 /// Names that are offered instead.
@@ -57,7 +58,8 @@ pub fn explain(registry: &Registry, answers: &dyn Answers, asked: &Asked, now: T
     rows.sort_by_key(|row| row.is_in);
     let (all, serving) = (rows.len(), rows.iter().filter(|row| row.is_in).count());
     rows.truncate(asked.limit);
-    let is = Is { answer: answers.said(&asked.name, rtype), static_record: answers.static_record(&asked.name) };
+    let static_record = answers.static_record(&asked.name).or_else(|| written_at(&snapshot, &asked.name).map(updated));
+    let is = Is { answer: answers.said(&asked.name, rtype), static_record };
     Explanation {
         name: asked.name.to_string(),
         rtype: rtype.to_string(),
