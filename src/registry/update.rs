@@ -130,8 +130,8 @@ mod tests {
     #[test]
     fn the_prerequisites_of_rfc_2136_section_3_2() {
         let [one, two, three]: [Box<[u8]>; 3] = [1, 2, 3].map(|last| [192, 0, 2, last].into());
-        let equals = |label: &str, data: &[&Box<[u8]>]| {
-            Prerequisite::Equals(name(label), Rtype::A, data.iter().map(|data| (*data).clone()).collect())
+        let equals = |label: &str, data: &[&[u8]]| {
+            Prerequisite::Equals(name(label), Rtype::A, data.iter().map(|data| (*data).into()).collect())
         };
         let table = [
             (Prerequisite::InUse(name("www")), None),

@@ -10,8 +10,8 @@ use zonebeat::model::clock::{Clock, ManualClock};
 use zonebeat::model::naming::Naming;
 use zonebeat::model::service::ServiceRow;
 use zonebeat::model::{
-    Change, Declaration, Instance, LabelMap, Name, PackedInstance, Principal, Refusal, Revision, Scope, Service, State,
-    Timestamp, Token, Word, Written,
+    Change, Declaration, Instance, Name, PackedInstance, Principal, Refusal, Revision, Scope, Service, Timestamp,
+    Token, Word, Written,
 };
 use zonebeat::registry::snapshot::{Snapshot, Touched, TouchedName};
 use zonebeat::registry::store::{Batch, Load, Page, Store, StoreError, Write, ZoneRow};

@@ -90,7 +90,7 @@ fn rfc2136_3_1_to_3_4_1_what_is_malformed() {
         record("a", 1, 3, 0, &[]),
         record("a", 252, 255, 0, &[]),
     ] {
-        assert!(malformed(&[prerequisite.clone()], &[]), "{prerequisite:?}");
+        assert!(malformed(std::slice::from_ref(&prerequisite), &[]), "{prerequisite:?}");
     }
     for update in [
         record("a", 255, 1, 30, &[]),
@@ -106,7 +106,7 @@ fn rfc2136_3_1_to_3_4_1_what_is_malformed() {
         record("a", 255, 254, 0, &[]),
         record("a", 1, 4, 0, address),
     ] {
-        assert!(malformed(&[], &[update.clone()]), "{update:?}");
+        assert!(malformed(&[], std::slice::from_ref(&update)), "{update:?}");
     }
     let sound = message(&[record("a", 255, 255, 0, &[])], &[record("a", 1, 1, 30, address)]);
     assert!((0..sound.len()).all(|len| matches!(parse(&sound[..len]), Err(Fault::Malformed(_)))), "each octet counts");
@@ -125,7 +125,7 @@ fn the_zone_is_one_of_class_in_and_has_every_name() {
     assert!(matches!(zone(&none), Err(Fault::Malformed(_))));
     let outside = [b"\x03org\0", &record("", 255, 255, 0, &[])[3..]].concat();
     let org: Name = "org".parse().expect("a name");
-    assert_eq!(parse(&message(&[outside.clone()], &[])), Err(Fault::OutOfZone(org.clone())));
+    assert_eq!(parse(&message(std::slice::from_ref(&outside), &[])), Err(Fault::OutOfZone(org.clone())));
     assert_eq!(parse(&message(&[], &[outside])), Err(Fault::OutOfZone(org)));
 }
 
