@@ -108,7 +108,7 @@ pub(super) fn decode_into<'p>(packet: &'p [u8], origin: Origin, decoded: &mut De
         Read::Drop(reason) => *decoded = Decoded::Drop(reason),
         Read::Error(reply) => *decoded = Decoded::Error(reply),
         Read::Question(question, reply) => question.into_query(&reply, decoded),
-        Read::Signed(at) => *decoded = Decoded::Signed(SignedPacket { packet, at, origin }),
+        Read::Unusual => unusual(packet, origin, decoded),
     }
 }
 
@@ -118,8 +118,9 @@ enum Read<'p> {
     Error(ErrorReply<'p>),
     /// The reply holds what else there is to know of the query.
     Question(Question<'p>, ErrorReply<'p>),
-    /// The message ends in a TSIG record, which begins there.
-    Signed(usize),
+    /// Something that is read elsewhere, so that nothing is in the way of queries: another opcode, no question, a
+    /// signature.
+    Unusual,
 }
 
 fn read(packet: &[u8], origin: Origin) -> Read<'_> {
@@ -129,29 +130,23 @@ fn read(packet: &[u8], origin: Origin) -> Read<'_> {
     if flags & FLAG_QR != 0 {
         return Read::Drop(DropReason::Response);
     }
-    let mut reply = ErrorReply { id, flags, rcode: Rcode::FORMERR, question: &[], origin, edns: None, extended: None };
-    let counts = [word(6), word(8), word(10)];
     if opcode(flags) != 0 {
-        reply.rcode = Rcode::NOTIMP;
-        if opcode(flags) == UPDATE {
-            reply = ErrorReply { rcode: Rcode::REFUSED, ..read_update(packet, origin) };
-            let text = "an UPDATE needs the TSIG signature of a key that may update the zone";
-            reply.extended = Some(Ede { code: Ede::PROHIBITED, text });
-        }
-        return other_opcode(packet, word(4), counts, reply);
+        return Read::Unusual;
     }
+    let mut reply = ErrorReply { id, flags, rcode: Rcode::FORMERR, question: &[], origin, edns: None, extended: None };
     let question = match word(4) {
-        0 => return without_question(packet, counts, reply),
+        0 => return Read::Unusual,
         1 => Question::read(packet),
         _ => None,
     };
     let Some(question) = question else { return Read::Error(reply) };
     reply.question = question.octets;
+    let counts = [word(6), word(8), word(10)];
     let Some(extras) = records::read(packet, HEADER + question.octets.len(), counts, origin.transport) else {
         return Read::Error(reply);
     };
-    if let Some(at) = extras.signed {
-        return Read::Signed(at);
+    if extras.signed.is_some() {
+        return Read::Unusual;
     }
     reply.edns = extras.edns;
     if extras.broken_options {
@@ -163,15 +158,33 @@ fn read(packet: &[u8], origin: Origin) -> Read<'_> {
     Read::Question(question, reply)
 }
 
-/// A message with another opcode than QUERY is not implemented; with a signature, that is said to whoever signed it.
-fn other_opcode<'p>(packet: &'p [u8], questions: u16, counts: [u16; 3], reply: ErrorReply<'p>) -> Read<'p> {
-    let start = match questions {
+/// Reads a message that is no plain query: what is signed is found to be so, whatever its opcode; other opcodes than
+/// QUERY are not implemented, or not without a signature.
+#[cold]
+#[inline(never)]
+fn unusual<'p>(packet: &'p [u8], origin: Origin, decoded: &mut Decoded<'p>) {
+    let word = |at: usize| u16::from_be_bytes([packet[at], packet[at + 1]]);
+    let (id, flags, counts) = (word(0), word(2), [word(6), word(8), word(10)]);
+    let start = match word(4) {
         0 => Some(HEADER),
         1 => Question::read(packet).map(|question| HEADER + question.octets.len()),
         _ => None,
     };
-    let extras = start.and_then(|at| records::read(packet, at, counts, reply.origin.transport));
-    extras.and_then(|extras| extras.signed).map_or(Read::Error(reply), Read::Signed)
+    let extras = start.and_then(|at| records::read(packet, at, counts, origin.transport));
+    if let Some(at) = extras.as_ref().and_then(|extras| extras.signed) {
+        *decoded = Decoded::Signed(SignedPacket { packet, at, origin });
+        return;
+    }
+    let reply = ErrorReply { id, flags, rcode: Rcode::NOTIMP, question: &[], origin, edns: None, extended: None };
+    *decoded = Decoded::Error(match opcode(flags) {
+        0 => without_question(extras, reply),
+        UPDATE => {
+            let text = "an UPDATE needs the TSIG signature of a key that may update the zone";
+            let extended = Some(Ede { code: Ede::PROHIBITED, text });
+            ErrorReply { rcode: Rcode::REFUSED, extended, ..read_update(packet, origin) }
+        }
+        _ => reply,
+    });
 }
 
 /// The response to an UPDATE as far as it follows from the message alone, with NOERROR if that is well-formed: id, zone
@@ -195,18 +208,15 @@ pub(super) fn read_update(packet: &[u8], origin: Origin) -> ErrorReply<'_> {
 }
 
 /// Without a question only a cookie can be asked for (RFC 7873 section 5.4); `wire::cookie` decides on that.
-fn without_question<'p>(packet: &'p [u8], counts: [u16; 3], reply: ErrorReply<'p>) -> Read<'p> {
-    let Some(extras) = records::read(packet, HEADER, counts, reply.origin.transport) else { return Read::Error(reply) };
-    if let Some(at) = extras.signed {
-        return Read::Signed(at);
-    }
+fn without_question<'p>(extras: Option<records::Extras>, reply: ErrorReply<'p>) -> ErrorReply<'p> {
+    let Some(extras) = extras else { return ErrorReply { rcode: Rcode::FORMERR, ..reply } };
     let rcode = match extras.edns {
         Some(edns) if edns.version > 0 => Rcode::BADVERS,
-        _ if extras.broken_options => reply.rcode,
+        _ if extras.broken_options => Rcode::FORMERR,
         Some(edns) if edns.cookie.is_some() => Rcode::NOERROR,
-        _ => reply.rcode,
+        _ => Rcode::FORMERR,
     };
-    Read::Error(ErrorReply { rcode, edns: extras.edns, ..reply })
+    ErrorReply { rcode, edns: extras.edns, ..reply }
 }
 
 /// The opcode in the second header word.
