@@ -11,7 +11,7 @@
 //! the start of the host, sleep included, so nothing here minds a change of the wall clock.
 //!
 //! It is never needed: lost, broken or not writable, the agent starts as if it were new. A crash loses at most verdicts
-//! and reports of within [`SOON`]. Nothing in it is secret; it is for the agent's user alone all the same.
+//! and reports of within `SOON`. Nothing in it is secret; it is for the agent's user alone all the same.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

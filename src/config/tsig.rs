@@ -67,7 +67,7 @@ impl TsigKey {
         parse_file(path, &text).map_err(|finding| ConfigError::Wrong(vec![*finding]))
     }
 
-    /// What it signs with; `None` for what [`Self::faults`] complains about.
+    /// What it signs with; `None` for what `faults` complains about.
     pub fn algorithm(&self) -> Option<TsigAlgorithm> {
         TsigAlgorithm::parse(&self.algorithm)
     }

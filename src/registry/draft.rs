@@ -53,8 +53,8 @@ pub(super) enum Timer {
     Reap { service: Arc<str>, id: Box<str>, revision: Revision },
     /// The protocol or site is forgotten, if it has not been served since this time.
     Forget { service: Arc<str>, key: Box<str>, at: Timestamp },
-    /// The instance, held by the change of this revision, lapses.
-    EndHold { service: Arc<str>, id: Box<str>, revision: Revision, after: Duration },
+    /// The instance, held since then, lapses.
+    EndHold { service: Arc<str>, id: Box<str>, since: Timestamp, after: Duration },
     /// The weight that was set by the change of this revision counts no more.
     EndWeight { service: Arc<str>, id: Box<str>, revision: Revision, after: Duration },
 }
@@ -347,8 +347,8 @@ impl Draft {
         let Some(entry) = self.state.service(service) else { return };
         for id in self.state.snapshot.held.of(service) {
             let Some(instance) = entry.instances.find(&id) else { continue };
-            let (service, id, revision) = (entry.name.clone(), id.into(), instance.revision);
-            self.timers.push(Timer::EndHold { service, id, revision, after });
+            let (service, id, since) = (entry.name.clone(), id.into(), instance.since);
+            self.timers.push(Timer::EndHold { service, id, since, after });
         }
     }
 
@@ -358,8 +358,8 @@ impl Draft {
             match after.state {
                 Liveness::Lapsed => self.timers.push(Timer::Reap { service, id, revision }),
                 Liveness::Held => {
-                    let after = self.hold_of(&service);
-                    self.timers.push(Timer::EndHold { service, id, revision, after });
+                    let (since, after) = (after.since, self.hold_of(&service));
+                    self.timers.push(Timer::EndHold { service, id, since, after });
                 }
                 Liveness::Serving | Liveness::Out | Liveness::Drained => {}
             }

@@ -166,9 +166,9 @@ impl State {
                 let found = self.service(service).and_then(|service| service.instances.find(id));
                 found.is_some_and(|found| found.revision == *revision && found.state == Liveness::Lapsed)
             }
-            Timer::EndHold { service, id, revision, .. } => {
+            Timer::EndHold { service, id, since, .. } => {
                 let found = self.service(service).and_then(|service| service.instances.find(id));
-                found.is_some_and(|found| found.revision == *revision && found.state == Liveness::Held)
+                found.is_some_and(|found| found.since == *since && found.state == Liveness::Held)
             }
             Timer::EndWeight { service, id, revision, .. } => {
                 let found = self.service(service).and_then(|service| service.instances.find(id));

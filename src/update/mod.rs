@@ -1,7 +1,7 @@
 //! UPDATE (RFC 2136): a message becomes a command.
 //!
-//! The message comes from `wire`, which has verified its signature and answers it; here it is read ([`message`],
-//! [`rdata`]), the key is asked whether it may update the zone, and the registry applies all of it or nothing. What
+//! The message comes from `wire`, which has verified its signature and answers it; here it is read (`message`,
+//! `rdata`), the key is asked whether it may update the zone, and the registry applies all of it or nothing. What
 //! the registry says becomes a response code and, for clients that speak EDNS, a sentence; nsupdate shows the code
 //! alone, so refusals are logged too.
 //!

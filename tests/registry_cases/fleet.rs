@@ -33,6 +33,19 @@ fn few_that_fall_silent_lapse() {
     assert_eq!((census.states.get(State::Held), census.lapsed()), (15, 15), "the last of each service is held");
 }
 
+/// A third of 60 is more than 15 %, but not before there are 20 of them.
+#[test]
+fn fewer_than_twenty_are_no_fleet() {
+    for (lost, held) in [(19, false), (20, true)] {
+        let mut world = guarded();
+        let all: Vec<_> = (0..60).map(|at| (format!("s{}", at / 30), format!("i{at}"))).collect();
+        all.iter().for_each(|(service, id)| drop(world.register(service, id, facts())));
+        world.wait_beating(30.0, &beating(&all[lost..]));
+        assert_eq!(world.registry.snapshot().fleet_hold.is_some(), held, "{lost} of 60");
+        assert_eq!(world.registry.census().lapsed(), if held { 0 } else { lost }, "{lost} of 60");
+    }
+}
+
 #[test]
 fn many_that_fall_silent_together_are_held_and_return_without_a_change() {
     let (mut world, all) = fleet();

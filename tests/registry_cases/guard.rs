@@ -116,6 +116,20 @@ fn one_that_is_held_everywhere_leaves_to_its_site_what_others_can_do() {
 }
 
 #[test]
+fn what_is_held_for_its_site_alone_was_held_before_that_too() {
+    let mut world = guarded();
+    world.run(declare("search", None, Some(20))).expect("declared");
+    world.register("search", "l1", at_site("lon"));
+    world.wait(30.0);
+    assert_eq!(in_state(&world, "search", State::Held), ["l1"]);
+    world.register("search", "s1", at_site("sto"));
+    assert!(world.instance("search", "l1").expect("it is there").site_only);
+    world.wait_beating(7.0, &[("search", "s1")]);
+    assert_eq!(in_state(&world, "search", State::Lapsed), ["l1"], "20 s in all, not 20 s more");
+    world.assert_consistent();
+}
+
+#[test]
 fn a_declaration_says_how_long_and_less_min_lets_go() {
     let mut world = guarded();
     world.run(declare("off", None, Some(0))).expect("declared");

@@ -100,10 +100,10 @@ pub(in super::super) fn relieve(draft: &mut Draft, service: &Arc<str>) {
     }
 }
 
-/// Lets an instance lapse that has been held for its time by the change of this revision.
-pub(in super::super) fn end_hold(draft: &mut Draft, service: &Arc<str>, id: &str, revision: Revision) {
+/// Lets an instance lapse that has been held for its time since then, also if it is needed by less than at first.
+pub(in super::super) fn end_hold(draft: &mut Draft, service: &Arc<str>, id: &str, since: Timestamp) {
     let current = draft.state.service(service).and_then(|entry| entry.instance(id));
-    let same = |current: &Arc<Instance>| current.revision == revision && current.state == State::Held;
+    let same = |current: &Arc<Instance>| current.since == since && current.state == State::Held;
     if let Some(before) = current.filter(same) {
         let by = Author::server(format!("silent, and held since {} for as long as its service says", before.since));
         let_lapse(draft, &by, Transition::Lapse, service, before);

@@ -233,7 +233,7 @@ fn timers_of<'s>(state: &'s State, limits: &'s Limits, now: Timestamp) -> impl I
             let ((service, id), revision) = (named(&instance), instance.revision);
             match instance.state {
                 Liveness::Lapsed => Some(Timer::Reap { service, id, revision }),
-                Liveness::Held => Some(Timer::EndHold { service, id, revision, after: hold }),
+                Liveness::Held => Some(Timer::EndHold { service, id, since: instance.since, after: hold }),
                 Liveness::Serving | Liveness::Out | Liveness::Drained => None,
             }
         });

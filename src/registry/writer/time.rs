@@ -143,7 +143,7 @@ pub(super) fn expire(draft: &mut Draft, due: &[Due]) {
         match timer {
             Timer::Reap { service, id, revision } => reap(draft, service, id, *revision),
             Timer::Forget { service, key, at } => forgotten.entry(service).or_default().push((key.clone(), *at)),
-            Timer::EndHold { service, id, revision, .. } => end_hold(draft, service, id, *revision),
+            Timer::EndHold { service, id, since, .. } => end_hold(draft, service, id, *since),
             Timer::EndWeight { service, id, revision, .. } => end_weight(draft, service, id, *revision),
         }
     }

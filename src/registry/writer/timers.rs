@@ -155,7 +155,7 @@ fn is_hold(timer: &Timer) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Revision;
+    use crate::model::{Revision, Timestamp};
 
     /// Both clocks show the same.
     fn at(now: Duration) -> Now {
@@ -199,7 +199,7 @@ mod tests {
         let own = |number: u64| Timer::EndHold {
             service: "search".into(),
             id: "a1".into(),
-            revision: Revision(number),
+            since: Timestamp(number),
             after: seconds(number),
         };
         timers.wind(seconds(0), seconds(0), seconds(3600), [reap(1), own(600), own(5), own(5)], |_| true);
@@ -218,7 +218,7 @@ mod tests {
         let mut timers = Timers::default();
         let (service, id, revision, after) = ("search".into(), "a1".into(), Revision(1), seconds(5));
         let weight = Timer::EndWeight { service, id, revision, after };
-        let hold = Timer::EndHold { service: "search".into(), id: "a1".into(), revision, after };
+        let hold = Timer::EndHold { service: "search".into(), id: "a1".into(), since: Timestamp(1), after };
         timers.wind(seconds(100), seconds(10), seconds(3600), [weight.clone(), hold.clone()], |_| true);
         let stalled = Now { monotonic: seconds(160), lease: Some(seconds(11)) };
         assert_eq!(timers.take(stalled, 9), [(seconds(105), weight)]);
