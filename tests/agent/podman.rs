@@ -264,11 +264,13 @@ fn remove_empty(group: &Path) {
     let _ = std::fs::remove_dir(group);
 }
 
-/// A tar of this binary and the libraries that it is linked to, made once.
+/// A tar of this binary and the libraries that it is linked to, made once; it lies beside the binary, and the next run
+/// replaces it, because nobody drops what is static.
 fn image() -> &'static Path {
-    static IMAGE: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
-    let (_, tar) = IMAGE.get_or_init(|| {
-        let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    static IMAGE: OnceLock<PathBuf> = OnceLock::new();
+    IMAGE.get_or_init(|| {
+        let beside = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let dir = tempfile::tempdir_in(beside).expect("a temporary directory can be made");
         let (root, tar) = (dir.path().join("image"), dir.path().join("image.tar"));
         let place = |path: &str| {
             let place = root.join(path.trim_start_matches('/'));
@@ -282,9 +284,10 @@ fn image() -> &'static Path {
             std::fs::copy(library, place(library)).expect("a library can be copied");
         }
         run(Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&tar).arg("."));
-        (dir, tar)
-    });
-    tar
+        let kept = beside.join("container-image.tar");
+        std::fs::rename(&tar, &kept).expect("it can be renamed");
+        kept
+    })
 }
 
 fn run(command: &mut Command) -> String {
