@@ -33,6 +33,7 @@ setup: ## install the Debian packages that the tests need
 
 lint: ## formatting, clippy with warnings denied, shell scripts, the systemd units
 	cargo fmt --all --check
+	@! git grep -nE '^(<{7}|>{7}) ' || { echo 'the lines above are left of a merge' >&2; exit 1; }
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	shellcheck $(SCRIPTS)
 	@mkdir -p target
