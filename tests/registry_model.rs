@@ -532,8 +532,11 @@ impl Play {
         self.world.clock.advance(Duration::from_secs(3601));
         self.world.writer.tick();
         self.settle();
+        // The hour of a record begins when the store has what was changed last.
         let is_kept = |key: &(usize, usize), known: &mut Known| {
-            known.serving || before.lapsing.contains(&known.session.map_or(Who::Lone(key.0, key.1), Who::Session))
+            let lone = Who::Lone(key.0, key.1);
+            let lapsing = before.lapsing.contains(&known.session.map_or(lone, Who::Session));
+            known.serving || lapsing || before.concerned.contains(&lone)
         };
         self.model.instances.retain(is_kept);
         for (service, name) in SERVICES.iter().enumerate().filter(|_| !before.busy) {
