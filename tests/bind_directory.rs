@@ -6,7 +6,7 @@ mod support;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use support::{Setup, eventually};
+use support::{Setup, eventually, output_of_dig};
 use zonebeat::config::{Config, zones};
 use zonebeat::model::{Finding, Name};
 use zonebeat::zone::{Checks, Loaded, load_files};
@@ -188,13 +188,12 @@ fn bind(folder: &Path, port: u16, conf: &str) -> Bind {
 }
 
 fn dig(port: u16, question: &[&str]) -> String {
-    let output = Command::new("dig")
+    let mut command = Command::new("dig");
+    command
         .args(["@127.0.0.1", "-p", &port.to_string(), "+norec", "+noall", "+answer", "+comments", "+tries=1"])
         .args(["+time=2", "+nocookie", "+noedns", "+unknownformat"])
-        .args(question)
-        .output()
-        .expect("dig runs (Debian: bind9-dnsutils)");
-    let text = String::from_utf8_lossy(&output.stdout).to_ascii_lowercase(); // BIND keeps the case of owners
+        .args(question);
+    let text = String::from_utf8_lossy(&output_of_dig(&mut command).stdout).to_ascii_lowercase(); // BIND keeps the case of owners
     let mut lines: Vec<&str> = text.lines().filter(|line| line.contains("status:") || !line.starts_with(';')).collect();
     lines[..].sort_unstable();
     let status = text.split("status: ").nth(1).and_then(|rest| rest.split(',').next()).unwrap_or("none");

@@ -9,6 +9,8 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::support::run_dig;
+
 /// A port that is free for UDP and TCP.
 pub(crate) fn free_port() -> u16 {
     for _ in 0..100 {
@@ -80,10 +82,7 @@ impl Drop for Program {
 /// sorted and with single spaces.
 #[allow(dead_code)] // not every test that starts programs asks with dig
 pub(crate) fn dig(server: SocketAddr, args: &[&str]) -> Vec<String> {
-    let mut command = Command::new("dig");
-    command.arg(format!("@{}", server.ip())).args(["-p", &server.port().to_string(), "+tries=1", "+time=2"]);
-    let output = command.args(args).stdin(Stdio::null()).output().expect("dig starts; run `make setup`");
-    let text = String::from_utf8(output.stdout).expect("the output is text");
+    let text = run_dig("dig", server, &["+tries=1", "+time=2"], args);
     let mut lines: Vec<String> =
         text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     lines.sort();

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 
 use crate::program::dig;
-use crate::support::{Server, ZONE, eventually};
+use crate::support::{Server, ZONE, eventually, output_of_dig};
 use crate::{configured, register};
 
 /// The key that may transfer the zone.
@@ -30,7 +30,7 @@ pub(crate) fn closed_server(records: &str) -> Server {
 fn run(program: &str, server: SocketAddr, args: &[&str]) -> String {
     let mut command = Command::new(program);
     command.arg(format!("@{}", server.ip())).args(["-p", &server.port().to_string()]).args(args);
-    let output = command.output().unwrap_or_else(|error| panic!("{program}: {error}; run `make setup`"));
+    let output = output_of_dig(&mut command);
     String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }
 
