@@ -26,6 +26,8 @@ pub struct Folder {
     files: BTreeMap<PathBuf, File>,
     /// It need not be there.
     optional: bool,
+    /// It has been read at some time, or need not be there.
+    listed: bool,
     /// Why the folder cannot be read.
     trouble: Option<Finding>,
 }
@@ -59,7 +61,7 @@ impl Folder {
     pub fn read(&mut self) -> Vec<Planned> {
         match files_of(&self.path) {
             Ok(paths) => {
-                self.trouble = None;
+                (self.trouble, self.listed) = (None, true);
                 self.files.retain(|path, _| paths.contains(path));
                 for path in paths {
                     let file = self.files.entry(path.clone()).or_default();
@@ -70,7 +72,7 @@ impl Folder {
                 }
             }
             Err(error) if self.optional && self.files.is_empty() && error.kind() == io::ErrorKind::NotFound => {
-                self.trouble = None;
+                (self.trouble, self.listed) = (None, true);
             }
             Err(error) => {
                 let message = format!("cannot be read: {error}");
@@ -108,6 +110,11 @@ impl Folder {
     pub fn findings(&self) -> Vec<Finding> {
         let of_files = self.files.values().flat_map(|file| &file.findings);
         self.trouble.iter().chain(of_files).cloned().collect()
+    }
+
+    /// Whether it has ever been read: before that nobody knows whether there are files.
+    pub fn is_listed(&self) -> bool {
+        self.listed
     }
 
     /// Whether it is known what each file says, or said when it was last right.

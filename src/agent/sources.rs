@@ -4,10 +4,10 @@
 //! containers, the first engine before the next. Only the supervisor reads the folder again; each engine is followed by
 //! a task of its own, which ends with this.
 //!
-//! The set is not known before every engine has told its containers once: a set without them would deregister what an
-//! agent before this one had registered. An agent that goes on from where that one was knows it all the same (`kept`).
-//! One that cannot: where an engine does not answer, the files wait for it no longer than the lease allows; without files
-//! there is nothing to send, and the lease decides.
+//! The set is not known before the folder could be read once and every engine has told its containers: a set without
+//! them would deregister what an agent before this one had registered. An agent that goes on from where that one was
+//! knows it all the same (`kept`). One that cannot: where an engine does not answer, the files wait for it no longer than
+//! the lease allows; without files there is nothing to send, and the lease decides.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -146,6 +146,9 @@ impl Sources {
 
     /// Whether what they plan is everything, as far as can be known in time.
     pub(super) fn are_known(&self, now: Instant) -> bool {
+        if self.folder.as_ref().is_some_and(|(folder, _)| !folder.is_listed()) {
+            return false;
+        }
         let all = self.engines.as_ref().is_none_or(|engines| engines.borrow().iter().all(|known| known.complete));
         all || (!self.files.is_empty() && self.wait.is_none_or(|until| until <= now))
     }

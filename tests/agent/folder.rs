@@ -111,6 +111,9 @@ fn a_folder_that_comes_later_is_found_and_sighup_reads_again() {
     let args = ["agent", "--services-dir", &folder, "--socket", &socket, "--session", "host-17"];
     let agent = Staying::start(&[&server.url()], &args);
     agent.await_log("cannot be read");
+    pass(Duration::from_secs(1));
+    assert_eq!(home.status()["in_sync"], false, "what the session has is not replaced by nothing");
+    assert_eq!(server.http_json("GET", "/v1/services", None).1["services"], json!([]));
     std::fs::create_dir(&folder).expect("a folder can be made");
     std::fs::write(home.path("later/a.toml"), service(80, "")).expect("a file can be written");
     agent.signal("HUP");
