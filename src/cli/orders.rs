@@ -182,7 +182,8 @@ pub async fn weight(args: &WeightArgs) -> Result<(), Failure> {
 fn of_instance(ordered: &Ordered) -> String {
     let Ordered { service, id, state, revision, .. } = ordered;
     let what = format!("{service}/{id} is {state} (revision {revision})");
-    match ordered.safe_seconds {
+    // Who is silent or checks out may be gone, and who is taken back is not to be stopped.
+    match ordered.safe_seconds.filter(|_| *state == *crate::model::State::Drained.as_str()) {
         None => what,
         Some(0) => format!("{what}; safe to stop"),
         Some(seconds) => format!("{what}; safe to stop in {seconds} s"),
