@@ -256,11 +256,16 @@ fn obey_signals(controls: Controls) -> Result<impl Future<Output = ()>, Failure>
     let caught = |kind| signal(kind).map_err(|error| Failure::Failed(format!("cannot catch signals: {error}")));
     let (mut interrupt, mut terminate) = (caught(SignalKind::interrupt())?, caught(SignalKind::terminate())?);
     let (mut hangup, mut upgrade) = (caught(SignalKind::hangup())?, caught(SignalKind::user_defined2())?);
+    let mut slip = caught(SignalKind::user_defined1())?;
     Ok(async move {
         loop {
             tokio::select! {
                 _ = hangup.recv() => {
                     controls.reload.notify_one();
+                    continue;
+                }
+                _ = slip.recv() => {
+                    tracing::warn!("SIGUSR1 means nothing to an agent; SIGUSR2 hands over to a new one");
                     continue;
                 }
                 _ = upgrade.recv() => {
