@@ -160,6 +160,8 @@ impl Explained {
             Some(tier) if instance.is_serving() => (elsewhere(instance, tier), None),
             _ => (why(instance, state, now, known), advice(service, instance, state)),
         };
+        let weighted = weighted(service, instance, now).filter(|_| known.is_in).unwrap_or_default();
+        let why = why + &weighted;
         Self {
             service: service.to_owned(),
             id: instance.id.to_string(),
@@ -217,6 +219,16 @@ fn why(instance: &Instance, state: State, now: Timestamp, known: Known<'_>) -> S
             format!("lapsed {ago} ago{last_beat}: no beat for its lease of {lease} s (revision {revision})")
         }
     }
+}
+
+/// Which weight an operator has set, who, why and until when, and the way back.
+fn weighted(service: &str, instance: &Instance, now: Timestamp) -> Option<String> {
+    let set = instance.set_weight()?;
+    let (weight, registered, id, author) = (set.weight, instance.weight, &instance.id, &set.mark.author);
+    let time = set.left(now).map(|left| format!(" for {}", Ago(left))).unwrap_or_default();
+    let reason = if set.mark.reason.is_empty() { String::new() } else { format!(" \"{}\"", set.mark.reason) };
+    let by = format!("by {author}{reason} (revision {})", set.mark.revision);
+    Some(format!(", weight {weight} instead of {registered}{time} {by}; zonebeat weight {service} {id} registered"))
 }
 
 fn drained(instance: &Instance, ago: &Ago) -> String {

@@ -1,7 +1,8 @@
 //! An explanation put together: the instances that a name was considered for, what DNS says, and what is near.
 //!
 //! It looks through all instances of the service, through all services when there is none of that label, and for a
-//! reverse name through all instances: tens of milliseconds where there are a hundred thousand services. The edges call it on a thread that may block, a few at a time.
+//! reverse name through all instances: tens of milliseconds where there are a hundred thousand services. The edges call
+//! it on a thread that may block, a few at a time.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -69,7 +70,7 @@ pub fn explain(registry: &Registry, answers: &dyn Answers, asked: &Asked, now: T
         instances: rows.iter().map(|row| row.explained(registry, now)).collect(),
         omitted: all - rows.len(),
         refused: refused(registry, &snapshot, found),
-        nearest: if all == 0 { nearest(registry, &snapshot, found) } else { Vec::new() },
+        nearest: if all == 0 { nearest(registry, answers, &snapshot, found) } else { Vec::new() },
     }
 }
 
@@ -157,7 +158,7 @@ fn refused(registry: &Registry, snapshot: &Snapshot, found: &[Reading]) -> Vec<R
 }
 
 /// The same name with a label that there is: that of a service, or an instance, site or tag of the service.
-fn nearest(registry: &Registry, snapshot: &Snapshot, found: &[Reading]) -> Vec<String> {
+fn nearest(registry: &Registry, answers: &dyn Answers, snapshot: &Snapshot, found: &[Reading]) -> Vec<String> {
     let known = found.iter().find(|reading| reading.service.is_some());
     let Some(reading) = known.or(found.first()) else { return Vec::new() };
     let options = registry.options();
@@ -170,5 +171,8 @@ fn nearest(registry: &Registry, snapshot: &Snapshot, found: &[Reading]) -> Vec<S
             all.for_each(|instance| reading.labels_of(instance).for_each(|label| nearest.consider(label, || true)));
         }
     }
-    nearest.labels().filter_map(|label| reading.renamed(label, options)).map(|name| name.to_string()).collect()
+    let names = nearest.labels().filter_map(|label| reading.renamed(label, options));
+    // A label may be near in a place where it makes no name.
+    let exists = |name: &Name| answers.said(name, Rtype::A).is_none_or(|said| said.rcode != "NXDOMAIN");
+    names.filter(exists).map(|name| name.to_string()).collect()
 }
