@@ -7,7 +7,13 @@
 # them on port 53 as well, so that is forbidden while they are installed, and they are not left enabled.
 set -euo pipefail
 
-run=(cc:build-essential dig:bind9-dnsutils curl:curl)
+run=(
+    cc:build-essential
+    curl:curl
+    dig:bind9-dnsutils
+    protoc:protobuf-compiler # compiles etcd's messages when zonebeat is built
+    /usr/include/google/protobuf/empty.proto:libprotobuf-dev
+)
 test=(
     "${run[@]}"
     c++:build-essential         # libFuzzer
@@ -72,7 +78,8 @@ fi
 
 missing=()
 for entry in "${wanted[@]}"; do
-    command -v "${entry%%:*}" >/dev/null || missing+=("${entry#*:}")
+    program="${entry%%:*}"
+    [ -e "$program" ] || command -v "$program" >/dev/null || missing+=("${entry#*:}")
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)

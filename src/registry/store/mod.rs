@@ -1,8 +1,14 @@
 //! The Store contract: what the single writer needs from a disk or a cluster.
 //!
-//! A store keeps rows (instances, services, tokens, zones, records from UPDATE) and the history of changes. `commit` applies one batch
-//! whole or not at all, and returns only when it is durable. A store that failed stays failed until `reopen` works;
-//! nothing of a failed batch may be visible afterwards. One test battery (`tests/store.rs`) runs against every backend.
+//! A store keeps rows (instances, services, tokens, zones, records from UPDATE) and the history of changes. `commit`
+//! applies one batch whole or not at all, and returns only when it is durable. A store that failed stays failed until
+//! `reopen` works; nothing of a failed batch may be visible afterwards, unless the failure left it open whether it was
+//! taken: then it is [`News`] after `reopen`, as are the batches of others. One test battery (`tests/store.rs`) runs
+//! against every backend.
+//!
+//! **Several writers.** Batches of all of them have one order. A handle stands at a place in it: behind what it has read,
+//! committed, or told as news. `commit` applies to that place only: if others have committed since, it fails with
+//! [`StoreError::Conflict`], and what they committed is news. A store with one writer has no news.
 
 pub mod embedded;
 
@@ -160,7 +166,7 @@ pub enum StoreError {
         /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Somebody else wrote in between.
+    /// Somebody else wrote in between; nothing is wrong with the store, and what was written is news.
     #[error("the store is at revision {found}, not at {expected}")]
     Conflict {
         /// What the batch wanted.
@@ -170,7 +176,16 @@ pub enum StoreError {
     },
 }
 
-/// One backend. Calls block; only the writer's thread and readers of history call them.
+/// What a store tells that others write to as well.
+#[derive(Debug)]
+pub enum News {
+    /// Somebody else committed this, right behind where this handle stood; now it stands behind it.
+    Batch(Batch),
+    /// It cannot be followed any more, and what is known may be old, until `reopen` works.
+    Lost(StoreError),
+}
+
+/// One backend. Calls block; only the writer's thread, its helper for commits and readers of history call them.
 pub trait Store: Send + Sync + 'static {
     /// Reads everything at one revision, row by row: a million instances are not in memory twice.
     fn read(&self, into: &mut dyn Load) -> Result<(), StoreError>;
@@ -199,6 +214,15 @@ pub trait Store: Send + Sync + 'static {
     /// one made from then to `now`, also where a clock that was wrong dates one behind it before. One that is dated after
     /// `now` is not younger than the one behind it.
     fn prune(&self, before: Timestamp, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
+
+    /// Has `wake` called each time that there is news, from any thread; once, before anything is read. `wake` must not
+    /// block.
+    fn listen(&self, _wake: Box<dyn Fn() + Send + Sync>) {}
+
+    /// The next news, in the order of the batches; none while a commit runs. Does not wait.
+    fn news(&self) -> Option<News> {
+        None
+    }
 
     /// Octets that are durable, but not yet in the form that they are read from.
     fn behind(&self) -> u64 {
