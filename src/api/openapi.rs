@@ -208,7 +208,7 @@ const GOVERN: &[Word] = &[Word::NameOwned, Word::NoOwner, Word::UnknownService, 
 fn words(operation: &str) -> Vec<Word> {
     let sets: &[&[Word]] = match operation {
         "register" => &[PATH, CALLER, BODY, COMMIT, REGISTRATION],
-        "set_session" => &[PATH, CALLER, BODY, COMMIT, REGISTRATION],
+        "set_session" => &[PATH, CALLER, BODY, COMMIT, REGISTRATION, &[Word::OutOfSync]],
         "beat" => &[PATH, CALLER, BODY, COMMIT, &[Word::UnknownInstance, Word::OldIncarnation, Word::NameOwned]],
         "beat_session" => &[PATH, CALLER, BODY, COMMIT, &[Word::UnknownSession, Word::OutOfSync, Word::NameOwned]],
         "beat_many" => &[CALLER, BODY],
