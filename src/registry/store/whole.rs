@@ -94,8 +94,10 @@ impl Load for Noting<'_> {
 }
 
 /// Rows and changes on their way into a store that comes to be; piece by piece, so that memory stays bounded.
-pub struct Filler {
+pub struct Filler<'p> {
     fill: Box<dyn Fill>,
+    /// Told after each piece.
+    progress: &'p mut dyn FnMut(Counts),
     piece: Batch,
     counts: Counts,
     /// The revision of what is read.
@@ -105,16 +107,11 @@ pub struct Filler {
     failed: Option<StoreError>,
 }
 
-impl Filler {
-    /// Into this one.
-    pub fn new(fill: Box<dyn Fill>) -> Self {
+impl<'p> Filler<'p> {
+    /// Into this one; `progress` is told now and then what came.
+    pub fn new(fill: Box<dyn Fill>, progress: &'p mut dyn FnMut(Counts)) -> Self {
         let (counts, revision, last) = (Counts::default(), Revision(0), Revision(0));
-        Self { fill, piece: Batch::default(), counts, revision, last, failed: None }
-    }
-
-    /// What came until now.
-    pub fn counts(&self) -> Counts {
-        self.counts
+        Self { fill, progress, piece: Batch::default(), counts, revision, last, failed: None }
     }
 
     /// One more row.
@@ -143,6 +140,7 @@ impl Filler {
         let piece = std::mem::replace(&mut self.piece, next);
         if self.failed.is_none() {
             self.failed = self.fill.write(&piece).err();
+            (self.progress)(self.counts);
         }
     }
 
@@ -156,7 +154,7 @@ impl Filler {
     }
 }
 
-impl Load for Filler {
+impl Load for Filler<'_> {
     fn revision(&mut self, revision: Revision) {
         self.revision = revision;
     }
@@ -182,7 +180,7 @@ impl Load for Filler {
     }
 }
 
-impl LoadAll for Filler {
+impl LoadAll for Filler<'_> {
     fn change(&mut self, change: Change) {
         self.counts.changes += 1;
         self.last = change.revision;
@@ -192,8 +190,12 @@ impl LoadAll for Filler {
 }
 
 /// Copies everything of a store into another one, at the same revision.
-pub fn move_all(from: &dyn Store, into: Box<dyn Fill>) -> Result<(Revision, Counts), StoreError> {
-    let mut filler = Filler::new(into);
+pub fn move_all(
+    from: &dyn Store,
+    into: Box<dyn Fill>,
+    progress: &mut dyn FnMut(Counts),
+) -> Result<(Revision, Counts), StoreError> {
+    let mut filler = Filler::new(into, progress);
     from.read_all(&mut filler)?;
     filler.finish()
 }

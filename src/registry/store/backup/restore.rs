@@ -41,13 +41,12 @@ pub fn restore<R: BufRead>(
     mut backup: BackupReader<R>,
     into: Box<dyn Fill>,
     ahead: Ahead,
-    mut progress: impl FnMut(Counts),
+    progress: &mut dyn FnMut(Counts),
 ) -> Result<(Revision, Counts), RestoreError> {
-    let mut filler = Filler::new(into);
+    let mut filler = Filler::new(into, progress);
     let mut zones = Vec::new();
     while let Some(line) = backup.next()? {
         take(line, &mut filler, &mut zones)?;
-        progress(backup.counts());
     }
     let counts = backup.counts();
     let mut revision = backup.header().revision;
@@ -64,7 +63,7 @@ pub fn restore<R: BufRead>(
     Ok((revision, counts))
 }
 
-fn take(line: Line, filler: &mut Filler, zones: &mut Vec<(Name, ZoneRow)>) -> Result<(), BackupError> {
+fn take(line: Line, filler: &mut Filler<'_>, zones: &mut Vec<(Name, ZoneRow)>) -> Result<(), BackupError> {
     match line {
         Line::Service { name, row } => filler.service(&name, row),
         Line::Instance { service, row } => filler.write(Write::Instance(service.into(), Arc::new(row))),
