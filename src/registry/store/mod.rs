@@ -1,6 +1,7 @@
 //! The Store contract: what the single writer needs from a disk or a cluster.
 //!
-//! A store keeps rows (instances, services, tokens, zones, records from UPDATE) and the history of changes. `commit`
+//! A store keeps rows (instances, services, tokens, zones, records from UPDATE, and sessions where several servers share
+//! the registry) and the history of changes. `commit`
 //! applies one batch whole or not at all, and returns only when it is durable. A store that failed stays failed until
 //! `reopen` works; nothing of a failed batch may be visible afterwards, unless the failure left it open whether it was
 //! taken: then it is [`News`] after `reopen`, as are the batches of others. One test battery (`tests/store.rs`) runs
@@ -15,7 +16,8 @@ pub mod embedded;
 use std::sync::Arc;
 
 use crate::model::service::ServiceRow;
-use crate::model::{Change, Instance, Name, PackedInstance, Revision, Timestamp, Token, Written};
+use crate::model::{Change, Instance, Name, PackedInstance, Revision, ServerNumber, ServerRow, SessionRow};
+use crate::model::{Timestamp, Token, Written};
 
 /// One row written or removed by a batch.
 #[derive(Debug, Clone)]
@@ -37,6 +39,8 @@ pub enum Write {
     Zone(Name, ZoneRow),
     /// What UPDATE wrote at a name of a zone; `None`: nothing any more.
     Records(Name, Name, Option<Arc<Written>>),
+    /// A session; `None`: it is no more. Only where several servers share the registry.
+    Session(Arc<str>, Option<SessionRow>),
 }
 
 /// What a zone's serial depends on.
@@ -61,7 +65,7 @@ pub struct Batch {
 }
 
 /// Takes what a store holds, row by row: the revision, then services by label, instances sorted by service and id,
-/// tokens, zones and records. Nothing that it was given counts if the store fails before the end.
+/// tokens, zones, records and sessions. Nothing that it was given counts if the store fails before the end.
 pub trait Load {
     /// The last committed change.
     fn revision(&mut self, revision: Revision);
@@ -80,6 +84,9 @@ pub trait Load {
 
     /// What UPDATE wrote at a name of a zone.
     fn records(&mut self, zone: Name, name: Name, row: Written);
+
+    /// A session, where several servers share the registry.
+    fn session(&mut self, name: &str, row: SessionRow);
 }
 
 /// Everything that a store holds, as it is.
@@ -97,6 +104,8 @@ pub struct Loaded {
     pub zones: Vec<(Name, ZoneRow)>,
     /// What UPDATE wrote, by zone and name.
     pub records: Vec<(Name, Name, Written)>,
+    /// Sessions by name.
+    pub sessions: Vec<(Arc<str>, SessionRow)>,
 }
 
 impl Load for Loaded {
@@ -122,6 +131,10 @@ impl Load for Loaded {
 
     fn records(&mut self, zone: Name, name: Name, row: Written) {
         self.records.push((zone, name, row));
+    }
+
+    fn session(&mut self, name: &str, row: SessionRow) {
+        self.sessions.push((name.into(), row));
     }
 }
 
@@ -181,6 +194,9 @@ pub enum StoreError {
 pub enum News {
     /// Somebody else committed this, right behind where this handle stood; now it stands behind it.
     Batch(Batch),
+    /// These servers are there now, ourselves among them; told once at least before anything else, and with every change.
+    /// A server that is not told of any more counts no leases.
+    Servers(Vec<ServerRow>),
     /// It cannot be followed any more, and what is known may be old, until `reopen` works.
     Lost(StoreError),
 }
@@ -222,6 +238,12 @@ pub trait Store: Send + Sync + 'static {
     /// The next news, in the order of the batches; none while a commit runs. Does not wait.
     fn news(&self) -> Option<News> {
         None
+    }
+
+    /// The number that this server has among those that share the store: leases that it counts name it. The same for as
+    /// long as the handle lives. None where there is only one.
+    fn number(&self) -> ServerNumber {
+        ServerNumber::NONE
     }
 
     /// Octets that are durable, but not yet in the form that they are read from.
