@@ -10,7 +10,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::model::packed::{Reader, put_number};
-use crate::model::{Labelled, Packed, Packer, Revision};
+use crate::model::{Labelled, Packed, Packer, Revision, ServerNumber, SessionRow};
 
 /// A session with what it beats for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub(super) struct Session {
     pub(super) hash: Box<str>,
     /// How long it may be silent.
     pub(super) lease_seconds: u32,
+    /// The server that counts its lease, where several share the registry.
+    pub(super) owner: ServerNumber,
     /// Its lease ran out, and its instances are out of the answers.
     pub(super) lapsed: bool,
     /// Its instances: service and id, with their incarnation.
@@ -47,7 +49,22 @@ impl Session {
     /// A session without instances.
     pub(super) fn new(name: Arc<str>, lease_seconds: u32) -> Self {
         let hash = set_hash(std::iter::empty()).into();
-        Self { name, epoch: None, sequence: 0, hash, lease_seconds, lapsed: false, members: Members::default() }
+        Self {
+            name,
+            epoch: None,
+            sequence: 0,
+            hash,
+            lease_seconds,
+            owner: ServerNumber::NONE,
+            lapsed: false,
+            members: Members::default(),
+        }
+    }
+
+    /// What others have to know of it; nothing where there are none.
+    pub(super) fn row(&self) -> Option<SessionRow> {
+        let epoch = self.epoch.clone().filter(|_| !self.owner.is_none())?;
+        Some(SessionRow { owner: self.owner, epoch, lease_seconds: self.lease_seconds })
     }
 
     /// The same without its hash, which nobody asks before the epoch is known.

@@ -8,7 +8,7 @@ use super::super::names::check_names;
 use super::Caller;
 use super::validate::Facts;
 use crate::model::label::LabelKind;
-use crate::model::{Instance, Refusal, Revision, Service, State, Transition, Word};
+use crate::model::{Instance, Refusal, Revision, ServerNumber, Service, State, Transition, Word};
 use crate::security::Want;
 
 /// An instance that somebody wants registered; labels and facts are checked.
@@ -77,6 +77,7 @@ fn build(draft: &Draft, placing: &Placing, entry: Option<&Service>, before: Opti
         lease_seconds: facts.lease_seconds,
         session: placing.session.clone(),
         epoch: facts.epoch.or_else(|| before.and_then(|before| before.epoch.clone())),
+        owner: ServerNumber::NONE,
         out: facts.out,
         orders: match before {
             Some(before) => before.orders.clone(),

@@ -1,6 +1,7 @@
 //! The Store contract: what the single writer needs from a disk or a cluster.
 //!
-//! A store keeps rows (instances, services, tokens, zones, records from UPDATE) and the history of changes. `commit`
+//! A store keeps rows (instances, services, tokens, zones, records from UPDATE, and sessions where several servers share
+//! the registry) and the history of changes. `commit`
 //! applies one batch whole or not at all, and returns only when it is durable. A store that failed stays failed until
 //! `reopen` works; nothing of a failed batch may be visible afterwards, unless the failure left it open whether it was
 //! taken: then it is [`News`] after `reopen`, as are the batches of others. One test battery (`tests/store.rs`) runs
@@ -23,7 +24,8 @@ pub use place::{Place, PlaceError};
 use std::sync::Arc;
 
 use crate::model::service::ServiceRow;
-use crate::model::{Change, Instance, Name, PackedInstance, Revision, Timestamp, Token, Written};
+use crate::model::{Change, Instance, Name, PackedInstance, Revision, ServerNumber, ServerRow, SessionRow};
+use crate::model::{Timestamp, Token, Written};
 
 /// One row written or removed by a batch.
 #[derive(Debug, Clone)]
@@ -45,6 +47,8 @@ pub enum Write {
     Zone(Name, ZoneRow),
     /// What UPDATE wrote at a name of a zone; `None`: nothing any more.
     Records(Name, Name, Option<Arc<Written>>),
+    /// A session; `None`: it is no more. Only where several servers share the registry.
+    Session(Arc<str>, Option<SessionRow>),
 }
 
 /// What a zone's serial depends on.
@@ -69,7 +73,7 @@ pub struct Batch {
 }
 
 /// Takes what a store holds, row by row: the revision, then services by label, instances sorted by service and id,
-/// tokens, zones and records. Nothing that it was given counts if the store fails before the end.
+/// tokens, zones, records and sessions. Nothing that it was given counts if the store fails before the end.
 pub trait Load {
     /// The last committed change.
     fn revision(&mut self, revision: Revision);
@@ -88,6 +92,9 @@ pub trait Load {
 
     /// What UPDATE wrote at a name of a zone.
     fn records(&mut self, zone: Name, name: Name, row: Written);
+
+    /// A session, where several servers share the registry.
+    fn session(&mut self, name: &str, row: SessionRow);
 }
 
 /// Takes history too: its changes in order, behind all rows, up to the revision of the rows.
@@ -134,6 +141,8 @@ pub struct Loaded {
     pub zones: Vec<(Name, ZoneRow)>,
     /// What UPDATE wrote, by zone and name.
     pub records: Vec<(Name, Name, Written)>,
+    /// Sessions by name.
+    pub sessions: Vec<(Arc<str>, SessionRow)>,
 }
 
 impl Load for Loaded {
@@ -159,6 +168,10 @@ impl Load for Loaded {
 
     fn records(&mut self, zone: Name, name: Name, row: Written) {
         self.records.push((zone, name, row));
+    }
+
+    fn session(&mut self, name: &str, row: SessionRow) {
+        self.sessions.push((name.into(), row));
     }
 }
 
@@ -215,7 +228,9 @@ pub enum StoreError {
     #[error("{0} has no store")]
     Missing(String),
     /// History was forgotten while it was read.
-    #[error("the changes from {from} on were forgotten while they were copied, only those from {oldest} are there; try again")]
+    #[error(
+        "the changes from {from} on were forgotten while they were copied, only those from {oldest} are there; try again"
+    )]
     Forgotten {
         /// What was to come next.
         from: Revision,
@@ -237,6 +252,9 @@ pub enum StoreError {
 pub enum News {
     /// Somebody else committed this, right behind where this handle stood; now it stands behind it.
     Batch(Batch),
+    /// These servers are there now, ourselves among them; told once at least before anything else, and with every change.
+    /// A server that is not told of any more counts no leases.
+    Servers(Vec<ServerRow>),
     /// It cannot be followed any more, and what is known may be old, until `reopen` works.
     Lost(StoreError),
 }
@@ -288,6 +306,12 @@ pub trait Store: Send + Sync + 'static {
     /// What it is.
     fn about(&self) -> About {
         About::default()
+    }
+
+    /// The number that this server has among those that share the store: leases that it counts name it. The same for as
+    /// long as the handle lives. None where there is only one.
+    fn number(&self) -> ServerNumber {
+        ServerNumber::NONE
     }
 
     /// Octets that are durable, but not yet in the form that they are read from.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Batch, Fill, Load, LoadAll, Store, StoreError, Write, ZoneRow};
 use crate::model::service::ServiceRow;
-use crate::model::{Change, Name, PackedInstance, Revision, Token, Written};
+use crate::model::{Change, Name, PackedInstance, Revision, SessionRow, Token, Written};
 
 /// Rows and changes that a store is given at once.
 const PIECE: usize = 1000;
@@ -24,6 +24,9 @@ pub struct Counts {
     pub zones: u64,
     /// Names that UPDATE wrote records at.
     pub records: u64,
+    /// Sessions, where several servers share the registry.
+    #[serde(default)]
+    pub sessions: u64,
     /// Changes of history.
     pub changes: u64,
 }
@@ -31,8 +34,8 @@ pub struct Counts {
 impl Counts {
     /// All of them.
     pub fn all(&self) -> u64 {
-        let Self { services, instances, tokens, zones, records, changes } = self;
-        services + instances + tokens + zones + records + changes
+        let Self { services, instances, tokens, zones, records, sessions, changes } = self;
+        services + instances + tokens + zones + records + sessions + changes
     }
 }
 
@@ -91,6 +94,10 @@ impl Load for Noting<'_> {
     fn records(&mut self, zone: Name, name: Name, row: Written) {
         self.into.records(zone, name, row);
     }
+
+    fn session(&mut self, name: &str, row: SessionRow) {
+        self.into.session(name, row);
+    }
 }
 
 /// Rows and changes on their way into a store that comes to be; piece by piece, so that memory stays bounded.
@@ -122,6 +129,7 @@ impl<'p> Filler<'p> {
             Write::Token(..) | Write::RemoveToken(..) => &mut self.counts.tokens,
             Write::Zone(..) => &mut self.counts.zones,
             Write::Records(..) => &mut self.counts.records,
+            Write::Session(..) => &mut self.counts.sessions,
         };
         *counter += 1;
         self.piece.writes.push(write);
@@ -177,6 +185,10 @@ impl Load for Filler<'_> {
 
     fn records(&mut self, zone: Name, name: Name, row: Written) {
         self.write(Write::Records(zone, name, Some(Arc::new(row))));
+    }
+
+    fn session(&mut self, name: &str, row: SessionRow) {
+        self.write(Write::Session(name.into(), Some(row)));
     }
 }
 

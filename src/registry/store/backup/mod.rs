@@ -10,6 +10,7 @@
 //! | `token` | row, with the hash of the secret |
 //! | `zone` | name and row |
 //! | `records` | zone, name and what UPDATE wrote there |
+//! | `session` | name and row, where several servers share the registry |
 //! | `change` | a change of history, oldest first |
 //! | `end` | last line: how many of each, and SHA-256 of all octets before this line |
 //!
@@ -36,7 +37,7 @@ use serde::{Deserialize, Serialize};
 use super::ZoneRow;
 use super::whole::Counts;
 use crate::model::service::ServiceRow;
-use crate::model::{Change, Instance, Revision, Timestamp, Token, Written};
+use crate::model::{Change, Instance, Revision, SessionRow, Timestamp, Token, Written};
 
 /// The format that is written, and the newest that is read.
 pub const FORMAT: u32 = 1;
@@ -116,6 +117,13 @@ pub enum Line {
         /// The row.
         row: Written,
     },
+    /// A session.
+    Session {
+        /// Its name.
+        name: Box<str>,
+        /// The row.
+        row: SessionRow,
+    },
     /// A change.
     Change(Change),
     /// The last line.
@@ -132,6 +140,7 @@ enum LineRef<'a> {
     Token(&'a Token),
     Zone { name: String, row: &'a ZoneRow },
     Records { zone: String, name: String, row: &'a Written },
+    Session { name: &'a str, row: &'a SessionRow },
     Change(&'a Change),
     End(&'a End),
 }

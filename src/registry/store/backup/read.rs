@@ -134,6 +134,7 @@ impl<R: BufRead> BackupReader<R> {
             Line::Token(_) => &mut self.counts.tokens,
             Line::Zone { .. } => &mut self.counts.zones,
             Line::Records { .. } => &mut self.counts.records,
+            Line::Session { .. } => &mut self.counts.sessions,
             Line::Change(_) => &mut self.counts.changes,
         };
         *counter += 1;
@@ -164,7 +165,9 @@ impl<R: BufRead> BackupReader<R> {
         }
         match self.input.read(&mut [0])? {
             0 => Ok(()),
-            _ => Err(BackupError::Line { number: self.number + 1, detail: "nothing should follow the last line".into() }),
+            _ => {
+                Err(BackupError::Line { number: self.number + 1, detail: "nothing should follow the last line".into() })
+            }
         }
     }
 

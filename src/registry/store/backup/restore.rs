@@ -70,6 +70,7 @@ fn take(line: Line, filler: &mut Filler<'_>, zones: &mut Vec<(Name, ZoneRow)>) -
         Line::Token(token) => filler.token(token),
         Line::Zone { name: zone, row } => zones.push((name(&zone)?, row)),
         Line::Records { zone, name: owner, row } => filler.records(name(&zone)?, name(&owner)?, row),
+        Line::Session { name, row } => filler.session(&name, row),
         Line::Change(change) => filler.change(change),
         Line::Backup(_) | Line::End(_) => {} // the reader keeps them
     }

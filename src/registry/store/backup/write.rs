@@ -8,7 +8,7 @@ use super::super::whole::Counts;
 use super::super::{Load, LoadAll, Store, ZoneRow};
 use super::{End, FORMAT, Header, LineRef, Summary};
 use crate::model::service::ServiceRow;
-use crate::model::{Change, Name, PackedInstance, Revision, Timestamp, Token, Written};
+use crate::model::{Change, Name, PackedInstance, Revision, SessionRow, Timestamp, Token, Written};
 
 /// Writes what it is given. After an error of `out` it takes the rest and writes nothing; `finish` says what it was.
 pub struct BackupWriter<W> {
@@ -86,6 +86,11 @@ impl<W: Write> Load for BackupWriter<W> {
     fn records(&mut self, zone: Name, name: Name, row: Written) {
         self.counts.records += 1;
         self.write(&LineRef::Records { zone: zone.to_string(), name: name.to_string(), row: &row });
+    }
+
+    fn session(&mut self, name: &str, row: SessionRow) {
+        self.counts.sessions += 1;
+        self.write(&LineRef::Session { name, row: &row });
     }
 }
 

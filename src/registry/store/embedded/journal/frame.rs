@@ -47,6 +47,7 @@ const TOKEN: u8 = 3;
 const ZONE: u8 = 4;
 const CHANGE: u8 = 5;
 const RECORDS: u8 = 6;
+const SESSION: u8 = 7;
 const REMOVED: u8 = 0x80;
 
 /// What a header says.
@@ -116,6 +117,7 @@ fn push_write(buffer: &mut Vec<u8>, write: &Write) -> Result<()> {
         Write::Records(zone, name, row) => {
             push(buffer, &RowKey::Records(&zone.to_string(), &name.to_string()), row.as_deref())
         }
+        Write::Session(name, row) => push(buffer, &RowKey::Session(name), row.as_ref()),
     }
 }
 
@@ -130,6 +132,7 @@ fn push<T: Serialize>(buffer: &mut Vec<u8>, key: &RowKey<'_>, value: Option<&T>)
         RowKey::Token(id) => (TOKEN, [id.as_bytes(), &[]]),
         RowKey::Zone(name) => (ZONE, [name.as_bytes(), &[]]),
         RowKey::Records(zone, name) => (RECORDS, [zone.as_bytes(), name.as_bytes()]),
+        RowKey::Session(name) => (SESSION, [name.as_bytes(), &[]]),
         RowKey::Change(revision) => {
             change = revision.to_le_bytes();
             (CHANGE, [&change, &[]])
@@ -190,6 +193,7 @@ fn parse_entry(octets: &[u8]) -> Option<(Entry<'_>, &[u8])> {
         TOKEN => RowKey::Token(text(first)?),
         ZONE => RowKey::Zone(text(first)?),
         RECORDS => RowKey::Records(text(first)?, text(second)?),
+        SESSION => RowKey::Session(text(first)?),
         CHANGE => RowKey::Change(u64::from_le_bytes(first.try_into().ok()?)),
         _ => return None,
     };
