@@ -51,6 +51,8 @@ pub struct Beats {
     pub renewed: IntCounter,
     /// The lease had run out; a return follows.
     pub lapsed: IntCounter,
+    /// Another server counts the lease; a claim follows.
+    pub elsewhere: IntCounter,
     /// No such instance or session.
     pub unknown: IntCounter,
     /// It named an incarnation that has been replaced.
@@ -147,6 +149,7 @@ impl Beats {
         Self {
             renewed: beats.with_label_values(&["renewed"]),
             lapsed: beats.with_label_values(&["lapsed"]),
+            elsewhere: beats.with_label_values(&["elsewhere"]),
             unknown: beats.with_label_values(&["unknown"]),
             old_incarnation: beats.with_label_values(&["old-incarnation"]),
             out_of_sync: beats.with_label_values(&["out-of-sync"]),

@@ -118,6 +118,17 @@ pub struct Beaten {
     pub servers: Vec<String>,
     /// True when the beat brought a lapsed instance back.
     pub returned: bool,
+    /// `away` when this server is cut off from the registry that it shares with others: beat to one that is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreWord>,
+}
+
+/// How a server stands with the registry that it shares with others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreWord {
+    /// It is cut off, and others may hold its sessions silent.
+    Away,
 }
 
 /// Body of `PUT /v1/sessions/{session}`: everything that the session beats for, replacing what it had.
@@ -227,6 +238,9 @@ pub struct ManyBeaten {
     pub beats: Vec<ManyHeard>,
     /// Servers to try when this one does not answer, in order; base URLs.
     pub servers: Vec<String>,
+    /// `away` when this server is cut off from the registry that it shares with others: beat to one that is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreWord>,
 }
 
 /// What came of one of many beats.

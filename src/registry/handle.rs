@@ -1,5 +1,6 @@
 //! The registry as the edges see it, and the thread that runs its writer.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -14,7 +15,7 @@ use super::store::backup::{BackupWriter, Summary};
 use super::writer::{Request, Writer};
 use super::{Action, Beaten, Census, Command, Health, Observer, Opener, Options, Outcome, Page, Publisher, Refused};
 use super::{Snapshot, StaticNames, Store, StoreError};
-use crate::model::{Change, Clock, Instance, Refusal, Revision, Word};
+use crate::model::{Change, Clock, Instance, Refusal, Revision, ServerNumber, Word};
 
 /// Commands that may wait.
 const QUEUE: usize = 4096;
@@ -228,6 +229,17 @@ impl Registry {
     /// Whether there is data and whether writes are taken.
     pub fn health(&self) -> Health {
         (**self.shared.health.load()).clone()
+    }
+
+    /// Whether this server is cut off from the registry that it shares with others: it takes beats, and whoever can should
+    /// beat to one that is not. Never where it is the only one.
+    pub fn is_cut_off(&self) -> bool {
+        !self.shared.servers().own().is_none() && !self.shared.health.load().writable
+    }
+
+    /// How many leases run by the server that counts them; none if there is only one server, and it is ours.
+    pub fn sessions_by_server(&self) -> BTreeMap<ServerNumber, usize> {
+        self.shared.leases.by_server()
     }
 
     /// Octets that the store has made durable, and has not yet brought into the form that it is read from.
