@@ -25,9 +25,9 @@ use std::time::Duration;
 
 use redb::{Database, TableDefinition};
 use support::{content, fill, register};
-use zonebeat::model::Revision;
+use zonebeat::model::{Change, Revision, Timestamp};
 use zonebeat::registry::store::embedded::{EmbeddedFill, EmbeddedStore};
-use zonebeat::registry::store::{Batch, Fill, Store, StoreError, Write};
+use zonebeat::registry::store::{Batch, Fill, Load, Page, Store, StoreError, Write};
 
 fn in_a_directory(story: fn(battery::Open)) {
     let directory = tempfile::tempdir().unwrap();
@@ -60,6 +60,38 @@ mod filled {
         let directory = tempfile::tempdir().unwrap();
         let begin = || Ok(Box::new(EmbeddedFill::begin(directory.path())?) as Box<dyn Fill>);
         story(&|| Arc::new(open(directory.path()).unwrap()), &begin);
+    }
+
+    /// A store that knows no better way to read everything than the contract's own.
+    struct Paged(EmbeddedStore);
+
+    impl Store for Paged {
+        fn read(&self, into: &mut dyn Load) -> Result<(), StoreError> {
+            self.0.read(into)
+        }
+        fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+            self.0.commit(batch)
+        }
+        fn reopen(&self) -> Result<(), StoreError> {
+            self.0.reopen()
+        }
+        fn history(&self, since: Revision, limit: usize) -> Result<Page, StoreError> {
+            self.0.history(since, limit.min(7))
+        }
+        fn change(&self, revision: Revision) -> Result<Option<Change>, StoreError> {
+            self.0.change(revision)
+        }
+        fn prune(&self, before: Timestamp, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+            self.0.prune(before, now, limit)
+        }
+    }
+
+    #[test]
+    fn rows_and_then_pages_of_history_are_one_revision() {
+        let directory = tempfile::tempdir().unwrap();
+        let begin = || Ok(Box::new(EmbeddedFill::begin(directory.path())?) as Box<dyn Fill>);
+        let paged = || Arc::new(Paged(open(directory.path()).unwrap())) as Arc<dyn Store>;
+        filling::everything_is_read_at_one_revision_while_the_writer_writes(&paged, &begin);
     }
 
     macro_rules! stories {

@@ -18,7 +18,9 @@ use utoipa_axum::routes;
 use super::problem::{self, MEDIA_TYPE, TYPE_BASE};
 use super::query::Query;
 use super::watch::{Watch, watch};
-use super::{Answer, ApiState, backup, changes, dependencies, events, explain, health, heartbeats, held, instances, json};
+use super::{
+    Answer, ApiState, backup, changes, dependencies, events, explain, health, heartbeats, held, instances, json,
+};
 use super::{metrics, orders, owners, services, sessions, status, tokens, zones};
 use crate::model::api::Problem;
 use crate::model::{Refusal, Word};

@@ -13,8 +13,8 @@ use super::auth::{Caller, ReasonHeader};
 use super::extract::{Body, Segments};
 use super::query::Query;
 use super::{Answer, ApiState, Shared, json, show};
-use crate::model::api::{Applied, TokenCreated, TokenInfo, TokenList, TokenRequest};
 use crate::model::Token;
+use crate::model::api::{Applied, TokenCreated, TokenInfo, TokenList, TokenRequest};
 use crate::registry::{Action, Snapshot};
 use crate::security::create_token as make_token;
 

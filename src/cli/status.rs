@@ -43,7 +43,10 @@ fn page(status: &Status, server: &str, now: Timestamp) -> String {
 fn facts(status: &Status, server: &str, now: Timestamp) -> String {
     let counts = &status.instances;
     let mut lines = vec![
-        ("server", format!("{}, version {}, {server}, started {}", status.id, status.version, since(status.since, now))),
+        (
+            "server",
+            format!("{}, version {}, {server}, started {}", status.id, status.version, since(status.since, now)),
+        ),
         ("ready", ready(status)),
         ("revision", revision(status)),
         ("store", store(&status.store)),

@@ -64,7 +64,8 @@ fn migrate(args: &MigrateArgs) -> Result<(), Failure> {
     let (revision, counts) = move_all(&*store, into, &mut show).map_err(|error| failed(&error))?;
     drop(progress);
     let text = match json {
-        true => json!({ "from": from.to_string(), "to": to.to_string(), "revision": revision, "counts": counts }).to_string(),
+        true => json!({ "from": from.to_string(), "to": to.to_string(), "revision": revision, "counts": counts })
+            .to_string(),
         false => format!("{to}: revision {revision}, {}; start the servers on it now", count(&counts)),
     };
     Ok(print(&text)?)

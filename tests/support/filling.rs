@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use zonebeat::model::{Change, Name, PackedInstance, Revision, Token, Written};
 use zonebeat::model::service::ServiceRow;
+use zonebeat::model::{Change, Name, PackedInstance, Revision, Token, Written};
 use zonebeat::registry::store::whole::{Counts, move_all};
 use zonebeat::registry::store::{Batch, Fill, Load, LoadAll, Loaded, Store, StoreError, Write, ZoneRow};
 

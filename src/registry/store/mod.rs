@@ -215,7 +215,9 @@ pub enum StoreError {
     #[error("{0} has no store")]
     Missing(String),
     /// History was forgotten while it was read.
-    #[error("the changes from {from} on were forgotten while they were copied, only those from {oldest} are there; try again")]
+    #[error(
+        "the changes from {from} on were forgotten while they were copied, only those from {oldest} are there; try again"
+    )]
     Forgotten {
         /// What was to come next.
         from: Revision,

@@ -164,7 +164,9 @@ impl<R: BufRead> BackupReader<R> {
         }
         match self.input.read(&mut [0])? {
             0 => Ok(()),
-            _ => Err(BackupError::Line { number: self.number + 1, detail: "nothing should follow the last line".into() }),
+            _ => {
+                Err(BackupError::Line { number: self.number + 1, detail: "nothing should follow the last line".into() })
+            }
         }
     }
 
