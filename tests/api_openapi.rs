@@ -297,6 +297,48 @@ fn lists() -> Vec<(&'static str, Body)> {
     ]
 }
 
+fn status() -> Status {
+    let fleet = FleetHeld { since: Timestamp(0), revision: Revision(8), silent: 40, sessions: 200 };
+    let text = |text: &str| Some(text.to_owned());
+    Status {
+        id: "ns1".into(),
+        version: "0.1.0".into(),
+        since: Timestamp(0),
+        ready: false,
+        reasons: texts(&["the answers may be old"]),
+        revision: Revision(9),
+        view_revision: Some(Revision(9)),
+        zones: vec![zone_info()],
+        store: StoreStatus {
+            kind: text("embedded"),
+            identity: text("0f34"),
+            writable: false,
+            trouble: text("no space"),
+            octets: Some(4096),
+            behind_octets: 512,
+        },
+        services: 1,
+        instances: InstanceCounts { serving: 3, held: 1, out: 0, drained: 1, lapsed: 2 },
+        sessions: 4,
+        guard: GuardStatus { held: 1, fleet: Some(fleet) },
+        backup: Some(BackupStatus { made: Timestamp(0), revision: Revision(8) }),
+        servers: vec![ServerStatus { id: "ns1".into(), revision: Revision(9), lag_seconds: 0.5, sessions: 4 }],
+    }
+}
+
+/// What a status is made of.
+fn statuses() -> Vec<(&'static str, Body)> {
+    let Status { store, instances, guard, backup, mut servers, .. } = status();
+    vec![
+        ("Status", body(status())),
+        ("StoreStatus", body(store)),
+        ("InstanceCounts", body(instances)),
+        ("GuardStatus", body(guard)),
+        ("BackupStatus", body(backup.expect("it is there"))),
+        ("ServerStatus", body(servers.remove(0))),
+    ]
+}
+
 fn many_beat() -> ManyBeat {
     let text = |text: &str| Some(text.to_owned());
     let (service, id, session) = (text("search"), text("a1"), text("host-17"));
@@ -394,6 +436,7 @@ fn bodies() -> BTreeMap<&'static str, Body> {
     ]);
     bodies.extend(lists());
     bodies.extend(orders());
+    bodies.extend(statuses());
     bodies
 }
 
@@ -442,7 +485,7 @@ fn it_is_openapi_3_1_with_every_operation_described() {
         assert!(operation["summary"].as_str().is_some_and(|summary| !summary.is_empty()), "{call} has no summary");
         assert!(ids.insert(operation["operationId"].to_string()), "{call} repeats an operationId");
         assert!(operation["tags"].as_array().is_some_and(|tags| tags.len() == 1), "{call} has not one tag");
-        let writes = method != "get" || path == "/v1/tokens";
+        let writes = method != "get" || path == "/v1/tokens" || path == "/v1/backup";
         assert_eq!(operation.get("security").is_some(), writes, "{call}: security");
         let placeholders = path.matches('{').count();
         let described = operation["parameters"]
@@ -481,6 +524,8 @@ fn the_calls_of_version_1_are_there() {
         "get /v1/services/{service}/dependencies",
         "delete /v1/services/{service}",
         "get /v1/zones",
+        "get /v1/status",
+        "get /v1/backup",
         "get /v1/changes",
         "get /v1/events",
         "get /v1/tokens",

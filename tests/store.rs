@@ -9,6 +9,8 @@
 
 #[path = "support/battery.rs"]
 mod battery;
+#[path = "support/filling.rs"]
+mod filling;
 #[path = "support/mounts.rs"]
 mod mounts;
 #[path = "support/store.rs"]
@@ -23,9 +25,9 @@ use std::time::Duration;
 
 use redb::{Database, TableDefinition};
 use support::{content, fill, register};
-use zonebeat::model::Revision;
-use zonebeat::registry::store::embedded::EmbeddedStore;
-use zonebeat::registry::store::{Batch, Store, StoreError, Write};
+use zonebeat::model::{Change, Revision, Timestamp};
+use zonebeat::registry::store::embedded::{EmbeddedFill, EmbeddedStore};
+use zonebeat::registry::store::{Batch, Fill, Load, Page, Store, StoreError, Write};
 
 fn in_a_directory(story: fn(battery::Open)) {
     let directory = tempfile::tempdir().unwrap();
@@ -49,6 +51,64 @@ battery::battery! {
     opening_again_shows_the_same,
     a_big_batch_is_one_commit,
     readers_see_whole_batches_while_the_writer_writes,
+}
+
+mod filled {
+    use super::*;
+
+    fn in_a_directory(story: fn(battery::Open, filling::Begin)) {
+        let directory = tempfile::tempdir().unwrap();
+        let begin = || Ok(Box::new(EmbeddedFill::begin(directory.path())?) as Box<dyn Fill>);
+        story(&|| Arc::new(open(directory.path()).unwrap()), &begin);
+    }
+
+    /// A store that knows no better way to read everything than the contract's own.
+    struct Paged(EmbeddedStore);
+
+    impl Store for Paged {
+        fn read(&self, into: &mut dyn Load) -> Result<(), StoreError> {
+            self.0.read(into)
+        }
+        fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+            self.0.commit(batch)
+        }
+        fn reopen(&self) -> Result<(), StoreError> {
+            self.0.reopen()
+        }
+        fn history(&self, since: Revision, limit: usize) -> Result<Page, StoreError> {
+            self.0.history(since, limit.min(7))
+        }
+        fn change(&self, revision: Revision) -> Result<Option<Change>, StoreError> {
+            self.0.change(revision)
+        }
+        fn prune(&self, before: Timestamp, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+            self.0.prune(before, now, limit)
+        }
+    }
+
+    #[test]
+    fn rows_and_then_pages_of_history_are_one_revision() {
+        let directory = tempfile::tempdir().unwrap();
+        let begin = || Ok(Box::new(EmbeddedFill::begin(directory.path())?) as Box<dyn Fill>);
+        let paged = || Arc::new(Paged(open(directory.path()).unwrap())) as Arc<dyn Store>;
+        filling::everything_is_read_at_one_revision_while_the_writer_writes(&paged, &begin);
+    }
+
+    macro_rules! stories {
+        ($($story:ident),* $(,)?) => { $(#[test] fn $story() { in_a_directory(filling::$story); })* };
+    }
+
+    stories! {
+        a_store_comes_to_be_with_everything,
+        the_revision_may_be_behind_the_last_change,
+        without_history_there_is_none,
+        what_is_not_finished_is_no_store,
+        filling_begins_again_after_one_that_was_not_finished,
+        pieces_that_do_not_follow_each_other_are_refused,
+        a_store_that_is_there_is_not_filled,
+        everything_is_read_at_one_revision_while_the_writer_writes,
+        everything_moves_into_another_store,
+    }
 }
 
 fn open(directory: &Path) -> Result<EmbeddedStore, StoreError> {

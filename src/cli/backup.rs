@@ -35,7 +35,7 @@ pub struct BackupArgs {
     file: PathBuf,
 
     /// Data directory of a stopped server, to read instead of asking one
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["server", "token"])]
+    #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
     #[command(flatten)]
@@ -123,11 +123,18 @@ pub(super) fn describe(summary: &Summary, size: u64) -> String {
 
 /// Counts in words.
 pub(super) fn count(counts: &Counts) -> String {
-    let Counts { services, instances, tokens, zones, records, sessions: _, changes } = counts;
-    format!(
-        "{services} rows of services, {instances} instances, {tokens} tokens, {zones} zones, {records} names with \
-         records of UPDATE, {changes} changes"
-    )
+    let Counts { services, instances, tokens, zones, records, sessions, changes } = *counts;
+    let of = |count: u64, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+    [
+        of(services, "service"),
+        of(instances, "instance"),
+        of(tokens, "token"),
+        of(zones, "zone"),
+        of(records, "updated name"),
+        of(sessions, "session"),
+        of(changes, "change"),
+    ]
+    .join(", ")
 }
 
 /// The same for programs.

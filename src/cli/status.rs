@@ -100,6 +100,7 @@ fn store(store: &StoreStatus) -> String {
 fn guard(guard: &GuardStatus, now: Timestamp) -> String {
     let held = match guard.held {
         0 => "holds nothing".to_owned(),
+        1 => "holds 1 instance".to_owned(),
         held => format!("holds {held} instances"),
     };
     match &guard.fleet {
