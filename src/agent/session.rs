@@ -334,6 +334,11 @@ impl<C: CarrySession> Life<'_, C> {
         let changed = lives.iter().filter(|(key, life)| self.lives.get(key).is_some_and(|known| known != *life));
         self.taken = changed.map(|(key, _)| key.clone()).filter(is_same).collect();
         drop(state);
+        let older = lives.iter().find(|(key, life)| self.lives.get(key).is_some_and(|known| known > life));
+        if let Some((key, life)) = older {
+            let known = self.lives[key];
+            tracing::warn!(instance = %key, known, life, "the server's store is older than what it said before");
+        }
         if !self.taken.is_empty() {
             tracing::warn!("somebody else had changed {}; it is as this host wants it again", listed(&self.taken));
         }

@@ -90,6 +90,9 @@ pub trait Observer: Send + Sync + 'static {
     /// Somebody beat.
     fn beat(&self, _beaten: Beaten) {}
 
+    /// Somebody named an incarnation that is newer than everything here, which is at this revision.
+    fn went_back(&self, _named: Revision, _here: Revision) {}
+
     /// The store was opened, lost or regained, or its trouble is another one.
     fn health_changed(&self, _before: &Health, _after: &Health) {}
 }
