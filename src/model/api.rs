@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 mod owners;
+mod status;
 
 pub use owners::{Amendment, Dependencies, Dependency, Grantee};
+pub use status::{BackupStatus, GuardStatus, InstanceCounts, ServerStatus, Status, StoreStatus};
 
 use super::service::Declaration;
 use super::{Change, Mark, Revision, Scope, SetWeight, Timestamp};
