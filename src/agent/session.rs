@@ -142,8 +142,8 @@ pub async fn run<C: CarrySession>(
 struct Life<'c, C> {
     carrier: &'c C,
     identity: Identity,
-    /// The number of the set that was sent last. It begins with the time since the start of the host, so that a life that
-    /// goes on with the epoch of another one begins above it.
+    /// The number of the set that was sent last. It begins with the time since the start of the host, so that a life
+    /// that goes on with the epoch of another one begins above it.
     sequence: u64,
     wanted: watch::Receiver<Wanted>,
     state: watch::Sender<State>,
@@ -244,8 +244,8 @@ impl<C: CarrySession> Life<'_, C> {
         }
     }
 
-    /// Sends the set as the first of an attempt. If the server has a newer one of this epoch already, somebody else uses
-    /// the epoch; then it is left to him.
+    /// Sends the set as the first of an attempt. If the server has a newer one of this epoch already, somebody else
+    /// uses the epoch; then it is left to him.
     async fn put_first(&mut self, set: &Arc<[Member]>) -> Result<(), ClientError> {
         match self.put(set).await {
             Err(ClientError::Refused(refused)) if refused.word == Word::OutOfSync.as_str() => {

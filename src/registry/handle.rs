@@ -120,8 +120,8 @@ impl Registry {
         beaten
     }
 
-    /// An incarnation is the revision that made it: who names one that is still to come was told it by a store that this
-    /// one is older than. Asked only of what is refused anyway.
+    /// An incarnation is the revision that made it: who names one that is still to come was told it by a store that
+    /// this one is older than. Asked only of what is refused anyway.
     fn compare_with_store(&self, named: Option<u64>) {
         let here = self.shared.snapshot.load().revision;
         if let Some(named) = named.map(Revision).filter(|named| *named > here)

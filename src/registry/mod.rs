@@ -116,8 +116,8 @@ pub trait Publisher: update::Look + Send + 'static {
     fn mark(&mut self, zones: &[(Name, Revision)]);
 
     /// Compiles the names of the touched services and those that UPDATE wrote, on top of what was compiled last,
-    /// published or not. Returns for each zone whose content differs from that the revision of the last change that made
-    /// it differ, and marks it so.
+    /// published or not. Returns for each zone whose content differs from that the revision of the last change that
+    /// made it differ, and marks it so.
     fn prepare(&mut self, after: &Snapshot, touched: &[Touched], names: &[TouchedName]) -> Vec<(Name, Revision)>;
 
     /// What is compiled goes to the store now: `publish` makes just this visible, whatever is prepared until then.
