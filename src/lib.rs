@@ -22,8 +22,8 @@
 //! ```
 //!
 //! The import rule, checked by `tests/architecture.rs`: the path imports only upstream (`answer`, `transfer` ->
-//! `view` -> `registry::snapshot`, `zone` -> `model`). Edges (`wire`, `api`, `update`, `agent`, `cli`) import the core, the
-//! core never imports an edge, and edges never import each other. Supports (`security`, `config`, `metrics`) import
+//! `view` -> `registry::snapshot`, `zone` -> `model`). Edges (`wire`, `api`, `update`, `agent`, `cli`) import the core,
+//! the core never imports an edge, and edges never import each other. Supports (`security`, `config`, `metrics`) import
 //! only `model`. Only `server` sees everything. The pure core (`model`, `zone`, `view`, `answer`, `transfer`) has no
 //! async, no I/O, no logging, no locks (except `view::publish`) and no clock (except `model::clock`).
 

@@ -1,7 +1,7 @@
 //! The agent of a host as people meet it: the real binary, real servers, real services, real checks.
 //!
-//! `world` has an agent with its folder and a small service; `folder` follows files, `checks` has a test for each kind of
-//! check, `servers` loses servers, `stop` ends agents, `restart` follows them with another one, `run` runs commands,
+//! `world` has an agent with its folder and a small service; `folder` follows files, `checks` has a test for each kind
+//! of check, `servers` loses servers, `stop` ends agents, `restart` follows them with another one, `run` runs commands,
 //! `many` has agents without processes, `files` reads what people write, `containers` follows those of the engine that
 //! `podman` runs.
 

@@ -5,6 +5,8 @@
 
 #[path = "architecture/docs.rs"]
 mod docs;
+#[path = "architecture/lines.rs"]
+mod lines;
 #[path = "architecture/source.rs"]
 mod source;
 

@@ -1,5 +1,6 @@
-//! Real programs that ask us, from Debian packages, on free ports: secondaries, a resolver, a load balancer, tools with a key. Each test
-//! goes the whole way, from a registration over HTTP to what the program does with it, and through a change.
+//! Real programs that ask us, from Debian packages, on free ports: secondaries, a resolver, a load balancer, tools with
+//! a key. Each test goes the whole way, from a registration over HTTP to what the program does with it, and through a
+//! change.
 //!
 //! A program that is missing fails its test; `make setup` installs it.
 

@@ -312,3 +312,51 @@ fn a_store_that_is_moved_away_takes_no_writes_that_would_be_lost() {
     let server = server.restart();
     assert_answered(&server, &["a1", "a2"], false);
 }
+
+/// Nothing in an older copy says that it is one; those who were told a later incarnation can tell.
+#[test]
+fn an_older_copy_of_the_store_is_noticed_by_what_clients_know() {
+    let server = Server::start();
+    assert_eq!(put(&server, "a1", 300).status, 201);
+    assert_eq!(server.metric(WENT_BACK), "0");
+    let data = server.setup().data_path();
+    let copy = tempfile::tempdir().unwrap();
+    let setup = server.kill();
+    copy_files(&data, copy.path());
+    let server = setup.start();
+    for _ in 0..3 {
+        assert_eq!(put(&server, "a2", 300).status / 100, 2);
+        assert_eq!(server.call("DELETE", "/v1/services/search/instances/a2", None).status, 200);
+    }
+    let incarnation = put(&server, "a2", 300).json()["incarnation"].as_u64().unwrap();
+    let heartbeat = |server: &Server, id: &str, incarnation: u64| {
+        let path = format!("/v1/services/search/instances/{id}/heartbeat");
+        server.http_json("POST", &path, Some(json!({ "incarnation": incarnation }))).0
+    };
+    assert_eq!(heartbeat(&server, "a2", incarnation), 200);
+    assert_eq!(heartbeat(&server, "a2", incarnation - 1), 409);
+    assert_eq!(server.metric(WENT_BACK), "0", "what is merely old is no sign of it");
+    let setup = server.kill();
+    copy_files(copy.path(), &data);
+    let server = setup.start();
+    assert_eq!(server.metric(WENT_BACK), "0", "nothing is known yet");
+    assert_eq!(heartbeat(&server, "a2", incarnation), 404, "the copy does not know it");
+    assert_eq!(heartbeat(&server, "a2", incarnation), 404);
+    let body = json!({ "port": 8080, "addresses": ["192.0.2.7"], "incarnation": incarnation });
+    let reply = server.call("PUT", "/v1/services/search/instances/a2", Some(&body.to_string()));
+    assert_eq!((reply.status, reply.word().as_str()), (409, "old-incarnation"));
+    assert_eq!(server.metric(WENT_BACK), "3");
+    assert_eq!(lines_with(&server, "an older copy of the store may be in its place"), 1, "it is said once");
+}
+
+const WENT_BACK: &str = "zonebeat_store_went_back_total";
+
+/// Makes a directory's files those of another.
+fn copy_files(from: &Path, to: &Path) {
+    let files =
+        |place: &Path| fs::read_dir(place).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    files(to).for_each(|file| fs::remove_file(file).unwrap());
+    for file in files(from) {
+        fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
+    }
+}

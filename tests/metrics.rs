@@ -195,7 +195,13 @@ tests:
   input_series:
   - {series: zonebeat_guard_fleet_hold, values: '0 1 0 0 0'}
   - {series: zonebeat_guard_held_instances, values: '0 3 3 3 0'}
+  - {series: zonebeat_store_went_back_total, values: '0 0 1 1 1'}
   alert_rule_test:
+  - {eval_time: 1m, alertname: ZonebeatStoreWentBack}
+  - eval_time: 2m
+    alertname: ZonebeatStoreWentBack
+    exp_alerts:
+    - exp_annotations: {summary: 'an older copy of the store seems to be in its place'}
   - {eval_time: 0m, alertname: ZonebeatFleetHeld}
   - {eval_time: 2m, alertname: ZonebeatFleetHeld}
   - eval_time: 1m

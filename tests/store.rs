@@ -484,7 +484,8 @@ fn child_on_a_read_only_disk() {
         .into();
     let before = content(&store);
     drop(store);
-    // As a crash leaves it: never closed, so that opening has to repair it and to take the last commit from the journal.
+    // As a crash leaves it: never closed, so that opening has to repair it and to take the last commit from the
+    // journal.
     unclean.iter().for_each(|(path, octets)| fs::write(path, octets).unwrap());
     mount(&["-o", "remount,ro"], &directory);
 

@@ -1,5 +1,5 @@
-//! UPDATE (RFC 2136) as operators do it: nsupdate and knsupdate against a real server, dig after each message, restarts,
-//! zone files and services that have names already.
+//! UPDATE (RFC 2136) as operators do it: nsupdate and knsupdate against a real server, dig after each message,
+//! restarts, zone files and services that have names already.
 
 #![allow(clippy::unwrap_used)] // a test may panic
 
@@ -33,8 +33,8 @@ fn zone(serial: u32, records: &str) -> String {
     format!("$TTL 300\n@ SOA ns1 hostmaster {serial} 1h 10m 1w 5\n  NS ns1\nns1 A 192.0.2.53\n{records}\n")
 }
 
-/// Sends what a tool reads from its standard input; `key` is name and secret. Says what the server answered: nothing, if
-/// all went well.
+/// Sends what a tool reads from its standard input; `key` is name and secret. Says what the server answered: nothing,
+/// if all went well.
 fn send(tool: &str, server: &Server, key: Option<(&str, &str)>, lines: &str) -> String {
     let mut command = Command::new(tool);
     if let Some((name, secret)) = key {
@@ -254,8 +254,8 @@ fn what_was_acknowledged_survives_kill_9_and_restarts() {
     assert_eq!(found["after"]["records"]["records"], json!(["n0.sd.example.org. 30 IN A 192.0.2.1"]), "{found}");
 }
 
-/// What the store cannot keep is SERVFAIL with a reason in the log, and nothing of the message is to be seen, neither by
-/// queries nor in the serial. What was there is answered all the while.
+/// What the store cannot keep is SERVFAIL with a reason in the log, and nothing of the message is to be seen, neither
+/// by queries nor in the serial. What was there is answered all the while.
 fn fails_whole(server: &Server, why: &str) {
     let before = (serial(server), server.readiness()["revision"].clone());
     let logged = server.log().matches("UPDATE not applied").count();

@@ -1,14 +1,15 @@
-//! A world of one server and many sessions, under churn, kills, stalls and 30 % packet loss, and a ledger that compares what
-//! should be answered with what DNS answers: nothing lapses that lives, what was killed is gone in time, and real programs
-//! follow. docs/testing.md tells how it is made and what it promises.
+//! A world of one server and many sessions, under churn, kills, stalls and 30 % packet loss, and a ledger that compares
+//! what should be answered with what DNS answers: nothing lapses that lives, what was killed is gone in time, and real
+//! programs follow. docs/testing.md tells how it is made and what it promises.
 //!
-//! The test makes two network namespaces and runs itself again in that of the server ([`namespaces`]). There [`story`] is
-//! what happens, [`acts`] the violent and [`churn`] the ordinary part of it; [`population`] is everybody, of whom [`hosts`]
-//! are real processes and [`fleet`] is one process with all others. [`ledger`] knows what should be, [`observer`] looks,
-//! [`pulse`] measures how late this machine is, [`followers`] are HAProxy, Prometheus and Unbound, and [`report`] tells.
+//! The test makes two network namespaces and runs itself again in that of the server ([`namespaces`]). There [`story`]
+//! is what happens, [`acts`] the violent and [`churn`] the ordinary part of it; [`population`] is everybody, of whom
+//! [`hosts`] are real processes and [`fleet`] is one process with all others. [`ledger`] knows what should be,
+//! [`observer`] looks, [`pulse`] measures how late this machine is, [`followers`] are HAProxy, Prometheus and Unbound,
+//! and [`report`] tells.
 //!
-//! `ZONEBEAT_WORLD_SECONDS` and `ZONEBEAT_WORLD_SESSIONS` make it longer and larger (`make world`), `ZONEBEAT_WORLD_SEED`
-//! makes another one.
+//! `ZONEBEAT_WORLD_SECONDS` and `ZONEBEAT_WORLD_SESSIONS` make it longer and larger (`make world`),
+//! `ZONEBEAT_WORLD_SEED` makes another one.
 
 #![allow(clippy::disallowed_methods)] // real processes live in real time
 #![allow(clippy::print_stdout)] // figures are told

@@ -151,8 +151,8 @@ fn is_query_thread(name: &str) -> bool {
     name.starts_with("dns") && name != "dns-watch"
 }
 
-/// Lets the system forget what it holds of a file in memory, as after a boot: `cp` leaves it in large pieces there, which
-/// each later write of a page has to walk (docs/decisions/0031).
+/// Lets the system forget what it holds of a file in memory, as after a boot: `cp` leaves it in large pieces there,
+/// which each later write of a page has to walk (docs/decisions/0031).
 fn forget_pages(path: &Path) {
     let file = std::fs::File::open(path).expect("a store has this file");
     file.sync_all().expect("the disk takes it");

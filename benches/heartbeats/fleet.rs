@@ -1,8 +1,8 @@
 //! A fleet: many sessions that beat at a fixed rate over 1,000 kept connections, as agents do.
 //!
 //! Prints the share of one core that the server takes, the time from the last octet of a request to the last one of its
-//! reply, the server's resident memory before beats and after them, whole and per session, and how many beats were lost. Then the
-//! same for a tenth of the rate with a connection of its own for each beat.
+//! reply, the server's resident memory before beats and after them, whole and per session, and how many beats were
+//! lost. Then the same for a tenth of the rate with a connection of its own for each beat.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Signed messages: whatever comes, it is opened without a good signature, and answered with a TSIG record that says why.
+//! Signed messages: whatever comes, it is opened without a good signature, and answered with a TSIG record that says
+//! why.
 
 #![no_main]
 

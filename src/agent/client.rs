@@ -94,8 +94,8 @@ impl Client {
         self.exchange.call(&Call::new(Method::POST, &path).json(body)).await
     }
 
-    /// Orders about all instances of a site: `drain` or `undrain`. Repeats the call while something is left to do; each is
-    /// sent once, because it takes its time.
+    /// Orders about all instances of a site: `drain` or `undrain`. Repeats the call while something is left to do; each
+    /// is sent once, because it takes its time.
     pub async fn order_site(&self, site: &str, what: &str, body: &Order) -> Result<Reply<SiteOrdered>, ClientError> {
         let path = ["v1", "sites", site, what];
         let call = Call::new(Method::POST, &path).json(body).once();

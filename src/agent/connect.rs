@@ -1,11 +1,11 @@
 //! Connections to servers, made for networks that lose packets.
 //!
 //! A lost SYN is repeated by the kernel after a whole second, which is all the time that a call has. So another attempt
-//! begins every [`AGAIN`] while none has come through, and the first that does carries the call; the others are given up
-//! before anything was sent on them, so that a server never gets a call twice for that.
+//! begins every [`AGAIN`] while none has come through, and the first that does carries the call; the others are given
+//! up before anything was sent on them, so that a server never gets a call twice for that.
 //!
-//! A connection that is given up is reset, and not closed in order: what it had not delivered yet is thrown away. Else a
-//! set of instances that nobody waits for any more could arrive after the one that replaced it.
+//! A connection that is given up is reset, and not closed in order: what it had not delivered yet is thrown away. Else
+//! a set of instances that nobody waits for any more could arrive after the one that replaced it.
 
 use std::future::Future;
 use std::io;

@@ -1,8 +1,8 @@
 //! One HTTP call over an ordered list of servers.
 //!
-//! A call that somebody's lease waits for ([`Call::pressing`]) is made a second time beside the first when nothing has come
-//! after [`BESIDE`]: on a connection that loses packets the next repetition may be a second away. Such calls say the same
-//! twice as once.
+//! A call that somebody's lease waits for ([`Call::pressing`]) is made a second time beside the first when nothing has
+//! come after [`BESIDE`]: on a connection that loses packets the next repetition may be a second away. Such calls say
+//! the same twice as once.
 //!
 //! A call goes to the server that worked last, then round the others: to the next one when it cannot be connected to,
 //! does not reply within [`PATIENCE`], or replies 5xx. After a whole round without an answer it may wait (full jitter)
@@ -10,8 +10,8 @@
 //! elsewhere, because every server has the same policy), or none answered ([`Unreachable`], with each one's reason).
 //!
 //! Holds no state but the server list and pooled connections (`connect` makes them). Plain HTTP only; redirects are not
-//! followed, and proxies of the environment are ignored, because a beat must not take a detour that its server's address
-//! policy would see as the caller.
+//! followed, and proxies of the environment are ignored, because a beat must not take a detour that its server's
+//! address policy would see as the caller.
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};

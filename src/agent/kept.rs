@@ -1,9 +1,9 @@
 //! What outlives the agent's process: the life of its session, what was published of each instance, and reports.
 //!
 //! What it holds: the epoch, the members as they were published and which check is to blame for one that is out, and
-//! the last report of each service. Shape: one JSON file beside the socket (`agent.sock` has `agent.state`), replaced as a
-//! whole by a rename. Only the supervisor writes it: before an instance is registered that was not, soon after another
-//! change, every third of the lease, and when it ends.
+//! the last report of each service. Shape: one JSON file beside the socket (`agent.sock` has `agent.state`), replaced
+//! as a whole by a rename. Only the supervisor writes it: before an instance is registered that was not, soon after
+//! another change, every third of the lease, and when it ends.
 //!
 //! Who starts within the lease goes on with the same session as it stands: same epoch, so that the server finds nothing
 //! changed, and each instance as it was published until its checks have spoken. Who comes later, or after the host was

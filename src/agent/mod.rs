@@ -1,9 +1,9 @@
 //! The client side: everything that registers, beats, leaves and asks over HTTP.
 //!
 //! The client, read in this order: `servers` (which server is asked first), `exchange` (one call over all of them),
-//! `connect` (connections where packets are lost), `outcome` (what can come of it), `client`, `owners` and `download` (the typed calls),
-//! `beat` (the life of a lone registration), `lookup` (whether DNS answers with it), `jitter` (how a fleet is kept from
-//! asking in step).
+//! `connect` (connections where packets are lost), `outcome` (what can come of it), `client`, `owners` and `download`
+//! (the typed calls), `beat` (the life of a lone registration), `lookup` (whether DNS answers with it), `jitter` (how a
+//! fleet is kept from asking in step).
 //!
 //! The agent of a host, in the order in which a file becomes a beat:
 //!
@@ -13,8 +13,9 @@
 //!                  check: verdicts --------+  +-------- socket: reports of services
 //! ```
 //!
-//! `sources` has folder and containers together, `supervise` owns all of its tasks, `kept` is what outlives it, `status`
-//! describes it, `config` is its file, `run` puts a command beside it. The commands of `cli` are built from these.
+//! `sources` has folder and containers together, `supervise` owns all of its tasks, `kept` is what outlives it,
+//! `status` describes it, `config` is its file, `run` puts a command beside it. The commands of `cli` are built from
+//! these.
 
 pub mod beat;
 pub mod check;

@@ -1,13 +1,13 @@
 //! The instances of this host and where each stands: what the set of the session is made of.
 //!
-//! What it holds: for each instance what is planned, the standing of its checks, and the member that was published last.
-//! Only the supervisor changes it, with a new plan ([`Roster::plan`]), an outcome ([`Roster::take`]) or a report
+//! What it holds: for each instance what is planned, the standing of its checks, and the member that was published
+//! last. Only the supervisor changes it, with a new plan ([`Roster::plan`]), an outcome ([`Roster::take`]) or a report
 //! ([`Roster::report`]). It owns the tasks of the checks; they end with their instance, or with the roster.
 //!
 //! An instance is settled when each of its checks has a verdict. Until then nothing of it changes: one that was
 //! published stays as it was, also when that was by the agent before this one ([`Roster::inherit`]); a new one is not
-//! published yet, but for no longer than [`SETTLE_TIME`]. So neither a new file, nor a changed check, nor a start of the
-//! agent beside running services makes anything flap.
+//! published yet, but for no longer than [`SETTLE_TIME`]. So neither a new file, nor a changed check, nor a start of
+//! the agent beside running services makes anything flap.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   start the command --> its checks pass --> registered ... beats
-//!        SIGTERM, SIGINT --> out of the answers --> caches forget it --> deregistered --> the signal goes to the command
-//!        the command ends --> deregistered at once --> its exit code is ours
+//!      SIGTERM, SIGINT --> out of the answers --> caches forget it --> deregistered --> the signal goes to the command
+//!      the command ends --> deregistered at once --> its exit code is ours
 //! ```
 //!
 //! The command runs in a process group of its own, so that a Ctrl-C in a terminal reaches us alone and takes it out of
@@ -55,7 +55,8 @@ impl RunError {
     }
 }
 
-/// Runs the command beside its agent until it has ended; its exit code, or 128 and the number of the signal that killed it.
+/// Runs the command beside its agent until it has ended; its exit code, or 128 and the number of the signal that killed
+/// it.
 pub async fn run<C: CarrySession + 'static>(agent: Agent<C>, command: &[OsString]) -> Result<u8, RunError> {
     let mut signals = Signals::catch().map_err(RunError::Signals)?;
     let mut child = start(command)?;

@@ -126,8 +126,8 @@ pub struct InstanceTable {
 #[serde(deny_unknown_fields)]
 pub struct CheckTable {
     /// What to do: `tcp`, `http:/path`, `https:/path`, `grpc`, `grpcs`, `exec:COMMAND`, `process:PIDFILE` or `ttl`. The
-    /// network ones go to 127.0.0.1 and the instance's port unless they name a host: `tcp:HOST:PORT`, `http://HOST:PORT/path`,
-    /// `grpc://HOST:PORT/service`.
+    /// network ones go to 127.0.0.1 and the instance's port unless they name a host: `tcp:HOST:PORT`,
+    /// `http://HOST:PORT/path`, `grpc://HOST:PORT/service`.
     pub probe: String,
     /// Time between two probes.
     #[serde(default = "default_interval", deserialize_with = "value::duration")]

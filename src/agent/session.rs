@@ -142,8 +142,8 @@ pub async fn run<C: CarrySession>(
 struct Life<'c, C> {
     carrier: &'c C,
     identity: Identity,
-    /// The number of the set that was sent last. It begins with the time since the start of the host, so that a life that
-    /// goes on with the epoch of another one begins above it.
+    /// The number of the set that was sent last. It begins with the time since the start of the host, so that a life
+    /// that goes on with the epoch of another one begins above it.
     sequence: u64,
     wanted: watch::Receiver<Wanted>,
     state: watch::Sender<State>,
@@ -244,8 +244,8 @@ impl<C: CarrySession> Life<'_, C> {
         }
     }
 
-    /// Sends the set as the first of an attempt. If the server has a newer one of this epoch already, somebody else uses
-    /// the epoch; then it is left to him.
+    /// Sends the set as the first of an attempt. If the server has a newer one of this epoch already, somebody else
+    /// uses the epoch; then it is left to him.
     async fn put_first(&mut self, set: &Arc<[Member]>) -> Result<(), ClientError> {
         match self.put(set).await {
             Err(ClientError::Refused(refused)) if refused.word == Word::OutOfSync.as_str() => {
@@ -334,6 +334,11 @@ impl<C: CarrySession> Life<'_, C> {
         let changed = lives.iter().filter(|(key, life)| self.lives.get(key).is_some_and(|known| known != *life));
         self.taken = changed.map(|(key, _)| key.clone()).filter(is_same).collect();
         drop(state);
+        let older = lives.iter().find(|(key, life)| self.lives.get(key).is_some_and(|known| known > life));
+        if let Some((key, life)) = older {
+            let known = self.lives[key];
+            tracing::warn!(instance = %key, known, life, "the server's store is older than what it said before");
+        }
         if !self.taken.is_empty() {
             tracing::warn!("somebody else had changed {}; it is as this host wants it again", listed(&self.taken));
         }

@@ -6,8 +6,8 @@
 //!
 //! The set is not known before the folder could be read once and every engine has told its containers: a set without
 //! them would deregister what an agent before this one had registered. An agent that goes on from where that one was
-//! knows it all the same (`kept`). One that cannot: where an engine does not answer, the files wait for it no longer than
-//! the lease allows; without files there is nothing to send, and the lease decides.
+//! knows it all the same (`kept`). One that cannot: where an engine does not answer, the files wait for it no longer
+//! than the lease allows; without files there is nothing to send, and the lease decides.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -9,8 +9,10 @@
 //!      +--------------------------------- hand over: everything stays as it is ---------------------------+
 //! ```
 //!
-//! An agent with a socket keeps what its successor goes on from (`kept`), whether it hands over or is killed. One task runs [`Agent::run`] and changes all of it; checks, session and socket are tasks of their own that speak with
-//! it over bounded channels and end with it. Many agents may run in one process: nothing is global. Without any server everything but the session goes on.
+//! An agent with a socket keeps what its successor goes on from (`kept`), whether it hands over or is killed. One task
+//! runs [`Agent::run`] and changes all of it; checks, session and socket are tasks of their own that speak with it over
+//! bounded channels and end with it. Many agents may run in one process: nothing is global. Without any server
+//! everything but the session goes on.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -250,8 +252,8 @@ impl Running {
         });
     }
 
-    /// Keeps what is published: soon, and before any server hears of an instance that comes, lest the agent that goes on
-    /// from here takes it out again.
+    /// Keeps what is published: soon, and before any server hears of an instance that comes, lest the agent that goes
+    /// on from here takes it out again.
     fn note_published(&mut self, set: &[Member]) {
         let is_known = {
             let wanted = self.wanted.borrow();

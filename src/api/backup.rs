@@ -1,9 +1,9 @@
 //! A backup of the registry, streamed while the server runs.
 //!
 //! A thread reads the store and writes lines; they wait in a few buffers for the client, so memory is bounded however
-//! large the registry is. As long as it is read the store keeps the pages that changed since, and its file grows, so one
-//! backup is made at a time, and one that has not ended within [`MOST`] is cut. What was cut, or failed, ends without the
-//! last line, and its connection ends before the body does.
+//! large the registry is. As long as it is read the store keeps the pages that changed since, and its file grows, so
+//! one backup is made at a time, and one that has not ended within [`MOST`] is cut. What was cut, or failed, ends
+//! without the last line, and its connection ends before the body does.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};

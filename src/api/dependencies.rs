@@ -2,7 +2,8 @@
 //!
 //! A service is followed at its first place only, so a tree has no more places than there are declared dependencies,
 //! and a cycle ends. Downwards each place costs a search by label. Upwards the declarations of all services are read
-//! first, and nothing is kept: tens of milliseconds at a hundred thousand services, on a thread that may block (`desk`).
+//! first, and nothing is kept: tens of milliseconds at a hundred thousand services, on a thread that may block
+//! (`desk`).
 
 use std::collections::HashSet;
 use std::sync::Arc;

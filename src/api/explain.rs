@@ -70,9 +70,9 @@ fn rtype(text: &str) -> Result<Rtype, Refusal> {
 
 /// Explain an answer.
 ///
-/// Reads the name through the naming patterns, and lists each instance that it could answer with: in or out, since when,
-/// why, and what to do. Says where a static record of the name stands, and which names are near to one that there is
-/// not. Looks through all instances of the service, and through all services if there is none of that label.
+/// Reads the name through the naming patterns, and lists each instance that it could answer with: in or out, since
+/// when, why, and what to do. Says where a static record of the name stands, and which names are near to one that there
+/// is not. Looks through all instances of the service, and through all services if there is none of that label.
 #[utoipa::path(
     get, path = "/v1/explain", tag = "services",
     params(Asked),

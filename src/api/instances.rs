@@ -108,8 +108,8 @@ async fn show_instance(State(state): Shared, Segments(at): Segments<InstancePath
 
 /// Take an instance out now.
 ///
-/// It leaves the answers before the reply. With `incarnation` only that life of the id leaves. Refused with `guard` when
-/// it serves and the service would have fewer serving than its `min`, unless `force` is true.
+/// It leaves the answers before the reply. With `incarnation` only that life of the id leaves. Refused with `guard`
+/// when it serves and the service would have fewer serving than its `min`, unless `force` is true.
 #[utoipa::path(
     delete, path = "/v1/services/{service}/instances/{id}", tag = "instances",
     params(InstancePath, Leaving, ReasonHeader),

@@ -81,7 +81,8 @@ impl Parameters for Ending {
 /// Take all instances of a session out now.
 ///
 /// Refused with `guard` when a service would have fewer serving than its `min`, unless `force` is true: instances that
-/// are `out` are not counted, so an agent that says so first, waits for `ttl_seconds` and ends its session is not refused.
+/// are `out` are not counted, so an agent that says so first, waits for `ttl_seconds` and ends its session is not
+/// refused.
 #[utoipa::path(
     delete, path = "/v1/sessions/{session}", tag = "sessions",
     params(SessionPath, Ending, ReasonHeader),

@@ -28,11 +28,12 @@ use crate::server::log;
 
 /// Register the services of this host, check them, and beat for all of them
 ///
-/// Reads one service from each file of services.d and, with --docker, the labels of containers; follows changes of both,
-/// runs the checks of each instance and beats once for all of them. A failing check takes an instance out of the answers and keeps its lease. Without any
-/// server it tries for ever, and the services run on. SIGTERM takes everything out of the answers, waits until caches
-/// have forgotten it, and deregisters; a second one deregisters at once. SIGHUP reads the folder again. SIGUSR2 begins
-/// again with the program that has been installed since, and leaves everything in the answers meanwhile.
+/// Reads one service from each file of services.d and, with --docker, the labels of containers; follows changes of
+/// both, runs the checks of each instance and beats once for all of them. A failing check takes an instance out of the
+/// answers and keeps its lease. Without any server it tries for ever, and the services run on. SIGTERM takes everything
+/// out of the answers, waits until caches have forgotten it, and deregisters; a second one deregisters at once. SIGHUP
+/// reads the folder again. SIGUSR2 begins again with the program that has been installed since, and leaves everything
+/// in the answers meanwhile.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, after_help = examples![
     "zonebeat agent --config /etc/zonebeat/agent.toml",

@@ -20,9 +20,9 @@ use target::Target;
 
 /// Back the registry up into a file, while the server runs
 ///
-/// Everything at one revision, rows and history, as lines of JSON; the last one has counts and a checksum. Needs the token
-/// of an administrator, because hashes of tokens are in it. The file comes to have its name when it is whole; one that is
-/// there is not overwritten.
+/// Everything at one revision, rows and history, as lines of JSON; the last one has counts and a checksum. Needs the
+/// token of an administrator, because hashes of tokens are in it. The file comes to have its name when it is whole; one
+/// that is there is not overwritten.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = examples![
     "zonebeat backup zonebeat.backup",

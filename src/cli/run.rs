@@ -21,8 +21,8 @@ use crate::server::log;
 ///
 /// Starts the command, registers it when its checks pass, and passes signals on. A failing check takes it out of the
 /// answers and keeps its lease. On SIGTERM or SIGINT it leaves the answers first; when every cache has forgotten it,
-/// which takes the longest TTL that the server gave out, the command gets the signal; a second one reaches it at once. A
-/// command that ends is deregistered at once. Without any server the command runs on. Exits with the code of the
+/// which takes the longest TTL that the server gave out, the command gets the signal; a second one reaches it at once.
+/// A command that ends is deregistered at once. Without any server the command runs on. Exits with the code of the
 /// command, or with 128 and the number of the signal that killed it.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = examples![
@@ -40,8 +40,8 @@ pub struct RunArgs {
 
     /// Check that has to pass; repeat it for more; none is: in the answers while the command runs
     ///
-    /// One of tcp, http:/path, https:/path, grpc, grpcs, exec:COMMAND, process:/PIDFILE. The network ones go to 127.0.0.1 and
-    /// the instance's port unless they name a host, as in http://HOST:PORT/path.
+    /// One of tcp, http:/path, https:/path, grpc, grpcs, exec:COMMAND, process:/PIDFILE. The network ones go to
+    /// 127.0.0.1 and the instance's port unless they name a host, as in http://HOST:PORT/path.
     #[arg(long = "check", value_name = "CHECK", value_parser = check)]
     checks: Vec<String>,
 

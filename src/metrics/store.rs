@@ -11,6 +11,7 @@ pub struct StoreMetrics {
     seconds: Histogram,
     changes: Histogram,
     failures: IntCounter,
+    went_back: IntCounter,
     writable: IntGauge,
     journal: IntGauge,
 }
@@ -35,6 +36,11 @@ impl StoreMetrics {
                 "zonebeat_store_commit_failures_total",
                 "Commits that the store did not take; nothing of them is visible.",
             ),
+            went_back: make::counter(
+                all,
+                "zonebeat_store_went_back_total",
+                "Requests that name an incarnation newer than the store, as if an older copy of it were in its place.",
+            ),
             writable: make::gauge(
                 all,
                 "zonebeat_store_writable",
@@ -57,6 +63,11 @@ impl StoreMetrics {
     /// A commit was not taken.
     pub fn failed(&self) {
         self.failures.inc();
+    }
+
+    /// Somebody named what the store does not have yet.
+    pub fn went_back(&self) {
+        self.went_back.inc();
     }
 
     /// Whether writes are taken.

@@ -28,7 +28,8 @@ pub struct Explanation {
     /// How many more there are.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub omitted: usize,
-    /// Registrations of such instances that were refused within the last hour, and not accepted since; the last one first.
+    /// Registrations of such instances that were refused within the last hour, and not accepted since; the last one
+    /// first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<RefusedAttempt>,
     /// Names of the same kind that there are, when there is no such service.

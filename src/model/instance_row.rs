@@ -161,8 +161,8 @@ mod tests {
         Ok(packed.look().to_instance())
     }
 
-    /// A row that contradicts itself, as only damage makes one, is what its facts say: no orders are none, and its state
-    /// follows from them.
+    /// A row that contradicts itself, as only damage makes one, is what its facts say: no orders are none, and its
+    /// state follows from them.
     fn settled(mut instance: Instance) -> Instance {
         instance.order(|_| {});
         if !instance.is_silent() {

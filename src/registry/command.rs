@@ -193,6 +193,17 @@ pub enum Action {
     ReloadStatics,
 }
 
+impl Action {
+    /// The incarnation that it names.
+    pub(super) fn incarnation(&self) -> Option<u64> {
+        match self {
+            Self::Register { registration, .. } => registration.incarnation,
+            Self::Deregister { incarnation, .. } | Self::Return { incarnation, .. } => *incarnation,
+            _ => None,
+        }
+    }
+}
+
 /// What came of a command.
 #[derive(Debug, Clone)]
 pub enum Outcome {

@@ -186,8 +186,8 @@ impl Draft {
         self.relieved.clear();
     }
 
-    /// Ends a command: lets go of held instances that are needed no more, gives sessions whose set has changed their new
-    /// hash, and drops those that are over.
+    /// Ends a command: lets go of held instances that are needed no more, gives sessions whose set has changed their
+    /// new hash, and drops those that are over.
     pub(super) fn settle(&mut self) {
         for service in std::mem::take(&mut self.relieved) {
             relieve(self, &service);

@@ -1,9 +1,9 @@
 //! What a name is about: read through the naming patterns, from the name to services and their instances, and put
 //! together into an explanation ([`explain`]).
 //!
-//! A name may read in several ways, because several patterns are active while a fleet moves from one to another. Reading
-//! costs a few comparisons per pattern; looking through the instances of what was found costs as many steps as the
-//! service has instances, so it belongs to the edges and not to the query path.
+//! A name may read in several ways, because several patterns are active while a fleet moves from one to another.
+//! Reading costs a few comparisons per pattern; looking through the instances of what was found costs as many steps as
+//! the service has instances, so it belongs to the edges and not to the query path.
 
 mod about;
 mod compose;

@@ -86,10 +86,14 @@ impl Registry {
         if self.shared.stopping.load(Ordering::Acquire) {
             return Err(self.gone());
         }
+        let named = command.action.incarnation();
         let (request, answered) = Request::new(command);
         match self.queue.try_send(Message::Command(Box::new(request))) {
             Ok(()) => {
                 let answer = answered.await.unwrap_or_else(|_| Err(self.gone()));
+                if answer.as_ref().is_err_and(|refusal| refusal.word == Word::OldIncarnation) {
+                    self.compare_with_store(named);
+                }
                 answer.inspect_err(|refusal| self.shared.refused.note(refusal, self.shared.clock.monotonic()))
             }
             Err(TrySendError::Full(_)) => {
@@ -111,7 +115,21 @@ impl Registry {
     pub fn beat(&self, service: &str, id: &str, incarnation: Option<u64>) -> Beaten {
         let beaten = self.shared.leases.beat(service, id, incarnation);
         self.shared.observer.beat(beaten);
+        if matches!(beaten, Beaten::Unknown | Beaten::OldIncarnation { .. }) {
+            self.compare_with_store(incarnation);
+        }
         beaten
+    }
+
+    /// An incarnation is the revision that made it: who names one that is still to come was told it by a store that
+    /// this one is older than. Asked only of what is refused anyway.
+    fn compare_with_store(&self, named: Option<u64>) {
+        let here = self.shared.snapshot.load().revision;
+        if let Some(named) = named.map(Revision).filter(|named| *named > here)
+            && self.shared.health.load().loaded
+        {
+            self.shared.observer.went_back(named, here);
+        }
     }
 
     /// Beats for a session.

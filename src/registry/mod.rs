@@ -90,6 +90,9 @@ pub trait Observer: Send + Sync + 'static {
     /// Somebody beat.
     fn beat(&self, _beaten: Beaten) {}
 
+    /// Somebody named an incarnation that is newer than everything here, which is at this revision.
+    fn went_back(&self, _named: Revision, _here: Revision) {}
+
     /// The store was opened, lost or regained, or its trouble is another one.
     fn health_changed(&self, _before: &Health, _after: &Health) {}
 }
@@ -113,8 +116,8 @@ pub trait Publisher: update::Look + Send + 'static {
     fn mark(&mut self, zones: &[(Name, Revision)]);
 
     /// Compiles the names of the touched services and those that UPDATE wrote, on top of what was compiled last,
-    /// published or not. Returns for each zone whose content differs from that the revision of the last change that made
-    /// it differ, and marks it so.
+    /// published or not. Returns for each zone whose content differs from that the revision of the last change that
+    /// made it differ, and marks it so.
     fn prepare(&mut self, after: &Snapshot, touched: &[Touched], names: &[TouchedName]) -> Vec<(Name, Revision)>;
 
     /// What is compiled goes to the store now: `publish` makes just this visible, whatever is prepared until then.

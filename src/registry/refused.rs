@@ -1,8 +1,8 @@
 //! Registrations that were refused lately: what `explain` has to say of an instance that is nowhere.
 //!
-//! Memory of this server alone, of the last attempt for each service and instance, [`MOST`] of them and an hour at most;
-//! nothing is left of it after a restart. It is noted by whoever hears the refusal, not by the writer, so a client that
-//! is refused again and again costs the writer nothing more.
+//! Memory of this server alone, of the last attempt for each service and instance, [`MOST`] of them and an hour at
+//! most; nothing is left of it after a restart. It is noted by whoever hears the refusal, not by the writer, so a
+//! client that is refused again and again costs the writer nothing more.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};

@@ -1,8 +1,9 @@
 //! Sessions: who beats for several instances at once.
 //!
-//! Which instances belong to a session is kept in their rows. Its epoch, the number of its set and the hash are memory only: after
-//! a restart of ours, and for a server that never saw it, a session is there but its epoch is not known, so that its
-//! next beat is answered `unknown-session` and the agent sends its full set. That set is the same, so nothing changes.
+//! Which instances belong to a session is kept in their rows. Its epoch, the number of its set and the hash are memory
+//! only: after a restart of ours, and for a server that never saw it, a session is there but its epoch is not known, so
+//! that its next beat is answered `unknown-session` and the agent sends its full set. That set is the same, so nothing
+//! changes.
 
 use std::fmt::Write as _;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! TSIG keys (RFC 8945): which there are, and which key may do what with which zone.
 //!
-//! A [`Keys`] never changes; whoever reads keys again swaps the whole set. The HMAC is ring's, and nothing here shows or
-//! gives back a secret.
+//! A [`Keys`] never changes; whoever reads keys again swaps the whole set. The HMAC is ring's, and nothing here shows
+//! or gives back a secret.
 
 use std::sync::Arc;
 
@@ -92,7 +92,8 @@ impl Key {
         Mac::new(context.sign().as_ref())
     }
 
-    /// Whether `mac`, which may be truncated but not empty, is that of `parts`. Takes the same time wherever they differ.
+    /// Whether `mac`, which may be truncated but not empty, is that of `parts`. Takes the same time wherever they
+    /// differ.
     pub fn verify(&self, parts: &[&[u8]], mac: &[u8]) -> bool {
         let whole = self.sign(parts);
         let Some(expected) = whole.as_slice().get(..mac.len()) else { return false };

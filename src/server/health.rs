@@ -1,12 +1,12 @@
 //! What the server says of itself: freshness for `/readyz`, counts for `/metrics`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::api::{self, ViewStatus};
 use crate::metrics::Metrics;
-use crate::model::{Change, Clock, State};
+use crate::model::{Change, Clock, Revision, State};
 use crate::registry::{self, Beaten, Health, Registry};
 use crate::view::{Published, View};
 
@@ -51,11 +51,13 @@ impl api::Freshness for Freshness {
 /// Counts what the registry does, and logs what becomes of its store: once per change, not once per try.
 pub(super) struct Observer {
     metrics: Metrics,
+    /// It has been said that the store went back.
+    told: AtomicBool,
 }
 
 impl Observer {
     pub(super) fn new(metrics: Metrics) -> Self {
-        Self { metrics }
+        Self { metrics, told: AtomicBool::new(false) }
     }
 }
 
@@ -78,6 +80,17 @@ impl registry::Observer for Observer {
             Beaten::Unknown => beats.unknown.inc(),
             Beaten::OldIncarnation { .. } => beats.old_incarnation.inc(),
             Beaten::OutOfSync => beats.out_of_sync.inc(),
+        }
+    }
+
+    fn went_back(&self, named: Revision, here: Revision) {
+        self.metrics.store().went_back();
+        if !self.told.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                %named,
+                %here,
+                "somebody names an incarnation that is newer than the store: an older copy of the store may be in its place"
+            );
         }
     }
 

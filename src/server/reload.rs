@@ -1,5 +1,5 @@
-//! SIGHUP: zone files are read again, and so are the secrets of cookies and TSIG keys and the certificate. A file with an error is
-//! refused whole, and its last good data stay.
+//! SIGHUP: zone files are read again, and so are the secrets of cookies and TSIG keys and the certificate. A file with
+//! an error is refused whole, and its last good data stay.
 //!
 //! Files are read, parsed and compiled on a thread that may block. What panics there is a failed reload: the zones stay
 //! as they are, and the next SIGHUP is heard.

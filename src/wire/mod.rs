@@ -5,8 +5,8 @@
 //! holds the last three together and is the same for every transport; [`batch`] takes many packets through them, step
 //! by step. `udp`, `tcp` and [`encrypted`] bring packets and take responses; [`error`] writes what needs no view;
 //! [`limits`] says how much a client gets. `encode` copies ready sets into a [`message`] and leaves answers of several
-//! sets to `compose`, which compresses `names`; `opt` is the last record of each. [`tsig`] verifies what is signed with a
-//! key, and signs the response. `rotation` chooses where a set starts, [`explain`] writes what somebody else knows,
+//! sets to `compose`, which compresses `names`; `opt` is the last record of each. [`tsig`] verifies what is signed with
+//! a key, and signs the response. `rotation` chooses where a set starts, [`explain`] writes what somebody else knows,
 //! `count` counts. [`server`] opens the sockets and runs it all.
 
 pub mod batch;

@@ -1,10 +1,10 @@
 //! UPDATE messages (RFC 2136) on their way to the registry, and their answers on the way back.
 //!
-//! A message that comes here ends in a good signature; others are refused where they are decoded. It is handed to a task,
-//! because the answer waits until the change is durable and published: a worker goes on with queries meanwhile. At most
-//! `AT_ONCE` are under way, the next one is answered with SERVFAIL; when the server stops, those that came over UDP have
-//! a second to be answered, and those of a connection as long as it has. What is in a message is for whoever implements
-//! [`AnswerUpdates`], which is another edge.
+//! A message that comes here ends in a good signature; others are refused where they are decoded. It is handed to a
+//! task, because the answer waits until the change is durable and published: a worker goes on with queries meanwhile.
+//! At most `AT_ONCE` are under way, the next one is answered with SERVFAIL; when the server stops, those that came over
+//! UDP have a second to be answered, and those of a connection as long as it has. What is in a message is for whoever
+//! implements [`AnswerUpdates`], which is another edge.
 
 use std::net::IpAddr;
 use std::sync::Arc;

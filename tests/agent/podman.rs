@@ -1,9 +1,9 @@
 //! Podman's real service with an image of this binary, in storage of its own: everything that it makes lies in one
 //! temporary folder, and what lies elsewhere (control groups) is removed with it.
 //!
-//! It runs in a mount namespace of its own, because crun refuses machines that have both versions of control groups: the
-//! second one is taken away there. Containers share the host's network. Without systemd nobody runs their health checks;
-//! a test asks for a run where systemd's timer would, by the same call.
+//! It runs in a mount namespace of its own, because crun refuses machines that have both versions of control groups:
+//! the second one is taken away there. Containers share the host's network. Without systemd nobody runs their health
+//! checks; a test asks for a run where systemd's timer would, by the same call.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -9,12 +9,6 @@ use super::{SRV, json_of, put, run, targets};
 
 const HELD: &str = "EDE: 3 (Stale Answer)";
 
-fn metric(server: &Server, name: &str) -> String {
-    let text = String::from_utf8(server.call("GET", "/metrics", None).body).expect("text");
-    let line = text.lines().find(|line| line.split(' ').next() == Some(name)).unwrap_or_else(|| panic!("no {name}"));
-    line.rsplit(' ').next().unwrap_or_default().to_owned()
-}
-
 #[test]
 fn the_last_silent_instance_is_answered_as_stale_until_it_is_released() {
     let server = Server::start();
@@ -41,8 +35,8 @@ fn the_last_silent_instance_is_answered_as_stale_until_it_is_released() {
     assert!(table.contains("no beat for its lease of 2 s, held by the guard"), "{table}");
     let services = run(&server, &["services"]);
     assert!(services.contains("a1 held"), "{services}");
-    assert_eq!(metric(&server, "zonebeat_guard_held_instances"), "1");
-    assert_eq!(metric(&server, "zonebeat_registry_instances{state=\"held\"}"), "1");
+    assert_eq!(server.metric("zonebeat_guard_held_instances"), "1");
+    assert_eq!(server.metric("zonebeat_registry_instances{state=\"held\"}"), "1");
     let (_, beat) = server.http_json("POST", "/v1/services/search/instances/a1/heartbeat", None);
     assert_eq!(beat["returned"], true, "{beat}");
     assert!(!server.dig(&[SRV, "SRV"]).contains("EDE"), "a beat ends it");
@@ -113,8 +107,8 @@ fn a_fleet_that_falls_silent_is_answered_and_forgotten_when_it_is_released() {
         "{list}"
     );
     assert!(run(&server, &["held"]).starts_with("the lapses of the whole fleet are held: 40 of 41 sessions"));
-    assert_eq!(metric(&server, "zonebeat_guard_fleet_hold"), "1");
-    assert_eq!(metric(&server, "zonebeat_guard_fleet_held_sessions"), "40");
+    assert_eq!(server.metric("zonebeat_guard_fleet_hold"), "1");
+    assert_eq!(server.metric("zonebeat_guard_fleet_held_sessions"), "40");
     (0..20).for_each(|number| {
         let beat =
             server.http_json("POST", &format!("/v1/sessions/host-{number}/heartbeat"), Some(json!({"epoch": "e"})));

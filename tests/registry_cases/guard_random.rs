@@ -1,8 +1,8 @@
 //! Random lives of a few services with the guard on, and what must be true of them whatever happens.
 //!
-//! [`Model`] knows nothing of the guard but what it promises: who beats is never silent, who does not is silent a second
-//! after his lease, silence takes nobody away that is needed, a hold ends in its time, and who lapsed stays so until he is
-//! heard of. It knows when each was heard of, on the lease clock, which our own stalls do not move.
+//! [`Model`] knows nothing of the guard but what it promises: who beats is never silent, who does not is silent a
+//! second after his lease, silence takes nobody away that is needed, a hold ends in its time, and who lapsed stays so
+//! until he is heard of. It knows when each was heard of, on the lease clock, which our own stalls do not move.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

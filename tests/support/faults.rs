@@ -250,6 +250,14 @@ impl Server {
         reply
     }
 
+    /// What `/metrics` says of a series.
+    pub fn metric(&self, series: &str) -> String {
+        let text = self.call("GET", "/metrics", None).text().to_owned();
+        let of_series = |line: &&str| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' '));
+        let line = text.lines().find(of_series).unwrap_or_else(|| panic!("{series} is not shown"));
+        line.rsplit(' ').next().expect("a value").to_owned()
+    }
+
     /// What `/readyz` says, whatever its status.
     pub fn readiness(&self) -> serde_json::Value {
         self.http_json("GET", "/readyz", None).1

@@ -454,8 +454,8 @@ pub fn run_dig(program: &str, server: SocketAddr, options: &[&str], args: &[&str
 
 /// Runs dig or a program like it.
 ///
-/// dig shares its port with others of the same user, so the kernel may give it that of the server, which is an ephemeral
-/// one too: dig then gets its own query back, and is asked once more.
+/// dig shares its port with others of the same user, so the kernel may give it that of the server, which is an
+/// ephemeral one too: dig then gets its own query back, and is asked once more.
 #[allow(dead_code)] // not every test asks with dig
 pub fn output_of_dig(command: &mut Command) -> Output {
     loop {

@@ -110,8 +110,8 @@ impl Fleet {
         Self { network: Network::new(&runtime), agents: Vec::new(), runtime }
     }
 
-    /// Starts so many agents of the server with such a lease, each with one instance; three of a service. Waits until all
-    /// are answered.
+    /// Starts so many agents of the server with such a lease, each with one instance; three of a service. Waits until
+    /// all are answered.
     pub(crate) fn join(mut self, server: &Server, count: usize, lease: Duration) -> Self {
         self.network.lead_to(server.http());
         let url = self.network.url();

@@ -1,6 +1,6 @@
-//! Many sessions in one process in the namespace of the hosts: this binary again, with the session code of the agent and,
-//! for lone instances, the client library. It is told over its standard input what each session wants, one line of JSON
-//! for each wish, and does nothing else.
+//! Many sessions in one process in the namespace of the hosts: this binary again, with the session code of the agent
+//! and, for lone instances, the client library. It is told over its standard input what each session wants, one line of
+//! JSON for each wish, and does nothing else.
 
 use std::collections::HashMap;
 use std::io::{BufRead, Write};

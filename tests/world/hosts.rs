@@ -1,5 +1,5 @@
-//! Real processes: hosts with `zonebeat agent`, a folder of services and the processes that it watches, and commands beside
-//! `zonebeat run`.
+//! Real processes: hosts with `zonebeat agent`, a folder of services and the processes that it watches, and commands
+//! beside `zonebeat run`.
 
 use std::fs::{self, File};
 use std::path::PathBuf;

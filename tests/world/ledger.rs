@@ -215,7 +215,8 @@ impl Ledger {
         due.for_each(|until| *until = to.max(*until));
     }
 
-    /// Those whose ids begin so do later what they were about to do; what is due because somebody died is not theirs to do.
+    /// Those whose ids begin so do later what they were about to do; what is due because somebody died is not theirs to
+    /// do.
     pub(crate) fn delay(&mut self, ids: &str, by: Duration) {
         let now = Instant::now();
         for (_, states) in self.lines.iter_mut().filter(|(key, _)| key.1.starts_with(ids)) {

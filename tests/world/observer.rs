@@ -1,5 +1,5 @@
-//! Who asks DNS all the time, and shows the answers to the ledger: two threads with queries of their own over UDP, one to
-//! the server and one to the resolver before it, and one that runs the real dig against both in turn.
+//! Who asks DNS all the time, and shows the answers to the ledger: two threads with queries of their own over UDP, one
+//! to the server and one to the resolver before it, and one that runs the real dig against both in turn.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

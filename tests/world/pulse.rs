@@ -1,5 +1,5 @@
-//! How late this machine is: a thread that wants to wake every 10 ms writes down when it woke late. What others could not
-//! do meanwhile either is no fault of theirs.
+//! How late this machine is: a thread that wants to wake every 10 ms writes down when it woke late. What others could
+//! not do meanwhile either is no fault of theirs.
 
 use std::sync::{Arc, Mutex};
 use std::thread;

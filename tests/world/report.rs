@@ -89,8 +89,8 @@ fn unexpected_lapses(world: &World, changes: &[Value]) -> Vec<Key> {
     lapses.into_iter().filter(|(key, count)| *count > allowed(key)).map(|(key, _)| key).collect()
 }
 
-/// The holds and releases in history: how many are of instances, and each of the fleet's with its reason. Nobody orders a
-/// release here, so that those of instances are none; the guard itself ends what it began with the fleet.
+/// The holds and releases in history: how many are of instances, and each of the fleet's with its reason. Nobody orders
+/// a release here, so that those of instances are none; the guard itself ends what it began with the fleet.
 fn guarded(changes: &[Value]) -> (usize, usize, Vec<&Value>) {
     let of_guard = changes.iter().filter(|change| matches!(text(change, "transition"), "hold" | "release"));
     let (fleet, single): (Vec<&Value>, Vec<&Value>) = of_guard.partition(|change| text(change, "subject") == FLEET);

@@ -2,8 +2,8 @@
 //!
 //! `spec` is what a check is, as a file or a flag says it; `standing` counts passes and failures until a verdict turns;
 //! `watch` probes again and again. One file for each kind of probe: `tcp`, `http` (and `tls` below it), `grpc`, `exec`,
-//! `process`, `report` (a service that reports itself). A probe comes to an end within its timeout, whatever happens, and
-//! leaves nothing behind when it is dropped.
+//! `process`, `report` (a service that reports itself). A probe comes to an end within its timeout, whatever happens,
+//! and leaves nothing behind when it is dropped.
 
 mod exec;
 mod grpc;

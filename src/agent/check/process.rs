@@ -1,9 +1,10 @@
 //! A process lives: a pidfd says when it ends, at that moment and without asking.
 //!
 //! Its number stands in a file, as daemons write it; the file is read again at each interval, because a service that
-//! was started again has another number. Once a process has ended, its number counts only when the file has been written
-//! anew, whoever the system gives it to meanwhile. A number that had been given to another program before this check
-//! began is not told from the right one: when a file was written and when a process began are times of two clocks.
+//! was started again has another number. Once a process has ended, its number counts only when the file has been
+//! written anew, whoever the system gives it to meanwhile. A number that had been given to another program before this
+//! check began is not told from the right one: when a file was written and when a process began are times of two
+//! clocks.
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -1,7 +1,8 @@
 //! Passes and failures in a row become a verdict.
 //!
-//! Nothing is known until the first probe ended; that one decides alone, so that a start needs no `rise` intervals. Only
-//! an instance that is in the answers already is not taken out by one failure. Later a failing check needs `rise` passes in a row, a passing one `fall` failures. Pure: no clock, no I/O.
+//! Nothing is known until the first probe ended; that one decides alone, so that a start needs no `rise` intervals.
+//! Only an instance that is in the answers already is not taken out by one failure. Later a failing check needs `rise`
+//! passes in a row, a passing one `fall` failures. Pure: no clock, no I/O.
 
 use super::{Outcome, Spec};
 

@@ -1,9 +1,9 @@
 //! Probes again and again, and says what each found.
 //!
 //! One task for each check; it holds nothing that outlives it. Until it has passed for the first time it asks in short
-//! order, so that a service is answered soon after it has begun to listen; then at its interval, which varies by a tenth,
-//! so that checks which began together do not stay together. A report waits when nobody takes it: a probe is never
-//! lost, only late.
+//! order, so that a service is answered soon after it has begun to listen; then at its interval, which varies by a
+//! tenth, so that checks which began together do not stay together. A report waits when nobody takes it: a probe is
+//! never lost, only late.
 
 use std::path::Path;
 use std::time::Duration;

@@ -9,11 +9,11 @@
 //!      +------ wait (full jitter) <----------+   everything stays as it was
 //! ```
 //!
-//! An event only says whom to look at: what counts is what the engine then says about that container. So events may come
-//! late, twice or never (Docker leaves out what a slow reader missed, Podman tells of a health check before it has run),
-//! and a list shows what was missed. Only `die` is believed: the container was gone then, and `start` comes later if it
-//! came back. Only the task that runs [`Follower::follow`] changes anything; a crash forgets what the next list tells.
-//! Calls are made one after the other, each within its bound.
+//! An event only says whom to look at: what counts is what the engine then says about that container. So events may
+//! come late, twice or never (Docker leaves out what a slow reader missed, Podman tells of a health check before it has
+//! run), and a list shows what was missed. Only `die` is believed: the container was gone then, and `start` comes later
+//! if it came back. Only the task that runs [`Follower::follow`] changes anything; a crash forgets what the next list
+//! tells. Calls are made one after the other, each within its bound.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;

@@ -1,7 +1,7 @@
 //! Labels of a container become what a file of services says.
 //!
 //! ```text
-//! zonebeat.port=8080  zonebeat.tags=blue,canary --lines--> port = 32768, tags = ["blue","canary"] --services--> Planned
+//! zonebeat.port=8080 zonebeat.tags=blue,canary --lines--> port = 32768, tags = ["blue","canary"] --services--> Planned
 //! ```
 //!
 //! A label is `zonebeat.` and a key of a file; `zonebeat.NAME.` and a key where a container has several services. Each

@@ -1,13 +1,13 @@
 //! Wakes when something may have changed in a folder of services.
 //!
 //! What it holds: one inotify descriptor, by rustix, and the directories that it watches: the folder, and where it or
-//! one of its files is a link, each directory in which a link of the chain stands, and the one of the target. So an edited
-//! target is seen, a link that is replaced, and a ConfigMap of Kubernetes whose `..data` is swapped. The directories are
-//! found anew with each change, before the files are read, so that nothing falls in between.
+//! one of its files is a link, each directory in which a link of the chain stands, and the one of the target. So an
+//! edited target is seen, a link that is replaced, and a ConfigMap of Kubernetes whose `..data` is swapped. The
+//! directories are found anew with each change, before the files are read, so that nothing falls in between.
 //!
 //! A burst of events is one change. A folder that cannot be watched (it is not there yet, or its file system knows no
-//! inotify) is looked at every [`LOOK`], every other one every [`RESCAN`]: network file systems do not tell what another
-//! host has written.
+//! inotify) is looked at every [`LOOK`], every other one every [`RESCAN`]: network file systems do not tell what
+//! another host has written.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsString;

@@ -54,7 +54,8 @@ pub(super) fn leave(draft: &mut Draft, caller: &Caller<'_>, service: &Arc<str>, 
     draft.step(Step { by: &caller.by, transition, service, before: Some(before), after: None, claim: None });
 }
 
-/// Brings a lone instance back that lapsed or is held. Another one is beaten for: its lapse was not committed after all.
+/// Brings a lone instance back that lapsed or is held. Another one is beaten for: its lapse was not committed after
+/// all.
 pub(super) fn bring_back(
     draft: &mut Draft,
     caller: &Caller<'_>,

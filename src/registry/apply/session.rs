@@ -45,8 +45,8 @@ pub(super) fn set(draft: &mut Draft, caller: &Caller<'_>, session: &str, set: &S
     }
 }
 
-/// A set that waited somewhere while a newer one of its epoch was taken comes too late. A call that is made twice carries
-/// the same number twice. What the number of the session is with this set.
+/// A set that waited somewhere while a newer one of its epoch was taken comes too late. A call that is made twice
+/// carries the same number twice. What the number of the session is with this set.
 fn check_sequence(draft: &Draft, name: &str, set: &SessionSet) -> Result<u64, Refusal> {
     let session = draft.state.sessions.get(name);
     let taken = session.filter(|session| session.epoch.as_deref() == Some(&*set.epoch)).map(|session| session.sequence);

@@ -63,8 +63,8 @@ pub(super) fn find(draft: &Draft, wanted: &str) -> Result<Arc<Token>, Refusal> {
     })
 }
 
-/// Looks at every service; revoking is rare. History tells it of each name, as far as they are not too many: a reader of
-/// the history of one must see that its owner went.
+/// Looks at every service; revoking is rare. History tells it of each name, as far as they are not too many: a reader
+/// of the history of one must see that its owner went.
 fn free_names(draft: &mut Draft, caller: &Caller<'_>, token: &Token) {
     let concerned = |row: &ServiceRow| row.owned_by.as_ref() == Some(&token.id) || row.grants.contains(&token.id);
     let services = draft.state.snapshot.services.values().filter(|service| concerned(&service.row));

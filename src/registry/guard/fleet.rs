@@ -1,18 +1,20 @@
 //! The guard of the whole fleet: when too many sessions fall silent together, none of them lapses.
 //!
 //! **What it holds.** The leases that ran out and wait here, four octets each, and how many lapsed within the last
-//! window. A lease that is heard of again simply runs on: nothing of it had been changed. Answers say meanwhile that they
-//! may be stale, all of them, by one flag of the view; so neither the beginning nor the end costs anything per instance.
+//! window. A lease that is heard of again simply runs on: nothing of it had been changed. Answers say meanwhile that
+//! they may be stale, all of them, by one flag of the view; so neither the beginning nor the end costs anything per
+//! instance.
 //!
 //! **When it begins.** When a lease runs out, and more than the share of all sessions, at least the least number, are
 //! silent: their lapse came within the window, or their lease is out, or has so little left that they must have missed
 //! beats (`Leases::silence`). So the first of many is held already, not only those beyond the share.
 //!
-//! **When it ends.** When fewer are silent than begin it: the others may be about to come back, so they get a full lease
-//! once more. When an operator releases it. After its time: then those that are still silent lapse evenly over another
-//! time. After the last two it does not begin again before fewer were silent once.
+//! **When it ends.** When fewer are silent than begin it: the others may be about to come back, so they get a full
+//! lease once more. When an operator releases it. After its time: then those that are still silent lapse evenly over
+//! another time. After the last two it does not begin again before fewer were silent once.
 //!
-//! **Holds of services** do not end while it holds, nor until a lease later: the network is to blame, not the instances.
+//! **Holds of services** do not end while it holds, nor until a lease later: the network is to blame, not the
+//! instances.
 //!
 //! **Time** is that of the lease clock, which stands still while we do not listen.
 

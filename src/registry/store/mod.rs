@@ -7,8 +7,8 @@
 //! taken: then it is [`News`] after `reopen`, as are the batches of others. One test battery (`tests/store.rs`) runs
 //! against every backend.
 //!
-//! **Several writers.** Batches of all of them have one order. A handle stands at a place in it: behind what it has read,
-//! committed, or told as news. `commit` applies to that place only: if others have committed since, it fails with
+//! **Several writers.** Batches of all of them have one order. A handle stands at a place in it: behind what it has
+//! read, committed, or told as news. `commit` applies to that place only: if others have committed since, it fails with
 //! [`StoreError::Conflict`], and what they committed is news. A store with one writer has no news.
 //!
 //! **Whole stores.** `read_all` gives rows and history of one revision; [`Fill`] makes a store of them where there is
@@ -103,15 +103,16 @@ pub trait LoadAll: Load {
     fn change(&mut self, change: Change);
 }
 
-/// Makes a store where there is none: rows and history in any number of calls, then `finish`. Nobody finds a store there
-/// before that has returned, whatever happens; what was dropped or killed without it is gone, or goes with the next one.
+/// Makes a store where there is none: rows and history in any number of calls, then `finish`. Nobody finds a store
+/// there before that has returned, whatever happens; what was dropped or killed without it is gone, or goes with the
+/// next one.
 pub trait Fill: Send {
     /// Takes rows, none of which goes, and changes in order; `expected` is the change before them, 0 if there is none.
     /// Nothing of it needs to be durable yet.
     fn write(&mut self, batch: &Batch) -> Result<(), StoreError>;
 
-    /// Makes what was written a store at `revision`, durably; no change is behind that. The store has an identity of its
-    /// own.
+    /// Makes what was written a store at `revision`, durably; no change is behind that. The store has an identity of
+    /// its own.
     fn finish(self: Box<Self>, revision: Revision) -> Result<(), StoreError>;
 }
 
@@ -289,9 +290,9 @@ pub trait Store: Send + Sync + 'static {
     /// One change, if it is still kept.
     fn change(&self, revision: Revision) -> Result<Option<Change>, StoreError>;
 
-    /// Forgets changes made before `before`, oldest first, at most `limit` in one call; says how many. Stops at the first
-    /// one made from then to `now`, also where a clock that was wrong dates one behind it before. One that is dated after
-    /// `now` is not younger than the one behind it.
+    /// Forgets changes made before `before`, oldest first, at most `limit` in one call; says how many. Stops at the
+    /// first one made from then to `now`, also where a clock that was wrong dates one behind it before. One that is
+    /// dated after `now` is not younger than the one behind it.
     fn prune(&self, before: Timestamp, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
 
     /// Has `wake` called each time that there is news, from any thread; once, before anything is read. `wake` must not

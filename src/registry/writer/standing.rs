@@ -129,8 +129,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes what a store holds the current state and publishes it. Leases and timers start full, also those of what is held. With `trouble` the
-    /// store reads and does not write: it is away from the start.
+    /// Makes what a store holds the current state and publishes it. Leases and timers start full, also those of what is
+    /// held. With `trouble` the store reads and does not write: it is away from the start.
     fn adopt_loaded(&mut self, loader: Loader, wait: Duration, trouble: Option<String>) {
         let (state, zones) = loader.finish();
         self.state = state;

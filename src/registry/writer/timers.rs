@@ -10,8 +10,8 @@
 //!
 //! Timers with a time of their own (holds, weights) are few, and stand in maps by their time.
 //!
-//! **Clocks.** The end of a hold counts on the lease clock, as leases do: while we did not listen, nobody could be heard
-//! ([`Now`]). Everything else counts on the monotonic clock.
+//! **Clocks.** The end of a hold counts on the lease clock, as leases do: while we did not listen, nobody could be
+//! heard ([`Now`]). Everything else counts on the monotonic clock.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -54,8 +54,8 @@ pub(super) struct Timers {
 }
 
 impl Timers {
-    /// Puts timers behind all others, due after `usual` where they do not say after how long; the times are never before
-    /// those of an earlier call, and that of leases is there. `means` says which ones still mean something.
+    /// Puts timers behind all others, due after `usual` where they do not say after how long; the times are never
+    /// before those of an earlier call, and that of leases is there. `means` says which ones still mean something.
     pub(super) fn wind(
         &mut self,
         now: Duration,

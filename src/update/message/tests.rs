@@ -130,7 +130,8 @@ fn the_zone_is_one_of_class_in_and_has_every_name() {
 }
 
 proptest! {
-    /// Whatever octets change, the message is malformed or asks for something in the zone whose records fit their types.
+    /// Whatever octets change, the message is malformed or asks for something in the zone whose records fit their
+    /// types.
     #[test]
     fn nothing_that_comes_is_taken_for_more_than_it_is(
         changes in prop::collection::vec((12usize..160, any::<u8>()), 0..6), cut in 0usize..200

@@ -1,8 +1,8 @@
 //! Registry and static records become a view.
 //!
 //! `full` compiles everything; `update` compiles the names of the services that a batch of changes touched, and those
-//! that UPDATE wrote, on top of the view before. Both are functions of their arguments alone: servers with the same configuration, static records
-//! and registry revision get the same content.
+//! that UPDATE wrote, on top of the view before. Both are functions of their arguments alone: servers with the same
+//! configuration, static records and registry revision get the same content.
 //!
 //! A service becomes a `roster` (who serves, where it is known), the roster a list of `names` in each zone, and each
 //! name gets its sets from `owners`. What changed goes through an editor (`service`); everything at once goes straight

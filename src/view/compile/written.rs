@@ -1,4 +1,5 @@
-//! Static records that UPDATE wrote become entries. What a zone file has at a name, or hides, is not touched: files win.
+//! Static records that UPDATE wrote become entries. What a zone file has at a name, or hides, is not touched: files
+//! win.
 
 use std::collections::HashSet;
 use std::sync::Arc;

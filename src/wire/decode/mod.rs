@@ -4,9 +4,9 @@
 //! the records behind it (only OPT and TSIG mean something in a query), then what the question asks for. Every octet
 //! has to belong to something: what is left over behind the last record is malformed.
 //!
-//! A message that ends in a TSIG record is found and not read on: `wire::tsig` looks at the signature first, and has what
-//! was signed decoded here then. Later kinds of message get their place next to the check of the opcode, as further
-//! variants of [`Decoded`].
+//! A message that ends in a TSIG record is found and not read on: `wire::tsig` looks at the signature first, and has
+//! what was signed decoded here then. Later kinds of message get their place next to the check of the opcode, as
+//! further variants of [`Decoded`].
 
 mod options;
 mod records;

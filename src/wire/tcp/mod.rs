@@ -5,9 +5,9 @@
 //! One accept loop per listen address ([`accept`]) asks [`clients`] whether the client may have one more
 //! connection. A connection is one task in two halves ([`connection`]): the reader cuts the stream into messages,
 //! lets the [`Respond`] answer each at once and queues the answers; the writer ([`writer`]) takes everything that
-//! is queued and writes it in one piece. Answers that are streams of messages (zone transfers, [`transfer`]; explanations, [`explanation`]) are
-//! made on a thread that may block, and wait in a queue of their own behind all others: a query overtakes a
-//! transfer of the same connection.
+//! is queued and writes it in one piece. Answers that are streams of messages (zone transfers, [`transfer`];
+//! explanations, [`explanation`]) are made on a thread that may block, and wait in a queue of their own behind all
+//! others: a query overtakes a transfer of the same connection.
 //!
 //! # Limits
 //!

@@ -18,8 +18,8 @@
 //!
 //! Datagrams longer than a receive buffer are malformed; responses are at most as long as [`super::limits::UdpLimits`]
 //! allows the client. Prefixes that ask too much are limited before their packets are decoded ([`answer`]), and the
-//! worst of them by a program in the kernel ([`filter`]). Signed queries cost two hashes more and are answered here. What
-//! is more than a query for our zones does not belong here: UPDATE messages are handed to a task of their own
+//! worst of them by a program in the kernel ([`filter`]). Signed queries cost two hashes more and are answered here.
+//! What is more than a query for our zones does not belong here: UPDATE messages are handed to a task of their own
 //! ([`super::updates`]), which answers from the same socket later.
 
 mod answer;

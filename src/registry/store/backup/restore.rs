@@ -3,8 +3,8 @@
 //! **Ahead.** Whoever restores a backup goes back in time, but its revisions must not: agents have incarnations,
 //! secondaries have serials, and readers of history have places that the lost store gave after the backup was made, and
 //! a revision that means two things would let a ghost beat for an instance, or a secondary keep what is gone. So the
-//! restored store goes on at a revision that is far enough ahead, with one change that says so, and every zone counts as
-//! changed by it.
+//! restored store goes on at a revision that is far enough ahead, with one change that says so, and every zone counts
+//! as changed by it.
 
 use std::io::BufRead;
 use std::sync::Arc;

@@ -146,8 +146,8 @@ pub(super) struct Oldest {
     pub(super) last: Option<(u64, usize)>,
 }
 
-/// Looks at the `limit` oldest changes for those made before a recent time, up to the first that was made then. One that
-/// a clock dates later, which was wrong for a while, goes with an old one behind it: it is not younger than that.
+/// Looks at the `limit` oldest changes for those made before a recent time, up to the first that was made then. One
+/// that a clock dates later, which was wrong for a while, goes with an old one behind it: it is not younger than that.
 pub(super) fn oldest(transaction: &ReadTransaction, recent: RangeInclusive<Timestamp>, limit: usize) -> Result<Oldest> {
     #[derive(Deserialize)]
     struct Dated {
