@@ -243,6 +243,7 @@ fn words(operation: &str) -> Vec<Word> {
         "create_token" => &[CALLER, BODY, COMMIT, &[Word::BadLabel]],
         "revoke_token" => &[PATH, CALLER, COMMIT, &[Word::UnknownToken, Word::InUse]],
         "list_tokens" => &[CALLER, READ, &[Word::Forbidden]],
+        "show_session" => &[PATH, READ, &[Word::UnknownSession]],
         "show_instance" => &[PATH, READ, &[Word::UnknownInstance]],
         "list_instances" => &[PATH, NUMBERS, READ, &[Word::UnknownService]],
         "list_services" => &[NUMBERS, READ],
