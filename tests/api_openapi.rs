@@ -511,6 +511,7 @@ fn the_calls_of_version_1_are_there() {
         "post /v1/services/{service}/instances/{id}/heartbeat",
         "put /v1/sessions/{session}",
         "post /v1/sessions/{session}/heartbeat",
+        "get /v1/sessions/{session}",
         "delete /v1/sessions/{session}",
         "post /v1/heartbeats",
         "get /v1/services",

@@ -183,7 +183,17 @@ fn without_the_right_key_nothing_happens() {
     assert!(why(Some(("ops", OTHER))).contains("BADSIG") || why(Some(("ops", OTHER))).contains("NOTAUTH"));
     assert!(why(Some(("nobody", SECRET))).contains("BADKEY") || why(Some(("nobody", SECRET))).contains("NOTAUTH"));
     assert_eq!(status(&server, "www.sd.example.org", "A"), "NXDOMAIN");
-    server.await_log("key elsewhere. may not update zone sd.example.org.");
+    let refused = server.await_log("key elsewhere may not update zone sd.example.org;");
+    for part in ["\"rcode\":\"REFUSED\"", "\"key\":\"elsewhere\"", "\"zone\":\"sd.example.org\""] {
+        assert!(refused.contains(part), "{part}: {refused}");
+    }
+    let bad = server.await_log("UPDATE with a signature that is not good");
+    for part in ["\"rcode\":\"NOTAUTH\"", "\"key\":\"ops\"", "BADSIG", "\"client\":\"127.0.0.1\"", "\"unsaid\":0"] {
+        assert!(bad.contains(part), "{part}: {bad}");
+    }
+    let lines = server.log();
+    let count = lines.lines().filter(|line| line.contains("signature that is not good")).count();
+    assert_eq!(count, 1, "once in ten seconds: {lines}");
 }
 
 #[test]

@@ -130,6 +130,11 @@ impl Client {
         self.exchange.call(&Call::new(Method::PUT, &["v1", "sessions", session]).json(body)).await
     }
 
+    /// What a session beats for, as it stands at the server.
+    pub async fn session(&self, session: &str) -> Result<Reply<InstanceList>, ClientError> {
+        self.exchange.call(&Call::new(Method::GET, &["v1", "sessions", session])).await
+    }
+
     /// The same for the set of an agent.
     pub async fn send_set(&self, session: &str, set: &Set) -> Result<Reply<SessionStored>, ClientError> {
         let path = ["v1", "sessions", session];

@@ -8,13 +8,18 @@ use url::Url;
 
 use super::containers::{Engine, EngineError};
 use super::servers::{DEFAULT_SERVER, parse_server};
-use crate::config::{finding_at, read_toml, value};
+use super::services;
+use crate::config::{finding_at, nearest, read_toml, value};
 use crate::model::{Finding, Place};
 
 /// Where the agent's socket is, unless the configuration says otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/zonebeat-agent/agent.sock";
 /// Where services are, unless the configuration says otherwise.
 pub const DEFAULT_SERVICES: &str = "/etc/zonebeat/services.d";
+
+/// Every key at the top of the file.
+const KEYS: [&str; 10] =
+    ["servers", "token", "token_file", "session", "services_dir", "docker", "socket", "lease", "drain", "log_level"];
 
 /// The file with its defaults.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -105,6 +110,24 @@ impl Default for AgentConfig {
             drain: Duration::from_secs(60),
             log_level: LogLevel::Info,
         }
+    }
+}
+
+/// Whether a text is such a file, and not one of services, by most of its keys, as they are or were meant; `None` where
+/// they do not tell.
+pub fn is_config(text: &str) -> Option<bool> {
+    let table: toml::Table = toml::from_str(text).ok()?;
+    let services = services::keys();
+    let services: Vec<&str> = services.iter().map(String::as_str).collect();
+    let is_in = |key: &str, keys: &[&str]| keys.contains(&key);
+    let is_near = |key: &str, keys: &[&str]| nearest(key, keys).is_some();
+    let of = |key: &str| match (is_in(key, &KEYS), is_in(key, &services)) {
+        (false, false) => i32::from(is_near(key, &KEYS)) - i32::from(is_near(key, &services)),
+        (ours, theirs) => i32::from(ours) - i32::from(theirs),
+    };
+    match table.keys().map(|key| of(key)).sum::<i32>() {
+        0 => None,
+        sum => Some(sum > 0),
     }
 }
 

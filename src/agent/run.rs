@@ -18,6 +18,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::children::keep_secrets;
 use super::session::CarrySession;
 use super::supervise::{Agent, Controls};
 
@@ -96,6 +97,7 @@ pub async fn run<C: CarrySession + 'static>(agent: Agent<C>, command: &[OsString
 fn start(command: &[OsString]) -> Result<Child, RunError> {
     let (program, arguments) = command.split_first().expect("the command line requires a command");
     let mut start = Command::new(program);
+    keep_secrets(&mut start);
     start.args(arguments).process_group(0);
     let failed = |source| RunError::Start { command: program.to_string_lossy().into_owned(), source };
     start.spawn().map_err(failed)

@@ -338,6 +338,12 @@ impl Reading<'_> {
     }
 }
 
+/// Every key at the top of a file of `services.d`.
+pub(super) fn keys() -> Vec<String> {
+    let schema = json!(ServiceFile::schema());
+    schema["properties"].as_object().into_iter().flat_map(|keys| keys.keys().cloned()).collect()
+}
+
 /// JSON Schema (2020-12) of a file of `services.d`.
 pub fn schema() -> Value {
     let mut parts = Vec::new();

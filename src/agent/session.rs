@@ -31,7 +31,7 @@ use super::outcome::{ClientError, Refused, Reply};
 use super::services::Key;
 use super::set::{Member, Set};
 use crate::model::Word;
-use crate::model::api::{Beaten, Registered, SessionBeat, SessionStored};
+use crate::model::api::{Beaten, InstanceInfo, Registered, SessionBeat, SessionStored};
 
 /// The first wait after a failure; doubles with each.
 const RETRY_BASE: Duration = Duration::from_millis(250);
@@ -52,12 +52,14 @@ const CONTESTED: u32 = 3;
 /// After so long without it, it is forgotten.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// Carries the three calls of a session; a test carries them to nowhere.
+/// Carries the calls of a session; a test carries them to nowhere.
 pub trait CarrySession: Send + Sync {
     /// Replaces the set.
     fn send(&self, set: &Set) -> impl Future<Output = Result<Reply<SessionStored>, ClientError>> + Send;
     /// Beats for it.
     fn beat(&self, beat: &SessionBeat) -> impl Future<Output = Result<Reply<Beaten>, ClientError>> + Send;
+    /// What the server has of it, for whoever asks how it stands.
+    fn look(&self) -> impl Future<Output = Result<Vec<InstanceInfo>, ClientError>> + Send;
     /// Takes all of it out.
     fn end(&self, epoch: &str) -> impl Future<Output = Result<(), ClientError>> + Send;
 }

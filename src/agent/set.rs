@@ -8,7 +8,7 @@ use super::client::Client;
 use super::outcome::{ClientError, Reply};
 use super::services::Key;
 use super::session::CarrySession;
-use crate::model::api::{Beaten, Registration, SessionBeat, SessionStored};
+use crate::model::api::{Beaten, InstanceInfo, Registration, SessionBeat, SessionStored};
 
 /// One instance of the set: a `SessionInstance` of the HTTP interface.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +67,10 @@ impl CarrySession for HttpSession {
         let reply = self.client.beat_session(&self.session, beat).await?;
         self.client.learn(&reply.body.servers);
         Ok(reply)
+    }
+
+    async fn look(&self) -> Result<Vec<InstanceInfo>, ClientError> {
+        Ok(self.client.session(&self.session).await?.body.instances)
     }
 
     async fn end(&self, epoch: &str) -> Result<(), ClientError> {

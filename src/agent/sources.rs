@@ -9,7 +9,7 @@
 //! knows it all the same (`kept`). One that cannot: where an engine does not answer, the files wait for it no longer
 //! than the lease allows; without files there is nothing to send, and the lease decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ pub(super) struct Sources {
     tasks: JoinSet<()>,
     /// What was said to be wrong, in files and in labels.
     said: Vec<Finding>,
+    /// How many of these are about files, which come first.
+    of_files: usize,
 }
 
 impl Sources {
@@ -125,12 +127,17 @@ impl Sources {
         if findings.is_empty() && !self.said.is_empty() {
             tracing::info!("everything that plans instances can be read again");
         }
-        self.said = findings;
+        (self.said, self.of_files) = (findings, of_files);
     }
 
     /// Everything that is wrong now.
     pub(super) fn findings(&self) -> &[Finding] {
         &self.said
+    }
+
+    /// The files that something is wrong in: what they say now is not what the session has.
+    pub(super) fn broken(&self) -> BTreeSet<&str> {
+        self.said[..self.of_files].iter().map(|finding| &*finding.place.file).collect()
     }
 
     /// The engines as they are known now.

@@ -1,14 +1,17 @@
 //! What the agent says about itself: the document of `zonebeat agent status`.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::containers::Known;
 use super::roster::{Entry, Judged};
 use super::services::Key;
-use super::session::{Identity, State};
+use super::session::{self, Identity};
 use super::set::Member;
-use crate::model::Finding;
+use crate::model::api::InstanceInfo;
+use crate::model::{Finding, SetWeight, State};
 
 /// The whole document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,10 +59,14 @@ pub struct InstanceStatus {
     pub service: String,
     /// Instance label.
     pub id: String,
-    /// `serving`, `out`, `waiting` for its checks, or `refused` by the server.
+    /// `serving`, `out`, `waiting` for its checks, or `refused` by the server; or what the server says otherwise:
+    /// `drained`, `held`, `lapsed`.
     pub state: String,
     /// Why it is not serving.
     pub reason: Option<String>,
+    /// The weight that an operator gave it at the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_weight: Option<SetWeight>,
     /// The file that plans it, or `container NAME`.
     pub file: String,
     /// Its checks.
@@ -85,7 +92,7 @@ pub struct CheckStatus {
 pub(super) fn describe<'e>(
     identity: &Identity,
     phase: &str,
-    state: &State,
+    state: &session::State,
     wanted: Option<&[Member]>,
     entries: impl Iterator<Item = &'e Entry>,
 ) -> Status {
@@ -108,8 +115,10 @@ pub(super) fn describe<'e>(
 
 impl Status {
     /// With what is known of where the instances come from.
-    pub(super) fn with_sources(mut self, findings: &[Finding], engines: &[Known]) -> Self {
+    pub(super) fn with_sources(mut self, findings: &[Finding], broken: &BTreeSet<&str>, engines: &[Known]) -> Self {
         self.findings = findings.iter().map(ToString::to_string).collect();
+        self.in_sync &= broken.is_empty();
+        self.differs.extend(broken.iter().map(|file| format!("{file} is not taken over as it is now")));
         for Known { engine, containers, trouble, complete, .. } in engines {
             let differs = match (trouble, complete) {
                 (None, true) => None,
@@ -127,8 +136,38 @@ impl Status {
     }
 }
 
+impl Status {
+    /// Whether a server has answered, and the last call to one did not fail.
+    pub(super) fn is_heard(&self) -> bool {
+        self.server.is_some() && self.trouble.is_none()
+    }
+
+    /// With what the server says of the instances.
+    pub(super) fn with_standing(mut self, standing: &[InstanceInfo]) -> Self {
+        for own in &mut self.instances {
+            let is_own = |info: &&InstanceInfo| info.service == own.service && info.id == own.id;
+            let Some(info) = standing.iter().find(is_own).filter(|_| own.state != "refused") else { continue };
+            if [State::Drained, State::Held, State::Lapsed].iter().any(|state| *state.as_str() == *info.state) {
+                own.state.clone_from(&info.state);
+                own.reason.clone_from(&info.reason);
+            }
+            own.set_weight.clone_from(&info.set_weight);
+            own.reason = match (own.reason.take(), info.set_weight.as_ref().map(|set| weighted(info.weight, set))) {
+                (Some(reason), Some(weighted)) => Some(format!("{reason}; {weighted}")),
+                (reason, weighted) => reason.or(weighted),
+            };
+        }
+        self
+    }
+}
+
+fn weighted(registered: u16, set: &SetWeight) -> String {
+    let reason = if set.mark.reason.is_empty() { String::new() } else { format!(": {}", set.mark.reason) };
+    format!("weight {} instead of {registered} by {}{reason}", set.weight, set.mark.author)
+}
+
 /// What the server does not have as it is wanted.
-fn differences(state: &State, wanted: Option<&[Member]>) -> Vec<String> {
+fn differences(state: &session::State, wanted: Option<&[Member]>) -> Vec<String> {
     let Some(wanted) = wanted else { return vec!["the checks have not settled yet".to_owned()] };
     let nothing: &[Member] = &[];
     let accepted = state.accepted.as_deref().unwrap_or(nothing);
@@ -148,7 +187,7 @@ fn differences(state: &State, wanted: Option<&[Member]>) -> Vec<String> {
     differs
 }
 
-fn instance(entry: &Entry, state: &State, now: Instant) -> InstanceStatus {
+fn instance(entry: &Entry, state: &session::State, now: Instant) -> InstanceStatus {
     let key = &entry.planned.key;
     let refused = state.refused.get(key).map(|refusal| refusal.why.clone());
     let published = entry.published().and_then(Member::out).map(str::to_owned);
@@ -173,6 +212,7 @@ fn instance(entry: &Entry, state: &State, now: Instant) -> InstanceStatus {
         id: key.id.clone(),
         state: word.to_owned(),
         reason,
+        set_weight: None,
         file: entry.planned.file.to_string(),
         checks: checks.collect(),
     }

@@ -18,9 +18,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::check::{Report, Seen};
@@ -34,12 +36,14 @@ use super::set::Member;
 use super::socket::{Ask, Socket};
 use super::sources::Sources;
 use super::status::{self, Status};
-use crate::model::api::Registration;
+use crate::model::api::{InstanceInfo, Registration};
 
 /// How long a stop waits for a server to hear that everything is out.
 const OUT_TIME: Duration = Duration::from_secs(3);
 /// How much longer a cache may keep an answer than its TTL: what was on its way, and whole seconds.
 const LATE: Duration = Duration::from_secs(1);
+/// How long a call for the status waits for a server to say how the instances stand there.
+const LOOK_TIME: Duration = Duration::from_secs(1);
 /// Calls over the socket that may wait.
 const ASKS: usize = 32;
 
@@ -110,8 +114,9 @@ impl<C: CarrySession + 'static> Agent<C> {
         let (mut roster, seen) = Roster::new();
         let keeper = socket.as_ref().map(|socket| resume(socket, &mut identity, &mut roster));
         let mut tasks = JoinSet::new();
-        let of_session = identity.clone();
-        tasks.spawn(async move { session::run(&carrier, of_session, wishes, states).await });
+        let (of_session, carrier) = (identity.clone(), Arc::new(carrier));
+        let looker = carrier.clone();
+        tasks.spawn(async move { session::run(&*carrier, of_session, wishes, states).await });
         let mut local = JoinSet::new();
         if let Some(socket) = socket {
             local.spawn(socket.serve(ask.clone()));
@@ -128,6 +133,8 @@ impl<C: CarrySession + 'static> Agent<C> {
             drain,
             farewell,
             dirty: true,
+            look: Box::new(move || look(looker.clone()).boxed()),
+            looks: JoinSet::new(),
         };
         match source {
             Source::Folder(folder) => running.follow(Sources::follow(folder, Vec::new(), lease)),
@@ -173,6 +180,15 @@ struct Running {
     farewell: String,
     /// The set may be another one than the one that is wanted of the session.
     dirty: bool,
+    /// Asks a server how the instances stand there.
+    look: Box<dyn Fn() -> BoxFuture<'static, Vec<InstanceInfo>> + Send + Sync>,
+    /// Calls over the socket that wait for that.
+    looks: JoinSet<()>,
+}
+
+/// What the server has of the session; nothing if it does not say so soon.
+async fn look<C: CarrySession>(carrier: Arc<C>) -> Vec<InstanceInfo> {
+    timeout(LOOK_TIME, carrier.look()).await.ok().and_then(Result::ok).unwrap_or_default()
 }
 
 impl Running {
@@ -326,7 +342,12 @@ impl Running {
     fn answer(&mut self, ask: Ask) {
         match ask {
             Ask::Status(reply) => {
-                let _ = reply.send(Box::new(self.status()));
+                while self.looks.try_join_next().is_some() {}
+                let (status, look) = (self.status(), (self.look)());
+                self.looks.spawn(async move {
+                    let standing = if status.is_heard() { look.await } else { Vec::new() };
+                    let _ = reply.send(Box::new(status.with_standing(&standing)));
+                });
             }
             Ask::Report { key, passing, note, reply } => {
                 let report = Report { passing, note, at: Instant::now() };
@@ -344,7 +365,7 @@ impl Running {
         };
         let (wanted, state) = (self.wanted.borrow().clone(), self.state.borrow().clone());
         let said = status::describe(&self.identity, phase, &state, wanted.set.as_deref(), self.roster.entries());
-        said.with_sources(self.sources.findings(), &self.sources.engines())
+        said.with_sources(self.sources.findings(), &self.sources.broken(), &self.sources.engines())
     }
 }
 

@@ -47,18 +47,27 @@ fn split<'v, 'q>(view: &'v View, query: &'q Query<'_>) -> Option<(&'v Zone, &'q 
     if !view.explain_to.iter().any(|prefix| prefix.contains(&query.client)) {
         return None;
     }
-    let whole = query.name.as_wire();
+    let (zone, labels) = place(view, query.name.as_wire())?;
+    let is_told = !(zone.is_signed() && query.wants_signatures()) && super::access::may_ask(zone, query.client);
+    is_told.then_some((zone, labels))
+}
+
+/// The name that this one explains to those who may ask.
+pub fn target(view: &View, name: &Name) -> Option<Name> {
+    let (zone, labels) = place(view, name.as_wire())?;
+    Name::from_wire(&[labels, zone.apex.as_wire()].concat()).ok()
+}
+
+/// The zone that is explained at such names and has no records of its own there, and the labels of a name in it.
+fn place<'v, 'q>(view: &'v View, whole: &'q [u8]) -> Option<(&'v Zone, &'q [u8])> {
     let mut rest = Some(whole);
     while let Some(name) = rest {
         let above = parent(name);
         if name.starts_with(LABEL)
             && let Some(zone) = above.and_then(|above| zone_at(view, above))
         {
-            let is_told = zone.ready
-                && !(zone.is_signed() && query.wants_signatures())
-                && super::access::may_ask(zone, query.client)
-                && view.find(name).is_none();
-            return is_told.then_some((zone, &whole[..whole.len() - name.len()]));
+            let is_free = zone.ready && view.find(name).is_none();
+            return is_free.then_some((zone, &whole[..whole.len() - name.len()]));
         }
         rest = above;
     }

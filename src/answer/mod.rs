@@ -25,6 +25,27 @@ pub use query::{CLASS_ANY, CLASS_CH, CLASS_IN, Cookie, Edns, Query, QueryName, T
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rcode(pub u16);
 
+impl std::fmt::Display for Rcode {
+    /// The name that tools show; a number that has none as `RCODE24`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match *self {
+            Self::NOERROR => "NOERROR",
+            Self::FORMERR => "FORMERR",
+            Self::SERVFAIL => "SERVFAIL",
+            Self::NXDOMAIN => "NXDOMAIN",
+            Self::NOTIMP => "NOTIMP",
+            Self::REFUSED => "REFUSED",
+            Self::YXDOMAIN => "YXDOMAIN",
+            Self::YXRRSET => "YXRRSET",
+            Self::NXRRSET => "NXRRSET",
+            Self::NOTAUTH => "NOTAUTH",
+            Self::NOTZONE => "NOTZONE",
+            Self::BADVERS => "BADVERS",
+            Self(other) => return write!(f, "RCODE{other}"),
+        })
+    }
+}
+
 impl Rcode {
     /// No error (RFC 1035).
     pub const NOERROR: Self = Self(0);

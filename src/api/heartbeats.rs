@@ -249,7 +249,7 @@ fn old_incarnation(service: &str, id: &str, named: u64, current: Revision) -> Re
     Refusal::new(Word::OldIncarnation, detail)
 }
 
-fn unknown_session(session: &str) -> Refusal {
+pub(super) fn unknown_session(session: &str) -> Refusal {
     let session = session.escape_debug();
     let detail = format!("there is no session \"{session}\"; send its full set with PUT /v1/sessions/{session}");
     Refusal::new(Word::UnknownSession, detail)

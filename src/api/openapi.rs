@@ -249,6 +249,7 @@ fn words(operation: &str) -> Vec<Word> {
         "revoke_token" => &[PATH, CALLER, COMMIT, &[Word::UnknownToken, Word::InUse]],
         "list_tokens" => &[CALLER, READ, &[Word::Forbidden]],
         "back_up" => &[CALLER, READ, &[Word::Forbidden, Word::StoreUnavailable]],
+        "show_session" => &[PATH, READ, &[Word::UnknownSession]],
         "show_instance" => &[PATH, READ, &[Word::UnknownInstance]],
         "list_instances" => &[PATH, NUMBERS, READ, &[Word::UnknownService]],
         "list_services" => &[NUMBERS, READ],

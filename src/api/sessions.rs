@@ -12,12 +12,12 @@ use super::extract::{Body, NoBody, ROOM_FOR_MANY, Segments, SessionPath};
 use super::query::{Pairs, Parameters, Query};
 use super::{Answer, ApiState, Shared, json, show, unexpected};
 use crate::model::Refusal;
-use crate::model::api::{Applied, SessionSet, SessionStored};
+use crate::model::api::{Applied, InstanceList, SessionSet, SessionStored};
 use crate::registry::{Action, Outcome};
 
 /// The calls of this file.
 pub(super) fn routes() -> OpenApiRouter<Arc<ApiState>> {
-    OpenApiRouter::new().routes(routes!(set_session, end_session))
+    OpenApiRouter::new().routes(routes!(set_session, show_session, end_session))
 }
 
 /// Replace everything that a session beats for.
@@ -56,6 +56,26 @@ async fn set_session(
         }
         other => Err(unexpected(&other)),
     }
+}
+
+/// List what a session beats for.
+///
+/// Sorted by service and label: each instance as it stands here, with what operators ordered and what the guard holds.
+#[utoipa::path(
+    get, path = "/v1/sessions/{session}", tag = "sessions",
+    params(SessionPath),
+    responses((status = 200, description = "The session's instances", body = InstanceList)),
+)]
+async fn show_session(State(state): Shared, Segments(at): Segments<SessionPath>, Query(()): Query<()>) -> Answer {
+    let (snapshot, now) = (state.snapshot()?, state.clock.wall());
+    let members = state.registry.members_of_session(&at.session);
+    let members = members.ok_or_else(|| super::heartbeats::unknown_session(&at.session))?;
+    let show = |(service, id): &(String, String)| {
+        let found = snapshot.service(service)?.instance(id)?;
+        Some(show::instance(&state.registry, now, service, &found))
+    };
+    let instances = members.iter().filter_map(show).collect();
+    Ok(json::reply(StatusCode::OK, &InstanceList { revision: snapshot.revision, instances, next: None }))
 }
 
 /// What ending a session may name.

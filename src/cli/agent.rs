@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::connection::{ServerList, parse_list};
 use super::output::print;
 use super::{Failure, client, examples, values};
-use crate::agent::config::{AgentConfig, DEFAULT_SOCKET};
+use crate::agent::config::{AgentConfig, DEFAULT_SOCKET, is_config};
 use crate::agent::containers::{Engine, Follower};
 use crate::agent::folder::{Folder, read_file};
 use crate::agent::servers::Servers;
@@ -140,8 +140,9 @@ enum Word {
 
 /// Check files of services, and the agent's configuration
 ///
-/// Says what is wrong with file, line and column. A file named agent.toml is the agent's configuration; of a folder,
-/// every *.toml file is one service.
+/// Says what is wrong with file, line and column, and fails (1) then, whatever it is. A file with the keys of the agent's
+/// configuration is that, and so is one named agent.toml whose keys do not tell; of a folder, every *.toml file is one
+/// service.
 #[derive(Debug, Args)]
 #[command(after_help = examples![
     "zonebeat agent check /etc/zonebeat/services.d",
@@ -310,12 +311,15 @@ fn check(files: &[PathBuf]) -> Result<(), Failure> {
     let host = identity::host_name();
     let mut findings = Vec::new();
     for file in files {
-        match (file.is_dir(), file.file_name().is_some_and(|name| name == "agent.toml")) {
+        match (file.is_dir(), is_configuration(file)) {
             (true, _) => {
                 let mut folder = Folder::new(file.clone(), host.clone());
                 folder.read();
                 for (path, instances) in folder.files() {
                     said(path, instances, &folder.findings())?;
+                }
+                if folder.files().next().is_none() && folder.findings().is_empty() {
+                    print(&format!("{}: ok, no *.toml file here", file.display()))?;
                 }
                 findings.extend(folder.findings());
             }
@@ -334,6 +338,13 @@ fn check(files: &[PathBuf]) -> Result<(), Failure> {
     }
     super::output::eprint(render_all(&findings, false).trim_end());
     Err(Failure::Reported)
+}
+
+/// Whether a file is the agent's configuration and not one of services: by its keys, and where these do not tell by its
+/// name.
+fn is_configuration(file: &Path) -> bool {
+    let by_keys = std::fs::read_to_string(file).ok().and_then(|text| is_config(&text));
+    by_keys.unwrap_or_else(|| file.file_name().is_some_and(|name| name == "agent.toml"))
 }
 
 /// A line for a file that is right.

@@ -27,7 +27,7 @@ pub struct HeldArgs {
     "zonebeat release search a4 --reason \"its host is gone\"",
     "zonebeat release search",
     "zonebeat release --fleet",
-])]
+], override_usage = "zonebeat release [OPTIONS] <SERVICE> [ID]\n       zonebeat release [OPTIONS] --fleet")]
 pub struct ReleaseArgs {
     /// Service whose held instances are to lapse
     #[arg(value_parser = values::service, required_unless_present = "fleet")]

@@ -34,11 +34,12 @@ pub use failure::Failure;
 
 use clap::{Parser, Subcommand};
 
-/// Ends the help of every subcommand: its examples, then the exit codes.
+/// Ends the help of every subcommand: its examples, then the exit codes, and after a semicolon what else there is to
+/// say of these.
 macro_rules! examples {
-    ($($line:literal),+ $(,)?) => {
+    ($($line:literal),+ $(,)? $(; $more:literal)?) => {
         concat!("Examples:\n", $("  ", $line, "\n",)+ "\n",
-            "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by policy.")
+            "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by policy.", $("\n", $more)?)
     };
 }
 pub(crate) use examples;

@@ -19,7 +19,7 @@ use crate::model::api::{Order, Ordered, SiteOrdered, WeightOrder};
     "zonebeat drain search a1 --reason kernel",
     "zonebeat drain search a1 --wait && ssh a1.example.org reboot",
     "zonebeat drain --site lon --reason \"power work\"",
-])]
+], override_usage = "zonebeat drain [OPTIONS] <SERVICE> <ID>\n       zonebeat drain [OPTIONS] --site <SITE>")]
 pub struct DrainArgs {
     #[command(flatten)]
     which: Which,
@@ -41,7 +41,10 @@ pub struct DrainArgs {
 
 /// Let a drained instance, or all of a site, be answered again
 #[derive(Debug, Clone, Args)]
-#[command(after_help = examples!["zonebeat undrain search a1", "zonebeat undrain --site lon"])]
+#[command(
+    after_help = examples!["zonebeat undrain search a1", "zonebeat undrain --site lon"],
+    override_usage = "zonebeat undrain [OPTIONS] <SERVICE> <ID>\n       zonebeat undrain [OPTIONS] --site <SITE>",
+)]
 pub struct UndrainArgs {
     #[command(flatten)]
     which: Which,
@@ -74,7 +77,7 @@ pub struct WeightArgs {
 
     /// After how long the registered weight counts again
     #[arg(long = "for", value_name = "TIME", value_parser = values::time)]
-    time: Option<i64>,
+    time: Option<values::Time>,
 
     #[command(flatten)]
     why: Why,
@@ -165,16 +168,17 @@ pub async fn weight(args: &WeightArgs) -> Result<(), Failure> {
     if weight.is_none() && args.time.is_some() {
         return Err(Failure::Usage("--for needs a weight; the registered one counts until you say otherwise".into()));
     }
-    let order = WeightOrder { weight, for_seconds: args.time, reason: args.why.reason.clone() };
+    let for_seconds = args.time.as_ref().map(|time| time.seconds);
+    let order = WeightOrder { weight, for_seconds, reason: args.why.reason.clone() };
     let reply = args.connection.client()?.set_weight(&args.service, &args.id, &order).await?;
     if args.connection.json {
         return Ok(print(&reply.text)?);
     }
     let Ordered { service, id, revision, .. } = &reply.body;
-    let what = match (weight, args.time) {
+    let what = match (weight, &args.time) {
         (None, _) => "has its registered weight".to_owned(),
         (Some(weight), None) => format!("has weight {weight}"),
-        (Some(weight), Some(seconds)) => format!("has weight {weight} for {seconds} s"),
+        (Some(weight), Some(time)) => format!("has weight {weight} for {}", time.written),
     };
     Ok(print(&format!("{service}/{id} {what} (revision {revision})"))?)
 }

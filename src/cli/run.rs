@@ -21,14 +21,17 @@ use crate::server::log;
 ///
 /// Starts the command, registers it when its checks pass, and passes signals on. A failing check takes it out of the
 /// answers and keeps its lease. On SIGTERM or SIGINT it leaves the answers first; when every cache has forgotten it,
-/// which takes the longest TTL that the server gave out, the command gets the signal; a second one reaches it at once.
-/// A command that ends is deregistered at once. Without any server the command runs on. Exits with the code of the
-/// command, or with 128 and the number of the signal that killed it.
+/// which takes the longest TTL that the server gave out, the command gets the signal; a second one reaches it at once. A
+/// command that ends is deregistered at once. Without any server the command runs on. Exits with the code of the
+/// command, or with 128 and the number of the signal that killed it. What happens is logged to standard error: lines for
+/// people, or with --json an object each. The command does not get ZONEBEAT_TOKEN.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = examples![
     "zonebeat run --service search --port 8080 --check http:/health -- ./search --listen :8080",
     "zonebeat run --service index --port 9090 --check grpc --drain 10s -- ./index",
-    "zonebeat run --service mail --port 25 --check tcp --check 'exec:test -e /run/mail.ok' -- mail",
+    "zonebeat run --service mail --port 25 --check tcp --check 'exec:test -e /run/mail.ok' -- mail";
+    "Once the command has started: its own, or 128 and the number of the signal that killed it.\n\
+     126 the command cannot be run, 127 there is no such command."
 ])]
 pub struct RunArgs {
     /// Service it is an instance of
@@ -84,13 +87,13 @@ fn check(text: &str) -> Result<String, String> {
 /// Runs until the command has ended.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let agent = agent(args)?;
-    let format = if args.connection.json { LogFormat::Json } else { LogFormat::Auto };
+    let format = if args.connection.json { LogFormat::Json } else { LogFormat::Human };
     log::start("info", format);
     match client(async { Ok(run::run(agent, &args.command).await) })? {
         Ok(0) => Ok(()),
         Ok(code) => Err(Failure::Ended(code)),
         Err(error) => {
-            super::output::eprint(&format!("zonebeat: {error}"));
+            tracing::error!("{error}");
             Err(Failure::Ended(error.exit_code()))
         }
     }

@@ -51,9 +51,21 @@ pub fn weight(text: &str) -> Result<Weight, String> {
     }
 }
 
+/// A time, and how the user wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Time {
+    /// In whole seconds.
+    pub seconds: i64,
+    /// With its unit.
+    pub written: String,
+}
+
 /// A time in whole seconds, as `20m`, `1h` or `90`.
-pub fn time(text: &str) -> Result<i64, String> {
-    lease(text).map_err(|_| format!("\"{text}\" is not a time; write whole seconds, minutes or hours: 90s, 20m, 1h"))
+pub fn time(text: &str) -> Result<Time, String> {
+    let wrong = |_| format!("\"{text}\" is not a time; write whole seconds, minutes or hours: 90s, 20m, 1h");
+    let seconds = lease(text).map_err(wrong)?;
+    let unit = if text.ends_with(|last: char| last.is_ascii_digit()) { "s" } else { "" };
+    Ok(Time { seconds, written: format!("{text}{unit}") })
 }
 
 /// A lease in whole seconds, as `15s`, `2m`, `1h` or `15`.
@@ -113,6 +125,14 @@ mod tests {
         for bad in ["", "0", "s", "-1", "1.5s", "15 s", "1d", "99999999999999999999"] {
             assert!(lease(bad).expect_err(bad).contains("15s, 2m, 1h"));
         }
+    }
+
+    #[test]
+    fn a_time_is_shown_as_it_was_written() {
+        let written = |text: &str| time(text).map(|time| (time.seconds, time.written));
+        assert_eq!(written("20m"), Ok((1200, "20m".into())));
+        assert_eq!(written("90"), Ok((90, "90s".into())));
+        assert!(time("1d").expect_err("no unit").contains("90s, 20m, 1h"));
     }
 
     #[test]

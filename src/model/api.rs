@@ -378,7 +378,7 @@ pub struct ServiceList {
     pub next: Option<String>,
 }
 
-/// Reply to `GET /v1/services/{service}/instances`.
+/// Reply to `GET /v1/services/{service}/instances` and `GET /v1/sessions/{session}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct InstanceList {
     /// The registry's revision that the list shows.

@@ -214,7 +214,10 @@ fn why(instance: &Instance, state: State, now: Timestamp, known: Known<'_>) -> S
                 "held by the guard for {ago}{only}{last_beat}: no beat for its lease of {lease} s (revision {revision})"
             )
         }
-        State::Out => format!("out for {ago}: {} (revision {revision})", instance.out.as_deref().unwrap_or_default()),
+        State::Out => {
+            let reason = instance.out.as_deref().unwrap_or_default();
+            format!("by its own word for {ago}: {reason} (revision {revision})")
+        }
         State::Drained => drained(instance, &ago),
         State::Lapsed => {
             format!("lapsed {ago} ago{last_beat}: no beat for its lease of {lease} s (revision {revision})")
@@ -226,7 +229,7 @@ fn why(instance: &Instance, state: State, now: Timestamp, known: Known<'_>) -> S
 fn weighted(service: &str, instance: &Instance, now: Timestamp) -> Option<String> {
     let set = instance.set_weight()?;
     let (weight, registered, id, author) = (set.weight, instance.weight, &instance.id, &set.mark.author);
-    let time = set.left(now).map(|left| format!(" for {}", Ago(left))).unwrap_or_default();
+    let time = set.left(now).map(|left| format!(" for {} more", Ago(left))).unwrap_or_default();
     let reason = if set.mark.reason.is_empty() { String::new() } else { format!(" \"{}\"", set.mark.reason) };
     let by = format!("by {author}{reason} (revision {})", set.mark.revision);
     Some(format!(", weight {weight} instead of {registered}{time} {by}; zonebeat weight {service} {id} registered"))
@@ -246,7 +249,7 @@ fn advice(service: &str, instance: &Instance, state: State) -> Option<String> {
         State::Held => {
             Some(format!("see whether {} beats; to let it lapse now: zonebeat release {service} {id}", silent()))
         }
-        State::Out => Some("the service's agent or the service itself said so, and takes it back by itself".to_owned()),
+        State::Out => Some("it comes back when its agent, or the service itself, says so".to_owned()),
         State::Drained => Some(format!("zonebeat undrain {service} {id}")),
         State::Lapsed => {
             Some(format!("see whether {} beats; if it is gone for good: zonebeat deregister {service} {id}", silent()))

@@ -12,7 +12,7 @@ mod nearest;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use compose::{Answers, Asked, explain};
+pub use compose::{Answers, Asked, Explains, OVER_DNS, explain};
 
 use super::{Options, Snapshot};
 use crate::model::name::is_within;

@@ -189,6 +189,12 @@ impl Registry {
         services.map(|service| self.longest_ttl(service)).max().unwrap_or(self.shared.options.ttl)
     }
 
+    /// Service and id of each instance of a session, in their order; none if it is not known here.
+    pub fn members_of_session(&self, session: &str) -> Option<Vec<(String, String)>> {
+        let session = self.shared.leases.known_session(session)?;
+        Some(session.members.iter().map(|(service, id, _)| (service.to_owned(), id.to_owned())).collect())
+    }
+
     /// The published state.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.shared.snapshot.load_full()

@@ -5,11 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::zones::SharedZones;
 use crate::model::{Clock, Name};
 use crate::registry::Registry;
-use crate::registry::explain::{Asked, explain};
+use crate::registry::explain::{Asked, OVER_DNS, explain};
 use crate::wire::Explain;
-
-/// Instances that are shown: their lines fit a message.
-const SHOWN: usize = 50;
 
 /// Explains names to those who ask over DNS, one after the other: a look through all services takes tens of
 /// milliseconds of a core, and answers have to have the others.
@@ -32,7 +29,7 @@ impl Explain for DnsExplainer {
             return Err("the registry has not been loaded yet".to_owned());
         }
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let asked = Asked { name: name.clone(), rtype: None, limit: SHOWN };
+        let asked = Asked { name: name.clone(), rtype: None, limit: OVER_DNS };
         Ok(explain(&self.registry, &self.zones, &asked, self.clock.wall()).lines())
     }
 }

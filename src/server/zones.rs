@@ -11,13 +11,14 @@ use arc_swap::ArcSwap;
 
 use super::health::Freshness;
 use super::statics::SharedHolders;
-use crate::answer::{Answer, CLASS_IN, Content, Part, Query, QueryName, Rcode, Transport, answer};
+use crate::answer::explain::target;
+use crate::answer::{Answer, CLASS_IN, Content, Part, Query, QueryName, Transport, answer};
 use crate::api;
 use crate::model::api::ZoneInfo;
 use crate::model::explanation::Said;
 use crate::model::{Name, Rtype};
 use crate::registry::StaticNames;
-use crate::registry::explain::Answers;
+use crate::registry::explain::{Answers, Explains};
 use crate::view::{View, Zone};
 use crate::zone::{StaticZone, digest};
 
@@ -61,6 +62,12 @@ impl Answers for SharedZones {
         Some(said(&view, name, rtype))
     }
 
+    fn explains(&self, name: &Name) -> Option<Explains> {
+        let view = self.freshness.published().load();
+        let to = view.explain_to.iter().map(ToString::to_string).collect();
+        target(&view, name).map(|target| Explains { target, to })
+    }
+
     fn static_record(&self, name: &Name) -> Option<String> {
         self.holders.holder(name.as_wire())
     }
@@ -84,7 +91,7 @@ fn said(view: &View, name: &Name, rtype: Rtype) -> Said {
     };
     let answer = answer(view, &query);
     let ede = answer.ede.map(|ede| ede.text.to_owned());
-    Said { rcode: mnemonic(answer.rcode), records: records(&answer), ede }
+    Said { rcode: answer.rcode.to_string(), records: records(&answer), ede }
 }
 
 fn records(answer: &Answer<'_>) -> usize {
@@ -98,18 +105,6 @@ fn records(answer: &Answer<'_>) -> usize {
         Content::Composed(composed) => composed.answer.iter().map(of).sum(),
         Content::Soa(_) | Content::Identity(_) | Content::Any => 1,
     }
-}
-
-fn mnemonic(rcode: Rcode) -> String {
-    let known = match rcode {
-        Rcode::NOERROR => "NOERROR",
-        Rcode::NXDOMAIN => "NXDOMAIN",
-        Rcode::REFUSED => "REFUSED",
-        Rcode::SERVFAIL => "SERVFAIL",
-        Rcode::YXDOMAIN => "YXDOMAIN",
-        other => return format!("RCODE{}", other.0),
-    };
-    known.to_owned()
 }
 
 fn facts(zones: &[StaticZone]) -> HashMap<Name, Facts> {

@@ -64,9 +64,10 @@ impl Updater {
             Err(answer) => answer,
         };
         let text = answer.extended.as_ref().map_or("", |(_, text)| text.as_str());
+        let (zone, key) = (written(&zone), written(key.name()));
         match answer.rcode {
-            Rcode::NOERROR => tracing::debug!(%zone, key = %key.name(), %client, "UPDATE applied"),
-            rcode => tracing::info!(%zone, key = %key.name(), %client, rcode = rcode.0, text, "UPDATE not applied"),
+            Rcode::NOERROR => tracing::debug!(zone, key, %client, "UPDATE applied"),
+            rcode => tracing::info!(zone, key, %client, %rcode, text, "UPDATE not applied"),
         }
         answer
     }
@@ -78,7 +79,8 @@ impl Updater {
             return Err(Answer::new(Rcode::NOTAUTH, Ede::NOT_AUTHORITATIVE, text));
         }
         if !key.may_update(zone.as_wire()) {
-            let text = format!("key {} may not update zone {zone}; list it in the key's update", key.name());
+            let (key, zone) = (written(key.name()), written(zone));
+            let text = format!("key {key} may not update zone {zone}; list it in the key's update");
             return Err(Answer::new(Rcode::REFUSED, Ede::PROHIBITED, text));
         }
         Ok(())
@@ -89,7 +91,7 @@ impl Updater {
             Ok(update) => update,
             Err(fault) => return fault.into(),
         };
-        let name: Arc<str> = key.name().to_string().trim_end_matches('.').into();
+        let name: Arc<str> = written(key.name()).into();
         let principal = Principal::Key { name, peer: client };
         let command = Command { principal, reason: REASON.to_owned(), action: Action::Update(update) };
         match self.registry.submit(command).await {
@@ -98,6 +100,12 @@ impl Updater {
             Err(refusal) => refusal.into(),
         }
     }
+}
+
+/// A name as people write it in a configuration, without its final dot.
+fn written(name: &Name) -> String {
+    let text = name.to_string();
+    text.strip_suffix('.').filter(|text| !text.is_empty()).unwrap_or(&text).to_owned()
 }
 
 impl From<Fault> for Answer {

@@ -8,6 +8,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -19,7 +20,7 @@ use super::decode::{ErrorReply, Origin, UPDATE, opcode, read_update};
 use super::error::{MAX_ERROR, write_error};
 use super::respond::MAX_TCP;
 use super::rules::Rules;
-use super::tsig::{SignedPacket, Signer, now};
+use super::tsig::{Refused, SignedPacket, Signer, now};
 use crate::answer::{Ede, Rcode};
 use crate::security::Key;
 
@@ -27,6 +28,8 @@ use crate::security::Key;
 const AT_ONCE: usize = 256;
 /// How long answers have when the server stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
+/// Seconds between two log lines about signatures that are not good.
+const COMPLAIN: u64 = 10;
 /// Octets of padding that a response over an encrypted transport may have.
 const PADDING: usize = 512;
 
@@ -64,6 +67,9 @@ pub struct Desk {
     runtime: Handle,
     /// What answers datagrams.
     tasks: TaskTracker,
+    /// When a signature that is not good was logged last, in seconds since 1970, and how many were not since.
+    complained: AtomicU64,
+    unsaid: AtomicU64,
 }
 
 /// A message that was handed over.
@@ -78,7 +84,27 @@ pub(super) struct Pending {
 impl Desk {
     /// Hands updates to `handler`, in the current runtime.
     pub fn new(handler: Arc<dyn AnswerUpdates>) -> Self {
-        Self { handler, room: Arc::new(Semaphore::new(AT_ONCE)), runtime: Handle::current(), tasks: TaskTracker::new() }
+        let room = Arc::new(Semaphore::new(AT_ONCE));
+        let (complained, unsaid) = Default::default();
+        Self { handler, room, runtime: Handle::current(), tasks: TaskTracker::new(), complained, unsaid }
+    }
+
+    /// Says that a signature is not good, once in [`COMPLAIN`] and otherwise by number: everybody can send one.
+    fn complain(&self, signed: &SignedPacket<'_>, why: Refused) {
+        let (now, last) = (now(), self.complained.load(Ordering::Relaxed));
+        let is_turn = now.abs_diff(last) >= COMPLAIN
+            && self.complained.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if !is_turn {
+            self.unsaid.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let unsaid = self.unsaid.swap(0, Ordering::Relaxed);
+        let (key, client) = (signed.key_name().unwrap_or_default(), signed.origin.client);
+        // A worker does not wait for whoever reads the log.
+        self.runtime.spawn_blocking(move || {
+            let (rcode, text) = (why.rcode(), why.extended().text);
+            tracing::info!(key, %client, %rcode, text, unsaid, "UPDATE with a signature that is not good");
+        });
     }
 
     /// Runs what becomes of a datagram.
@@ -108,7 +134,14 @@ pub(super) fn take(rules: &Arc<Rules>, signed: &SignedPacket<'_>) -> Option<Pend
         return None;
     }
     let mut opened = signed.open(&rules.keys.load(), now());
-    let (key, signer) = (opened.verdict.ok()?, opened.signer.take()?);
+    let key = match opened.verdict {
+        Ok(key) => key,
+        Err(why) => {
+            desk.complain(signed, why);
+            return None;
+        }
+    };
+    let signer = opened.signer.take()?;
     let room = desk.room.clone().try_acquire_owned().ok();
     let update = SignedUpdate { message: opened.message, key, client: signed.origin.client };
     Some(Pending { update, signer, origin: signed.origin, room, rules: rules.clone() })

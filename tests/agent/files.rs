@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use zonebeat::agent::config::AgentConfig;
+use zonebeat::agent::config::{AgentConfig, is_config};
 use zonebeat::agent::services::{Planned, parse, schema};
 use zonebeat::model::Finding;
 
@@ -176,5 +176,63 @@ fn the_command_checks_folders_and_configurations() {
     assert!(err.contains("bad.toml:1:1") && err.contains("did you mean \"proto\"?") && err.contains("^^^^"), "{err}");
     home.remove("bad.toml");
     assert_eq!(check(&["services.d"]).0, Some(0));
-    assert_eq!(check(&["nothing.toml"]).0, Some(1));
+    for missing in ["nothing.toml", "nothing.d/agent.toml", "agent.toml/x"] {
+        let (code, out, err) = check(&[missing]);
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{missing}");
+        assert!(err.contains("cannot be read"), "{err}");
+    }
+    std::fs::create_dir(home.path("empty.d")).expect("a folder can be made");
+    let (code, out, _) = check(&["empty.d"]);
+    assert!(code == Some(0) && out.contains("no *.toml file here"), "{out}");
+}
+
+#[test]
+fn a_configuration_is_known_by_its_keys_whatever_it_is_called() {
+    let home = Home::new();
+    for (name, text, is_config, wrong) in [
+        (
+            "host.toml",
+            "lease = \"15s\"\nservrs = []",
+            true,
+            "2:1: error: unknown key \"servrs\"; did you mean \"servers\"?",
+        ),
+        ("one.toml", "servrs = []", true, "1:1: error: unknown key \"servrs\""),
+        ("agent.toml", "port = 80\nprot = \"tcp\"", false, "2:1: error: unknown key \"prot\""),
+        ("agent.toml", "qqq = 1", true, "1:1: error: unknown key \"qqq\"; keys that are known here: servers"),
+        ("host.toml", "qqq = 1", false, "1:1: error: unknown key \"qqq\"; keys that are known here: service"),
+        ("agent.toml", "lease = ", true, "1:"),
+        ("search.toml", "port = 80\nid = \"a1\"", false, ""),
+        ("other.toml", "lease = \"15s\"", true, ""),
+    ] {
+        let path = home.path(name);
+        std::fs::write(&path, text).expect("a file can be written");
+        let output = zonebeat().args(["agent", "check"]).arg(&path).output().expect("the binary starts");
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(i32::from(!wrong.is_empty())), "{text}: {out}{err}");
+        if wrong.is_empty() {
+            assert_eq!(out.contains("ok, configuration of the agent"), is_config, "{text}: {out}");
+            continue;
+        }
+        let found =
+            if is_config { AgentConfig::parse("f", text).map(drop) } else { parse("f", "f", "h", text).map(drop) };
+        let found = found.expect_err(text).iter().map(ToString::to_string).collect::<String>();
+        assert!(found.starts_with(&format!("f:{wrong}")), "{text}: {found}");
+        let said = found.split("error: ").nth(1).and_then(|rest| rest.split(';').next()).expect("a message");
+        assert!(err.contains(said), "{text}: {err}");
+        let known = found.split("known here: ").nth(1).map(|list| list.split(',').next().expect("one"));
+        assert!(known.is_none_or(|first| err.contains(&format!("known here: {first},"))), "{text}: {err}");
+    }
+}
+
+#[test]
+fn the_keys_that_tell_a_configuration_are_all_of_them() {
+    let found = AgentConfig::parse("agent.toml", "qqqqqqqqqq = 1").expect_err("it has no such key");
+    let text = found[0].to_string();
+    let (_, list) = text.split_once("keys that are known here: ").expect("keys");
+    for key in list.split(", ") {
+        assert_eq!(is_config(&format!("{key} = 1")), Some(true), "{key}");
+    }
+    for key in keys_of_parser("port = 1") {
+        assert_eq!(is_config(&format!("{key} = 1")), Some(false), "{key}");
+    }
 }

@@ -43,6 +43,12 @@ fn a_broken_file_keeps_what_it_said() {
     agent.await_log("a.toml:3:1: error: unknown key \\\"srvice\\\"; did you mean \\\"service\\\"?");
     eventually("the status says so", || home.status()["findings"].as_array().is_some_and(|list| list.len() == 1));
     assert_eq!(answered(&server), 1);
+    let status = home.status();
+    let differs = status["differs"][0].as_str().unwrap_or_default();
+    assert!(status["in_sync"] == false && differs.ends_with("a.toml is not taken over as it is now"), "{status}");
+    let (code, page) = home.status_page();
+    let wrong = "a.toml:3:1: error: unknown key \"srvice\"; did you mean \"service\"?";
+    assert!(code == Some(1) && page.contains("not in sync") && page.contains(wrong), "{page}");
     home.write("a.toml", &service(81, ""));
     eventually("it is read again", || home.status()["findings"].as_array().is_some_and(Vec::is_empty));
     home.await_in_sync();
@@ -181,4 +187,29 @@ fn an_edited_target_and_a_swapped_folder_are_seen() {
     eventually("the other folder is answered", || ports(&server) == ["84"]);
     write("releases/2/search.toml", 85);
     eventually("and followed", || ports(&server) == ["85"]);
+}
+
+#[test]
+fn what_operators_ordered_at_the_server_is_in_the_status() {
+    let (server, home) = (Server::start(), Home::new());
+    home.write("a.toml", &service(80, "weight = 100\n"));
+    home.write("b.toml", "service = \"index\"\nid = \"b1\"\nport = 81\naddresses = [\"192.0.2.8\"]\n");
+    let _agent = home.agent(&[&server.url()], &[]);
+    home.await_in_sync();
+    home.await_state("a1", "serving");
+    for args in [
+        &["weight", "search", "a1", "7", "--reason", "cold cache"][..],
+        &["drain", "index", "b1", "--force", "--reason", "kernel"],
+    ] {
+        assert!(server.client(args).status.success(), "{args:?}");
+    }
+    home.await_state("b1", "drained");
+    let (a1, b1) = (home.instance("a1"), home.instance("b1"));
+    assert_eq!((&a1["state"], &a1["set_weight"]["weight"]), (&json!("serving"), &json!(7)), "{a1}");
+    assert_eq!(a1["reason"], "weight 7 instead of 100 by anonymous: cold cache");
+    assert_eq!(b1["reason"], "drained by anonymous: kernel");
+    let (code, page) = home.status_page();
+    assert!(code == Some(0) && page.contains("drained by anonymous: kernel"), "{page}");
+    assert!(server.client(&["undrain", "index", "b1"]).status.success());
+    home.await_state("b1", "serving");
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::support::{Server, Staying, eventually, pass, signal};
+use super::support::{Server, Staying, eventually, pass, signal, zonebeat};
 use super::world::{Home, Web, answered, free_port};
 
 const ARGS: [&str; 7] = ["run", "--service", "search", "--id", "a1", "--address", "192.0.2.7"];
@@ -148,10 +148,42 @@ fn signals_are_passed_on_and_a_second_sigterm_does_not_wait() {
 }
 
 #[test]
+fn neither_the_command_nor_its_checks_get_our_token() {
+    let home = Home::new();
+    let (own, check) = (home.path("own"), home.path("check"));
+    let probe = format!("exec:env > {}", check.display());
+    let command = format!("env > {}; while ! test -s {}; do sleep 0.05; done", own.display(), check.display());
+    let mut zonebeat = zonebeat();
+    zonebeat.env("ZONEBEAT_TOKEN", "zb_secret").env("OTHER", "stays");
+    let args = ["--port=80", "--interval=100ms", "--check", &probe, "--", "sh", "-c", &command];
+    let mut running = Staying::start_by(zonebeat, &["http://127.0.0.1:1"], &[&ARGS[..], &args].concat());
+    assert_eq!(running.wait().code(), Some(0));
+    for file in [own, check] {
+        let text = std::fs::read_to_string(&file).expect("a file");
+        assert!(!text.contains("ZONEBEAT_TOKEN") && !text.contains("zb_secret"), "{text}");
+        assert!(text.contains("ZONEBEAT_SERVER=") && text.contains("OTHER=stays"), "{text}");
+    }
+}
+
+#[test]
+fn what_happens_is_text_for_people_or_json() {
+    for (more, is_json) in [(&[][..], false), (&["--json"], true)] {
+        for command in ["true", "/nowhere/search"] {
+            let mut running = run(&["http://127.0.0.1:1"], 80, more, &[command]);
+            assert_eq!(running.wait().code(), Some(if command == "true" { 0 } else { 127 }));
+            let line = running.await_log(if command == "true" { "the command has ended" } else { "cannot start" });
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&line).is_ok(), is_json, "{line}");
+        }
+    }
+}
+
+#[test]
 fn a_command_that_is_not_there_is_said_so() {
     let mut running = run(&["http://127.0.0.1:1"], 80, &[], &["/nowhere/search"]);
     assert_eq!(running.wait().code(), Some(127));
     running.await_log("cannot start /nowhere/search");
+    let mut denied = run(&["http://127.0.0.1:1"], 80, &[], &["/"]);
+    assert_eq!(denied.wait().code(), Some(126));
     let mut wrong = run(&["http://127.0.0.1:1"], 80, &["--check", "htp:/x"], &["true"]);
     assert_eq!(wrong.wait().code(), Some(2));
 }

@@ -88,3 +88,18 @@ fn two_agents_do_not_share_a_socket() {
     assert_eq!(second.wait().code(), Some(1));
     second.await_log("another agent listens at");
 }
+
+#[test]
+fn sigusr1_is_a_slip_and_no_end() {
+    let (server, home) = (Server::start(), Home::new());
+    home.write("a.toml", &service(80, ""));
+    let mut agent = home.agent(&[&server.url()], &[]);
+    home.await_in_sync();
+    agent.signal("USR1");
+    agent.await_log("SIGUSR1 means nothing to an agent");
+    home.await_in_sync();
+    assert_eq!(answered(&server), 1);
+    agent.signal("TERM");
+    agent.signal("TERM");
+    assert!(agent.wait().success());
+}

@@ -71,6 +71,14 @@ impl Home {
         serde_json::from_slice(&output.expect("the binary starts").stdout).unwrap_or_default()
     }
 
+    /// The exit code and the page of its status for people.
+    pub(crate) fn status_page(&self) -> (Option<i32>, String) {
+        let mut command = zonebeat();
+        let output = command.args(["agent", "status", "--socket", &self.text("sock")]).output();
+        let output = output.expect("the binary starts");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// Reports an instance over the socket.
     pub(crate) fn report(&self, id: &str, verdict: &str, note: &str) {
         let mut command = zonebeat();

@@ -71,10 +71,7 @@ async fn what_lapsed_comes_first_with_reason_and_advice() {
     let row = &reply.json["instances"][0];
     assert!(row["why"].as_str().is_some_and(|why| why.contains("no beat for its lease of 2 s")), "{row}");
     assert!(row["advice"].as_str().is_some_and(|advice| advice.contains("zonebeat deregister search a4")), "{row}");
-    assert_eq!(
-        reply.json["summary"],
-        "2 of 3 instances of search that _search._tcp.sd.example.org. is about are in the answer"
-    );
+    assert_eq!(reply.json["summary"], "2 of 3 instances of search are in the answers of _search._tcp.sd.example.org");
     let cut = server.get("/v1/explain?name=_search._tcp.sd.example.org&limit=1").await;
     assert_eq!((shown(&cut.json), &cut.json["omitted"]), (vec![("a4", false)], &json!(2)));
 }

@@ -49,6 +49,20 @@ async fn a_set_is_stored_and_beaten_for() {
 }
 
 #[tokio::test]
+async fn what_a_session_beats_for_is_listed_as_it_stands() {
+    let server = Server::start().await;
+    let unknown = server.get(HOST).await;
+    assert_eq!((unknown.status, unknown.word()), (404, "unknown-session"));
+    server.call("PUT", HOST, &set("e1", &["a2", "a1"])).await;
+    let drained = server.call("POST", "/v1/services/search/instances/a2/drain", r#"{"force":true}"#).await;
+    assert_eq!(drained.status, 200, "{drained:?}");
+    let listed = server.get(HOST).await;
+    let of = |at: usize, field: &str| text(&listed.json["instances"][at][field]).to_owned();
+    assert_eq!((of(0, "id"), of(0, "state")), ("a1".into(), "serving".into()), "{listed:?}");
+    assert_eq!((of(1, "id"), of(1, "state")), ("a2".into(), "drained".into()), "{listed:?}");
+}
+
+#[tokio::test]
 async fn another_epoch_or_hash_asks_for_the_full_set() {
     let server = Server::start().await;
     let path = format!("{HOST}/heartbeat");

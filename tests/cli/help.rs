@@ -51,8 +51,16 @@ async fn help_of_every_command_teaches() {
 }
 
 #[tokio::test]
+async fn help_of_run_has_the_exit_codes_of_a_shell() {
+    let ended = run(&["run", "--help"]).await;
+    for part in ["128 and the number of the signal", "126 the command cannot be run", "127 there is no such command"] {
+        assert!(ended.stdout.contains(part), "{part}: {}", ended.stdout);
+    }
+}
+
+#[tokio::test]
 async fn wrong_usage_is_exit_code_2_and_says_what_would_be_right() {
-    let cases: [(&[&str], &str); 15] = [
+    let cases: [(&[&str], &str); 19] = [
         (&["serve", "--config", "missing.toml"], "missing.toml"),
         (&["frobnicate"], "unrecognized subcommand"),
         (&["register", "search"], "--port <N>"),
@@ -68,6 +76,10 @@ async fn wrong_usage_is_exit_code_2_and_says_what_would_be_right() {
         (&["services", "--token", "a\nb"], "characters that no token has"),
         (&["token", "create", "ops", "--address", "192.0.2.0/33"], "192.0.2.0/24"),
         (&["man", "frobnicate"], "there is: serve, register"),
+        (&["drain"], "--site <SITE>"),
+        (&["undrain", "search"], "--site <SITE>"),
+        (&["release"], "--fleet"),
+        (&["weight", "search", "a1", "10", "--for", "1d"], "90s, 20m, 1h"),
     ];
     for (args, hint) in cases {
         let ended = run(args).await;

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::support::dns::{Packet, rtype, udp};
-use super::support::{Setup, eventually};
+use super::support::{Server, Setup, eventually};
 use super::{CONFIG, line, lines, put, start};
 
 #[test]
@@ -18,11 +18,12 @@ fn each_instance_has_a_line_with_reason_change_and_what_to_do() {
     eventually("it lapses", || lines(&server, "search._explain.sd.example.org").iter().any(|l| l.contains("lapsed")));
     let told = lines(&server, "search._explain.sd.example.org");
     assert_eq!(told.len(), 5, "{told:#?}");
-    let head = "1 of 4 instances of search that search.sd.example.org. is about are in the answer; DNS answers A: NOERROR, \
+    let head = "1 of 4 instances of search is in the answers of search.sd.example.org; DNS answers A: NOERROR, \
                 1 record";
     assert_eq!(told[0], head);
     assert!(line(&told, "a1 ").starts_with("a1 in serving for "), "{told:#?}");
     let failing = line(&told, "a2 out ");
+    assert!(failing.starts_with("a2 out by its own word for "), "{failing}");
     assert!(failing.contains(": GET /health answered 503, 3 times (revision "), "{failing}");
     let drained = line(&told, "a3 out drained by anonymous ");
     assert!(
@@ -34,7 +35,7 @@ fn each_instance_has_a_line_with_reason_change_and_what_to_do() {
     assert!(lapsed.ends_with("if it is gone for good: zonebeat deregister search a4"), "{lapsed}");
     let service = lines(&server, "_search._tcp._explain.sd.example.org");
     assert!(
-        service[0].contains("_search._tcp.sd.example.org.") && service[0].contains("DNS answers SRV"),
+        service[0].contains("_search._tcp.sd.example.org;") && service[0].contains("DNS answers SRV"),
         "{service:#?}"
     );
     assert_eq!(lines(&server, "a3.search._explain.sd.example.org").len(), 2);
@@ -79,9 +80,9 @@ fn static_records_and_the_apex_are_explained_by_file_and_line() {
                 www 60 CNAME search\n";
     let server = Setup::new().config(CONFIG).zone_file("sd.example.org", zone).start();
     let told = lines(&server, "www._explain.sd.example.org");
-    assert!(told[0].contains("www.sd.example.org. is a static record: ") && told[0].contains(".zone:5"), "{told:#?}");
+    assert!(told[0].contains("www.sd.example.org is a static record: ") && told[0].contains(".zone:5"), "{told:#?}");
     let told = lines(&server, "_explain.sd.example.org");
-    assert!(told[0].starts_with("sd.example.org. is a zone that services are registered in, 0 now; "), "{told:#?}");
+    assert!(told[0].starts_with("sd.example.org is a zone that services are registered in, 0 now; "), "{told:#?}");
     assert!(told[0].contains(".zone:2"), "{told:#?}");
 }
 
@@ -145,18 +146,15 @@ fn lists_sites_whole_names_and_reverse_names_are_explained_too() {
     put(&server, "search", "a1", json!({"site": "lon", "addresses": ["192.0.2.7"]}));
     put(&server, "index", "b1", json!({"addresses": ["192.0.2.7"], "out": "stopping"}));
     let all = lines(&server, "_search._tcp.all._explain.sd.example.org");
-    assert!(
-        all[0].contains("_search._tcp.all.sd.example.org.") && line(&all, "a1 in ").contains("serving"),
-        "{all:#?}"
-    );
+    assert!(all[0].contains("_search._tcp.all.sd.example.org") && line(&all, "a1 in ").contains("serving"), "{all:#?}");
     let types = lines(&server, "_services._dns-sd._udp._explain.sd.example.org");
     assert!(types[0].contains("lists the service types of all 2 services; DNS answers PTR"), "{types:#?}");
     let browse = lines(&server, "b._dns-sd._udp._explain.sd.example.org");
     assert!(browse[0].contains("which domain to browse"), "{browse:#?}");
     let site = lines(&server, "lon._explain.sd.example.org");
-    assert!(site[0].starts_with("there is no service lon, only names below lon.sd.example.org."), "{site:#?}");
+    assert!(site[0].starts_with("there is no service lon, only names below lon.sd.example.org"), "{site:#?}");
     let reverse = lines(&server, "7._explain.2.0.192.in-addr.arpa");
-    assert!(reverse[0].starts_with("1 of 2 instances with the address 192.0.2.7 are in the answer"), "{reverse:#?}");
+    assert!(reverse[0].starts_with("1 of 2 instances with the address 192.0.2.7 is in the answers of"), "{reverse:#?}");
     assert!(line(&reverse, "index/b1 out ").contains("stopping"), "{reverse:#?}");
     line(&reverse, "search/a1 in ");
     let none = lines(&server, "8._explain.2.0.192.in-addr.arpa");
@@ -203,4 +201,113 @@ fn what_policy_refused_is_told_until_it_is_accepted() {
     assert!((400..500).contains(&status), "{reply}");
     let told = lines(&server, "search._explain.sd.example.org");
     assert!(line(&told, "a8 refused ").contains("(address-refused)"), "of a session's set: {told:#?}");
+}
+
+/// The page of `zonebeat explain`.
+fn page(server: &Server, args: &[&str]) -> String {
+    let shown = server.client(&[&["explain"], args].concat());
+    assert!(shown.status.success(), "{shown:?}");
+    String::from_utf8(shown.stdout).expect("text")
+}
+
+#[test]
+fn a_name_that_explains_is_explained_as_what_it_is() {
+    let server = start();
+    put(&server, "search", "a1", json!({"site": "lon"}));
+    put(&server, "search", "a2", json!({"out": "stopping"}));
+    for (name, target) in [("search._explain", "search."), ("_explain", ""), ("_search._tcp._explain", "_search._tcp.")]
+    {
+        let name = format!("{name}.sd.example.org");
+        let records = lines(&server, &name).len();
+        let expected = format!(
+            "{name} explains {target}sd.example.org, as TXT over TCP, to clients of dns.explain_to (127.0.0.1/32); others \
+             hear NXDOMAIN\nDNS answers {name}. TXT: NOERROR, {records} record"
+        );
+        for args in [&[&*name][..], &[&name, "TXT"]] {
+            let page = page(&server, args);
+            assert!(page.starts_with(&expected) && !page.contains("there are:"), "{page}\n{expected}");
+        }
+        assert!(page(&server, &[&name, "A"]).contains("A: NOERROR, 0 records"));
+        assert_eq!(lines(&server, &name).len(), records);
+    }
+    let nobody = Server::start();
+    put(&nobody, "search", "a1", json!({"site": "lon"}));
+    let page = page(&nobody, &["search._explain.sd.example.org"]);
+    assert!(page.starts_with("search._explain.sd.example.org would explain search.sd.example.org, but"), "{page}");
+    assert!(page.contains("dns.explain_to lists nobody") && page.contains("TXT: NXDOMAIN, 0 records"), "{page}");
+    assert!(!page.contains("there are:"), "{page}");
+}
+
+#[test]
+fn a_weight_that_was_set_is_told_with_the_longest_reason_and_the_way_back() {
+    let server = start();
+    put(&server, "search", "a1", json!({"weight": 100}));
+    put(&server, "search", "a2", json!({"weight": 100}));
+    let reason = format!("\u{e4}{}", "x".repeat(498));
+    for args in
+        [&["weight", "search", "a1", "7", "--for", "20m", "--reason", &reason][..], &["weight", "search", "a2", "0"]]
+    {
+        assert!(server.client(args).status.success(), "{args:?}");
+    }
+    let page = page(&server, &["search.sd.example.org"]);
+    let (_, http) = server.http_json("GET", "/v1/explain?name=search.sd.example.org", None);
+    let told = lines(&server, "search._explain.sd.example.org");
+    let long = told.iter().find(|line| line.starts_with("a1 in ")).expect("a line of a1");
+    let dns = long.replace("\\195\\164", "\u{e4}");
+    for said in [&page, &dns, http["instances"][0]["why"].as_str().expect("why")] {
+        assert!(said.contains(", weight 7 instead of 100 for 19 min more by anonymous \""), "{said}");
+        assert!(said.contains(&format!("\"{reason}\" (revision ")), "{said}");
+        assert!(said.contains("; zonebeat weight search a1 registered"), "{said}");
+    }
+    let short = line(&told, "a2 in ");
+    assert!(short.contains(", weight 0 instead of 100 by anonymous (revision "), "{short}");
+    assert!(server.client(&["drain", "search", "a1"]).status.success());
+    let drained = line(&lines(&server, "search._explain.sd.example.org"), "a1 out ");
+    assert!(!drained.contains("weight"), "nobody is answered with it: {drained}");
+    assert!(server.client(&["undrain", "search", "a1"]).status.success());
+    assert!(server.client(&["weight", "search", "a1", "registered"]).status.success());
+    let back = line(&lines(&server, "search._explain.sd.example.org"), "a1 in ");
+    assert!(!back.contains("weight"), "{back}");
+}
+
+#[test]
+fn the_longest_reason_fits_an_extended_error_or_leaves_the_answer_whole() {
+    let server = start();
+    put(&server, "search", "a1", json!({}));
+    let reason = "x".repeat(500);
+    let drained = server.client(&["drain", "search", "a1", "--force", "--reason", &reason]);
+    assert!(drained.status.success(), "{drained:?}");
+    for more in [&["+notcp"][..], &["+notcp", "+bufsize=512"], &["+tcp"]] {
+        let answer = server.dig(&[&["search.sd.example.org", "A"], more].concat());
+        assert!(answer.contains("status: NOERROR") && answer.contains("SOA"), "{more:?}: {answer}");
+        assert!(!answer.contains("flags: qr aa tc"), "{more:?}: {answer}");
+        assert!(more.contains(&"+bufsize=512") || answer.contains(&reason[..90]), "{more:?}: {answer}");
+    }
+}
+
+#[test]
+fn near_names_exist() {
+    let server = start();
+    put(&server, "long", "a1", json!({"site": "lon", "proto": "tcp"}));
+    put(&server, "lon2", "b1", json!({"proto": "udp"}));
+    for asked in ["_lon._tcp", "_lon._udp", "_logn._tcp", "lonn", "long.sto"] {
+        let told = lines(&server, &format!("{asked}._explain.sd.example.org"));
+        for near in told.iter().filter_map(|line| line.strip_prefix("there are: ")).flat_map(|list| list.split(' ')) {
+            let answer = server.dig(&[near, "A"]);
+            assert!(answer.contains("status: NOERROR"), "{asked}: {near}: {answer}");
+        }
+    }
+    let told = lines(&server, "_lon._udp._explain.sd.example.org");
+    assert_eq!(line(&told, "there are: "), "there are: _lon2._udp.sd.example.org.", "{told:#?}");
+    let site = lines(&server, "_logn._udp._explain.sd.example.org");
+    assert!(!site.iter().any(|line| line.contains("_long._udp")), "that service has no udp: {site:#?}");
+}
+
+#[test]
+fn a_name_of_nobody_is_refused_once() {
+    let server = start();
+    let page = page(&server, &["nothing.example.net"]);
+    let expected = "nothing.example.net is no name that a registration can have here\nDNS answers nothing.example.net. A: \
+                    REFUSED, 0 records (the name is in none of this server's zones)\n";
+    assert_eq!(page, expected);
 }

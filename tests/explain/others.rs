@@ -77,7 +77,7 @@ fn a_zone_with_records_there_keeps_them_and_one_with_a_wildcard_explains_over_tc
     let server = Setup::new().config(CONFIG).zone_file(ZONE, &wild).start();
     put(&server, "search", "a1", json!({}));
     let asked = ["search._explain.sd.example.org", "TXT"];
-    assert!(server.dig_short(&[&asked[..], &["+tcp"]].concat())[0].starts_with("\"1 of 1 instances"));
+    assert!(server.dig_short(&[&asked[..], &["+tcp"]].concat())[0].starts_with("\"1 of 1 instance of"));
     for more in [&["+notcp"][..], &["-b", "127.0.0.2", "+tcp"]] {
         assert_eq!(server.dig_short(&[&asked[..], more].concat()), ["\"anything\""]);
     }

@@ -78,7 +78,7 @@ fn a_weight_is_answered_for_its_time() {
     let server = Server::start();
     put(&server, "search", "a1", json!({"weight": 100}));
     let said = run(&server, &["weight", "search", "a1", "7", "--for", "1h", "--reason", "cold"]);
-    assert!(said.contains("search/a1 has weight 7 for 3600 s"), "{said}");
+    assert!(said.contains("search/a1 has weight 7 for 1h"), "{said}");
     assert_eq!(server.dig_short(&[SRV, "SRV"]), ["10 7 8080 a1.search.sd.example.org."]);
     assert!(run(&server, &["instances", "search"]).contains("7 (100)"));
     run(&server, &["weight", "search", "a1", "9", "--for", "2s"]);
@@ -161,4 +161,21 @@ fn a_large_site_is_drained_by_one_command_and_by_repeated_calls() {
     let (_, second) = server.http_json("POST", "/v1/sites/lon/undrain", None);
     assert_eq!((&second["instances"], &second["left"], &second["already"]), (&json!(200), &json!(0), &json!(5000)));
     assert_eq!(targets(&server, "_s25._tcp.sd.example.org").len(), each);
+}
+
+#[test]
+fn only_what_is_drained_is_called_safe_to_stop() {
+    let server = Server::start();
+    put(&server, "search", "a1", json!({"lease_seconds": 2}));
+    put(&server, "search", "a2", json!({"out": "GET /health answered 503, 3 times"}));
+    put(&server, "search", "a3", json!({}));
+    assert!(run(&server, &["drain", "search", "a1"]).contains("; safe to stop in 31 s"));
+    super::support::eventually("it lapses", || {
+        json_of(&server, &["instances", "search", "--json"]).to_string().contains("lapsed")
+    });
+    let lapsed = run(&server, &["undrain", "search", "a1"]);
+    assert!(lapsed.starts_with("search/a1 is lapsed (revision ") && !lapsed.contains("safe"), "{lapsed}");
+    run(&server, &["drain", "search", "a2"]);
+    let out = run(&server, &["undrain", "search", "a2"]);
+    assert!(out.starts_with("search/a2 is out (revision ") && !out.contains("safe"), "{out}");
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use zonebeat::model::service::ServiceRow;
-use zonebeat::model::{Change, Name, PackedInstance, Revision, Token, Written};
+use zonebeat::model::{Change, Name, PackedInstance, Revision, SessionRow, Token, Written};
 use zonebeat::registry::store::whole::{Counts, move_all};
 use zonebeat::registry::store::{Batch, Fill, Load, LoadAll, Loaded, Store, StoreError, Write, ZoneRow};
 
@@ -142,6 +142,9 @@ impl Load for Everything {
     }
     fn records(&mut self, zone: Name, name: Name, row: Written) {
         self.0.records(zone, name, row);
+    }
+    fn session(&mut self, name: &str, row: SessionRow) {
+        self.0.session(name, row);
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 
+use super::super::children::keep_secrets;
 use super::Outcome;
 use super::watch::Subject;
 
@@ -27,6 +28,7 @@ pub(super) async fn probe(command: &str, subject: &Subject) -> Outcome {
     let (reader, writer) = std::io::pipe().map_err(failed)?;
     let second = writer.try_clone().map_err(failed)?;
     let mut shell = Command::new("/bin/sh");
+    keep_secrets(&mut shell);
     shell.arg("-c").arg(command).process_group(0).kill_on_drop(true);
     shell.env("ZONEBEAT_SERVICE", &subject.key.service).env("ZONEBEAT_ID", &subject.key.id);
     shell.env("ZONEBEAT_PORT", subject.port.to_string());

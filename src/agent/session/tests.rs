@@ -76,6 +76,10 @@ impl CarrySession for Arc<Fake> {
         }))
     }
 
+    async fn look(&self) -> Result<Vec<InstanceInfo>, ClientError> {
+        Ok(Vec::new())
+    }
+
     async fn beat(&self, _: &SessionBeat) -> Result<Reply<Beaten>, ClientError> {
         self.ask("beat".to_owned())?;
         if let Some(word) = self.beats.lock().expect("no panic").pop() {

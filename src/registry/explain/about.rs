@@ -54,6 +54,7 @@ impl About {
 
     /// What there is to say: of `all` instances `serving` are in the answer, of `services` services in all.
     pub(super) fn summary(&self, name: &Name, (serving, all): (usize, usize), services: usize, is: &Is) -> String {
+        let name = plain(name);
         if let (Self::Apex, place) = (self, is.static_record.as_deref()) {
             let place = place.map(|place| format!("; its own records: {place}")).unwrap_or_default();
             return format!("{name} is a zone that services are registered in, {services} now{place}");
@@ -65,11 +66,12 @@ impl About {
             Self::Apex => String::new(), // said above
             Self::Address(address) if all == 0 => format!("no registered instance has the address {address}"),
             Self::Address(address) => {
-                format!("{serving} of {all} instances with the address {address} are in the answer")
+                let (instances, are) = number(serving, all);
+                format!("{serving} of {all} {instances} with the address {address} {are} in the answers of their names")
             }
             Self::List(Publishes::Browse) => format!("{name} tells clients of DNS-SD which domain to browse"),
             Self::List(_) => format!("{name} lists the service types of all {services} services"),
-            Self::Services(found) => of_services(name, found, (serving, all), is.answer.as_ref()),
+            Self::Services(found) => of_services(&name, found, (serving, all), is.answer.as_ref()),
         }
     }
 }
@@ -90,10 +92,20 @@ fn list(options: &Options, name: &Name) -> Option<Publishes> {
     found.map(|pattern| pattern.publishes)
 }
 
-fn of_services(name: &Name, found: &[Reading], (serving, all): (usize, usize), answer: Option<&Said>) -> String {
+/// A name as people write it, without its final dot.
+pub(super) fn plain(name: &Name) -> String {
+    let text = name.to_string();
+    text.strip_suffix('.').filter(|text| !text.is_empty()).unwrap_or(&text).to_owned()
+}
+
+/// The words for `serving` of `all`.
+fn number(serving: usize, all: usize) -> (&'static str, &'static str) {
+    (if all == 1 { "instance" } else { "instances" }, if serving == 1 { "is" } else { "are" })
+}
+
+fn of_services(name: &str, found: &[Reading], (serving, all): (usize, usize), answer: Option<&Said>) -> String {
     let Some(reading) = found.iter().find(|reading| reading.service.is_some()).or(found.first()) else {
-        let said = answer.map(|said| format!("; DNS answers {} with {} records", said.rcode, said.records));
-        return format!("{name} is no name that a registration can have here{}", said.unwrap_or_default());
+        return format!("{name} is no name that a registration can have here");
     };
     let label = &reading.label;
     match (&reading.service, all) {
@@ -104,7 +116,10 @@ fn of_services(name: &Name, found: &[Reading], (serving, all): (usize, usize), a
         (Some(service), 0) if service.instances.is_empty() => {
             format!("{label} has no instance: all have left; their names are known for an hour after that")
         }
-        (Some(_), 0) => format!("{label} has instances, but none that this name is about"),
-        (Some(_), all) => format!("{serving} of {all} instances of {label} that {name} is about are in the answer"),
+        (Some(_), 0) => format!("{label} has instances, but none that {name} could answer with"),
+        (Some(_), all) => {
+            let (instances, are) = number(serving, all);
+            format!("{serving} of {all} {instances} of {label} {are} in the answers of {name}")
+        }
     }
 }

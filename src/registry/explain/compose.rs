@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Reading;
-use super::about::{About, Is};
+use super::about::{About, Is, plain};
 use super::nearest::Nearest;
 use crate::model::explanation::{Explained, Explanation, Known, RefusedAttempt, Said};
 use crate::model::{Attempt, EndpointRef, InstanceRef, Name, Rtype, Timestamp};
@@ -20,6 +20,9 @@ use crate::registry::{Refused, Registry, Snapshot};
 const NEAREST: usize = 3;
 /// Refused registrations that are shown.
 const REFUSED: usize = 10;
+
+/// Instances that are shown over DNS: their lines fit a message.
+pub const OVER_DNS: usize = 50;
 
 /// What is to be explained.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,14 +43,56 @@ pub trait Answers: Send + Sync + 'static {
         None
     }
 
+    /// What the name explains over DNS, if it is such a name.
+    fn explains(&self, _name: &Name) -> Option<Explains> {
+        None
+    }
+
     /// Where the static record of this name stands.
     fn static_record(&self, _name: &Name) -> Option<String> {
         None
     }
 }
 
+/// What is explained over DNS at a name, and to whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explains {
+    /// The name that is explained.
+    pub target: Name,
+    /// The prefixes of the clients that are told.
+    pub to: Vec<String>,
+}
+
+/// Explains a name at which another one is explained over DNS: what listed clients get there.
+fn explain_explaining(
+    registry: &Registry,
+    answers: &dyn Answers,
+    asked: &Asked,
+    Explains { target, to }: Explains,
+    now: Timestamp,
+) -> Explanation {
+    let rtype = asked.rtype.unwrap_or(Rtype::TXT);
+    let (name, of) = (plain(&asked.name), plain(&target));
+    let (summary, answer) = if to.is_empty() {
+        let summary = format!("{name} would explain {of}, but dns.explain_to lists nobody");
+        (summary, answers.said(&asked.name, rtype))
+    } else {
+        let to = to.join(", ");
+        let summary =
+            format!("{name} explains {of}, as TXT over TCP, to clients of dns.explain_to ({to}); others hear NXDOMAIN");
+        let inner = Asked { name: target, rtype: None, limit: OVER_DNS };
+        let lines = || explain(registry, answers, &inner, now).lines().len();
+        let records = if rtype == Rtype::TXT { lines() } else { 0 };
+        (summary, Some(Said { rcode: "NOERROR".to_owned(), records, ede: None }))
+    };
+    Explanation { name: asked.name.to_string(), rtype: rtype.to_string(), summary, answer, ..Explanation::default() }
+}
+
 /// Explains a name.
 pub fn explain(registry: &Registry, answers: &dyn Answers, asked: &Asked, now: Timestamp) -> Explanation {
+    if let Some(explains) = answers.explains(&asked.name) {
+        return explain_explaining(registry, answers, asked, explains, now);
+    }
     let snapshot = registry.snapshot();
     let about = About::of(registry.options(), &snapshot, &asked.name);
     let rtype = asked.rtype.unwrap_or_else(|| about.usual());

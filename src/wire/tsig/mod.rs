@@ -135,6 +135,12 @@ pub fn now() -> u64 {
 }
 
 impl SignedPacket<'_> {
+    /// The name of the key that it says it is signed with, without its final dot.
+    pub(super) fn key_name(&self) -> Option<String> {
+        let record = Record::read(self.packet, self.at)?;
+        Some(record.name.to_string().trim_end_matches('.').to_owned())
+    }
+
     /// Verifies the signature (RFC 8945 section 5.2).
     pub fn open(&self, keys: &Keys, now: u64) -> Opened {
         let mut message = self.packet[..self.at].to_vec();
