@@ -227,7 +227,7 @@ fn dependencies() -> Dependencies {
 
 fn session_set() -> SessionSet {
     let one = SessionInstance { service: "search".into(), id: "a1".into(), registration: registration() };
-    SessionSet { epoch: "7c2f".into(), lease_seconds: Some(15), instances: vec![one] }
+    SessionSet { epoch: "7c2f".into(), sequence: Some(3), lease_seconds: Some(15), instances: vec![one] }
 }
 
 fn session_stored() -> SessionStored {

@@ -6,7 +6,7 @@ use super::make;
 use crate::model::{Revision, State, Transition};
 
 /// Every transition, so that each has a series before it happens for the first time.
-const TRANSITIONS: [Transition; 21] = [
+const TRANSITIONS: [Transition; 22] = [
     Transition::Register,
     Transition::Update,
     Transition::Deregister,
@@ -28,6 +28,7 @@ const TRANSITIONS: [Transition; 21] = [
     Transition::TokenRevoke,
     Transition::Static,
     Transition::Records,
+    Transition::Restore,
 ];
 
 /// Metrics of the registry.

@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 mod owners;
+mod status;
 
 pub use owners::{Amendment, Dependencies, Dependency, Grantee};
+pub use status::{BackupStatus, GuardStatus, InstanceCounts, ServerStatus, Status, StoreStatus};
 
 use super::service::Declaration;
 use super::{Change, Mark, Revision, Scope, SetWeight, Timestamp};
@@ -138,6 +140,10 @@ pub struct SessionSet {
     /// Chosen anew by the agent at each start.
     #[schema(min_length = 1, max_length = 64)]
     pub epoch: String,
+    /// Grows with each set of an epoch: one with a smaller number than the set that was taken last is older, has been
+    /// overtaken on its way, and is refused. Missing: not compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
     /// How long the session may be silent; 15 if missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_seconds: Option<i64>,

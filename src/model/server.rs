@@ -29,8 +29,15 @@ pub struct SessionRow {
     pub owner: ServerNumber,
     /// Of the last set.
     pub epoch: Box<str>,
+    /// The number of the last set within its epoch; 0 if sets have none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub sequence: u64,
     /// How long it may be silent.
     pub lease_seconds: u32,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A server that is there.

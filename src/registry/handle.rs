@@ -10,6 +10,8 @@ use tokio::sync::broadcast;
 
 use super::lease::TICK;
 use super::shared::Shared;
+use super::store::About;
+use super::store::backup::{BackupWriter, Summary};
 use super::writer::{Request, Writer};
 use super::{Action, Beaten, Census, Command, Health, Observer, Opener, Options, Outcome, Page, Publisher, Refused};
 use super::{Snapshot, StaticNames, Store, StoreError};
@@ -208,6 +210,20 @@ impl Registry {
             Ok(Err(error)) => Err(Refusal::new(Word::StoreUnavailable, format!("history cannot be read: {error}"))),
             Err(error) => Err(Refusal::new(Word::Internal, format!("reading history failed: {error}"))),
         }
+    }
+
+    /// Writes everything of the store at one revision into `out`. Blocks for as long as that takes.
+    pub fn back_up(&self, out: impl std::io::Write) -> Result<Summary, Refusal> {
+        let failed = |why: &dyn std::fmt::Display| Refusal::new(Word::StoreUnavailable, format!("no backup: {why}"));
+        let Some(store) = self.shared.store() else { return Err(failed(&"the store has not been opened")) };
+        let mut backup = BackupWriter::new(out, &*store, self.shared.clock.wall());
+        store.read_all(&mut backup).map_err(|error| failed(&error))?;
+        backup.finish().map_err(|error| failed(&error))
+    }
+
+    /// What the store is; none before it could be opened.
+    pub fn about_store(&self) -> Option<About> {
+        self.shared.store().map(|store| store.about())
     }
 
     /// Whether there is data and whether writes are taken.

@@ -48,8 +48,8 @@ impl Joining {
         let session = session.unhashed();
         match self.row {
             None => session,
-            Some(SessionRow { owner, epoch, lease_seconds }) => {
-                Session { owner, epoch: Some(epoch), lease_seconds, ..session }
+            Some(SessionRow { owner, epoch, sequence, lease_seconds }) => {
+                Session { owner, epoch: Some(epoch), sequence, lease_seconds, ..session }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Sessions: who beats for several instances at once.
 //!
-//! Which instances belong to a session is kept in their rows. Its epoch and the hash of its set are memory only: after
+//! Which instances belong to a session is kept in their rows. Its epoch, the number of its set and the hash are memory only: after
 //! a restart of ours, and for a server that never saw it, a session is there but its epoch is not known, so that its
 //! next beat is answered `unknown-session` and the agent sends its full set. That set is the same, so nothing changes.
 
@@ -19,6 +19,8 @@ pub(super) struct Session {
     pub(super) name: Arc<str>,
     /// Of the set that this server has seen; `None` after a restart.
     pub(super) epoch: Option<Box<str>>,
+    /// The greatest number of a set of this epoch.
+    pub(super) sequence: u64,
     /// Of its instances, as [`set_hash`] makes it; kept up to date when an instance leaves for another session. Empty
     /// after a restart, until the agent sends its set.
     pub(super) hash: Box<str>,
@@ -50,6 +52,7 @@ impl Session {
         Self {
             name,
             epoch: None,
+            sequence: 0,
             hash,
             lease_seconds,
             owner: ServerNumber::NONE,
@@ -61,7 +64,7 @@ impl Session {
     /// What others have to know of it; nothing where there are none.
     pub(super) fn row(&self) -> Option<SessionRow> {
         let epoch = self.epoch.clone().filter(|_| !self.owner.is_none())?;
-        Some(SessionRow { owner: self.owner, epoch, lease_seconds: self.lease_seconds })
+        Some(SessionRow { owner: self.owner, epoch, sequence: self.sequence, lease_seconds: self.lease_seconds })
     }
 
     /// The same without its hash, which nobody asks before the epoch is known.

@@ -322,7 +322,7 @@ pub(crate) fn session_set(session: &str, epoch: &str, members: &[(&str, &str, Re
         id: (*id).into(),
         registration: registration.clone(),
     });
-    let set = SessionSet { epoch: epoch.into(), lease_seconds: None, instances: instances.collect() };
+    let set = SessionSet { epoch: epoch.into(), sequence: None, lease_seconds: None, instances: instances.collect() };
     Action::SetSession { session: session.into(), set }
 }
 

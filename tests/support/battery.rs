@@ -31,7 +31,7 @@ fn owned() -> Instance {
 }
 
 fn session(owner: u8) -> SessionRow {
-    SessionRow { owner: ServerNumber(owner), epoch: "e \"1\"".into(), lease_seconds: 15 }
+    SessionRow { owner: ServerNumber(owner), epoch: "e \"1\"".into(), sequence: 7, lease_seconds: 15 }
 }
 
 pub fn a_new_store_is_empty(open: Open) {

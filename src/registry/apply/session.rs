@@ -26,10 +26,12 @@ const MOST_INSTANCES: usize = 1000;
 pub(super) fn set(draft: &mut Draft, caller: &Caller<'_>, session: &str, set: &SessionSet) -> Result<Outcome, Refusal> {
     let name = session_name(session)?;
     let lease_seconds = lease(set.lease_seconds)?;
+    let sequence = check_sequence(draft, &name, set)?;
     let placings = parse(draft, caller, &name, set, lease_seconds)?;
     let savepoint = draft.savepoint();
     let row = draft.session_row(&name);
-    match replace(draft, caller, &name, &set.epoch, lease_seconds, placings) {
+    let header = Header { name: &name, epoch: &set.epoch, sequence, lease_seconds };
+    match replace(draft, caller, &header, placings) {
         Ok(placed) => {
             draft.settle();
             let hash = count_here(draft, &name, row).hash.to_string();
@@ -77,6 +79,29 @@ fn count_here(draft: &mut Draft, name: &Arc<str>, row: Option<SessionRow>) -> Ar
     let current = draft.state.sessions.get(name).expect("it was found and nothing left it").clone();
     draft.effects.push(Effect::Start(Subject::Session(current.clone())));
     current
+}
+
+/// A set that waited somewhere while a newer one of its epoch was taken comes too late. A call that is made twice carries
+/// the same number twice. What the number of the session is with this set.
+fn check_sequence(draft: &Draft, name: &str, set: &SessionSet) -> Result<u64, Refusal> {
+    let session = draft.state.sessions.get(name);
+    let taken = session.filter(|session| session.epoch.as_deref() == Some(&*set.epoch)).map(|session| session.sequence);
+    let taken = taken.unwrap_or_default();
+    match set.sequence {
+        Some(number) if number < taken => {
+            let detail = format!("set {number} of session {name} is older than set {taken}, which was taken already");
+            Err(Refusal::new(Word::OutOfSync, detail))
+        }
+        number => Ok(number.unwrap_or(taken)),
+    }
+}
+
+/// What a set says of its session.
+struct Header<'s> {
+    name: &'s Arc<str>,
+    epoch: &'s str,
+    sequence: u64,
+    lease_seconds: u32,
 }
 
 /// Checks everything that does not depend on what is registered.
@@ -134,17 +159,17 @@ fn parse_one(
 fn replace(
     draft: &mut Draft,
     caller: &Caller<'_>,
-    name: &Arc<str>,
-    epoch: &str,
-    lease_seconds: u32,
+    header: &Header<'_>,
     placings: Vec<Placing>,
 ) -> Result<Vec<Placed>, Refusal> {
+    let Header { name, epoch, sequence, lease_seconds } = *header;
     if !draft.state.sessions.contains(name) {
         let session = Session::new(name.clone(), lease_seconds);
         draft.state.sessions.insert(Arc::new(session));
     }
     draft.state.change_session(name, |session| {
         session.epoch = Some(epoch.into());
+        session.sequence = sequence;
         session.lease_seconds = lease_seconds;
         session.lapsed = false;
         session.need_hash();
@@ -191,8 +216,8 @@ pub(super) fn bring_back(draft: &mut Draft, caller: &Caller<'_>, session: &str) 
     })
 }
 
-/// Takes all instances of a session out, and forgets it; below the `min` of a service only with `force`. An agent that names its epoch cannot end the session of the
-/// one that came after it.
+/// Takes all instances of a session out, and forgets it; below the `min` of a service only with `force`. An agent that
+/// names its epoch cannot end the session of the one that came after it.
 pub(super) fn end(
     draft: &mut Draft,
     caller: &Caller<'_>,

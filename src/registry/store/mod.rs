@@ -10,8 +10,16 @@
 //! **Several writers.** Batches of all of them have one order. A handle stands at a place in it: behind what it has read,
 //! committed, or told as news. `commit` applies to that place only: if others have committed since, it fails with
 //! [`StoreError::Conflict`], and what they committed is news. A store with one writer has no news.
+//!
+//! **Whole stores.** `read_all` gives rows and history of one revision; [`Fill`] makes a store of them where there is
+//! none, which comes to be with its last call and not before. Backups (`backup`) and moves (`whole`) are made of these.
 
+pub mod backup;
 pub mod embedded;
+mod place;
+pub mod whole;
+
+pub use place::{Place, PlaceError};
 
 use std::sync::Arc;
 
@@ -87,6 +95,35 @@ pub trait Load {
 
     /// A session, where several servers share the registry.
     fn session(&mut self, name: &str, row: SessionRow);
+}
+
+/// Takes history too: its changes in order, behind all rows, up to the revision of the rows.
+pub trait LoadAll: Load {
+    /// A change.
+    fn change(&mut self, change: Change);
+}
+
+/// Makes a store where there is none: rows and history in any number of calls, then `finish`. Nobody finds a store there
+/// before that has returned, whatever happens; what was dropped or killed without it is gone, or goes with the next one.
+pub trait Fill: Send {
+    /// Takes rows, none of which goes, and changes in order; `expected` is the change before them, 0 if there is none.
+    /// Nothing of it needs to be durable yet.
+    fn write(&mut self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// Makes what was written a store at `revision`, durably; no change is behind that. The store has an identity of its
+    /// own.
+    fn finish(self: Box<Self>, revision: Revision) -> Result<(), StoreError>;
+}
+
+/// What a store is, for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct About {
+    /// `embedded` or `etcd`.
+    pub kind: &'static str,
+    /// A random text that no other store has.
+    pub identity: String,
+    /// Octets that it takes, where it knows.
+    pub octets: Option<u64>,
 }
 
 /// Everything that a store holds, as it is.
@@ -179,6 +216,27 @@ pub enum StoreError {
         /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// There is one where none may be.
+    #[error("{place} has a store already: {found}; name another place, or move that one away first")]
+    NotEmpty {
+        /// Where.
+        place: String,
+        /// What is there, in words.
+        found: String,
+    },
+    /// There is none.
+    #[error("{0} has no store")]
+    Missing(String),
+    /// History was forgotten while it was read.
+    #[error(
+        "the changes from {from} on were forgotten while they were copied, only those from {oldest} are there; try again"
+    )]
+    Forgotten {
+        /// What was to come next.
+        from: Revision,
+        /// What is there.
+        oldest: Revision,
+    },
     /// Somebody else wrote in between; nothing is wrong with the store, and what was written is news.
     #[error("the store is at revision {found}, not at {expected}")]
     Conflict {
@@ -213,6 +271,11 @@ pub trait Store: Send + Sync + 'static {
         Ok(loaded)
     }
 
+    /// Reads everything and history at one revision: rows, then changes, of which those behind the rows are left out.
+    fn read_all(&self, into: &mut dyn LoadAll) -> Result<(), StoreError> {
+        whole::rows_then_history(self, into)
+    }
+
     /// Applies a batch whole and durably, or not at all.
     fn commit(&self, batch: &Batch) -> Result<(), StoreError>;
 
@@ -244,6 +307,11 @@ pub trait Store: Send + Sync + 'static {
     /// long as the handle lives. None where there is only one.
     fn number(&self) -> ServerNumber {
         ServerNumber::NONE
+    }
+
+    /// What it is.
+    fn about(&self) -> About {
+        About::default()
     }
 
     /// Octets that are durable, but not yet in the form that they are read from.

@@ -6,7 +6,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use redb::{ReadTransaction, ReadableTable};
 use serde::Deserialize;
 
-use super::super::{Load, Page};
+use super::super::{Load, LoadAll, Page};
 use super::fault::{Fault, Result};
 use super::rows::{CHANGES, INSTANCES, Meta, RECORDS, SERVICES, SESSIONS, TOKENS, ZONES, decode, undecodable};
 use crate::model::{Change, Name, Revision, RowPacker, Timestamp};
@@ -103,6 +103,15 @@ fn decode_instances(transaction: &ReadTransaction, to: &SyncSender<Vec<u8>>) -> 
 pub(super) fn change(transaction: &ReadTransaction, revision: Revision) -> Result<Option<Change>> {
     let found = transaction.open_table(CHANGES)?.get(revision.0)?;
     found.map(|value| decode_change(revision.0, value.value())).transpose()
+}
+
+/// Every change, oldest first.
+pub(super) fn all_changes(transaction: &ReadTransaction, into: &mut dyn LoadAll) -> Result<()> {
+    for row in transaction.open_table(CHANGES)?.iter()? {
+        let (revision, value) = row?;
+        into.change(decode_change(revision.value(), value.value())?);
+    }
+    Ok(())
 }
 
 fn decode_change(revision: u64, value: &[u8]) -> Result<Change> {
