@@ -303,15 +303,15 @@ pub trait Store: Send + Sync + 'static {
         None
     }
 
+    /// What it is.
+    fn about(&self) -> About {
+        About::default()
+    }
+
     /// The number that this server has among those that share the store: leases that it counts name it. The same for as
     /// long as the handle lives. None where there is only one.
     fn number(&self) -> ServerNumber {
         ServerNumber::NONE
-    }
-
-    /// What it is.
-    fn about(&self) -> About {
-        About::default()
     }
 
     /// Octets that are durable, but not yet in the form that they are read from.

@@ -24,7 +24,7 @@ pub struct Counts {
     pub zones: u64,
     /// Names that UPDATE wrote records at.
     pub records: u64,
-    /// Sessions that several servers share.
+    /// Sessions, where several servers share the registry.
     #[serde(default)]
     pub sessions: u64,
     /// Changes of history.

@@ -10,7 +10,7 @@
 //! | `token` | row, with the hash of the secret |
 //! | `zone` | name and row |
 //! | `records` | zone, name and what UPDATE wrote there |
-//! | `session` | name and row, where several servers share the store |
+//! | `session` | name and row, where several servers share the registry |
 //! | `change` | a change of history, oldest first |
 //! | `end` | last line: how many of each, and SHA-256 of all octets before this line |
 //!
@@ -117,7 +117,7 @@ pub enum Line {
         /// The row.
         row: Written,
     },
-    /// A session that several servers share.
+    /// A session.
     Session {
         /// Its name.
         name: Box<str>,
