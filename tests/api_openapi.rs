@@ -243,7 +243,13 @@ fn session_stored() -> SessionStored {
 }
 
 fn beaten() -> Beaten {
-    Beaten { lease_seconds: 15, heartbeat_seconds: 5.1, servers: texts(&["http://192.0.2.53:8053"]), returned: true }
+    Beaten {
+        lease_seconds: 15,
+        heartbeat_seconds: 5.1,
+        servers: texts(&["http://192.0.2.53:8053"]),
+        returned: true,
+        store: Some(StoreWord::Away),
+    }
 }
 
 fn token_info() -> TokenInfo {
@@ -353,7 +359,10 @@ fn bodies() -> BTreeMap<&'static str, Body> {
         ("SessionBeat", body(SessionBeat { epoch: "7c2f".into(), hash: Some("0f34".into()) })),
         ("ManyBeats", body(ManyBeats { beats: vec![many_beat()] })),
         ("ManyBeat", body(many_beat())),
-        ("ManyBeaten", body(ManyBeaten { beats: Vec::new(), servers: vec!["http://192.0.2.53:8053".into()] })),
+        (
+            "ManyBeaten",
+            body(ManyBeaten { beats: Vec::new(), servers: vec!["http://192.0.2.53:8053".into()], store: None }),
+        ),
         ("ServiceInfo", body(service_info())),
         ("LastChange", body(LastChange { time: Timestamp(0), text: "a4 lapsed".into() })),
         ("InstanceInfo", body(instance_info())),

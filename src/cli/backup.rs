@@ -123,7 +123,8 @@ pub(super) fn describe(summary: &Summary, size: u64) -> String {
 
 /// Counts in words.
 pub(super) fn count(counts: &Counts) -> String {
-    let Counts { services, instances, tokens, zones, records, sessions: _, changes } = counts;
+    let Counts { services, instances, tokens, zones, records, sessions, changes } = counts;
+    let sessions = if *sessions > 0 { format!("{sessions} sessions, ") } else { String::new() };
     format!(
         "{services} rows of services, {instances} instances, {tokens} tokens, {zones} zones, {records} names with \
          records of UPDATE, {sessions}{changes} changes"

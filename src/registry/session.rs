@@ -64,7 +64,7 @@ impl Session {
     /// What others have to know of it; nothing where there are none.
     pub(super) fn row(&self) -> Option<SessionRow> {
         let epoch = self.epoch.clone().filter(|_| !self.owner.is_none())?;
-        Some(SessionRow { owner: self.owner, epoch, lease_seconds: self.lease_seconds })
+        Some(SessionRow { owner: self.owner, epoch, sequence: self.sequence, lease_seconds: self.lease_seconds })
     }
 
     /// The same without its hash, which nobody asks before the epoch is known.

@@ -81,7 +81,13 @@ impl CarrySession for Arc<Fake> {
         if let Some(word) = self.beats.lock().expect("no panic").pop() {
             return Err(refused(word, 409, ""));
         }
-        Ok(reply(Beaten { lease_seconds: 15, heartbeat_seconds: 5.0, servers: Vec::new(), returned: false }))
+        Ok(reply(Beaten {
+            lease_seconds: 15,
+            heartbeat_seconds: 5.0,
+            servers: Vec::new(),
+            returned: false,
+            store: None,
+        }))
     }
 
     async fn end(&self, _: &str) -> Result<(), ClientError> {
