@@ -361,7 +361,11 @@ fn bodies() -> BTreeMap<&'static str, Body> {
         ("ManyBeat", body(many_beat())),
         (
             "ManyBeaten",
-            body(ManyBeaten { beats: Vec::new(), servers: vec!["http://192.0.2.53:8053".into()], store: None }),
+            body(ManyBeaten {
+                beats: Vec::new(),
+                servers: vec!["http://192.0.2.53:8053".into()],
+                store: Some(StoreWord::Away),
+            }),
         ),
         ("ServiceInfo", body(service_info())),
         ("LastChange", body(LastChange { time: Timestamp(0), text: "a4 lapsed".into() })),

@@ -29,7 +29,7 @@ pub struct SessionRow {
     pub owner: ServerNumber,
     /// Of the last set.
     pub epoch: Box<str>,
-    /// The number of the last set within its epoch; 0 if sets have none.
+    /// Of the last set, within its epoch.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub sequence: u64,
     /// How long it may be silent.

@@ -45,6 +45,29 @@ pub(super) fn set(draft: &mut Draft, caller: &Caller<'_>, session: &str, set: &S
     }
 }
 
+/// A set that waited somewhere while a newer one of its epoch was taken comes too late. A call that is made twice carries
+/// the same number twice. What the number of the session is with this set.
+fn check_sequence(draft: &Draft, name: &str, set: &SessionSet) -> Result<u64, Refusal> {
+    let session = draft.state.sessions.get(name);
+    let taken = session.filter(|session| session.epoch.as_deref() == Some(&*set.epoch)).map(|session| session.sequence);
+    let taken = taken.unwrap_or_default();
+    match set.sequence {
+        Some(number) if number < taken => {
+            let detail = format!("set {number} of session {name} is older than set {taken}, which was taken already");
+            Err(Refusal::new(Word::OutOfSync, detail))
+        }
+        number => Ok(number.unwrap_or(taken)),
+    }
+}
+
+/// What a set says of its session.
+struct Header<'s> {
+    name: &'s Arc<str>,
+    epoch: &'s str,
+    sequence: u64,
+    lease_seconds: u32,
+}
+
 /// Makes us the server that counts the lease of a session; one that has lapsed is brought back.
 pub(super) fn claim(
     draft: &mut Draft,
@@ -79,29 +102,6 @@ fn count_here(draft: &mut Draft, name: &Arc<str>, row: Option<SessionRow>) -> Ar
     let current = draft.state.sessions.get(name).expect("it was found and nothing left it").clone();
     draft.effects.push(Effect::Start(Subject::Session(current.clone())));
     current
-}
-
-/// A set that waited somewhere while a newer one of its epoch was taken comes too late. A call that is made twice carries
-/// the same number twice. What the number of the session is with this set.
-fn check_sequence(draft: &Draft, name: &str, set: &SessionSet) -> Result<u64, Refusal> {
-    let session = draft.state.sessions.get(name);
-    let taken = session.filter(|session| session.epoch.as_deref() == Some(&*set.epoch)).map(|session| session.sequence);
-    let taken = taken.unwrap_or_default();
-    match set.sequence {
-        Some(number) if number < taken => {
-            let detail = format!("set {number} of session {name} is older than set {taken}, which was taken already");
-            Err(Refusal::new(Word::OutOfSync, detail))
-        }
-        number => Ok(number.unwrap_or(taken)),
-    }
-}
-
-/// What a set says of its session.
-struct Header<'s> {
-    name: &'s Arc<str>,
-    epoch: &'s str,
-    sequence: u64,
-    lease_seconds: u32,
 }
 
 /// Checks everything that does not depend on what is registered.
