@@ -100,6 +100,8 @@ pub struct Silence {
 pub(super) enum Effect {
     /// It runs anew: registered, updated, returned or beaten.
     Start(Subject),
+    /// It runs anew, and nobody was heard here: a server that others heard follows.
+    Follow(Subject),
     /// It stands for this now; its deadline stays.
     Replace(Subject),
     /// The lone instance is gone.
@@ -179,7 +181,7 @@ impl Effect {
     /// Whose lease it is about.
     pub(super) fn subject(&self) -> SubjectName<'_> {
         match self {
-            Self::Start(subject) | Self::Replace(subject) => subject.subject(),
+            Self::Start(subject) | Self::Follow(subject) | Self::Replace(subject) => subject.subject(),
             Self::EndLone(service, id) => SubjectName::Lone(service, id),
             Self::EndSession(session) => SubjectName::Session(session),
         }
@@ -303,6 +305,14 @@ impl Leases {
         keys.iter().for_each(|key| table.unseal(*key));
     }
 
+    /// Opens these leases again: their lapse is to be judged anew. Returns those of which nobody was heard meanwhile:
+    /// they are still out.
+    pub(super) fn reopen(&self, keys: &[Key]) -> Vec<Key> {
+        let mut table = self.lock();
+        keys.iter().for_each(|key| table.reopen(*key));
+        keys.iter().filter(|key| table.is_out(**key)).copied().collect()
+    }
+
     /// Gives those of these leases a full time once more that are out.
     pub(super) fn grant(&self, keys: &[Key]) {
         let mut table = self.lock();
@@ -315,6 +325,7 @@ impl Leases {
         for effect in effects {
             match effect {
                 Effect::Start(subject) => table.start(subject, true),
+                Effect::Follow(subject) => table.start(subject, false),
                 Effect::Replace(subject) => drop(table.replace(subject)),
                 Effect::EndLone(service, id) => table.end(Name::lone(&self.hashing, &service, &id)),
                 Effect::EndSession(session) => table.end(Name::session(&self.hashing, &session)),
