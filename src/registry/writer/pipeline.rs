@@ -241,7 +241,7 @@ impl Pipeline {
 
 impl Writer {
     /// Whether the store has a batch.
-    pub(in super::super) fn is_storing(&self) -> bool {
+    pub fn is_storing(&self) -> bool {
         self.pipeline.storing.is_some()
     }
 
