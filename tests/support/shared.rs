@@ -46,6 +46,8 @@ pub struct Handle {
     told: AtomicBool,
     /// There is news, and it does not come.
     pub silent: AtomicBool,
+    /// It hears nothing until it comes too late.
+    pub deaf: AtomicBool,
     pub conflicts: AtomicUsize,
     /// Called before each commit, in the store's thread.
     pub before_commit: Mutex<Option<Box<dyn FnMut() + Send>>>,
@@ -62,6 +64,7 @@ impl Shared {
             gone: AtomicBool::new(false),
             told: AtomicBool::new(false),
             silent: AtomicBool::new(false),
+            deaf: AtomicBool::new(false),
             conflicts: AtomicUsize::new(0),
             before_commit: Mutex::new(None),
         })
@@ -96,6 +99,7 @@ impl Handle {
         self.faults.lock().unwrap().clear();
         self.gone.store(false, Ordering::SeqCst);
         self.silent.store(false, Ordering::SeqCst);
+        self.deaf.store(false, Ordering::SeqCst);
     }
 
     /// Whether it knows every batch.
@@ -145,6 +149,7 @@ impl Store for Handle {
         let found = self.shared.rows.revision();
         if *place < order.frames.len() || batch.expected != found {
             self.conflicts.fetch_add(1, Ordering::SeqCst);
+            self.deaf.store(false, Ordering::SeqCst);
             return Err(StoreError::Conflict { expected: batch.expected, found });
         }
         self.shared.rows.commit(batch)?;
@@ -192,7 +197,8 @@ impl Store for Handle {
             self.failed.store(true, Ordering::SeqCst);
             return (!self.told.swap(true, Ordering::SeqCst)).then(|| News::Lost(Self::error()));
         }
-        if self.failed.load(Ordering::SeqCst) || self.silent.load(Ordering::SeqCst) {
+        let hears = !self.silent.load(Ordering::SeqCst) && !self.deaf.load(Ordering::SeqCst);
+        if self.failed.load(Ordering::SeqCst) || !hears {
             return None;
         }
         let frame = self.shared.order().frames.get(*place).cloned()?;
