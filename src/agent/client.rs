@@ -47,7 +47,7 @@ impl Client {
     /// Beats for a lone instance.
     pub async fn beat(&self, service: &str, id: &str, body: &Beat) -> Result<Reply<Beaten>, ClientError> {
         let path = ["v1", "services", service, "instances", id, "heartbeat"];
-        self.exchange.call(&Call::new(Method::POST, &path).json(body).pressing()).await
+        self.exchange.call(&Call::new(Method::POST, &path).json(body).pressing().beats()).await
     }
 
     /// Takes an instance out now.
@@ -157,12 +157,12 @@ impl Client {
     /// Beats for everything in a session.
     pub async fn beat_session(&self, session: &str, body: &SessionBeat) -> Result<Reply<Beaten>, ClientError> {
         let path = ["v1", "sessions", session, "heartbeat"];
-        self.exchange.call(&Call::new(Method::POST, &path).json(body).pressing()).await
+        self.exchange.call(&Call::new(Method::POST, &path).json(body).pressing().beats()).await
     }
 
     /// Beats for many instances and sessions, at most 1,000. What came of each stands in the reply, in the same order.
     pub async fn beat_many(&self, body: &ManyBeats) -> Result<Reply<ManyBeaten>, ClientError> {
-        self.exchange.call(&Call::new(Method::POST, &["v1", "heartbeats"]).json(body)).await
+        self.exchange.call(&Call::new(Method::POST, &["v1", "heartbeats"]).json(body).beats()).await
     }
 
     /// All services.

@@ -9,6 +9,9 @@
 //! and go round again. Two things can come of it besides a reply: some server refused ([`Refused`], not asked
 //! elsewhere, because every server has the same policy), or none answered ([`Unreachable`], with each one's reason).
 //!
+//! A beat ([`Call::beats`]) that a server took while it is cut off from the registry that it shares with others is made
+//! to the next one as well: the others cannot know of the first. If all are cut off, the first one's reply counts.
+//!
 //! Holds no state but the server list and pooled connections (`connect` makes them). Plain HTTP only; redirects are not
 //! followed, and proxies of the environment are ignored, because a beat must not take a detour that its server's
 //! address policy would see as the caller.
@@ -33,6 +36,7 @@ use super::connect::Connector;
 use super::jitter::full_jitter;
 use super::outcome::{ClientError, Refused, Reply, Unreachable};
 use super::servers::{Servers, shown};
+use crate::model::api::StoreWord;
 
 /// How long a server may take until its reply begins.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -82,6 +86,7 @@ impl Exchange {
     pub(super) async fn call<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<Reply<T>, ClientError> {
         let mut unreachable = Unreachable::default();
         let mut repeated = false;
+        let mut cut_off = None;
         for round in 0..self.rounds {
             if round > 0 {
                 tokio::time::sleep(full_jitter(round, ROUND_PAUSE, PATIENCE)).await;
@@ -89,6 +94,11 @@ impl Exchange {
             let order = self.servers().in_order();
             for server in order {
                 let reason = match self.attempt(&server, call).await {
+                    // It was heard, but others may not know.
+                    Ok(reply) if call.beats && says_away(&reply.text) => {
+                        cut_off.get_or_insert((reply, server));
+                        continue;
+                    }
                     Ok(reply) => {
                         self.servers().worked(&server);
                         return Ok(reply);
@@ -107,6 +117,10 @@ impl Exchange {
                 if call.once && repeated {
                     return Err(unreachable.into());
                 }
+            }
+            if let Some((reply, server)) = cut_off {
+                self.servers().worked(&server);
+                return Ok(reply);
             }
         }
         Err(unreachable.into())
@@ -234,6 +248,8 @@ pub(super) struct Call<'a> {
     once: bool,
     /// Made again beside itself when it takes long.
     pressing: bool,
+    /// A beat: made to the next server as well where one says that it is cut off from the others.
+    beats: bool,
 }
 
 /// Marks the response to a request that was made twice.
@@ -243,7 +259,7 @@ struct Twice;
 impl<'a> Call<'a> {
     /// A call without query and body.
     pub(super) fn new(method: Method, path: &'a [&'a str]) -> Self {
-        Self { method, path, query: Vec::new(), body: None, reason: None, once: false, pressing: false }
+        Self { method, path, query: Vec::new(), body: None, reason: None, once: false, pressing: false, beats: false }
     }
 
     /// With a body.
@@ -261,6 +277,12 @@ impl<'a> Call<'a> {
     /// Why, for history. A reason that cannot stand in a header is left out: it must not keep a write from being done.
     pub(super) fn reason(mut self, reason: Option<&str>) -> Self {
         self.reason = reason.and_then(|text| HeaderValue::from_bytes(text.as_bytes()).ok());
+        self
+    }
+
+    /// Is a beat, which should come to a server that has its store.
+    pub(super) fn beats(mut self) -> Self {
+        self.beats = true;
         self
     }
 
@@ -352,6 +374,15 @@ pub(super) fn reason(error: &(dyn std::error::Error + 'static)) -> String {
         Some(std::io::ErrorKind::ConnectionRefused) => "connection refused".to_owned(),
         _ => cause.to_string(),
     }
+}
+
+/// Whether the reply to a beat says that the server is cut off from the registry that it shares.
+fn says_away(text: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Said {
+        store: Option<StoreWord>,
+    }
+    serde_json::from_str::<Said>(text).is_ok_and(|said| said.store == Some(StoreWord::Away))
 }
 
 /// Why a reply is of no use.

@@ -125,16 +125,18 @@ pub(super) fn describe(summary: &Summary, size: u64) -> String {
 pub(super) fn count(counts: &Counts) -> String {
     let Counts { services, instances, tokens, zones, records, sessions, changes } = *counts;
     let of = |count: u64, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
-    [
+    let mut all = vec![
         of(services, "service"),
         of(instances, "instance"),
         of(tokens, "token"),
         of(zones, "zone"),
         of(records, "updated name"),
-        of(sessions, "session"),
-        of(changes, "change"),
-    ]
-    .join(", ")
+    ];
+    if sessions > 0 {
+        all.push(of(sessions, "session")); // only several servers have rows of them
+    }
+    all.push(of(changes, "change"));
+    all.join(", ")
 }
 
 /// The same for programs.

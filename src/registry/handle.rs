@@ -12,8 +12,8 @@ use super::lease::TICK;
 use super::shared::Shared;
 use super::store::About;
 use super::store::backup::{BackupWriter, Summary};
-use super::writer::{Request, Writer};
-use super::{Action, Beaten, Census, Command, Health, Observer, Opener, Options, Outcome, Page, Publisher, Refused};
+use super::writer::{Request, Writer, changes_of};
+use super::{Beaten, Census, Command, Health, Observer, Opener, Options, Outcome, Page, Publisher, Refused};
 use super::{Snapshot, StaticNames, Store, StoreError};
 use crate::model::{Change, Clock, Instance, Refusal, Revision, ServerNumber, Word};
 
@@ -34,7 +34,7 @@ pub struct Registry {
 /// What wakes the writer.
 enum Message {
     Command(Box<Request>),
-    /// The store is done with a batch.
+    /// The store is done with a batch, or has news.
     Stored,
 }
 
@@ -338,14 +338,6 @@ fn gather(first: Request, queue: &Queue, window: Duration) -> Vec<Request> {
         requests.push(*request);
     }
     requests
-}
-
-/// How many changes a command makes, about.
-fn changes_of(command: &Command) -> usize {
-    match &command.action {
-        Action::SetSession { set, .. } => set.instances.len().max(1),
-        _ => 1,
-    }
 }
 
 fn drain(writer: &mut Writer, queue: &Queue) {

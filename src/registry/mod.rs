@@ -37,6 +37,7 @@ mod apply;
 pub mod command;
 mod draft;
 pub mod explain;
+mod follow;
 pub mod guard;
 mod handle;
 pub mod lease;
@@ -83,6 +84,9 @@ pub type Opener = Box<dyn FnMut() -> Result<Arc<dyn Store>, StoreError> + Send>;
 pub trait Observer: Send + Sync + 'static {
     /// A batch is durable and published; `took` is the time in the store.
     fn committed(&self, _changes: &[Arc<Change>], _took: Duration) {}
+
+    /// Another server committed this, and it is published here.
+    fn followed(&self, _changes: &[Arc<Change>]) {}
 
     /// The store did not take a batch.
     fn commit_failed(&self) {}

@@ -7,6 +7,7 @@
 
 mod batch;
 mod guarded;
+mod news;
 mod pipeline;
 mod servers;
 mod standing;
@@ -20,8 +21,9 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-pub(super) use self::pipeline::Request;
+use self::news::{Aside, Bell, Wake};
 use self::pipeline::{Answer, Pipeline};
+pub(super) use self::pipeline::{Request, changes_of};
 use self::standing::Standing;
 use self::time::Loaded;
 use self::timers::Timers;
@@ -32,7 +34,7 @@ use super::lease::{Effect, Key};
 use super::shared::Shared;
 use super::state::State;
 use super::{Action, Command, Opener, Outcome, Publisher, StaticNames, Store, ZoneRow};
-use crate::model::Name;
+use crate::model::{Name, Revision};
 use crate::security::{Want, authorize};
 
 /// The state of the registry, and what it takes to change it.
@@ -42,11 +44,22 @@ pub struct Writer {
     publisher: Box<dyn Publisher>,
     statics: Arc<dyn StaticNames>,
     store: Option<Arc<dyn Store>>,
+    /// Rings when the store has news.
+    bell: Bell,
+    wake: Wake,
+    /// What others committed does not follow what we know: it has to be read.
+    has_gap: bool,
     standing: Standing,
     state: State,
     /// What was applied and is not committed yet.
     pipeline: Pipeline,
     zones: BTreeMap<Name, ZoneRow>,
+    /// Rows of zones that go with the next batch.
+    owed: BTreeMap<Name, ZoneRow>,
+    /// Present while static records are committed.
+    aside: Option<Aside>,
+    /// The bases of the static records that are published.
+    bases: BTreeMap<Name, String>,
     /// The store did not take the hashes of the static records that are published.
     statics_pending: bool,
     /// Leases that ran out.
@@ -55,6 +68,8 @@ pub struct Writer {
     delayed: Vec<Key>,
     /// The guard of the whole fleet.
     fleet: Fleet,
+    /// The change by which another server began to hold the fleet.
+    foreign_hold: Option<Revision>,
     /// What happens some time after its commit, in the order of time; monotonic.
     timers: Timers,
     /// By what the age of history is measured.
@@ -64,29 +79,38 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// A writer that has not opened its store; the first tick does. The store's thread calls `wake` each time that it
-    /// is done with a batch.
+    /// A writer that has not opened its store; the first tick does. `wake` is called each
+    /// time that the store is done with a batch or has news.
     pub(super) fn new(
         shared: Arc<Shared>,
         open: Opener,
         publisher: Box<dyn Publisher>,
         statics: Arc<dyn StaticNames>,
-        wake: impl Fn() + Send + 'static,
+        wake: impl Fn() + Send + Sync + 'static,
     ) -> Self {
+        let wake: Wake = Arc::new(wake);
+        let done = wake.clone();
         Self {
-            pipeline: Pipeline::start(shared.clock.clone(), wake),
+            pipeline: Pipeline::start(shared.clock.clone(), move || done()),
+            wake,
             shared,
             open,
             publisher,
             statics,
             store: None,
+            bell: Bell::default(),
+            has_gap: false,
             standing: Standing::default(),
             state: State::default(),
             zones: BTreeMap::new(),
+            owed: BTreeMap::new(),
+            aside: None,
+            bases: BTreeMap::new(),
             statics_pending: false,
             out: VecDeque::new(),
             delayed: Vec::new(),
             fleet: Fleet::default(),
+            foreign_hold: None,
             timers: Timers::default(),
             loaded: Loaded::default(),
             prune_at: Duration::ZERO,
@@ -148,7 +172,7 @@ impl Writer {
         let bases = self.publisher.reload(&self.state.snapshot);
         let by = Author::new(&command.principal, &command.reason);
         if let Err(error) = self.commit_statics(bases, &by) {
-            self.publisher.discard();
+            self.drop_statics();
             self.lose_store(&error);
             return Err(self.unavailable());
         }

@@ -67,6 +67,10 @@ impl registry::Observer for Observer {
         changes.iter().for_each(|change| self.metrics.registry().transition(change.transition));
     }
 
+    fn followed(&self, changes: &[Arc<Change>]) {
+        changes.iter().for_each(|change| self.metrics.registry().transition(change.transition));
+    }
+
     fn commit_failed(&self) {
         self.metrics.store().failed();
     }

@@ -143,14 +143,15 @@ impl Publisher for ViewPublisher {
     fn prepare(&mut self, after: &Snapshot, touched: &[Touched], names: &[TouchedName]) -> Vec<(Name, Revision)> {
         let started = self.clock.monotonic();
         // What was compiled since the last close is nobody else's yet, so it is changed in place.
-        let (view, shows) = match (self.prepared.take(), &self.closed) {
-            (Some(last), _) => (last.view, last.shows),
-            (None, Some(last)) => (last.view.clone(), last.shows.clone()),
-            (None, None) => ((*self.freshness.published().load_full()).clone(), self.shown.clone()),
+        let (view, shows, compiler) = match (self.prepared.take(), &self.closed) {
+            (Some(last), _) => (last.view, last.shows, last.compiler),
+            (None, Some(last)) => (last.view.clone(), last.shows.clone(), None),
+            (None, None) => ((*self.freshness.published().load_full()).clone(), self.shown.clone(), None),
         };
-        let (view, moved) = self.compiler.update_own(view, &shows, after, (touched, names), &mut self.spare);
+        let by = compiler.as_ref().unwrap_or(&self.compiler);
+        let (view, moved) = by.update_own(view, &shows, after, (touched, names), &mut self.spare);
         self.compiled(started);
-        self.prepared = Some(Prepared { view, shows: after.clone(), compiler: None });
+        self.prepared = Some(Prepared { view, shows: after.clone(), compiler });
         moved
     }
 

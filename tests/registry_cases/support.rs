@@ -62,6 +62,10 @@ impl MemoryStore {
         self.rows.lock().unwrap().history.clone()
     }
 
+    pub(crate) fn revision(&self) -> Revision {
+        self.rows.lock().unwrap().revision
+    }
+
     pub(crate) fn zone(&self) -> ZoneRow {
         self.rows.lock().unwrap().zones.get(&zone()).cloned().unwrap_or_default()
     }
@@ -127,9 +131,10 @@ impl Store for MemoryStore {
 
     fn history(&self, since: Revision, limit: usize) -> Result<Page, StoreError> {
         let rows = self.rows.lock().unwrap();
-        let changes: Vec<_> = rows.history.iter().filter(|c| c.revision > since).take(limit).cloned().collect();
-        let more = changes.last().is_some_and(|last| last.revision < rows.revision);
-        let oldest = rows.history.first().map(|change| change.revision).unwrap_or_default();
+        let behind = || rows.history.iter().filter(|change| change.revision > since);
+        let changes: Vec<_> = behind().take(limit).cloned().collect();
+        let more = behind().count() > changes.len();
+        let oldest = rows.history.first().map_or(rows.revision.next(), |change| change.revision);
         Ok(Page { changes, more, oldest })
     }
 

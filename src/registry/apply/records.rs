@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use super::super::draft::Draft;
 use super::super::explain::readings;
+use super::super::follow::readers;
 use super::super::store::Write;
 use super::super::update::{Edit, Look, Update};
-use super::super::{Outcome, Touched, TouchedName};
+use super::super::{Outcome, TouchedName};
 use super::Caller;
 use crate::model::name::is_within;
 use crate::model::{Item, Name, Refusal, Rtype, Transition, Word, Written, WrittenData, WrittenSet};
@@ -126,7 +127,8 @@ fn commit(
     check_count(draft, zone, &rows)?;
     for (name, row) in rows {
         if draft.state.snapshot.written(zone, &name).is_some() != row.is_some() {
-            touch_readers(draft, &name);
+            let touched: Vec<_> = readers(draft.options(), &draft.state.snapshot, &name, revision).collect();
+            draft.touched.extend(touched);
         }
         draft.state.change_written(zone, &name, row.clone());
         draft.touched_names.push(TouchedName { zone: zone.clone(), name: name.clone(), revision });
@@ -136,19 +138,6 @@ fn commit(
     let subject: Arc<str> = zone.to_string().into();
     draft.record(&caller.by, Transition::Records, subject, None, item(before), item(after));
     Ok(Outcome::Applied { revision, changed: true })
-}
-
-/// A service whose name was hidden by a static record answers again, and the other way round.
-fn touch_readers(draft: &mut Draft, name: &Name) {
-    let revision = draft.next();
-    for reading in readings(draft.options(), &draft.state.snapshot, name) {
-        let Some(service) = &reading.service else { continue };
-        let touched = |instance| Touched { service: service.name.clone(), instance, revision };
-        draft.touched.push(touched(None));
-        if let Some(instance) = reading.instance_label() {
-            draft.touched.push(touched(Some(instance.into())));
-        }
-    }
 }
 
 fn check_count(draft: &Draft, zone: &Name, rows: &[(Name, Option<Arc<Written>>)]) -> Result<(), Refusal> {

@@ -13,6 +13,10 @@
 //! lease once more. When an operator releases it. After its time: then those that are still silent lapse evenly over
 //! another time. After the last two it does not begin again before fewer were silent once.
 //!
+//! **Several servers.** The hold is a change like others, so all of them know it. One that did not begin it holds its own
+//! leases as well and leaves the end to the one that did; if that does not come (after the time of the hold and of its
+//! end), it ends it like its own.
+//!
 //! **Holds of services** do not end while it holds, nor until a lease later: the network is to blame, not the
 //! instances.
 //!
@@ -47,6 +51,8 @@ enum Phase {
     Armed,
     /// None is, since that time.
     Holding(Duration),
+    /// None is, since that time, because another server says so. That one ends it.
+    Following(Duration),
     /// They are, evenly since then: so many of so many.
     Ending { since: Duration, done: usize, all: usize },
     /// They are, whatever their number, until it is small again.
@@ -82,12 +88,12 @@ impl Fleet {
 
     /// Whether lapses are held.
     pub(in super::super) fn holds(&self) -> bool {
-        matches!(self.phase, Phase::Holding(_) | Phase::Ending { .. })
+        matches!(self.phase, Phase::Holding(_) | Phase::Following(_) | Phase::Ending { .. })
     }
 
     /// Whether the holds of services may end.
     pub(in super::super) fn lets_holds_end(&self, now: Duration) -> bool {
-        now >= self.grace && !matches!(self.phase, Phase::Holding(_))
+        now >= self.grace && !matches!(self.phase, Phase::Holding(_) | Phase::Following(_))
     }
 
     /// Judges the leases that ran out: those that are not to lapse now move from `out` to here, those that may now move
@@ -100,6 +106,13 @@ impl Fleet {
         silence: impl FnOnce() -> Silence,
     ) -> Verdict {
         self.forget(now);
+        if let Phase::Following(since) = self.phase {
+            self.waiting.append(out);
+            if now.saturating_sub(since) >= limits.fleet_hold + limits.fleet_release {
+                self.phase = Phase::Ending { since: now, done: 0, all: self.waiting.len() };
+            }
+            return Verdict::Same;
+        }
         if limits.share >= 100 || self.phase == Phase::Armed && out.is_empty() {
             return Verdict::Same;
         }
@@ -112,7 +125,7 @@ impl Fleet {
                 self.waiting.append(out);
                 return Verdict::Hold { silent: gone, all };
             }
-            Phase::Armed => {}
+            Phase::Armed | Phase::Following(_) => {}
             Phase::Released if !is_much(gone) => self.phase = Phase::Armed,
             Phase::Released => {}
             Phase::Holding(_) if !is_much(silent) => {
@@ -152,6 +165,33 @@ impl Fleet {
     pub(in super::super) fn release(&mut self, out: &mut VecDeque<Key>) {
         if self.holds() {
             self.open(out, Phase::Released);
+        }
+    }
+
+    /// Another server holds them. If this one does as well, it goes on by itself.
+    pub(in super::super) fn follow(&mut self, now: Duration) {
+        if matches!(self.phase, Phase::Armed | Phase::Released) {
+            self.phase = Phase::Following(now);
+        }
+    }
+
+    /// Another server holds them no more, because few of its own are silent now. What followed it gets a full lease once
+    /// more (these are returned); what this server holds by itself is judged anew.
+    pub(in super::super) fn rearm(&mut self, now: Duration, out: &mut VecDeque<Key>) -> Vec<Key> {
+        match self.phase {
+            Phase::Following(_) => {
+                (self.phase, self.grace) = (Phase::Armed, now + WINDOW);
+                std::mem::take(&mut self.waiting).into()
+            }
+            Phase::Holding(_) => {
+                self.open(out, Phase::Armed);
+                Vec::new()
+            }
+            Phase::Ending { .. } => {
+                self.open(out, Phase::Released);
+                Vec::new()
+            }
+            Phase::Armed | Phase::Released => Vec::new(),
         }
     }
 

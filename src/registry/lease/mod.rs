@@ -18,6 +18,12 @@
 //! the last tick, at most 500 ms. A tick that comes late (a stall, SIGSTOP, a slow disk) so moves every deadline by
 //! the lateness: nobody lapses because *we* did not listen.
 //!
+//! **Several servers** (`servers`, `watched`). Each lease has an owner, the server that counts it. What another one that is
+//! there counts stands in lists of its own, never runs out, and is not counted among the silent. When that server vanishes
+//! all of it begins a full lease at that moment, and is left to it again when it is back, without a visit. A beat for what
+//! another server owns, there or not, is answered with [`Beaten::Elsewhere`]: the edge claims it, so that all hear of it. An
+//! only server owns everything.
+//!
 //! **Who changes it.** Edges beat, the writer does everything else; both hold the one mutex for a moment. A lease that
 //! ran out is reported to the writer once. Until the lapse is sealed, right before its commit, a beat
 //! renews it as if nothing had been; afterwards a beat is answered with [`Beaten::Lapsed`].
@@ -106,6 +112,8 @@ pub struct Silence {
 pub(super) enum Effect {
     /// It runs anew: registered, updated, returned or beaten.
     Start(Subject),
+    /// It runs anew, and nobody was heard here: a server that others heard follows.
+    Follow(Subject),
     /// It stands for this now; its deadline stays.
     Replace(Subject),
     /// The lone instance is gone.
@@ -195,7 +203,7 @@ impl Effect {
     /// Whose lease it is about.
     pub(super) fn subject(&self) -> SubjectName<'_> {
         match self {
-            Self::Start(subject) | Self::Replace(subject) => subject.subject(),
+            Self::Start(subject) | Self::Follow(subject) | Self::Replace(subject) => subject.subject(),
             Self::EndLone(service, id) => SubjectName::Lone(service, id),
             Self::EndSession(session) => SubjectName::Session(session),
         }
@@ -324,6 +332,14 @@ impl Leases {
         keys.iter().for_each(|key| table.unseal(*key));
     }
 
+    /// Opens these leases again: their lapse is to be judged anew. Returns those of which nobody was heard meanwhile:
+    /// they are still out.
+    pub(super) fn reopen(&self, keys: &[Key]) -> Vec<Key> {
+        let mut table = self.lock();
+        keys.iter().for_each(|key| table.reopen(*key));
+        keys.iter().filter(|key| table.is_out(**key)).copied().collect()
+    }
+
     /// Gives those of these leases a full time once more that are out.
     pub(super) fn grant(&self, keys: &[Key]) {
         let mut table = self.lock();
@@ -336,6 +352,7 @@ impl Leases {
         for effect in effects {
             match effect {
                 Effect::Start(subject) => table.start(subject, true),
+                Effect::Follow(subject) => table.start(subject, false),
                 Effect::Replace(subject) => table.replace(subject),
                 Effect::EndLone(service, id) => table.end(Name::lone(&self.hashing, &service, &id)),
                 Effect::EndSession(session) => table.end(Name::session(&self.hashing, &session)),

@@ -327,6 +327,18 @@ impl Table {
         self.renew(key.0);
     }
 
+    /// Undoes [`Table::seal`]; a beat since then counts.
+    pub(super) fn reopen(&mut self, key: Key) {
+        let Some(entry) = self.entries.get_mut(key.0).filter(|entry| entry.standing == Standing::Sealed) else {
+            return;
+        };
+        entry.standing = Standing::Serving;
+        if entry.deadline > self.now {
+            self.out -= 1;
+            self.wheel.file(&mut self.entries, key.0);
+        }
+    }
+
     /// Nothing was heard, so it is not known when the last beat came.
     pub(super) fn grant(&mut self, key: Key) {
         if self.is_out(key) {

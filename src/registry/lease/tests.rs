@@ -295,3 +295,164 @@ fn the_silent_are_counted_before_they_are_out() {
     assert_eq!(world.wait(60.0).len(), 8);
     assert_eq!(world.leases.silence(), Silence { silent: 8, out: 8, running: 8 });
 }
+
+mod owned {
+    //! Several servers: what another one counts.
+
+    use super::*;
+    use crate::model::{ServerNumber, ServerRow, Timestamp};
+
+    const US: u8 = 1;
+
+    fn owned(id: &str, lease_seconds: u32, owner: u8) -> Subject {
+        let Subject::Lone(lone) = lone(id, lease_seconds) else { unreachable!("it is lone") };
+        Subject::Lone(Lone { owner: ServerNumber(owner), ..lone })
+    }
+
+    fn there(world: &World, numbers: &[u8]) {
+        let row = |number: &u8| ServerRow {
+            name: format!("ns{number}"),
+            number: ServerNumber(*number),
+            addresses: Vec::new(),
+            started: Timestamp(0),
+        };
+        let rows: Vec<ServerRow> = numbers.iter().map(row).collect();
+        world.leases.set_servers(Servers::new(ServerNumber(US), &rows));
+    }
+
+    fn world(servers: &[u8], subjects: Vec<Subject>) -> World {
+        let world = World::new(Vec::new());
+        there(&world, servers);
+        world.leases.apply(subjects.into_iter().map(Effect::Start).collect());
+        world
+    }
+
+    fn ids(world: &World, out: &[Key]) -> Vec<String> {
+        let mut ids: Vec<String> = out.iter().map(|key| id_of(world, *key)).collect();
+        ids.sort();
+        ids
+    }
+
+    fn silence(world: &World) -> (usize, usize, usize) {
+        let Silence { silent, out, running } = world.leases.silence();
+        (silent, out, running)
+    }
+
+    const ELSEWHERE: Beaten = Beaten::Elsewhere { lease_seconds: 15 };
+
+    #[test]
+    fn what_another_server_counts_never_runs_out_here() {
+        let mut world = world(&[1, 2], vec![owned("a1", 15, 1), owned("a2", 15, 2)]);
+        assert_eq!(silence(&world), (0, 0, 1), "the guard judges by what is counted here");
+        let out = world.wait(60.0);
+        assert_eq!(ids(&world, &out), ["a1"]);
+        assert_eq!(world.leases.beat("search", "a2", None), ELSEWHERE);
+        assert_eq!(world.leases.beat("search", "a2", Some(7)), ELSEWHERE, "we may be behind");
+        assert_eq!(world.leases.beat("search", "a1", None), Beaten::Renewed { lease_seconds: 15 });
+        let counts = [(ServerNumber(1), 1), (ServerNumber(2), 1)].into_iter().collect();
+        assert_eq!((world.leases.running(), world.leases.by_server()), (2, counts));
+    }
+
+    #[test]
+    fn a_server_that_vanishes_leaves_full_leases_and_nobody_is_visited() {
+        let leases = (0..2000).map(|number| owned(&format!("a{number}"), 15, 2)).chain([owned("b", 30, 2)]);
+        let mut world = world(&[1, 2, 3], leases.chain([owned("c", 15, 3)]).collect());
+        world.wait(100.0);
+        let visited = world.leases.visited();
+        there(&world, &[1, 3]);
+        assert!(world.wait(9.0).is_empty());
+        assert_eq!((world.leases.visited(), silence(&world)), (visited, (0, 0, 2001)));
+        assert!(world.wait(6.0).is_empty());
+        assert_eq!(silence(&world), (2000, 0, 2001), "the silent are counted before they are out");
+        assert_eq!(world.leases.beat("search", "a7", None), ELSEWHERE, "the others have to hear of it");
+        assert_eq!(world.wait(0.2).len(), 2000);
+        assert_eq!(silence(&world), (2000, 2000, 2001));
+        let out = world.wait(60.0);
+        assert_eq!(ids(&world, &out), ["b"]);
+    }
+
+    #[test]
+    fn a_server_that_comes_back_counts_again() {
+        let mut world = world(&[1, 2], vec![owned("a1", 15, 2), owned("a2", 30, 2)]);
+        there(&world, &[1]);
+        let out = world.wait(20.0);
+        assert_eq!(ids(&world, &out), ["a1"]);
+        there(&world, &[1, 2]);
+        assert!(world.leases.still_out(&out).is_empty());
+        assert_eq!(silence(&world), (0, 0, 0));
+        assert!(world.wait(60.0).is_empty());
+        there(&world, &[1]);
+        assert!(world.wait(15.0).is_empty(), "it is a full lease again");
+        let out = world.wait(0.2);
+        assert_eq!(ids(&world, &out), ["a1"]);
+    }
+
+    #[test]
+    fn many_of_a_server_run_out_in_pieces() {
+        let many = 40_000;
+        let mut world = world(&[1, 2], (0..many).map(|number| owned(&format!("a{number}"), 15, 2)).collect());
+        there(&world, &[1]);
+        let most = (0..200).map(|_| world.wait(0.1).len()).collect::<Vec<_>>();
+        assert_eq!(most.iter().sum::<usize>(), many);
+        assert!(most.iter().all(|out| *out <= 16_384), "{most:?}");
+        assert_eq!(silence(&world), (many, many, many));
+    }
+
+    #[test]
+    fn a_claim_begins_a_full_lease_where_it_is_made_and_ends_it_elsewhere() {
+        let mut world = world(&[1, 2, 3], vec![owned("a1", 15, 2), owned("a2", 15, 1)]);
+        world.wait(10.0);
+        world.leases.apply(vec![Effect::Start(owned("a1", 15, 1)), Effect::Replace(owned("a2", 15, 3))]);
+        assert_eq!(silence(&world), (0, 0, 1));
+        assert!(world.wait(15.0).is_empty());
+        let out = world.wait(60.0);
+        assert_eq!(ids(&world, &out), ["a1"]);
+        world.leases.apply(vec![Effect::Replace(owned("a1", 15, 3))]);
+        assert_eq!((silence(&world), world.leases.still_out(&out).len()), ((0, 0, 0), 0));
+        world.leases.apply(vec![Effect::Replace(owned("a1", 15, 1))]);
+        let out = world.wait(15.2);
+        assert_eq!(ids(&world, &out), ["a1"], "what comes here without a word begins full");
+    }
+
+    #[test]
+    fn what_began_while_its_owner_was_gone_is_left_to_it_when_it_is_back() {
+        let mut world = world(&[1, 2], Vec::new());
+        there(&world, &[1]);
+        world.wait(10.0);
+        world.leases.apply(vec![Effect::Start(owned("a1", 15, 2)), Effect::Start(owned("a2", 15, 0))]);
+        assert!(world.wait(10.0).is_empty());
+        there(&world, &[1, 2]);
+        let out = world.wait(60.0);
+        assert_eq!(ids(&world, &out), ["a2"], "nobody else counts what has no owner");
+        there(&world, &[1]);
+        assert!(world.wait(15.0).is_empty());
+        assert_eq!(world.wait(0.2).len(), 1);
+    }
+
+    #[test]
+    fn a_restart_gives_what_others_left_a_full_lease_too() {
+        let mut world =
+            world(&[1, 2, 3], ["a1", "a2", "a3"].into_iter().zip(1..).map(|(id, n)| owned(id, 15, n)).collect());
+        there(&world, &[1, 3]);
+        world.wait(14.0);
+        world.leases.restart();
+        assert!(world.wait(15.0).is_empty());
+        let out = world.wait(0.2);
+        assert_eq!(ids(&world, &out), ["a1", "a2"]);
+    }
+
+    #[test]
+    fn ends_and_lapses_leave_no_count_behind() {
+        let mut world = world(&[1, 2], vec![owned("a1", 15, 2), owned("a2", 15, 2), owned("a3", 15, 2)]);
+        let Subject::Lone(lapsed) = owned("a2", 15, 2) else { return };
+        world.leases.apply(vec![
+            Effect::EndLone("search".into(), "a1".into()),
+            Effect::Replace(Subject::Lone(Lone { lapsed: true, ..lapsed })),
+            Effect::Replace(owned("a3", 60, 2)),
+        ]);
+        assert_eq!((world.leases.running(), silence(&world)), (1, (0, 0, 0)));
+        there(&world, &[1]);
+        assert_eq!(world.wait(60.2).len(), 1);
+        assert_eq!((world.leases.running(), silence(&world)), (1, (1, 1, 1)));
+    }
+}

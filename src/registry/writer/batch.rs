@@ -12,6 +12,9 @@ use super::Writer;
 use super::time::HOUR;
 use crate::model::{Change, Item, Name, Revision, Transition};
 
+/// How often others may be first with a batch before static records are given up.
+const MOST_RACES: usize = 100;
+
 /// A draft that is complete: what is committed, and what follows when it is.
 #[derive(Default)]
 pub(super) struct Commit {
@@ -43,37 +46,58 @@ impl From<Draft> for Commit {
 impl Writer {
     /// Commits the hashes of static records where they differ from what the store has, and publishes what the
     /// publisher has compiled. If the store does not take it, nothing is published and the caller has to clean up.
+    ///
+    /// Where another server was first, what it committed is followed, and they are compared again. Several servers whose
+    /// zone files differ each say so once, when they have read them, and never because of one another.
     pub(super) fn commit_statics(&mut self, bases: Vec<(Name, String)>, by: &Author) -> Result<(), StoreError> {
+        self.put_aside();
+        for _ in 0..MOST_RACES {
+            match self.try_statics(&bases, by) {
+                Err(conflict @ StoreError::Conflict { .. }) if self.bell.is_there() => {
+                    self.follow_what_explains(conflict)?;
+                }
+                result => return result,
+            }
+        }
+        self.try_statics(&bases, by)
+    }
+
+    fn try_statics(&mut self, bases: &[(Name, String)], by: &Author) -> Result<(), StoreError> {
         let mut draft = self.draft();
         let mut moved = Vec::new();
         for (zone, static_hash) in bases {
-            let known = self.zones.get(&zone).map(|row| &row.static_hash).filter(|hash| !hash.is_empty());
-            if known == Some(&static_hash) {
+            let known = self.zones.get(zone).map(|row| &row.static_hash).filter(|hash| !hash.is_empty());
+            // What others have had for a while is new here, and whoever transfers the zone from here has to be told.
+            let is_new_here = self.bases.get(zone).is_some_and(|shown| shown != static_hash);
+            if known == Some(static_hash) && !is_new_here {
                 continue;
             }
             let changed = draft.next();
             let item = |hash: &String| Item::Static { hash: hash.clone() };
             let subject: Arc<str> = zone.to_string().into();
             draft.record(by, Transition::Static, subject, None, known.map(item), Some(item(&static_hash)));
-            let row = ZoneRow { changed, static_hash };
+            let row = ZoneRow { changed, static_hash: static_hash.clone() };
             draft.writes.push(Write::Zone(zone.clone(), row.clone()));
-            moved.push((zone, row));
+            moved.push((zone.clone(), row));
         }
-        let Commit { state, writes, changes, .. } = draft.into();
+        let Commit { state, writes, changes, .. } = Commit::from(draft);
         if !changes.is_empty() {
             let changes = self.store_batch(writes, changes)?;
             let marks: Vec<(Name, Revision)> = moved.iter().map(|(name, row)| (name.clone(), row.changed)).collect();
             self.publisher.mark(&marks);
             self.publisher.publish();
             self.zones.extend(moved);
-            self.adopt(state, Vec::new(), Vec::new(), changes);
+            self.adopt(Commit { state, ..Commit::default() }, changes);
         } else {
             self.publisher.publish();
         }
+        self.show_aside();
+        self.bases = bases.iter().cloned().collect();
         self.statics_pending = false;
         Ok(())
     }
 
+    /// The row of a zone whose content changed.
     pub(super) fn moved(&self, name: Name, changed: Revision) -> (Name, ZoneRow) {
         let static_hash = self.zones.get(&name).map(|row| row.static_hash.clone()).unwrap_or_default();
         (name, ZoneRow { changed, static_hash })
@@ -104,13 +128,8 @@ impl Writer {
 
     /// Makes a committed state the current one, for readers, leases, timers and listeners. Returns the one before it:
     /// letting it go takes time, which the caller may have other use for.
-    pub(super) fn adopt(
-        &mut self,
-        state: State,
-        effects: Vec<Effect>,
-        timers: Vec<Timer>,
-        changes: Vec<Arc<Change>>,
-    ) -> (State, Arc<Snapshot>) {
+    pub(super) fn adopt(&mut self, commit: Commit, changes: Vec<Arc<Change>>) -> (State, Arc<Snapshot>) {
+        let Commit { state, effects, timers, .. } = commit;
         let before = std::mem::replace(&mut self.state, state);
         let shared = &self.shared;
         let shown = shared.snapshot.swap(Arc::new(self.state.snapshot.clone()));

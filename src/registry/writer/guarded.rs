@@ -12,6 +12,9 @@ impl Writer {
         if self.fleet.holds() && !self.is_fleet_held_ahead() {
             self.fleet.release(&mut self.out);
         }
+        if !self.fleet.holds() && self.is_hold_foreign() {
+            self.fleet.follow(self.shared.leases.clock());
+        }
         if !self.fleet.holds() && self.is_fleet_held_ahead() {
             let reason = "every lease is full once more, because the store was away";
             self.order_fleet(Action::ReleaseFleet, reason.to_owned());

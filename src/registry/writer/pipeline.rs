@@ -22,7 +22,7 @@
 //! **Everything else** that changes the store (zone files, pruning) calls [`Writer::settle`] first: it waits until
 //! nothing is under way. A crash is that of the store: it has the groups that it has committed, whole.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -35,7 +35,7 @@ use super::super::draft::Draft;
 use super::super::lease::{Effect, Key, Subject, SubjectName};
 use super::super::state::State;
 use super::super::store::{Batch, Write};
-use super::super::{Command, Outcome, Publisher, Store, StoreError, ZoneRow};
+use super::super::{Action, Command, Outcome, Publisher, Store, StoreError, ZoneRow};
 use super::batch::Commit;
 use super::time::expire;
 use super::timers::Due;
@@ -73,8 +73,10 @@ pub(super) const MOST_LAPSES: usize = 250;
 
 /// Commands and lapses that commit together, applied and compiled.
 #[derive(Default)]
-struct Group {
+pub(super) struct Group {
     commit: Commit,
+    /// The publisher has compiled something of it.
+    compiled: bool,
     moved: BTreeMap<Name, Revision>,
     judged: Vec<(Request, Answer)>,
     lapsing: Vec<(Key, Subject)>,
@@ -91,8 +93,19 @@ impl Group {
         self.expiring.len() + self.lapsing.iter().map(|(_, subject)| subject.instances().max(1)).sum::<usize>()
     }
 
-    fn keys(&self) -> Vec<Key> {
+    /// The leases that lapse.
+    pub(super) fn keys(&self) -> Vec<Key> {
         self.lapsing.iter().map(|(key, _)| *key).collect()
+    }
+
+    /// Whether the publisher has compiled something of it.
+    pub(super) fn is_compiled(&self) -> bool {
+        self.compiled
+    }
+
+    /// Its timers and commands, of which nothing has been done.
+    pub(super) fn end(self) -> (Vec<Due>, impl Iterator<Item = Request>) {
+        (self.expiring, self.judged.into_iter().map(|(request, _)| request))
     }
 }
 
@@ -125,6 +138,8 @@ pub(super) struct Pipeline {
     /// The store has it.
     storing: Option<(Group, Vec<(Name, ZoneRow)>)>,
     waiting: Option<Group>,
+    /// Commands that are judged again as soon as the waiting group has room; all others come behind them.
+    again: VecDeque<Vec<Request>>,
 }
 
 struct Job {
@@ -156,7 +171,7 @@ impl Pipeline {
         };
         let thread = std::thread::Builder::new().name("store".into());
         let thread = thread.spawn(work).expect("the system starts a thread at our start");
-        Self { jobs, done, thread, storing: None, waiting: None }
+        Self { jobs, done, thread, storing: None, waiting: None, again: VecDeque::new() }
     }
 
     /// The state after everything that is under way.
@@ -166,12 +181,37 @@ impl Pipeline {
     }
 
     fn is_full(&self) -> bool {
-        self.waiting.as_ref().is_some_and(Group::is_full)
+        self.is_judging_again() || self.waiting.as_ref().is_some_and(Group::is_full)
+    }
+
+    /// Whether commands wait for being judged again.
+    pub(super) fn is_judging_again(&self) -> bool {
+        !self.again.is_empty()
+    }
+
+    /// Takes the waiting group away.
+    pub(super) fn take_waiting(&mut self) -> Option<Group> {
+        self.waiting.take()
+    }
+
+    /// Puts commands that are to be judged again before all others.
+    pub(super) fn put_first(&mut self, mut chunks: VecDeque<Vec<Request>>) {
+        chunks.append(&mut self.again);
+        self.again = chunks;
+    }
+
+    /// The commands that are to be judged again, if the waiting group has room.
+    fn next_again(&mut self) -> Option<Vec<Request>> {
+        match self.waiting.as_ref().is_some_and(Group::is_full) {
+            true => None,
+            false => self.again.pop_front(),
+        }
     }
 
     /// How many lapses and timers may join the waiting group.
     fn room_for_lapses(&self) -> usize {
         match &self.waiting {
+            _ if self.is_judging_again() => 0,
             Some(group) if group.is_full() => 0,
             Some(group) => MOST_LAPSES.saturating_sub(group.lapses()),
             None => MOST_LAPSES,
@@ -185,12 +225,13 @@ impl Pipeline {
     }
 
     fn is_idle(&self) -> bool {
-        self.storing.is_none() && self.waiting.is_none()
+        self.storing.is_none() && self.waiting.is_none() && self.again.is_empty()
     }
 
     fn join(&mut self, next: Group) {
         let group = self.waiting.get_or_insert_default();
         group.commit.extend(next.commit);
+        group.compiled |= next.compiled;
         group.moved.extend(next.moved);
         group.judged.extend(next.judged);
         group.lapsing.extend(next.lapsing);
@@ -200,7 +241,7 @@ impl Pipeline {
 
 impl Writer {
     /// Whether the store has a batch.
-    pub(in super::super) fn is_storing(&self) -> bool {
+    pub fn is_storing(&self) -> bool {
         self.pipeline.storing.is_some()
     }
 
@@ -230,6 +271,12 @@ impl Writer {
             self.await_store();
         }
         self.retry_for_command();
+        self.hear();
+        self.put_behind(requests);
+    }
+
+    /// Judges commands behind what is under way, or without the store if it is away.
+    fn put_behind(&mut self, requests: Vec<Request>) {
         if self.is_writable() {
             let group = self.judge(Vec::new(), Vec::new(), requests);
             return self.join(group);
@@ -237,6 +284,13 @@ impl Writer {
         for request in requests {
             let answer = self.run_without_store(&request.command);
             request.answer(answer);
+        }
+    }
+
+    /// Judges again what is to be judged again, as far as there is room.
+    pub(super) fn refill(&mut self) {
+        while let Some(requests) = self.pipeline.next_again() {
+            self.put_behind(requests);
         }
     }
 
@@ -268,9 +322,7 @@ impl Writer {
     /// Puts a group behind what is under way; the store gets it at once if it has none.
     fn join(&mut self, group: Group) {
         self.pipeline.join(group);
-        if !self.is_storing() {
-            self.hand_over();
-        }
+        self.hand_over();
     }
 
     /// Publishes what the store has taken meanwhile, and gives it the next group.
@@ -278,6 +330,7 @@ impl Writer {
         if let Ok(done) = self.pipeline.done.try_recv() {
             self.finish(done);
         }
+        self.hear();
     }
 
     /// Waits until nothing is under way.
@@ -319,7 +372,8 @@ impl Writer {
             judged.push((request, answer));
         }
         compiled.follow(&draft, &mut *self.publisher);
-        Group { commit: draft.into(), moved: compiled.moved, judged, lapsing, expiring }
+        let Compiled { changes, moved, .. } = compiled;
+        Group { commit: draft.into(), compiled: changes > 0, moved, judged, lapsing, expiring }
     }
 
     /// Seals the leases of a group that goes to the store. As long as one of them has been renewed since, the group is
@@ -330,7 +384,7 @@ impl Writer {
             if renewed.is_empty() {
                 return group;
             }
-            if !group.commit.changes.is_empty() {
+            if group.is_compiled() {
                 self.publisher.discard();
             }
             group.lapsing.retain(|(key, _)| !renewed.contains(key));
@@ -339,8 +393,11 @@ impl Writer {
         }
     }
 
-    /// Gives the waiting group to the store, which has none. A group that changes nothing needs no store.
+    /// Gives the waiting group to the store, if that has none. A group that changes nothing needs no store.
     fn hand_over(&mut self) {
+        if self.is_storing() {
+            return;
+        }
         let Some(group) = self.pipeline.waiting.take() else { return };
         let mut group = self.seal(group);
         if group.commit.changes.is_empty() && group.commit.writes.is_empty() {
@@ -348,11 +405,15 @@ impl Writer {
             self.out.extend(self.delayed.drain(..));
             return answer_all(group.judged);
         }
-        self.publisher.close();
+        // Who counts a lease shows nowhere: then there is nothing to close, and nothing to publish.
+        if group.compiled {
+            self.publisher.close();
+        }
         let moved = std::mem::take(&mut group.moved);
         let moved: Vec<(Name, ZoneRow)> = moved.into_iter().map(|(name, at)| self.moved(name, at)).collect();
         let mut writes = std::mem::take(&mut group.commit.writes);
-        writes.extend(moved.iter().map(|(name, row)| Write::Zone(name.clone(), row.clone())));
+        let rows = self.owed.iter().chain(moved.iter().map(|(name, row)| (name, row)));
+        writes.extend(rows.map(|(name, row)| Write::Zone(name.clone(), row.clone())));
         let changes = std::mem::take(&mut group.commit.changes);
         let batch = Batch { expected: self.state.snapshot.revision, writes, changes };
         let store = self.opened_store();
@@ -367,6 +428,7 @@ impl Writer {
             self.finish(done);
         } else {
             self.hand_over();
+            self.refill();
         }
     }
 
@@ -375,26 +437,33 @@ impl Writer {
         match done.result {
             Ok(()) => {
                 let changes = self.stored(done.batch.changes, done.took);
-                self.publisher.publish();
+                if group.compiled {
+                    self.publisher.publish();
+                }
                 self.zones.extend(moved);
+                self.owed.clear();
                 self.fleet.count(self.shared.leases.clock(), group.lapsing.len());
-                let Commit { state, effects, timers, .. } = group.commit;
-                let before = self.adopt(state, effects, timers, changes);
+                let before = self.adopt(group.commit, changes);
                 self.out.extend(self.delayed.drain(..));
+                self.hear();
                 // The store has work again before anything else is done.
                 self.hand_over();
+                self.refill();
                 answer_all(group.judged);
                 drop(before);
             }
+            Err(conflict @ StoreError::Conflict { .. }) if self.bell.is_there() => self.lose_race(group, conflict),
             Err(error) => self.fail(group, &error),
         }
     }
 
     /// The store did not take a group: nothing of it, and of what waits behind it, has happened.
     fn fail(&mut self, group: Group, error: &StoreError) {
-        self.publisher.discard();
-        self.lose_store(error);
         let waiting = self.pipeline.waiting.take();
+        if group.compiled || waiting.as_ref().is_some_and(Group::is_compiled) {
+            self.publisher.discard();
+        }
+        self.lose_store(error);
         self.out.extend(self.delayed.drain(..));
         for group in std::iter::once(group).chain(waiting) {
             self.shared.leases.unseal(&group.keys());
@@ -404,6 +473,15 @@ impl Writer {
                 request.answer(answer);
             }
         }
+        self.refill();
+    }
+}
+
+/// How many changes a command makes, about.
+pub(in super::super) fn changes_of(command: &Command) -> usize {
+    match &command.action {
+        Action::SetSession { set, .. } => set.instances.len().max(1),
+        _ => 1,
     }
 }
 

@@ -11,6 +11,7 @@ use super::super::load::Loader;
 use super::super::state::State;
 use super::super::{Health, StoreError};
 use super::Writer;
+use super::news::Bell;
 use super::time::{FIRST_PRUNE, HOUR, Loaded};
 use super::timers::Timers;
 use crate::model::{InstanceRef, Name, Refusal, State as Liveness, Timestamp, Word};
@@ -92,6 +93,7 @@ impl Writer {
     /// Opens the store for the first time and publishes what it holds.
     fn open_store(&mut self) -> Result<(), StoreError> {
         let store = (self.open)()?;
+        self.bell = Bell::of(&*store, &self.wake);
         let mut loader = Loader::default();
         store.read(&mut loader)?;
         let trouble = store.trouble();
@@ -106,8 +108,12 @@ impl Writer {
     fn regain_store(&mut self, wait: Duration) -> Result<(), StoreError> {
         let store = self.store.clone().expect("a store that is away has been open");
         store.reopen()?;
-        let ahead = store.history(self.state.snapshot.revision, 1)?;
-        if !ahead.changes.is_empty() {
+        self.follow_all()?;
+        let is_behind = match self.bell.is_there() {
+            true => self.has_gap,
+            false => !store.history(self.state.snapshot.revision, 1)?.changes.is_empty(),
+        };
+        if is_behind {
             let mut loader = Loader::default();
             store.read(&mut loader)?;
             self.publisher.set_stale(false);
@@ -122,7 +128,7 @@ impl Writer {
         if self.statics_pending {
             let bases = self.publisher.reload(&self.state.snapshot);
             if let Err(error) = self.commit_statics(bases, &statics_at_start()) {
-                self.publisher.discard();
+                self.drop_statics();
                 self.lose_store(&error);
             }
         }
@@ -134,6 +140,7 @@ impl Writer {
     fn adopt_loaded(&mut self, loader: Loader, wait: Duration, trouble: Option<String>) {
         let (state, zones) = loader.finish();
         self.state = state;
+        self.has_gap = false;
         self.shared.leases.reset(self.state.subjects_count(), self.state.subjects());
         self.out.clear();
         self.fleet.restart(self.shared.leases.clock());
@@ -157,6 +164,7 @@ impl Writer {
             (Err(error), _) => {
                 self.statics_pending = true;
                 self.publisher.publish();
+                self.show_aside();
                 self.lose_store(&error);
             }
         }
@@ -184,7 +192,8 @@ impl Writer {
         self.be_away(error.to_string());
     }
 
-    fn be_away(&mut self, trouble: String) {
+    /// The store cannot be worked with: nothing lapses and nothing changes.
+    pub(super) fn be_away(&mut self, trouble: String) {
         let wait = match self.standing {
             Standing::Writable(wait) => wait,
             Standing::NotLoaded(_) | Standing::Away(_) => FIRST_RETRY,

@@ -47,11 +47,14 @@ impl Writer {
     pub fn tick(&mut self) {
         self.shared.leases.advance(self.shared.clock.monotonic());
         self.retry();
+        self.ask();
         if !self.is_writable() {
             return;
         }
         self.out.extend(self.shared.leases.turn());
-        self.guard_fleet();
+        if !self.pipeline.is_judging_again() {
+            self.guard_fleet();
+        }
         let lapsed = self.commit_lapses();
         let expired = self.is_writable() && self.commit_timers();
         if self.is_writable() {
