@@ -301,9 +301,8 @@ impl<'o> Follower<'o> {
         let before = self.before.service(name).map(Arc::as_ref);
         let known = |key: &str| before.and_then(|before| before.row.remembered.get(key));
         let new = after.row.remembered.iter().filter(|(key, at)| known(key) != Some(*at));
-        let forget =
-            |(key, at): (&Box<str>, &Timestamp)| Timer::Forget { service: name.clone(), key: key.clone(), at: *at };
-        self.followed.timers.extend(new.map(forget));
+        let forgets = new.map(|(key, at)| Timer::Forget { service: name.clone(), key: key.clone(), at: *at });
+        self.followed.timers.extend(forgets);
         let hold = |service: &Service| hold_of(service, &self.options.guard);
         let hold_after = hold(after);
         if before.is_some_and(|before| hold_after < hold(before)) {

@@ -26,6 +26,11 @@
 //! command that changes nothing is a beat and needs no store. Until the store is back nothing lapses, and then every
 //! lease runs full once more.
 //!
+//! **Several servers** may write to one store. What others committed comes as news and is put onto the state from its
+//! rows (`follow`), without judging. Of two that commit at once one is first; the other follows and judges its own
+//! commands again, in their order (`writer::news`), so every batch was judged on the state that it changes. If news is
+//! lost, it is as if a commit failed; when the store is back, what was missed is followed.
+//!
 //! **After a crash.** The store has exactly the acknowledged batches. Leases start full. Epochs of sessions are not
 //! kept, so agents send their full set again.
 //!

@@ -62,10 +62,6 @@ impl MemoryStore {
         self.rows.lock().unwrap().history.clone()
     }
 
-    pub(crate) fn revision(&self) -> Revision {
-        self.rows.lock().unwrap().revision
-    }
-
     pub(crate) fn zone(&self) -> ZoneRow {
         self.rows.lock().unwrap().zones.get(&zone()).cloned().unwrap_or_default()
     }

@@ -307,7 +307,7 @@ fn records(name: usize, there: bool) -> Action {
         true => Edit::Add(name, zonebeat::model::Rtype::A, 30, data),
         false => Edit::DeleteName(name),
     };
-    Action::Update(Update { zone: zone(), prerequisites: Vec::new(), edits: vec![edit] }.into())
+    Action::Update(Update { zone: zone(), prerequisites: Vec::new(), edits: vec![edit] })
 }
 
 proptest! {

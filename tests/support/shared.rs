@@ -146,7 +146,13 @@ impl Store for Handle {
             return self.fail();
         }
         let mut order = self.shared.order();
-        let found = self.shared.rows.revision();
+        let found = order
+            .frames
+            .iter()
+            .rev()
+            .find_map(|frame| frame.changes.last())
+            .map(|last| last.revision)
+            .unwrap_or_default();
         if *place < order.frames.len() || batch.expected != found {
             self.conflicts.fetch_add(1, Ordering::SeqCst);
             self.deaf.store(false, Ordering::SeqCst);

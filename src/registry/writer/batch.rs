@@ -75,7 +75,7 @@ impl Writer {
             let changed = draft.next();
             let item = |hash: &String| Item::Static { hash: hash.clone() };
             let subject: Arc<str> = zone.to_string().into();
-            draft.record(by, Transition::Static, subject, None, known.map(item), Some(item(&static_hash)));
+            draft.record(by, Transition::Static, subject, None, known.map(item), Some(item(static_hash)));
             let row = ZoneRow { changed, static_hash: static_hash.clone() };
             draft.writes.push(Write::Zone(zone.clone(), row.clone()));
             moved.push((zone.clone(), row));
