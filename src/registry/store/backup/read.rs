@@ -124,7 +124,7 @@ impl<R: BufRead> BackupReader<R> {
     }
 
     /// The next row or change. None when everything has been read and is as it was written.
-    pub fn next(&mut self) -> Result<Option<Line>, BackupError> {
+    pub fn next_row(&mut self) -> Result<Option<Line>, BackupError> {
         let Some(line) = self.next_line()? else { return Err(BackupError::CutOff(self.number)) };
         let counter = match &line {
             Line::Backup(_) => return Err(self.damaged("another backup begins here".into())),
@@ -173,7 +173,7 @@ impl<R: BufRead> BackupReader<R> {
 
     /// Reads everything for its checks alone.
     pub fn check(mut self) -> Result<Summary, BackupError> {
-        while self.next()?.is_some() {}
+        while self.next_row()?.is_some() {}
         Ok(Summary { header: self.header, counts: self.counts })
     }
 }

@@ -45,7 +45,7 @@ pub fn restore<R: BufRead>(
 ) -> Result<(Revision, Counts), RestoreError> {
     let mut filler = Filler::new(into, progress);
     let mut zones = Vec::new();
-    while let Some(line) = backup.next()? {
+    while let Some(line) = backup.next_row()? {
         take(line, &mut filler, &mut zones)?;
     }
     let counts = backup.counts();
