@@ -11,6 +11,7 @@
 //! [`StoreError::Conflict`], and what they committed is news. A store with one writer has no news.
 
 pub mod embedded;
+mod entry;
 
 use std::sync::Arc;
 
