@@ -12,6 +12,7 @@
 
 pub mod embedded;
 mod entry;
+pub mod etcd;
 
 use std::sync::Arc;
 
@@ -166,6 +167,25 @@ pub enum StoreError {
         path: String,
         /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It is there, but is not the registry that this server knows, or not one of ours. The last good data stay.
+    #[error("the store {path} is not followed: {detail}; if it is to be so, accept it with `zonebeat store adopt`")]
+    Strange {
+        /// Where it is.
+        path: String,
+        /// What is not as it was.
+        detail: String,
+    },
+    /// A batch is larger than the store takes. Nothing was written, and nothing is wrong with the store: the batch is to
+    /// be split, and a single command that is too large refused.
+    #[error("the store {path} takes no batch of {octets} octets, at most {most}")]
+    TooLarge {
+        /// Where it is.
+        path: String,
+        /// What the batch would take.
+        octets: usize,
+        /// What it may take.
+        most: usize,
     },
     /// Somebody else wrote in between; nothing is wrong with the store, and what was written is news.
     #[error("the store is at revision {found}, not at {expected}")]

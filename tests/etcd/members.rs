@@ -1,0 +1,1 @@
+//! What happens to members of etcd: killed, frozen, emptied, put back.

@@ -1,0 +1,1 @@
+//! Rows that the leader writes, frames that go, and copies.
