@@ -19,8 +19,8 @@ pub(super) fn register_as(id: &str, expected: u64) -> Batch {
     batch
 }
 
-/// Commits a registration, judging again on what others have committed, and returns at which revision.
-fn insist(store: &EtcdStore, id: &str, seen: &mut Vec<Revision>) -> u64 {
+/// Commits a registration, judging again on what others have committed, as long as it takes.
+fn insist(store: &EtcdStore, id: &str, seen: &mut Vec<Revision>) {
     let take = |batch: Batch, seen: &mut Vec<Revision>| {
         assert_eq!(batch.expected, seen.last().copied().unwrap_or_default(), "each batch follows the one before it");
         seen.extend(batch.changes.iter().map(|change| change.revision));
@@ -34,7 +34,7 @@ fn insist(store: &EtcdStore, id: &str, seen: &mut Vec<Revision>) -> u64 {
         match store.commit(&register_as(id, expected)) {
             Ok(()) => {
                 seen.push(Revision(expected + 1));
-                return expected + 1;
+                return;
             }
             Err(StoreError::Conflict { .. }) => take(await_batch(store), seen),
             Err(other) => panic!("{other}"),
@@ -48,7 +48,9 @@ fn what_one_commits_is_news_to_the_other_and_not_to_itself() {
     let (one, other) = (place.open("a"), place.open("b"));
     let woken = Arc::new(AtomicUsize::new(0));
     let count = woken.clone();
-    other.listen(Box::new(move || drop(count.fetch_add(1, Ordering::Relaxed))));
+    other.listen(Box::new(move || {
+        count.fetch_add(1, Ordering::Relaxed);
+    }));
     let (name, row) = zone("sd.example.org", 1);
     let writes = vec![
         Write::Instance("search".into(), Arc::new(instance("a1", 1))),
@@ -114,7 +116,7 @@ fn handles_that_commit_at_the_same_time_lose_nothing_and_see_one_order() {
         for (number, store) in stores.iter().enumerate() {
             scope.spawn(move || {
                 let mut seen = Vec::new();
-                (0..EACH).for_each(|count| drop(insist(store, &format!("i{number}-{count}"), &mut seen)));
+                (0..EACH).for_each(|count| insist(store, &format!("i{number}-{count}"), &mut seen));
                 while seen.len() < 3 * EACH {
                     seen.extend(await_batch(&**store).changes.iter().map(|change| change.revision));
                 }

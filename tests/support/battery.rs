@@ -243,6 +243,7 @@ pub fn a_batch_of_thousands_is_one_commit(open: Open) {
 }
 
 /// For stores whose batches have no bound.
+#[allow(dead_code)] // etcd's have one
 pub fn a_big_batch_is_one_commit(open: Open) {
     is_one_commit(open, 20_000);
 }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use data_encoding::BASE64;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -122,6 +123,42 @@ impl Etcd {
         copy_directory(copy.path(), &data);
     }
 
+    /// Forgets all revisions before the newest one.
+    pub fn compact(&self, index: usize) {
+        let found = self.members[index].call("range", &format!(r#"{{"key":"{}"}}"#, BASE64.encode(b"x")));
+        let revision = found.split(r#""revision":""#).nth(1).and_then(|rest| rest.split('"').next());
+        let body = format!(r#"{{"revision":"{}","physical":true}}"#, revision.expect("answers have a revision"));
+        self.members[index].call("compaction", &body);
+    }
+
+    /// Whether a key is there.
+    pub fn has(&self, key: &str) -> bool {
+        self.count(key, &format!("{key}\0")) > 0
+    }
+
+    /// The value of a key.
+    pub fn value(&self, key: &str) -> Option<String> {
+        let text = self.members[0].call("range", &format!(r#"{{"key":"{}"}}"#, BASE64.encode(key.as_bytes())));
+        let value = text.split(r#""value":""#).nth(1)?.split('"').next()?;
+        let octets = BASE64.decode(value.as_bytes()).expect("values come in base 64");
+        Some(String::from_utf8(octets).expect("it is text"))
+    }
+
+    /// How many keys there are from one up to another.
+    pub fn count(&self, from: &str, end: &str) -> u64 {
+        let [from, end] = [from, end].map(|key| BASE64.encode(key.as_bytes()));
+        let body = format!(r#"{{"key":"{from}","range_end":"{end}","count_only":true}}"#);
+        let text = self.members[0].call("range", &body);
+        let count = text.split(r#""count":""#).nth(1).and_then(|rest| rest.split('"').next());
+        count.map_or(0, |count| count.parse().expect("it is a number"))
+    }
+
+    /// Removes the keys from one up to another.
+    pub fn remove(&self, from: &str, end: &str) {
+        let [from, end] = [from, end].map(|key| BASE64.encode(key.as_bytes()));
+        self.members[0].call("deleterange", &format!(r#"{{"key":"{from}","range_end":"{end}"}}"#));
+    }
+
     fn data(&self, index: usize) -> PathBuf {
         let data = self.home.path().join("data").join(&self.members[index].name);
         fs::create_dir_all(data.parent().expect("it is in a directory")).expect("a directory can be made");
@@ -164,6 +201,18 @@ impl Member {
             assert!(Instant::now() < deadline, "the etcd member {} has no leader", self.endpoint());
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Calls etcd's HTTP interface; returns the answer.
+    fn call(&self, what: &str, body: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.client)).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time is set");
+        let head = format!("POST /v3/kv/{what} HTTP/1.0\r\nContent-Length: {}\r\n\r\n", body.len());
+        stream.write_all((head + body).as_bytes()).expect("it takes a request");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("it answers");
+        assert!(text.contains(" 200 OK"), "{text}");
+        text
     }
 
     fn is_healthy(&self) -> bool {

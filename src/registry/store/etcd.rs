@@ -74,6 +74,21 @@ pub struct EtcdStore {
     runtime: Option<Runtime>,
 }
 
+/// Where a handle stands in the order of batches: for people who ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The registry's; empty before its first batch.
+    pub identity: String,
+    /// The last batch that the caller has read, committed or been told.
+    pub number: u64,
+    /// Its last change.
+    pub revision: Revision,
+    /// The last batch that is here, to be told.
+    pub known: u64,
+    /// The last batch that is in the copy.
+    pub copied: u64,
+}
+
 impl EtcdStore {
     /// Opens the registry at these endpoints. If etcd is away, or is not the registry that the copy in the data
     /// directory knows, it is opened with trouble and reads the copy; without one that is an error.
@@ -95,6 +110,14 @@ impl EtcdStore {
     /// Forgets what the server of this data directory knows of its registry, so that it takes what etcd has now.
     pub fn adopt(data_dir: &Path) -> std::result::Result<(), StoreError> {
         Copy::remove(data_dir)
+    }
+
+    /// Where it stands.
+    pub fn standing(&self) -> Standing {
+        let copied = self.copy().mark().head.number;
+        let state = self.shared.state();
+        let (number, known) = (state.place.number, state.known());
+        Standing { identity: state.place.identity.clone(), number, known, copied, revision: state.place.revision }
     }
 
     fn handle(&self) -> &Handle {

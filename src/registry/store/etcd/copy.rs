@@ -1,7 +1,7 @@
 //! The copy: an embedded store in the data directory that has every frame up to its mark.
 //!
-//! Rows are read from it, and never from etcd row by row, unless the frames that it lacks are no longer kept: then it is
-//! made anew, from the rows and the frames behind them, all as they were at one revision of etcd (`fill`). A thread
+//! Rows are read from it, and never from etcd row by row, unless the frames that it lacks are many or no longer kept: then
+//! it is made anew, without history, from the rows and the frames behind them, all as they were at one revision of etcd (`fill`). A thread
 //! brings it up to date once per interval, many frames in one commit, so that a start reads few of them and a start
 //! without etcd finds everything but the last moment. The mark is in the same commit as what it speaks of: the cluster,
 //! and the place in the order of batches. Frames fit only behind the chain of the mark, so the copy never becomes a
@@ -27,6 +27,8 @@ use crate::model::{Change, Revision};
 const DIRECTORY: &str = "etcd-copy";
 /// Octets of entries that are committed at once.
 pub(super) const BLOCK: usize = 4 << 20;
+/// A new copy is made of so many frames, with their changes, rather than of rows.
+const FEW: u64 = 1000;
 /// The mark of a copy that is being made.
 pub(super) const UNFINISHED: &str = "unfinished";
 
@@ -88,8 +90,8 @@ impl Copy {
     /// Brings into it every frame that etcd has. `renew` says whether it may be made anew.
     pub(super) fn catch_up(&mut self, shared: &Shared, runtime: &Handle, renew: bool) -> Result<()> {
         loop {
-            let (next, is_new) = (self.mark.head.number + 1, self.mark.head.number == 0);
-            if is_new && renew && runtime.block_on(fill::folded(shared))?.is_some() {
+            let next = self.mark.head.number + 1;
+            if renew && next == 1 && runtime.block_on(fill::folded(shared))?.is_some_and(|head| head.number > FEW) {
                 fill::fill(self, shared, runtime)?;
                 continue;
             }

@@ -95,11 +95,15 @@ impl State {
         self.trouble.as_ref()
     }
 
-    /// Takes no more writes. The first reason counts, unless a later one says that etcd is not what it was.
+    /// Takes no more writes. The first reason counts, unless a later one says that etcd is not what it was. `told`: the
+    /// caller gets it as an error, and needs no news of it.
     pub(super) fn fail(&mut self, fault: Fault, told: bool) {
-        let is_worse = matches!(fault, Fault::Strange(_)) && !matches!(self.trouble, Some(Fault::Strange(_)));
-        if self.trouble.is_none() || is_worse {
-            (self.trouble, self.told) = (Some(fault), told);
+        let is_strange = |fault: &Fault| matches!(fault, Fault::Strange(_));
+        let was_strange = self.trouble.as_ref().is_some_and(is_strange);
+        let is_other = self.trouble.is_none() || is_strange(&fault) && !was_strange;
+        self.told = told || self.told && !is_other;
+        if is_other || is_strange(&fault) {
+            self.trouble = Some(fault);
         }
     }
 
