@@ -73,7 +73,7 @@ fn what_one_commits_is_news_to_the_other_and_not_to_itself() {
     await_batch(&*one);
     let more = await_news(&*other, Duration::from_millis(500)).or_else(|| one.news());
     assert!(more.is_none(), "told twice, or to its own writer: {more:?}");
-    assert_eq!(content(&*one), content(&*other));
+    assert!(content(&*one) == content(&*other));
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_commit_that_comes_too_late_is_a_conflict_and_what_was_in_between_is_news() 
     fill(&*one, 3);
     let error = other.commit(&register_as("late", 0)).unwrap_err();
     let StoreError::Conflict { expected, found } = error else { panic!("{error}") };
-    assert_eq!((expected, found), (Revision(0), Revision(3)));
+    assert!(expected == Revision(0) && found > expected, "{error}");
     assert_eq!(other.trouble(), None);
     for revision in 0..3 {
         assert_eq!(await_batch(&*other).expected, Revision(revision));

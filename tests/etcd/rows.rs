@@ -58,14 +58,14 @@ fn a_server_without_a_copy_reads_rows_and_the_frames_behind_them() {
         }
         let fresh = place.open(&format!("fresh{seed}"));
         let rows = |store: &dyn Store| format!("{:?}", store.load().unwrap());
-        assert_eq!(rows(&*fresh), rows(&*one), "round {seed}");
+        assert!(rows(&*fresh) == rows(&*one), "round {seed}");
         assert_eq!(fresh.trouble(), None);
     }
     eventually("rows are written", || is_folded(&cluster, &place));
     let before = format!("{:?}", one.load().unwrap());
     cluster.remove(&from, &end);
     let fresh = place.open("z");
-    assert_eq!(format!("{:?}", fresh.load().unwrap()), before, "rows alone have everything");
+    assert!(format!("{:?}", fresh.load().unwrap()) == before, "rows alone have everything");
     fill(&*fresh, one.load().unwrap().revision.0 + 1);
     assert_eq!(fresh.load().unwrap().revision, one.load().unwrap().revision);
 }
@@ -125,7 +125,7 @@ fn a_copy_that_was_being_made_is_made_again_and_a_lost_one_too() {
     let before = content(&*one);
     drop(one);
     fs::remove_dir_all(place.options("a").data_dir).unwrap();
-    assert_eq!(content(&*place.open("a")), before);
+    assert!(content(&*place.open("a")) == before);
 }
 
 #[test]

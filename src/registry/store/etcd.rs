@@ -154,8 +154,11 @@ impl EtcdStore {
         let head = shared.head().await?;
         place.check_leads_to(head.as_ref())?;
         let page = shared.frames(place.number + 1).await?;
-        if let Some(first) = page.frames.first().filter(|first| first.number > place.number + 1) {
-            return Err(follow::gone(place.number + 1, first.number));
+        let (next, last) = (place.number + 1, head.map_or(0, |head| head.number));
+        match page.frames.first() {
+            Some(first) if first.number > next => return Err(follow::gone(next, first.number)),
+            None if last >= next => return Err(follow::gone(next, last + 1)),
+            _ => {}
         }
         let mut state = shared.state();
         page.frames.into_iter().for_each(|found| drop(state.put(found))); // the watch brings the rest

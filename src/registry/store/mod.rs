@@ -192,7 +192,7 @@ pub enum StoreError {
     Conflict {
         /// What the batch wanted.
         expected: Revision,
-        /// What is there.
+        /// What is there, as far as it is known.
         found: Revision,
     },
 }

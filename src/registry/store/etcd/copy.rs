@@ -20,6 +20,7 @@ use super::fault::{Fault, Result};
 use super::follow::gone;
 use super::head::Head;
 use super::shared::Shared;
+use super::state::Found;
 use super::{fill, frame};
 use crate::model::{Change, Revision};
 
@@ -89,35 +90,38 @@ impl Copy {
 
     /// Brings into it every frame that etcd has. `renew` says whether it may be made anew.
     pub(super) fn catch_up(&mut self, shared: &Shared, runtime: &Handle, renew: bool) -> Result<()> {
-        loop {
+        let head = runtime.block_on(shared.head())?;
+        self.mark.head.check_leads_to(head.as_ref())?;
+        let Some(head) = head else { return Ok(()) };
+        if renew && self.mark.head.number == 0 && head.number > FEW && runtime.block_on(fill::folded(shared))?.is_some()
+        {
+            fill::fill(self, shared, runtime)?;
+        }
+        while self.mark.head.number < head.number {
             let next = self.mark.head.number + 1;
-            if renew && next == 1 && runtime.block_on(fill::folded(shared))?.is_some_and(|head| head.number > FEW) {
-                fill::fill(self, shared, runtime)?;
-                continue;
-            }
             let page = runtime.block_on(shared.frames(next))?;
-            match page.frames.first() {
-                Some(first) if first.number != next && renew => {
-                    fill::fill(self, shared, runtime)?;
-                    continue;
-                }
-                Some(first) if first.number != next => return Err(gone(next, first.number)),
-                _ => {}
-            }
-            let mut place = self.mark.head.clone();
-            for found in &page.frames {
-                let (entries, head) = frame::open(&place, &found.octets)?;
-                self.entries.extend(entries);
-                place = head;
-                if self.entries.len() >= BLOCK {
-                    self.put(shared, &place)?;
-                }
-            }
-            self.put(shared, &place)?;
-            if !page.more {
-                return Ok(());
+            match page.frames.first().map_or(head.number + 1, |first| first.number) {
+                first if first == next => self.take(shared, &page.frames)?,
+                _ if renew => fill::fill(self, shared, runtime)?,
+                first => return Err(gone(next, first)),
             }
         }
+        Ok(())
+    }
+
+    /// Takes frames that follow the mark.
+    fn take(&mut self, shared: &Shared, frames: &[Found]) -> Result<()> {
+        self.entries.clear();
+        let mut place = self.mark.head.clone();
+        for found in frames {
+            let (entries, head) = frame::open(&place, &found.octets)?;
+            self.entries.extend(entries);
+            place = head;
+            if self.entries.len() >= BLOCK {
+                self.put(shared, &place)?;
+            }
+        }
+        self.put(shared, &place)
     }
 
     /// Commits the entries that wait, up to a place.

@@ -92,7 +92,8 @@ async fn work(shared: &Shared, office: &mut Office) -> Result<()> {
 /// The last write of each row; none: the row goes.
 fn gather(shared: &Shared, entries: &[u8], rows: &mut BTreeMap<Vec<u8>, Option<Vec<u8>>>) -> Result<()> {
     let mut parsed = Vec::new();
-    entry::parse(entries, &mut parsed).ok_or_else(|| Fault::Strange("a batch is not what this server writes".into()))?;
+    entry::parse(entries, &mut parsed)
+        .ok_or_else(|| Fault::Strange("a batch is not what this server writes".into()))?;
     for entry in parsed {
         if let Some(key) = shared.keys.row(&entry.key) {
             rows.insert(key, entry.value.map(<[u8]>::to_vec));

@@ -11,8 +11,10 @@
 
 use std::sync::Arc;
 
-use etcd_client::{Event, EventType, Txn, TxnOp, TxnOpResponse, WatchFilterType, WatchOptions, WatchResponse, WatchStream};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use etcd_client::{
+    Event, EventType, Txn, TxnOp, TxnOpResponse, WatchFilterType, WatchOptions, WatchResponse, WatchStream,
+};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::fault::{Fault, Result};
 use super::head::Head;
@@ -175,6 +177,7 @@ async fn put(shared: &Shared, found: super::state::Found) {
 
 /// Reads the frames that are not known; returns the revision of etcd that the watch goes on behind.
 pub(super) async fn catch_up(shared: &Shared) -> Result<i64> {
+    let head = shared.head().await?.map_or(0, |head| head.number);
     loop {
         let known = shared.state().known();
         let page = shared.frames(known + 1).await?;
@@ -187,10 +190,19 @@ pub(super) async fn catch_up(shared: &Shared) -> Result<i64> {
         }
         shared.tell();
         if !page.more {
-            return Ok(page.revision);
+            let known = shared.state().known();
+            return if known < head && is_followed(shared) {
+                Err(gone(known + 1, head + 1))
+            } else {
+                Ok(page.revision)
+            };
         }
-        sleep(std::time::Duration::ZERO).await;
     }
+}
+
+/// Whether etcd is still what it was, so that what it does not have is missing.
+fn is_followed(shared: &Shared) -> bool {
+    !matches!(shared.state().trouble(), Some(Fault::Strange(_)))
 }
 
 /// Batches were forgotten before they were read.

@@ -102,7 +102,8 @@ fn read(octets: &[u8]) -> Result<(Header, Vec<u8>)> {
 /// The batch that entries were made of.
 pub(super) fn batch(expected: Revision, entries: &[u8]) -> Result<Batch> {
     let mut parsed = Vec::new();
-    entry::parse(entries, &mut parsed).ok_or_else(|| Fault::Strange("a batch is not what this server writes".into()))?;
+    entry::parse(entries, &mut parsed)
+        .ok_or_else(|| Fault::Strange("a batch is not what this server writes".into()))?;
     let mut batch = Batch { expected, ..Batch::default() };
     for entry in &parsed {
         take(&mut batch, entry)

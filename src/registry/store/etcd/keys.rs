@@ -139,7 +139,8 @@ mod tests {
     #[test]
     fn keys_of_any_names_come_back_and_keep_their_order() {
         let keys = Keys::new("/zonebeat/");
-        let mut rows = [("a", "b"), ("a\0", "b"), ("a", "\u{1}"), ("a\u{1}x", ""), ("a-1", "z"), ("", "\0"), ("é/", "/")];
+        let mut rows =
+            [("a", "b"), ("a\0", "b"), ("a", "\u{1}"), ("a\u{1}x", ""), ("a-1", "z"), ("", "\0"), ("é/", "/")];
         rows.sort();
         let made: Vec<_> = rows.iter().filter_map(|(service, id)| keys.row(&RowKey::Instance(service, id))).collect();
         assert!(made.is_sorted() && made.len() == rows.len());
