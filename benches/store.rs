@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use zonebeat::model::service::ServiceRow;
-use zonebeat::model::{Name, PackedInstance, Revision, Token, Written};
+use zonebeat::model::{Name, PackedInstance, Revision, SessionRow, Token, Written};
 use zonebeat::registry::store::embedded::EmbeddedStore;
 use zonebeat::registry::store::{Batch, Load, Store, Write, ZoneRow};
 
@@ -94,6 +94,8 @@ impl Load for Counter {
     fn zone(&mut self, _name: Name, _row: ZoneRow) {}
 
     fn records(&mut self, _zone: Name, _name: Name, _row: Written) {}
+
+    fn session(&mut self, _name: &str, _row: SessionRow) {}
 }
 
 fn thousand_instances(thousand: u64) -> Batch {

@@ -234,6 +234,8 @@ impl Parts {
             clock: Arc::clone(&self.clock),
             shutdown: shutdown.clone(),
             limits: http_limits(config),
+            id: self.identity.as_str().into(),
+            since: self.clock.wall(),
             dns: dns.into(),
         }
     }

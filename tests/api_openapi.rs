@@ -116,6 +116,7 @@ fn instance() -> Instance {
         lease_seconds: 15,
         session: Some("host-17".into()),
         epoch: Some("boot-1".into()),
+        owner: Default::default(),
         out: Some("GET /health answered 503".into()),
         orders: Some(Box::new(Orders { drained: Some(mark()), weight: Some(set_weight()) })),
         incarnation: Revision(7),
@@ -226,7 +227,7 @@ fn dependencies() -> Dependencies {
 
 fn session_set() -> SessionSet {
     let one = SessionInstance { service: "search".into(), id: "a1".into(), registration: registration() };
-    SessionSet { epoch: "7c2f".into(), lease_seconds: Some(15), instances: vec![one] }
+    SessionSet { epoch: "7c2f".into(), sequence: Some(3), lease_seconds: Some(15), instances: vec![one] }
 }
 
 fn session_stored() -> SessionStored {
@@ -242,7 +243,13 @@ fn session_stored() -> SessionStored {
 }
 
 fn beaten() -> Beaten {
-    Beaten { lease_seconds: 15, heartbeat_seconds: 5.1, servers: texts(&["http://192.0.2.53:8053"]), returned: true }
+    Beaten {
+        lease_seconds: 15,
+        heartbeat_seconds: 5.1,
+        servers: texts(&["http://192.0.2.53:8053"]),
+        returned: true,
+        store: Some(StoreWord::Away),
+    }
 }
 
 fn token_info() -> TokenInfo {
@@ -352,7 +359,14 @@ fn bodies() -> BTreeMap<&'static str, Body> {
         ("SessionBeat", body(SessionBeat { epoch: "7c2f".into(), hash: Some("0f34".into()) })),
         ("ManyBeats", body(ManyBeats { beats: vec![many_beat()] })),
         ("ManyBeat", body(many_beat())),
-        ("ManyBeaten", body(ManyBeaten { beats: Vec::new(), servers: vec!["http://192.0.2.53:8053".into()] })),
+        (
+            "ManyBeaten",
+            body(ManyBeaten {
+                beats: Vec::new(),
+                servers: vec!["http://192.0.2.53:8053".into()],
+                store: Some(StoreWord::Away),
+            }),
+        ),
         ("ServiceInfo", body(service_info())),
         ("LastChange", body(LastChange { time: Timestamp(0), text: "a4 lapsed".into() })),
         ("InstanceInfo", body(instance_info())),

@@ -5,10 +5,12 @@
 
 mod support;
 
+use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use serde_json::json;
+use support::faults::{fill, mount, own_mounts};
 use support::{Server, Setup, eventually};
 
 const ZONE: &str = "sd.example.org";
@@ -250,6 +252,84 @@ fn what_was_acknowledged_survives_kill_9_and_restarts() {
     let found = changes["changes"].as_array().unwrap().iter().find(|change| change["transition"] == "records").unwrap();
     assert_eq!((&found["author"], &found["source"]), (&json!("key ops"), &json!("127.0.0.1")), "{found}");
     assert_eq!(found["after"]["records"]["records"], json!(["n0.sd.example.org. 30 IN A 192.0.2.1"]), "{found}");
+}
+
+/// What the store cannot keep is SERVFAIL with a reason in the log, and nothing of the message is to be seen, neither by
+/// queries nor in the serial. What was there is answered all the while.
+fn fails_whole(server: &Server, why: &str) {
+    let before = (serial(server), server.readiness()["revision"].clone());
+    let logged = server.log().matches("UPDATE not applied").count();
+    let lines = "update add new.sd.example.org. 30 A 192.0.2.1\nupdate delete kept.sd.example.org.\n\
+                 update add kept.sd.example.org. 30 A 192.0.2.2";
+    for round in 1..=2 {
+        let answer = update(server, lines);
+        assert!(answer.contains("SERVFAIL"), "{answer}");
+        eventually("it is logged", || server.log().matches("UPDATE not applied").count() == logged + round);
+    }
+    let log = server.log();
+    let line = log.lines().rfind(|line| line.contains("UPDATE not applied")).unwrap();
+    assert!(line.contains(why) && line.contains("ops"), "{line}");
+    assert_eq!(server.dig_short(&["kept.sd.example.org", "A"]), ["192.0.2.1"]);
+    assert_eq!(status(server, "new.sd.example.org", "A"), "NXDOMAIN");
+    assert_eq!((serial(server), server.readiness()["revision"].clone()), before);
+    let unmet = update(server, &format!("prereq nxdomain kept.sd.example.org.\n{lines}"));
+    assert!(unmet.contains("YXDOMAIN"), "what needs no store is judged as ever: {unmet}");
+}
+
+/// The store takes writes again: an UPDATE is done, and is there after a restart; those that failed are not.
+fn works_again(server: Server) {
+    eventually("updates are done", || update(&server, "update add after.sd.example.org. 30 A 192.0.2.3").is_empty());
+    let server = server.restart();
+    assert_eq!(server.dig_short(&["after.sd.example.org", "A"]), ["192.0.2.3"]);
+    assert_eq!(server.dig_short(&["kept.sd.example.org", "A"]), ["192.0.2.1"]);
+    assert_eq!(status(&server, "new.sd.example.org", "A"), "NXDOMAIN");
+}
+
+#[test]
+fn a_store_that_is_away_fails_an_update_and_keeps_nothing_of_it() {
+    let server = setup().start();
+    done(&server, "update add kept.sd.example.org. 30 A 192.0.2.1");
+    let file = server.setup().data_path().join("registry.redb");
+    let aside = file.with_extension("aside");
+    fs::rename(&file, &aside).unwrap();
+    fails_whole(&server, "registry.redb");
+    fs::rename(&aside, &file).unwrap();
+    works_again(server);
+}
+
+#[test]
+fn a_full_disk_fails_an_update_and_keeps_nothing_of_it() {
+    if !own_mounts("a_full_disk_fails_an_update_and_keeps_nothing_of_it") {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    mount(&["-t", "tmpfs", "-o", "size=4m", "tmpfs"], place.path());
+    let server = setup().data_dir(&place.path().join("data")).start();
+    done(&server, "update add kept.sd.example.org. 30 A 192.0.2.1");
+    let text = format!("\"{}\"", "x".repeat(250));
+    let taken = |n: usize| {
+        fill(place.path());
+        update(&server, &format!("update add filler{n}.sd.example.org. 30 TXT {}", [text.as_str(); 10].join(" ")))
+            .is_empty()
+    };
+    assert!((0..2000).any(|n| !taken(n)), "the disk is never full");
+    fails_whole(&server, "registry.redb");
+    fs::remove_file(place.path().join("ballast")).unwrap();
+    works_again(server);
+}
+
+#[test]
+fn before_the_store_is_there_an_update_fails() {
+    let setup = setup();
+    let data = setup.file("data", "a file where the directory should be");
+    let server = setup.data_dir(&data).start();
+    let answer = update(&server, "update add www.sd.example.org. 30 A 192.0.2.1");
+    assert!(answer.contains("SERVFAIL"), "{answer}");
+    server.await_log("UPDATE not applied");
+    fs::remove_file(&data).unwrap();
+    let add = "update add www.sd.example.org. 30 A 192.0.2.1";
+    eventually("it is ready without a restart", || update(&server, add).is_empty());
+    assert_eq!(server.dig_short(&["www.sd.example.org", "A"]), ["192.0.2.1"]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::set::Set;
 use crate::model::api::{
     Applied, Beat, Beaten, ChangeList, HeldList, InstanceInfo, InstanceList, ManyBeaten, ManyBeats, Order, Ordered,
     Registered, Registration, ReleaseOrder, ServiceInfo, ServiceList, SessionBeat, SessionSet, SessionStored,
-    SiteOrdered, TokenCreated, TokenList, TokenRequest, WeightOrder, ZoneList,
+    SiteOrdered, Status, TokenCreated, TokenList, TokenRequest, WeightOrder, ZoneList,
 };
 use crate::model::explanation::Explanation;
 use crate::model::{Declaration, Revision};
@@ -173,6 +173,11 @@ impl Client {
     /// All zones.
     pub async fn zones(&self) -> Result<Reply<ZoneList>, ClientError> {
         self.exchange.call(&Call::new(Method::GET, &["v1", "zones"])).await
+    }
+
+    /// How the server is that answers first.
+    pub async fn status(&self) -> Result<Reply<Status>, ClientError> {
+        self.exchange.call(&Call::new(Method::GET, &["v1", "status"])).await
     }
 
     /// Why a name answers as it does; without a type for the one that such a name is asked for.

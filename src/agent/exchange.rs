@@ -112,6 +112,36 @@ impl Exchange {
         Err(unreachable.into())
     }
 
+    /// A call whose reply is read by whoever asks for it: asked of each server once, until one begins to reply.
+    pub(super) async fn open(&self, call: &Call<'_>) -> Result<(Url, Incoming), ClientError> {
+        let mut unreachable = Unreachable::default();
+        let order = self.servers().in_order();
+        for server in order {
+            let reason = match self.send(&server, call).await {
+                Ok(response) if response.status().is_success() => return Ok((server, response.into_body())),
+                Ok(response) => match self.refusal(&server, response, call).await {
+                    Missed::Refused(refused) => return Err(refused.into()),
+                    Missed::NotSent(reason) | Missed::NoReply(reason) => reason,
+                },
+                Err(Missed::Refused(refused)) => return Err(refused.into()),
+                Err(Missed::NotSent(reason) | Missed::NoReply(reason)) => reason,
+            };
+            unreachable.note(shown(&server), reason);
+        }
+        Err(unreachable.into())
+    }
+
+    /// What a reply says that is no success.
+    async fn refusal(&self, server: &Url, response: Response<Incoming>, call: &Call<'_>) -> Missed {
+        let status = response.status();
+        let text = tokio::time::timeout(call.reply_time(), read(response.into_body())).await;
+        let refused = Refused::from_reply(status, server, &text.ok().and_then(Result::ok).unwrap_or_default());
+        match is_trouble(status) {
+            true => Missed::NoReply(format!("{}: {}", refused.word, refused.detail)),
+            false => Missed::Refused(refused),
+        }
+    }
+
     async fn attempt<T: DeserializeOwned>(&self, server: &Url, call: &Call<'_>) -> Result<Reply<T>, Missed> {
         let response = self.send(server, call).await?;
         let status = response.status();
@@ -313,7 +343,7 @@ fn dns_addresses<B>(response: &Response<B>) -> Vec<SocketAddr> {
 }
 
 /// The innermost cause of an HTTP error, which is the one that says something.
-fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn reason(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

@@ -172,7 +172,7 @@ fn inherit(found: Document, clock: f64, lease: Duration) -> Legacy {
 }
 
 /// Seconds since the host was started.
-fn uptime() -> f64 {
+pub(super) fn uptime() -> f64 {
     let text = std::fs::read_to_string(UPTIME_FILE).unwrap_or_default();
     text.split(' ').next().and_then(|seconds| seconds.parse().ok()).unwrap_or_default()
 }

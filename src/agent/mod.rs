@@ -1,7 +1,7 @@
 //! The client side: everything that registers, beats, leaves and asks over HTTP.
 //!
 //! The client, read in this order: `servers` (which server is asked first), `exchange` (one call over all of them),
-//! `connect` (connections where packets are lost), `outcome` (what can come of it), `client` and `owners` (the typed calls),
+//! `connect` (connections where packets are lost), `outcome` (what can come of it), `client`, `owners` and `download` (the typed calls),
 //! `beat` (the life of a lone registration), `lookup` (whether DNS answers with it), `jitter` (how a fleet is kept from
 //! asking in step).
 //!
@@ -22,6 +22,7 @@ pub mod client;
 pub mod config;
 mod connect;
 pub mod containers;
+mod download;
 mod exchange;
 pub mod folder;
 pub mod identity;
@@ -44,6 +45,7 @@ pub mod status;
 pub mod supervise;
 
 pub use client::Client;
+pub use download::Download;
 #[cfg(feature = "fuzzing")]
 pub use outcome::read_refusal;
 pub use outcome::{ClientError, Refused, Reply, Unreachable};

@@ -24,7 +24,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::identity::epoch;
 use super::jitter::{about, full_jitter};
+use super::kept::uptime;
 use super::outcome::{ClientError, Refused, Reply};
 use super::services::Key;
 use super::set::{Member, Set};
@@ -120,6 +122,7 @@ pub async fn run<C: CarrySession>(
     let life = Life {
         carrier,
         identity,
+        sequence: (uptime() * 1e6) as u64,
         wanted,
         state,
         hash: None,
@@ -139,6 +142,9 @@ pub async fn run<C: CarrySession>(
 struct Life<'c, C> {
     carrier: &'c C,
     identity: Identity,
+    /// The number of the set that was sent last. It begins with the time since the start of the host, so that a life that
+    /// goes on with the epoch of another one begins above it.
+    sequence: u64,
     wanted: watch::Receiver<Wanted>,
     state: watch::Sender<State>,
     /// Of the set that was taken last.
@@ -218,7 +224,7 @@ impl<C: CarrySession> Life<'_, C> {
 
     /// Sends the set, or the largest part of it that is taken. The error is how long to wait before the next attempt.
     async fn send(&mut self, set: &Arc<[Member]>) -> Result<(), Duration> {
-        let outcome = match self.put(set).await {
+        let outcome = match self.put_first(set).await {
             Err(ClientError::Refused(refused)) if is_about_members(&refused) && !set.is_empty() => {
                 self.send_what_is_taken(set).await
             }
@@ -235,6 +241,19 @@ impl<C: CarrySession> Life<'_, C> {
                 let cap = if registered { self.interval.min(RETRY_CAP) } else { RETRY_CAP };
                 Err(self.failed(&error, cap))
             }
+        }
+    }
+
+    /// Sends the set as the first of an attempt. If the server has a newer one of this epoch already, somebody else uses
+    /// the epoch; then it is left to him.
+    async fn put_first(&mut self, set: &Arc<[Member]>) -> Result<(), ClientError> {
+        match self.put(set).await {
+            Err(ClientError::Refused(refused)) if refused.word == Word::OutOfSync.as_str() => {
+                tracing::warn!("{refused}; this session begins another epoch");
+                self.identity.epoch = epoch();
+                self.put(set).await
+            }
+            other => other,
         }
     }
 
@@ -281,8 +300,10 @@ impl<C: CarrySession> Life<'_, C> {
     /// Sends exactly these members.
     async fn put(&mut self, members: &Arc<[Member]>) -> Result<(), ClientError> {
         let Identity { epoch, lease_seconds, .. } = self.identity.clone();
+        self.sequence += 1;
+        let sequence = self.sequence;
         let reason = self.wanted.borrow().reason.clone().filter(|_| self.some_leave(members));
-        let set = Set { epoch, lease_seconds: Some(lease_seconds), instances: members.clone(), reason };
+        let set = Set { epoch, sequence, lease_seconds: Some(lease_seconds), instances: members.clone(), reason };
         let reply = self.carrier.send(&set).await?;
         let SessionStored { hash, heartbeat_seconds, ttl_seconds, instances, .. } = reply.body;
         let of_member = |one: Registered| (Key { service: one.service, id: one.id }, one.incarnation);

@@ -38,6 +38,8 @@ impl Member {
 pub struct Set {
     /// Another one for each life of the session.
     pub epoch: String,
+    /// Grows with each set.
+    pub sequence: u64,
     /// How long the session may be silent.
     pub lease_seconds: Option<i64>,
     /// Its instances.

@@ -56,6 +56,17 @@ impl Caller {
         authorize(&self.snapshot.tokens, &self.principal, Want::Service { service, row })
     }
 
+    /// Refuses a token that is no administrator's; `what` is what only they get.
+    pub(super) fn check_admin(&self, what: &str) -> Result<(), Refusal> {
+        match &self.principal {
+            Principal::Token { token, .. } if !token.scope.admin => {
+                let detail = format!("{what} is for administrators; use a token whose scope has admin");
+                Err(Refusal::new(Word::Forbidden, detail))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The same caller with the reason that stands in the body, if one does.
     pub(super) fn because(self, reason: Option<String>) -> Result<Self, Refusal> {
         let Some(reason) = reason else { return Ok(self) };

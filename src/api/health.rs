@@ -59,9 +59,14 @@ async fn healthz(Query(()): Query<()>) -> Answer {
     ),
 )]
 async fn readyz(State(state): Shared, Query(()): Query<()>) -> Answer {
-    let body = readiness(state.registry.health(), state.registry.snapshot().revision, state.freshness.view());
+    let body = of(&state);
     let status = if body.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok(json::reply(status, &body))
+}
+
+/// Whether the server is ready.
+pub(super) fn of(state: &ApiState) -> Readiness {
+    readiness(state.registry.health(), state.registry.snapshot().revision, state.freshness.view())
 }
 
 fn readiness(health: Health, revision: Revision, view: Option<ViewStatus>) -> Readiness {

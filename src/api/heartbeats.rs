@@ -1,7 +1,11 @@
 //! Heartbeats: of an instance, of a session, and of many at once.
 //!
 //! A beat is no command: it reads the published state, moves a deadline in the lease table and is answered. Only one
-//! that comes after its lease ran out asks the writer to bring back what it beats for.
+//! that comes after its lease ran out asks the writer to bring back what it beats for; and where several servers share
+//! the registry, one that another of them counts asks the writer to count it here.
+//!
+//! A server that is cut off from the others takes beats as ever and says `store: away`: it lapses nothing, but the others
+//! may, so clients should beat to one of them.
 
 use std::sync::Arc;
 
@@ -16,9 +20,11 @@ use super::extract::{Body, InstancePath, OptionalBody, ROOM_FOR_MANY, Segments, 
 use super::instances::unknown_instance;
 use super::query::Query;
 use super::{Answer, ApiState, Shared, json, problem};
-use crate::model::api::{Beat, Beaten as BeatenBody, ManyBeat, ManyBeaten, ManyBeats, ManyHeard, SessionBeat};
+use crate::model::api::{
+    Beat, Beaten as BeatenBody, ManyBeat, ManyBeaten, ManyBeats, ManyHeard, SessionBeat, StoreWord,
+};
 use crate::model::{Refusal, Revision, Word};
-use crate::registry::{Action, Beaten, Snapshot};
+use crate::registry::{Action, Beaten, Outcome, Snapshot};
 
 /// The most beats of one call.
 const MOST_BEATS: usize = 1000;
@@ -110,7 +116,8 @@ async fn beat_many(
         }
         Err(refusal) => ManyHeard::Refused { problem: problem::document(problem::status(refusal.word), &refusal) },
     });
-    let body = ManyBeaten { beats: beats.collect(), servers: state.registry.options().servers.clone() };
+    let servers = state.registry.options().servers.clone();
+    let body = ManyBeaten { beats: beats.collect(), servers, store: store(&state) };
     Ok(json::reply(StatusCode::OK, &body))
 }
 
@@ -147,6 +154,9 @@ async fn hear_instance(
             state.registry.submit(caller.command(action)).await?;
             Ok(Heard { lease_seconds, returned: true })
         }
+        Beaten::Elsewhere { lease_seconds } => {
+            claim(state, caller, Action::Claim { service, id, incarnation }, lease_seconds).await
+        }
         Beaten::OldIncarnation { current } => {
             let named = incarnation.expect("only a named incarnation can be an old one");
             Err(old_incarnation(&service, &id, named, current))
@@ -173,12 +183,35 @@ async fn hear_session(
             state.registry.submit(caller.command(action)).await?;
             Ok(Heard { lease_seconds, returned: true })
         }
+        Beaten::Elsewhere { lease_seconds } => {
+            let (session, epoch, hash) = (session.to_owned(), epoch.to_owned(), hash.map(str::to_owned));
+            claim(state, caller, Action::ClaimSession { session, epoch, hash }, lease_seconds).await
+        }
         Beaten::OutOfSync => Err(out_of_sync(session)),
         Beaten::Unknown | Beaten::OldIncarnation { .. } => {
             state.loaded()?;
             Err(unknown_session(session))
         }
     }
+}
+
+/// Has the lease counted here. While this server is cut off it cannot be, and the beat is heard all the same.
+async fn claim(state: &ApiState, caller: &Caller, action: Action, lease_seconds: u32) -> Result<Heard, Refusal> {
+    let heard = |returned| Heard { lease_seconds, returned };
+    if state.registry.is_cut_off() {
+        return Ok(heard(false));
+    }
+    match state.registry.submit(caller.command(action)).await {
+        Ok(Outcome::Applied { changed, .. }) => Ok(heard(changed)),
+        Ok(_) => Ok(heard(false)),
+        Err(refusal) if refusal.word == Word::StoreUnavailable => Ok(heard(false)),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// What the reply says of the store.
+fn store(state: &ApiState) -> Option<StoreWord> {
+    state.registry.is_cut_off().then_some(StoreWord::Away)
 }
 
 /// Reply to a beat of an instance or a session.
@@ -188,6 +221,7 @@ fn beaten(state: &ApiState, heard: &Heard) -> axum::response::Response {
         heartbeat_seconds: state.registry.heartbeat_seconds(heard.lease_seconds),
         servers: state.registry.options().servers.clone(),
         returned: heard.returned,
+        store: store(state),
     };
     json::reply(StatusCode::OK, &body)
 }

@@ -14,7 +14,7 @@ use super::query::Query;
 use super::{Answer, ApiState, Shared, json, show};
 use crate::model::api::{Applied, FleetHeld, HeldList, InstanceInfo, ReleaseOrder};
 use crate::model::{Refusal, State as Liveness, Word};
-use crate::registry::{Action, Snapshot};
+use crate::registry::{Action, Census, Snapshot};
 
 /// Instances that one page looks at while the whole fleet is held: most of them may be silent, or hardly any.
 const LOOKED_AT: usize = 20_000;
@@ -37,18 +37,22 @@ async fn list_held(State(state): Shared, Query(page): Query<PageQuery>) -> Answe
     let snapshot = state.snapshot()?;
     let after = page.after.as_deref().unwrap_or_default();
     let after = after.split_once(',').unwrap_or((after, ""));
-    let census = state.registry.census();
-    let fleet = snapshot.fleet_hold.map(|hold| FleetHeld {
-        since: hold.since,
-        revision: hold.revision,
-        silent: census.fleet_held,
-        sessions: census.sessions,
-    });
+    let fleet = fleet(&snapshot, &state.registry.census());
     let (instances, next) = match fleet {
         Some(_) => of_fleet(&state, &snapshot, after, page.limit),
         None => one_by_one(&state, &snapshot, after, page.limit),
     };
     Ok(json::reply(StatusCode::OK, &HeldList { revision: snapshot.revision, fleet, instances, next }))
+}
+
+/// The hold of the whole fleet, while there is one.
+pub(super) fn fleet(snapshot: &Snapshot, census: &Census) -> Option<FleetHeld> {
+    snapshot.fleet_hold.map(|hold| FleetHeld {
+        since: hold.since,
+        revision: hold.revision,
+        silent: census.fleet_held,
+        sessions: census.sessions,
+    })
 }
 
 type Listed = (Vec<InstanceInfo>, Option<String>);

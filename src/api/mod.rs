@@ -7,7 +7,7 @@
 //! auth      who asks
 //! extract   path, query and body, strictly
 //! instances sessions heartbeats services orders held owners dependencies explain zones changes events tokens health
-//! metrics   the calls
+//! status backup metrics   the calls
 //! turns     walks over all services, in turns with other calls
 //! desk      longer ones, on threads that may block
 //! show      rows of the registry -> bodies
@@ -20,6 +20,7 @@
 //! write this name is decided by the registry.
 
 mod auth;
+mod backup;
 mod changes;
 mod dependencies;
 mod desk;
@@ -46,6 +47,7 @@ mod services;
 mod sessions;
 mod show;
 mod stall;
+mod status;
 mod tokens;
 mod turns;
 mod watch;
@@ -57,7 +59,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::model::{Clock, Refusal, Word};
+use crate::model::{Clock, Refusal, Timestamp, Word};
 use crate::registry::{Registry, Snapshot};
 
 pub use health::{Freshness, ViewStatus};
@@ -122,6 +124,10 @@ pub struct ApiState {
     pub shutdown: CancellationToken,
     /// Bounds.
     pub limits: Limits,
+    /// What this server calls itself.
+    pub id: Arc<str>,
+    /// When it was started.
+    pub since: Timestamp,
     /// Where this server answers DNS: registration replies name it, so that a client can wait until it is answered.
     pub dns: Arc<[SocketAddr]>,
 }

@@ -18,8 +18,10 @@ use utoipa_axum::routes;
 use super::problem::{self, MEDIA_TYPE, TYPE_BASE};
 use super::query::Query;
 use super::watch::{Watch, watch};
-use super::{Answer, ApiState, changes, dependencies, events, explain, health, heartbeats, held, instances, json};
-use super::{metrics, orders, owners, services, sessions, tokens, zones};
+use super::{
+    Answer, ApiState, backup, changes, dependencies, events, explain, health, heartbeats, held, instances, json,
+};
+use super::{metrics, orders, owners, services, sessions, status, tokens, zones};
 use crate::model::api::Problem;
 use crate::model::{Refusal, Word};
 
@@ -42,7 +44,7 @@ use crate::model::{Refusal, Word};
         (name = "zones", description = "What this server answers for"),
         (name = "history", description = "Changes, past and live"),
         (name = "tokens", description = "Who may write what"),
-        (name = "health", description = "Process, data, metrics, this document"),
+        (name = "health", description = "Process, data, status, backup, metrics, this document"),
     ),
 )]
 struct Document;
@@ -64,6 +66,7 @@ pub fn router(state: ApiState) -> Router {
         .layer(axum::middleware::from_fn_with_state(Arc::new(around), watch))
         .layer(Extension(room))
         .layer(Extension(super::desk::Desk::new()))
+        .layer(Extension(backup::Backups::new()))
         .with_state(Arc::new(state))
 }
 
@@ -88,6 +91,8 @@ fn collect() -> (Router<Arc<ApiState>>, OpenApi) {
         .merge(events::routes())
         .merge(explain::routes())
         .merge(tokens::routes())
+        .merge(backup::routes())
+        .merge(status::routes())
         .merge(health::routes())
         .merge(metrics::routes())
         .routes(routes!(openapi))
@@ -208,7 +213,7 @@ const GOVERN: &[Word] = &[Word::NameOwned, Word::NoOwner, Word::UnknownService, 
 fn words(operation: &str) -> Vec<Word> {
     let sets: &[&[Word]] = match operation {
         "register" => &[PATH, CALLER, BODY, COMMIT, REGISTRATION],
-        "set_session" => &[PATH, CALLER, BODY, COMMIT, REGISTRATION],
+        "set_session" => &[PATH, CALLER, BODY, COMMIT, REGISTRATION, &[Word::OutOfSync]],
         "beat" => &[PATH, CALLER, BODY, COMMIT, &[Word::UnknownInstance, Word::OldIncarnation, Word::NameOwned]],
         "beat_session" => &[PATH, CALLER, BODY, COMMIT, &[Word::UnknownSession, Word::OutOfSync, Word::NameOwned]],
         "beat_many" => &[CALLER, BODY],
@@ -243,6 +248,7 @@ fn words(operation: &str) -> Vec<Word> {
         "create_token" => &[CALLER, BODY, COMMIT, &[Word::BadLabel]],
         "revoke_token" => &[PATH, CALLER, COMMIT, &[Word::UnknownToken, Word::InUse]],
         "list_tokens" => &[CALLER, READ, &[Word::Forbidden]],
+        "back_up" => &[CALLER, READ, &[Word::Forbidden, Word::StoreUnavailable]],
         "show_instance" => &[PATH, READ, &[Word::UnknownInstance]],
         "list_instances" => &[PATH, NUMBERS, READ, &[Word::UnknownService]],
         "list_services" => &[NUMBERS, READ],

@@ -177,6 +177,7 @@ fn past(transition: Transition) -> &'static str {
         Transition::TokenCreate => "token created",
         Transition::TokenRevoke => "token revoked",
         Transition::Static | Transition::Records => "static records changed",
+        Transition::Restore => "restored",
     }
 }
 

@@ -13,8 +13,8 @@ use super::auth::{Caller, ReasonHeader};
 use super::extract::{Body, Segments};
 use super::query::Query;
 use super::{Answer, ApiState, Shared, json, show};
+use crate::model::Token;
 use crate::model::api::{Applied, TokenCreated, TokenInfo, TokenList, TokenRequest};
-use crate::model::{Principal, Refusal, Token, Word};
 use crate::registry::{Action, Snapshot};
 use crate::security::create_token as make_token;
 
@@ -65,10 +65,7 @@ async fn create_token(
 )]
 async fn list_tokens(State(state): Shared, Query(()): Query<()>, caller: Caller) -> Answer {
     let snapshot = state.snapshot()?;
-    if matches!(&caller.principal, Principal::Token { token, .. } if !token.scope.admin) {
-        let detail = "the list of tokens is for administrators; use a token whose scope has admin";
-        return Err(Refusal::new(Word::Forbidden, detail));
-    }
+    caller.check_admin("the list of tokens")?;
     Ok(json::reply(StatusCode::OK, &TokenList { tokens: infos(&snapshot) }))
 }
 

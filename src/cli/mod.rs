@@ -5,6 +5,7 @@
 //! makes the output the server's own JSON. Exit codes are decided in one place, [`failure`].
 
 pub mod agent; // agent: the agent of a host, its status, reports, checks of files
+pub mod backup; // backup: everything into a file
 pub mod check; // check: configuration and zone files without a server
 pub mod completion; // completion, man: made from the same definitions that parse
 pub mod connection; // --server, --token, --json
@@ -21,8 +22,11 @@ pub mod output; // text, tables, ages
 pub mod owners; // grant, revoke, transfer
 pub mod register;
 pub mod run; // run: a command with its registration
+pub mod restore; // restore: a store out of such a file
 pub mod serve;
 pub mod show;
+pub mod status;
+pub mod store; // store migrate
 pub mod token;
 pub mod values; // argument values with a grammar of their own
 
@@ -78,6 +82,10 @@ enum Command {
     Revoke(owners::RevokeArgs),
     Transfer(owners::TransferArgs),
     Token(token::TokenArgs),
+    Status(status::StatusArgs),
+    Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
+    Store(store::StoreArgs),
     Check(check::CheckArgs),
     Completion(completion::CompletionArgs),
     Man(completion::ManArgs),
@@ -108,6 +116,10 @@ impl Cli {
             Command::Revoke(args) => client(owners::revoke(&args)),
             Command::Transfer(args) => client(owners::transfer(&args)),
             Command::Token(args) => client(token::run(&args)),
+            Command::Status(args) => client(status::run(&args)),
+            Command::Backup(args) => client(backup::run(&args)),
+            Command::Restore(args) => restore::run(&args),
+            Command::Store(args) => store::run(&args),
             Command::Check(args) => check::run(&args),
             Command::Completion(args) => completion::completion(&args),
             Command::Man(args) => completion::man(&args),

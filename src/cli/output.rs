@@ -1,7 +1,7 @@
 //! What people read: text, tables without borders, ages in words. The only file that prints.
 
-use std::io::{self, Write};
-use std::time::Duration;
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, Table};
@@ -41,6 +41,51 @@ pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [
 pub fn printable(text: &str) -> String {
     let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(escaped).collect()
+}
+
+/// A line on standard error that says how far something is; only where that is a terminal.
+#[derive(Debug)]
+pub struct Progress {
+    shown: Option<Instant>,
+    is_terminal: bool,
+}
+
+/// How often the line changes.
+const PROGRESS: Duration = Duration::from_millis(200);
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self { shown: None, is_terminal: io::stderr().is_terminal() }
+    }
+}
+
+impl Progress {
+    /// Shows the text in place of the one before, unless that has only just been shown.
+    pub fn show(&mut self, text: impl FnOnce() -> String) {
+        if self.is_terminal && self.shown.is_none_or(|shown| shown.elapsed() >= PROGRESS) {
+            self.shown = Some(Instant::now());
+            let _ = write!(io::stderr().lock(), "\r{}\x1b[K", printable(&text())); // nobody to tell
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.shown.is_some() {
+            let _ = write!(io::stderr().lock(), "\r\x1b[K"); // as above
+        }
+    }
+}
+
+/// Octets in words: `1.2 MB`.
+pub fn octets(count: u64) -> String {
+    let scaled = |unit: u64, word: &str| format!("{:.1} {word}", count as f64 / unit as f64);
+    match count {
+        0..1_000 => format!("{count} octets"),
+        1_000..1_000_000 => scaled(1_000, "kB"),
+        1_000_000..1_000_000_000 => scaled(1_000_000, "MB"),
+        _ => scaled(1_000_000_000, "GB"),
+    }
 }
 
 /// How long ago, in words: `4 s ago`.

@@ -6,7 +6,7 @@ use super::make;
 use crate::model::{Revision, State, Transition};
 
 /// Every transition, so that each has a series before it happens for the first time.
-const TRANSITIONS: [Transition; 21] = [
+const TRANSITIONS: [Transition; 22] = [
     Transition::Register,
     Transition::Update,
     Transition::Deregister,
@@ -28,6 +28,7 @@ const TRANSITIONS: [Transition; 21] = [
     Transition::TokenRevoke,
     Transition::Static,
     Transition::Records,
+    Transition::Restore,
 ];
 
 /// Metrics of the registry.
@@ -50,6 +51,8 @@ pub struct Beats {
     pub renewed: IntCounter,
     /// The lease had run out; a return follows.
     pub lapsed: IntCounter,
+    /// Another server counts the lease; a claim follows.
+    pub elsewhere: IntCounter,
     /// No such instance or session.
     pub unknown: IntCounter,
     /// It named an incarnation that has been replaced.
@@ -146,6 +149,7 @@ impl Beats {
         Self {
             renewed: beats.with_label_values(&["renewed"]),
             lapsed: beats.with_label_values(&["lapsed"]),
+            elsewhere: beats.with_label_values(&["elsewhere"]),
             unknown: beats.with_label_values(&["unknown"]),
             old_incarnation: beats.with_label_values(&["old-incarnation"]),
             out_of_sync: beats.with_label_values(&["out-of-sync"]),

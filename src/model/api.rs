@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 mod owners;
+mod status;
 
 pub use owners::{Amendment, Dependencies, Dependency, Grantee};
+pub use status::{BackupStatus, GuardStatus, InstanceCounts, ServerStatus, Status, StoreStatus};
 
 use super::service::Declaration;
 use super::{Change, Mark, Revision, Scope, SetWeight, Timestamp};
@@ -116,6 +118,17 @@ pub struct Beaten {
     pub servers: Vec<String>,
     /// True when the beat brought a lapsed instance back.
     pub returned: bool,
+    /// `away` when this server is cut off from the registry that it shares with others: beat to one that is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreWord>,
+}
+
+/// How a server stands with the registry that it shares with others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreWord {
+    /// It is cut off, and others may hold its sessions silent.
+    Away,
 }
 
 /// Body of `PUT /v1/sessions/{session}`: everything that the session beats for, replacing what it had.
@@ -127,6 +140,10 @@ pub struct SessionSet {
     /// Chosen anew by the agent at each start.
     #[schema(min_length = 1, max_length = 64)]
     pub epoch: String,
+    /// Grows with each set of an epoch: one with a smaller number than the set that was taken last is older, has been
+    /// overtaken on its way, and is refused. Missing: not compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
     /// How long the session may be silent; 15 if missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_seconds: Option<i64>,
@@ -221,6 +238,9 @@ pub struct ManyBeaten {
     pub beats: Vec<ManyHeard>,
     /// Servers to try when this one does not answer, in order; base URLs.
     pub servers: Vec<String>,
+    /// `away` when this server is cut off from the registry that it shares with others: beat to one that is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreWord>,
 }
 
 /// What came of one of many beats.

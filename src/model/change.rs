@@ -53,6 +53,8 @@ pub enum Transition {
     Static,
     /// An UPDATE message changed static records of a zone.
     Records,
+    /// The whole registry came from a backup; the revisions since the one before are skipped.
+    Restore,
 }
 
 impl Transition {
@@ -80,6 +82,7 @@ impl Transition {
             Self::TokenRevoke => "token-revoke",
             Self::Static => "static",
             Self::Records => "records",
+            Self::Restore => "restore",
         }
     }
 
@@ -94,6 +97,7 @@ impl Transition {
                 | Self::TokenRevoke
                 | Self::Static
                 | Self::Records
+                | Self::Restore
         )
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Name, Revision, Timestamp};
+use super::{Name, Revision, ServerNumber, Timestamp};
 
 /// Where an instance is reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -158,6 +158,10 @@ pub struct Instance {
     /// The start of the process, if that was named: another one begins a new incarnation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Arc<str>>,
+    /// Of a lone instance: the server that counts its lease, where several share the registry. What a session beats for
+    /// names none: the session's row does.
+    #[serde(default, skip_serializing_if = "ServerNumber::is_none")]
+    pub owner: ServerNumber,
     /// Why it is not to be answered now, as whoever registered it says: a check fails, or it is stopping.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -276,6 +280,7 @@ impl Instance {
             lease_seconds: 15,
             session: None,
             epoch: None,
+            owner: ServerNumber::NONE,
             out: None,
             orders: None,
             incarnation: Revision(1),

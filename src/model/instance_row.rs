@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::packed::{Reader, put_octets};
 use super::packed_instance::{PackedInstance, Parts};
-use super::{Endpoint, Orders, Revision, State, Timestamp};
+use super::{Endpoint, Orders, Revision, ServerNumber, State, Timestamp};
 
 /// Packs instances one behind the other, each with its service, to be taken out elsewhere.
 #[derive(Debug, Default)]
@@ -42,6 +42,8 @@ struct Row<'r> {
     session: Option<Text<'r>>,
     #[serde(default)]
     epoch: Option<Text<'r>>,
+    #[serde(default)]
+    owner: ServerNumber,
     #[serde(default)]
     out: Option<Text<'r>>,
     #[serde(default)]
@@ -124,6 +126,7 @@ impl<'r> Row<'r> {
             lease_seconds: self.lease_seconds,
             session: self.session.as_ref().map(Text::as_ref),
             epoch: self.epoch.as_ref().map(Text::as_ref),
+            owner: self.owner,
             out: self.out.as_ref().map(Text::as_ref),
             orders: self.orders.as_ref(),
             incarnation: self.incarnation,

@@ -341,6 +341,7 @@ pub(super) mod tests {
             lease in prop::sample::select(vec![State::Serving, State::Serving, State::Held, State::Lapsed]),
             out in prop::option::weighted(0.2, "[a-z]{1,5}"),
             orders in prop::option::weighted(0.2, orders()),
+            owner in prop::sample::select(vec![0, 0, 1, 255]),
         ) -> Instance {
             let mut instance = Instance {
                 id: id.into(),
@@ -355,6 +356,7 @@ pub(super) mod tests {
                 lease_seconds: numbers.3,
                 session: who.0.map(Into::into),
                 epoch: who.1.map(Into::into),
+                owner: crate::model::ServerNumber(owner),
                 out: out.map(Into::into),
                 orders: None,
                 incarnation: Revision(times.0),

@@ -4,15 +4,16 @@
 //! about 20 octets besides its id. Everything is kept, whatever its value; equal instances have equal octets.
 //!
 //! ```text
-//! flags, [more], port, priority, weight, lease, incarnation, revision, since, endpoint,
+//! flags, [more], [owner], port, priority, weight, lease, incarnation, revision, since, endpoint,
 //! then as the flags say: proto, site, session, epoch, out, orders, tags and metadata
 //! ```
 //!
-//! What is said of few instances (out, held, orders) has its flags in a second octet, which is there when the first
+//! What is said of few instances (out, held, orders), or only where several servers share the registry (the owner),
+//! has its flags in a second octet, which is there when the first
 //! one calls the protocol both TCP and UDP.
 
 use super::packed::{Reader, put_number, put_octets};
-use super::{Endpoint, Instance, Mark, Name, Orders, Revision, SetWeight, State, Timestamp};
+use super::{Endpoint, Instance, Mark, Name, Orders, Revision, ServerNumber, SetWeight, State, Timestamp};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ const SITE_ONLY: u8 = 64;
 const HELD: u8 = 8;
 const DRAINED: u8 = 16;
 const WEIGHT: u8 = 32;
+const OWNER: u8 = 128;
 
 /// An instance as it lies in memory: texts are not copied, lists are read when they are asked.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +55,8 @@ pub struct InstanceRef<'a> {
     pub session: Option<&'a str>,
     /// The start of the process, if that was named.
     pub epoch: Option<&'a str>,
+    /// The server that counts its lease, if several share the registry.
+    pub owner: ServerNumber,
     /// Why it is not to be answered now.
     pub out: Option<&'a str>,
     /// Which life of this id it is.
@@ -123,6 +127,7 @@ impl<'a> InstanceRef<'a> {
         let flags = reader.octet();
         let has = |flag: u8| flags & flag != 0;
         let more = if is_extended(flags) { reader.octet() } else { flags & (TCP | UDP) };
+        let owner = ServerNumber(if more & OWNER != 0 { reader.octet() } else { 0 });
         let port = u16::from_be_bytes([reader.octet(), reader.octet()]);
         let (priority, weight) = (reader.number() as u16, reader.number() as u16);
         let lease_seconds = reader.number() as u32;
@@ -159,6 +164,7 @@ impl<'a> InstanceRef<'a> {
             lease_seconds,
             session,
             epoch,
+            owner,
             out,
             incarnation,
             state,
@@ -262,6 +268,7 @@ impl<'a> InstanceRef<'a> {
             lease_seconds: self.lease_seconds,
             session: self.session.map(share),
             epoch: self.epoch.map(share),
+            owner: self.owner,
             out: self.out.map(Into::into),
             orders: self.orders().map(Box::new),
             incarnation: self.incarnation,
@@ -385,6 +392,7 @@ pub(super) struct Parts<'p, T> {
     pub(super) lease_seconds: u32,
     pub(super) session: Option<&'p str>,
     pub(super) epoch: Option<&'p str>,
+    pub(super) owner: ServerNumber,
     pub(super) out: Option<&'p str>,
     pub(super) orders: Option<&'p Orders>,
     pub(super) incarnation: Revision,
@@ -397,8 +405,8 @@ pub(super) struct Parts<'p, T> {
 /// Appends everything but the id.
 pub(super) fn pack(instance: &Instance, octets: &mut Vec<u8>) {
     let Instance { id: _, proto, port, priority, weight, site, endpoint, tags, metadata, .. } = instance;
-    let Instance { lease_seconds, session, epoch, out, orders, incarnation, state, site_only, since, revision, .. } =
-        instance;
+    let Instance { lease_seconds, session, epoch, owner, out, orders, incarnation, state, .. } = instance;
+    let Instance { site_only, since, revision, .. } = instance;
     let parts = Parts {
         proto,
         port: *port,
@@ -411,6 +419,7 @@ pub(super) fn pack(instance: &Instance, octets: &mut Vec<u8>) {
         lease_seconds: *lease_seconds,
         session: session.as_deref(),
         epoch: epoch.as_deref(),
+        owner: *owner,
         out: out.as_deref(),
         orders: orders.as_deref(),
         incarnation: *incarnation,
@@ -429,6 +438,9 @@ impl<T: AsRef<str>> Parts<'_, T> {
         octets.push(flags);
         if is_extended(flags) {
             octets.push(more);
+        }
+        if !self.owner.is_none() {
+            octets.push(self.owner.0);
         }
         octets.extend_from_slice(&self.port.to_be_bytes());
         put_number(octets, self.priority.into());
@@ -482,6 +494,7 @@ impl<T: AsRef<str>> Parts<'_, T> {
             (self.out.is_some(), OUT),
             (self.state == State::Held, HELD),
             (self.site_only, SITE_ONLY),
+            (!self.owner.is_none(), OWNER),
             (self.orders.is_some_and(|orders| orders.drained.is_some()), DRAINED),
             (self.orders.is_some_and(|orders| orders.weight.is_some()), WEIGHT),
         ];

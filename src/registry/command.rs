@@ -99,6 +99,26 @@ pub enum Action {
         /// The incarnation that beat; refused if it has been replaced.
         incarnation: Option<u64>,
     },
+    /// Count the lease of an instance here, because it beat here and another server counts it. Brings it back if it has
+    /// lapsed.
+    Claim {
+        /// Service label.
+        service: String,
+        /// Instance label.
+        id: String,
+        /// The incarnation that beat; refused if it has been replaced.
+        incarnation: Option<u64>,
+    },
+    /// Count the lease of a session here, because it beat here and another server counts it. Brings it back if it has
+    /// lapsed.
+    ClaimSession {
+        /// The session.
+        session: String,
+        /// The epoch that beat; refused if it is another one.
+        epoch: String,
+        /// Hash of the set, if the beat named it; refused if it is another one.
+        hash: Option<String>,
+    },
     /// Replace everything that a session beats for.
     SetSession {
         /// The session.
@@ -206,7 +226,7 @@ pub enum Outcome {
     Applied {
         /// The change, or the current revision.
         revision: Revision,
-        /// Whether anything changed.
+        /// Whether anything changed; who counts a lease is no change.
         changed: bool,
     },
 }
@@ -234,6 +254,12 @@ pub enum Beaten {
     },
     /// The lease had run out: the edge now asks for [`Action::Return`] or [`Action::ReturnSession`].
     Lapsed {
+        /// How long it may be silent, in seconds.
+        lease_seconds: u32,
+    },
+    /// Another server counts the lease, as far as is known here: the edge now asks for [`Action::Claim`] or
+    /// [`Action::ClaimSession`].
+    Elsewhere {
         /// How long it may be silent, in seconds.
         lease_seconds: u32,
     },

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::apply::relieve;
 use super::guard::hold_of;
-use super::lease::{Effect, Subject};
+use super::lease::{Effect, Servers, Subject};
 use super::names::Taken;
 use super::session::Session;
 use super::shared::Shared;
@@ -18,7 +18,7 @@ use super::store::Write;
 use super::{Options, StaticNames, Touched, TouchedName};
 use crate::model::change::FLEET;
 use crate::model::service::{ServiceRow, remembered_key};
-use crate::model::{Change, Instance, Item, Mark, Principal, Revision, Service, State as Liveness};
+use crate::model::{Change, Instance, Item, Mark, Principal, Revision, Service, SessionRow, State as Liveness};
 use crate::model::{Timestamp, Transition};
 
 /// How many protocols and sites of a service may be remembered at once; the oldest is forgotten first.
@@ -31,6 +31,8 @@ const MOST_ORDERS: usize = 64;
 pub(super) struct Draft {
     shared: Arc<Shared>,
     pub(super) statics: Arc<dyn StaticNames>,
+    /// Who shares the registry, and is there.
+    pub(super) servers: Servers,
     /// The time of every change in it.
     pub(super) now: Timestamp,
     pub(super) state: State,
@@ -133,6 +135,7 @@ impl Draft {
     pub(super) fn new(shared: Arc<Shared>, statics: Arc<dyn StaticNames>, state: State) -> Self {
         Self {
             now: shared.clock.wall(),
+            servers: shared.servers(),
             shared,
             statics,
             state,
@@ -199,8 +202,38 @@ impl Draft {
         }
     }
 
+    /// What others know of a session.
+    pub(super) fn session_row(&self, name: &str) -> Option<SessionRow> {
+        self.state.sessions.get(name)?.row()
+    }
+
+    /// Makes us the server that counts the lease of a session, and tells others if they knew anything else of it.
+    pub(super) fn own_session(&mut self, name: &Arc<str>, known: Option<SessionRow>) {
+        let own = self.servers.own();
+        self.state.change_session(name, |session| session.owner = own);
+        let row = self.session_row(name);
+        if row != known {
+            self.writes.push(Write::Session(name.clone(), row));
+        }
+    }
+
+    /// Makes us the server that counts the lease of a lone instance. No change: nobody but servers is concerned.
+    pub(super) fn own_instance(&mut self, service: &Arc<str>, instance: Arc<Instance>) -> Arc<Instance> {
+        let owner = self.servers.own();
+        if instance.owner == owner {
+            return instance;
+        }
+        let instance = Arc::new(Instance { owner, ..(*instance).clone() });
+        self.state.change_service(service, |entry| entry.instances.insert(&instance));
+        self.writes.push(Write::Instance(service.clone(), instance.clone()));
+        instance
+    }
+
     /// Forgets a session.
     pub(super) fn end_session(&mut self, name: &Arc<str>) {
+        if self.session_row(name).is_some() {
+            self.writes.push(Write::Session(name.clone(), None));
+        }
         self.state.sessions.remove(name);
         self.effects.push(Effect::EndSession(name.clone()));
     }

@@ -1,5 +1,6 @@
 //! The registry as the edges see it, and the thread that runs its writer.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -9,10 +10,12 @@ use tokio::sync::broadcast;
 
 use super::lease::TICK;
 use super::shared::Shared;
+use super::store::About;
+use super::store::backup::{BackupWriter, Summary};
 use super::writer::{Request, Writer};
 use super::{Action, Beaten, Census, Command, Health, Observer, Opener, Options, Outcome, Page, Publisher, Refused};
 use super::{Snapshot, StaticNames, Store, StoreError};
-use crate::model::{Change, Clock, Instance, Refusal, Revision, Word};
+use crate::model::{Change, Clock, Instance, Refusal, Revision, ServerNumber, Word};
 
 /// Commands that may wait.
 const QUEUE: usize = 4096;
@@ -209,9 +212,34 @@ impl Registry {
         }
     }
 
+    /// Writes everything of the store at one revision into `out`. Blocks for as long as that takes.
+    pub fn back_up(&self, out: impl std::io::Write) -> Result<Summary, Refusal> {
+        let failed = |why: &dyn std::fmt::Display| Refusal::new(Word::StoreUnavailable, format!("no backup: {why}"));
+        let Some(store) = self.shared.store() else { return Err(failed(&"the store has not been opened")) };
+        let mut backup = BackupWriter::new(out, &*store, self.shared.clock.wall());
+        store.read_all(&mut backup).map_err(|error| failed(&error))?;
+        backup.finish().map_err(|error| failed(&error))
+    }
+
+    /// What the store is; none before it could be opened.
+    pub fn about_store(&self) -> Option<About> {
+        self.shared.store().map(|store| store.about())
+    }
+
     /// Whether there is data and whether writes are taken.
     pub fn health(&self) -> Health {
         (**self.shared.health.load()).clone()
+    }
+
+    /// Whether this server is cut off from the registry that it shares with others: it takes beats, and whoever can should
+    /// beat to one that is not. Never where it is the only one.
+    pub fn is_cut_off(&self) -> bool {
+        !self.shared.servers().own().is_none() && !self.shared.health.load().writable
+    }
+
+    /// How many leases run by the server that counts them; none if there is only one server, and it is ours.
+    pub fn sessions_by_server(&self) -> BTreeMap<ServerNumber, usize> {
+        self.shared.leases.by_server()
     }
 
     /// Octets that the store has made durable, and has not yet brought into the form that it is read from.

@@ -11,7 +11,8 @@ use super::state::{State, is_left, tier_sites};
 use super::store::{Load, ZoneRow};
 use crate::model::Token;
 use crate::model::service::ServiceRow;
-use crate::model::{InstanceRef, InstancesPacker, Name, PackedInstance, Revision, Service, State as Liveness, Written};
+use crate::model::{InstanceRef, InstancesPacker, Name, PackedInstance, Revision, Service, SessionRow};
+use crate::model::{State as Liveness, Written};
 
 /// A state that is being read.
 #[derive(Default)]
@@ -32,6 +33,26 @@ struct Joining {
     members: MembersPacker,
     lease_seconds: u32,
     lapsed: bool,
+    row: Option<SessionRow>,
+}
+
+impl Joining {
+    fn new(lease_seconds: u32) -> Self {
+        Self { members: MembersPacker::default(), lease_seconds, lapsed: false, row: None }
+    }
+
+    /// The session, without the hash of its set.
+    fn finish(mut self, name: Arc<str>) -> Session {
+        let session =
+            Session { lapsed: self.lapsed, members: self.members.finish(), ..Session::new(name, self.lease_seconds) };
+        let session = session.unhashed();
+        match self.row {
+            None => session,
+            Some(SessionRow { owner, epoch, sequence, lease_seconds }) => {
+                Session { owner, epoch: Some(epoch), sequence, lease_seconds, ..session }
+            }
+        }
+    }
 }
 
 impl Loader {
@@ -50,11 +71,8 @@ impl Loader {
             tier_sites(service).into_iter().for_each(|site| *sites.entry(site).or_default() += 1);
         }
         sites.into_iter().for_each(|(site, count)| state.sites.insert_mut(site, count));
-        for (name, mut joining) in sessions {
-            let Joining { lease_seconds, lapsed, .. } = joining;
-            let members = joining.members.finish();
-            let session = Session { lapsed, members, ..Session::new(name.clone(), lease_seconds) };
-            state.sessions.insert(Arc::new(session.unhashed()));
+        for (name, joining) in sessions {
+            state.sessions.insert(Arc::new(joining.finish(name)));
         }
         (state, zones)
     }
@@ -85,8 +103,7 @@ impl Loader {
     fn join(&mut self, service: &str, instance: &InstanceRef<'_>) {
         let Some(session) = instance.session else { return };
         if !self.sessions.contains_key(session) {
-            let (members, lease_seconds) = (MembersPacker::default(), instance.lease_seconds);
-            self.sessions.insert(session.into(), Joining { members, lease_seconds, lapsed: false });
+            self.sessions.insert(session.into(), Joining::new(instance.lease_seconds));
         }
         let joining = self.sessions.get_mut(session).expect("it has just been put there");
         joining.lapsed |= instance.state.is_silent();
@@ -138,6 +155,11 @@ impl Load for Loader {
     fn records(&mut self, zone: Name, name: Name, row: Written) {
         self.state.change_written(&zone, &name, Some(Arc::new(row)));
     }
+
+    fn session(&mut self, name: &str, row: SessionRow) {
+        let joining = self.sessions.entry(name.into()).or_insert_with(|| Joining::new(row.lease_seconds));
+        joining.row = Some(row);
+    }
 }
 
 #[cfg(test)]
@@ -164,6 +186,7 @@ mod tests {
             metadata: [].into(),
             lease_seconds: 15,
             epoch: session.is_some().then(|| "0123456789abcdef".into()),
+            owner: Default::default(),
             out: None,
             orders: None,
             session,

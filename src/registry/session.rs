@@ -1,6 +1,6 @@
 //! Sessions: who beats for several instances at once.
 //!
-//! Which instances belong to a session is kept in their rows. Its epoch and the hash of its set are memory only: after
+//! Which instances belong to a session is kept in their rows. Its epoch, the number of its set and the hash are memory only: after
 //! a restart of ours, and for a server that never saw it, a session is there but its epoch is not known, so that its
 //! next beat is answered `unknown-session` and the agent sends its full set. That set is the same, so nothing changes.
 
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::model::packed::{Reader, put_number};
-use crate::model::{Labelled, Packed, Packer, Revision};
+use crate::model::{Labelled, Packed, Packer, Revision, ServerNumber, SessionRow};
 
 /// A session with what it beats for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,11 +19,15 @@ pub(super) struct Session {
     pub(super) name: Arc<str>,
     /// Of the set that this server has seen; `None` after a restart.
     pub(super) epoch: Option<Box<str>>,
+    /// The greatest number of a set of this epoch.
+    pub(super) sequence: u64,
     /// Of its instances, as [`set_hash`] makes it; kept up to date when an instance leaves for another session. Empty
     /// after a restart, until the agent sends its set.
     pub(super) hash: Box<str>,
     /// How long it may be silent.
     pub(super) lease_seconds: u32,
+    /// The server that counts its lease, where several share the registry.
+    pub(super) owner: ServerNumber,
     /// Its lease ran out, and its instances are out of the answers.
     pub(super) lapsed: bool,
     /// Its instances: service and id, with their incarnation.
@@ -45,7 +49,22 @@ impl Session {
     /// A session without instances.
     pub(super) fn new(name: Arc<str>, lease_seconds: u32) -> Self {
         let hash = set_hash(std::iter::empty()).into();
-        Self { name, epoch: None, hash, lease_seconds, lapsed: false, members: Members::default() }
+        Self {
+            name,
+            epoch: None,
+            sequence: 0,
+            hash,
+            lease_seconds,
+            owner: ServerNumber::NONE,
+            lapsed: false,
+            members: Members::default(),
+        }
+    }
+
+    /// What others have to know of it; nothing where there are none.
+    pub(super) fn row(&self) -> Option<SessionRow> {
+        let epoch = self.epoch.clone().filter(|_| !self.owner.is_none())?;
+        Some(SessionRow { owner: self.owner, epoch, sequence: self.sequence, lease_seconds: self.lease_seconds })
     }
 
     /// The same without its hash, which nobody asks before the epoch is known.

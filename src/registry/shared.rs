@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use tokio::sync::broadcast;
 
-use super::lease::Leases;
+use super::lease::{Leases, Servers};
 use super::refused::Memory;
 use super::{Census, Health, Observer, Options, Snapshot, Store};
 use crate::model::{Change, Clock};
@@ -24,6 +24,7 @@ pub(super) struct Shared {
     pub(super) census: ArcSwap<Census>,
     pub(super) health: ArcSwap<Health>,
     pub(super) leases: Leases,
+    servers: ArcSwap<Servers>,
     /// Leases that wait while the fleet's lapses are held; some may have been renewed since.
     fleet_held: AtomicUsize,
     /// Registrations that were refused lately.
@@ -48,6 +49,7 @@ impl Shared {
             census: ArcSwap::default(),
             health: ArcSwap::from_pointee(Health { trouble, ..Health::default() }),
             leases: Leases::new(),
+            servers: ArcSwap::default(),
             fleet_held: AtomicUsize::new(0),
             refused: Memory::default(),
             events: broadcast::Sender::new(EVENTS),
@@ -65,6 +67,17 @@ impl Shared {
     /// Lets readers of history use this store.
     pub(super) fn set_store(&self, store: Arc<dyn Store>) {
         *self.store.lock().unwrap_or_else(PoisonError::into_inner) = Some(store);
+    }
+
+    /// Who shares the registry, and is there.
+    pub(super) fn servers(&self) -> Servers {
+        **self.servers.load()
+    }
+
+    /// Says so, also to the leases.
+    pub(super) fn set_servers(&self, servers: Servers) {
+        self.servers.store(Arc::new(servers));
+        self.leases.set_servers(servers);
     }
 
     /// How many leases are out while the fleet's lapses are held.

@@ -8,6 +8,7 @@
 mod batch;
 mod guarded;
 mod pipeline;
+mod servers;
 mod standing;
 mod time;
 mod timers;
@@ -123,7 +124,7 @@ impl Writer {
         self.check_loaded()?;
         let mut draft = self.draft();
         let outcome = apply(&mut draft, &*self.publisher, command)?;
-        if !draft.changes.is_empty() {
+        if !draft.changes.is_empty() || !draft.writes.is_empty() {
             return Err(self.unavailable());
         }
         self.adopt_beats(draft.state, draft.effects);

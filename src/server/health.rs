@@ -74,6 +74,7 @@ impl registry::Observer for Observer {
         match beaten {
             Beaten::Renewed { .. } => beats.renewed.inc(),
             Beaten::Lapsed { .. } => beats.lapsed.inc(),
+            Beaten::Elsewhere { .. } => beats.elsewhere.inc(),
             Beaten::Unknown => beats.unknown.inc(),
             Beaten::OldIncarnation { .. } => beats.old_incarnation.inc(),
             Beaten::OutOfSync => beats.out_of_sync.inc(),

@@ -161,6 +161,8 @@ impl Server {
             Registry::start(options(), open, Box::new(Silent), parts.clone(), clock.clone(), Arc::new(()));
         let shutdown = CancellationToken::new();
         let state = ApiState {
+            id: "ns1".into(),
+            since: zonebeat::model::Timestamp(0),
             dns: Arc::from([std::net::SocketAddr::from(([127, 0, 0, 1], 5300))]),
             registry: registry.clone(),
             metrics: parts.clone(),

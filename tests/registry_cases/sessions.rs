@@ -78,6 +78,39 @@ fn a_new_set_replaces_the_old_one_whole() {
     world.assert_consistent();
 }
 
+/// The set with a number.
+fn of_sequence(sequence: Option<u64>, mut action: Action) -> Action {
+    if let Action::SetSession { set, .. } = &mut action {
+        set.sequence = sequence;
+    }
+    action
+}
+
+fn numbered(epoch: &str, sequence: Option<u64>, id: &str) -> Action {
+    of_sequence(sequence, session_set("host-1", epoch, &[("web", id, facts())]))
+}
+
+#[test]
+fn a_set_that_was_overtaken_by_a_newer_one_is_refused() {
+    let mut world = World::new();
+    world.run(numbered("e1", Some(5), "a1")).expect("the first");
+    world.run(numbered("e1", Some(7), "a2")).expect("a newer one");
+    let revision = world.registry.snapshot().revision;
+    let refusal = world.run(numbered("e1", Some(6), "a1")).expect_err("it waited on its way");
+    assert_eq!(refusal.word, Word::OutOfSync);
+    assert!(refusal.detail.contains("set 6") && refusal.detail.contains("set 7"), "{refusal}");
+    assert!(world.is_serving("web", "a2") && world.instance("web", "a1").is_none());
+    world.run(numbered("e1", Some(7), "a2")).expect("the same once more");
+    assert_eq!(world.registry.snapshot().revision, revision);
+    let bad = ("web", "a3", Registration { port: 0, ..facts() });
+    assert_eq!(world.refused(of_sequence(Some(9), session_set("host-1", "e1", &[bad]))), Word::BadPort);
+    world.run(numbered("e1", Some(8), "a2")).expect("what was refused does not count");
+    world.run(numbered("e1", None, "a3")).expect("without a number it is not compared");
+    assert_eq!(world.refused(numbered("e1", Some(7), "a1")), Word::OutOfSync);
+    world.run(numbered("e2", Some(1), "a1")).expect("each epoch counts for itself");
+    world.assert_consistent();
+}
+
 #[test]
 fn a_set_with_a_bad_instance_is_refused_whole() {
     let mut world = World::new();

@@ -10,8 +10,8 @@ use zonebeat::model::clock::{Clock, ManualClock};
 use zonebeat::model::naming::Naming;
 use zonebeat::model::service::ServiceRow;
 use zonebeat::model::{
-    Change, Declaration, Instance, Name, PackedInstance, Principal, Refusal, Revision, Scope, Service, Timestamp,
-    Token, Word, Written,
+    Change, Declaration, Instance, Name, PackedInstance, Principal, Refusal, Revision, Scope, Service, SessionRow,
+    Timestamp, Token, Word, Written,
 };
 use zonebeat::registry::snapshot::{Snapshot, Touched, TouchedName};
 use zonebeat::registry::store::{Batch, Load, Page, Store, StoreError, Write, ZoneRow};
@@ -42,6 +42,7 @@ struct Rows {
     tokens: BTreeMap<Arc<str>, Arc<Token>>,
     zones: BTreeMap<Name, ZoneRow>,
     records: BTreeMap<(Name, Name), Written>,
+    sessions: BTreeMap<Arc<str>, SessionRow>,
     history: Vec<Change>,
 }
 
@@ -80,6 +81,7 @@ impl Store for MemoryStore {
         rows.zones.iter().for_each(|(name, row)| into.zone(name.clone(), row.clone()));
         let records = rows.records.iter();
         records.for_each(|((zone, name), row)| into.records(zone.clone(), name.clone(), row.clone()));
+        rows.sessions.iter().for_each(|(name, row)| into.session(name, row.clone()));
         Ok(())
     }
 
@@ -106,6 +108,8 @@ impl Store for MemoryStore {
                 Write::Zone(name, row) => drop(rows.zones.insert(name, row)),
                 Write::Records(zone, name, Some(row)) => drop(rows.records.insert((zone, name), (*row).clone())),
                 Write::Records(zone, name, None) => drop(rows.records.remove(&(zone, name))),
+                Write::Session(name, Some(row)) => drop(rows.sessions.insert(name, row)),
+                Write::Session(name, None) => drop(rows.sessions.remove(&name)),
             }
         }
         for change in &batch.changes {
@@ -318,7 +322,7 @@ pub(crate) fn session_set(session: &str, epoch: &str, members: &[(&str, &str, Re
         id: (*id).into(),
         registration: registration.clone(),
     });
-    let set = SessionSet { epoch: epoch.into(), lease_seconds: None, instances: instances.collect() };
+    let set = SessionSet { epoch: epoch.into(), sequence: None, lease_seconds: None, instances: instances.collect() };
     Action::SetSession { session: session.into(), set }
 }
 

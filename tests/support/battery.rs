@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use zonebeat::model::{Name, Revision, Timestamp};
+use zonebeat::model::{Instance, Name, Revision, ServerNumber, SessionRow, Timestamp};
 use zonebeat::registry::store::{Batch, Page, Store, StoreError, Write};
 
 use super::support::{change, content, fill, instance, register, service, time, token, written, zone};
@@ -25,12 +25,22 @@ fn name(text: &str) -> Name {
     Name::parse_absolute(text).unwrap()
 }
 
+/// A lone instance whose lease another server counts.
+fn owned() -> Instance {
+    Instance { owner: ServerNumber(255), ..instance("a2", 1) }
+}
+
+fn session(owner: u8) -> SessionRow {
+    SessionRow { owner: ServerNumber(owner), epoch: "e \"1\"".into(), sequence: 7, lease_seconds: 15 }
+}
+
 pub fn a_new_store_is_empty(open: Open) {
     let store = open();
     let loaded = store.load().unwrap();
     assert_eq!(loaded.revision, Revision(0));
     assert!(loaded.services.is_empty() && loaded.instances.is_empty());
     assert!(loaded.tokens.is_empty() && loaded.zones.is_empty() && loaded.records.is_empty());
+    assert!(loaded.sessions.is_empty());
     let empty = Page { changes: Vec::new(), more: false, oldest: Revision(1) };
     assert_eq!(store.history(Revision(0), 10).unwrap(), empty);
     assert_eq!(store.trouble(), None);
@@ -41,6 +51,8 @@ pub fn every_kind_of_row_comes_back_as_it_was(open: Open) {
         expected: Revision(0),
         writes: vec![
             Write::Instance("search".into(), Arc::new(instance("a1", 1))),
+            Write::Instance("search".into(), Arc::new(owned())),
+            Write::Session("host-17".into(), Some(session(3))),
             Write::Service("search".into(), service(1)),
             Write::Token(Arc::new(token("t1"))),
             Write::Zone(zone("sd.example.org", 1).0, zone("sd.example.org", 1).1),
@@ -55,7 +67,8 @@ pub fn every_kind_of_row_comes_back_as_it_was(open: Open) {
     let loaded = store.load().unwrap();
     assert_eq!(loaded.revision, Revision(1));
     assert_eq!(loaded.services, [("search".into(), service(1))]);
-    assert_eq!(loaded.instances, [("search".into(), instance("a1", 1))]);
+    assert_eq!(loaded.instances, [("search".into(), instance("a1", 1)), ("search".into(), owned())]);
+    assert_eq!(loaded.sessions, [("host-17".into(), session(3))]);
     assert_eq!(loaded.tokens, [token("t1")]);
     let mut records = loaded.records;
     records.sort_by(|one, other| one.1.cmp(&other.1));
@@ -86,6 +99,8 @@ pub fn a_removed_row_is_gone(open: Open) {
         Write::Instance("search".into(), Arc::new(instance("a1", 1))),
         Write::Instance("search".into(), Arc::new(instance("a2", 1))),
         Write::Service("search".into(), service(1)),
+        Write::Session("host-1".into(), Some(session(1))),
+        Write::Session("host-2".into(), Some(session(2))),
         Write::Token(Arc::new(token("t1"))),
         Write::Token(Arc::new(token("t2"))),
         Write::Records(name("sd.example.org"), name("www.sd.example.org"), Some(Arc::new(written(1)))),
@@ -96,6 +111,8 @@ pub fn a_removed_row_is_gone(open: Open) {
         Write::RemoveInstance("search".into(), "a1".into()),
         Write::RemoveInstance("search".into(), "never-there".into()),
         Write::RemoveService("search".into()),
+        Write::Session("host-1".into(), None),
+        Write::Session("never-there".into(), None),
         Write::RemoveToken("t1".into()),
         Write::Records(name("sd.example.org"), name("www.sd.example.org"), None),
         Write::Records(name("sd.example.org"), name("never-there.sd.example.org"), None),
@@ -106,6 +123,7 @@ pub fn a_removed_row_is_gone(open: Open) {
     assert_eq!(loaded.instances, [("search".into(), instance("a2", 1))]);
     assert_eq!(loaded.tokens, [token("t2")]);
     assert_eq!(loaded.records, [(name("sd.example.org"), name("ftp.sd.example.org"), written(1))]);
+    assert_eq!(loaded.sessions, [("host-2".into(), session(2))]);
     assert!(loaded.services.is_empty());
 }
 
@@ -126,10 +144,11 @@ pub fn a_batch_without_changes_keeps_the_revision(open: Open) {
     let store = open();
     fill(&*store, 3);
     let (name, row) = zone("sd.example.org", 3);
-    let writes = vec![Write::Zone(name, row)];
+    let writes = vec![Write::Zone(name, row), Write::Session("host-17".into(), Some(session(3)))];
     store.commit(&Batch { expected: Revision(3), writes, changes: Vec::new() }).unwrap();
     let loaded = store.load().unwrap();
     assert_eq!((loaded.revision, loaded.zones), (Revision(3), vec![zone("sd.example.org", 3)]));
+    assert_eq!(loaded.sessions, [("host-17".into(), session(3))]);
 }
 
 pub fn a_conflict_changes_nothing(open: Open) {

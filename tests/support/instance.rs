@@ -20,6 +20,7 @@ pub fn instance(id: &str, port: u16, addresses: &[IpAddr]) -> Instance {
         lease_seconds: 15,
         session: None,
         epoch: None,
+        owner: Default::default(),
         out: None,
         orders: None,
         incarnation: Revision(1),

@@ -30,6 +30,7 @@ pub fn instance(id: &str, revision: u64) -> Instance {
         lease_seconds: 15,
         session: None,
         epoch: None,
+        owner: Default::default(),
         out: None,
         orders: None,
         incarnation: Revision(revision),
@@ -114,7 +115,7 @@ pub fn fill(store: &dyn Store, revision: u64) {
 
 /// Everything in a store, in a form that compares.
 pub fn content(store: &dyn Store) -> String {
-    let Loaded { revision, services, instances, tokens, zones, records } = store.load().unwrap();
+    let Loaded { revision, services, instances, tokens, zones, records, sessions } = store.load().unwrap();
     let page = store.history(Revision(0), usize::MAX).unwrap();
-    format!("{revision} {services:?}\n{instances:?}\n{tokens:?}\n{zones:?}\n{records:?}\n{page:?}")
+    format!("{revision} {services:?}\n{instances:?}\n{tokens:?}\n{zones:?}\n{records:?}\n{sessions:?}\n{page:?}")
 }

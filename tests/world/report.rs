@@ -11,6 +11,9 @@ use crate::ledger::Key;
 use crate::observer::Counts;
 use crate::story::World;
 
+/// The subject of changes of the whole fleet.
+const FLEET: &str = zonebeat::model::change::FLEET;
+
 /// What was done.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -86,6 +89,22 @@ fn unexpected_lapses(world: &World, changes: &[Value]) -> Vec<Key> {
     lapses.into_iter().filter(|(key, count)| *count > allowed(key)).map(|(key, _)| key).collect()
 }
 
+/// The holds and releases in history: how many are of instances, and each of the fleet's with its reason. Nobody orders a
+/// release here, so that those of instances are none; the guard itself ends what it began with the fleet.
+fn guarded(changes: &[Value]) -> (usize, usize, Vec<&Value>) {
+    let of_guard = changes.iter().filter(|change| matches!(text(change, "transition"), "hold" | "release"));
+    let (fleet, single): (Vec<&Value>, Vec<&Value>) = of_guard.partition(|change| text(change, "subject") == FLEET);
+    let releases = single.iter().filter(|change| text(change, "transition") == "release").count();
+    (single.len() - releases, releases, fleet)
+}
+
+/// Whether each hold of the fleet has its release, or a restart of the server, behind which nothing of it is left.
+fn is_paired(fleet: &[&Value], restarts: u32) -> bool {
+    let (holds, releases): (Vec<&Value>, Vec<&Value>) =
+        fleet.iter().copied().partition(|change| text(change, "transition") == "hold");
+    releases.len() <= holds.len() && holds.len() <= releases.len() + restarts as usize
+}
+
 /// Prints the table, and what went wrong; fails if anything did.
 pub(crate) fn tell(world: &World, counts: &Counts, sessions: usize, lasted: Duration) {
     let changes = history(world);
@@ -97,6 +116,11 @@ pub(crate) fn tell(world: &World, counts: &Counts, sessions: usize, lasted: Dura
     println!("\nsessions           {sessions}, for {} s in {} cycles", lasted.as_secs(), tally.cycles);
     println!("30 % loss          for {} s, {} packets lost", tally.lossy.as_secs(), world.access.lab.lost());
     println!("transitions        {}: {transitions:?}", changes.len());
+    let (holds, releases, fleet) = guarded(&changes);
+    println!("guard              {holds} holds of instances, {releases} releases; {} of the fleet", fleet.len());
+    for change in &fleet {
+        println!("    {} {}: {}", text(change, "time"), text(change, "transition"), text(change, "reason"));
+    }
     println!(
         "kill -9            {} processes, {} hosts and sessions, the server {} times",
         tally.kills, tally.dead, tally.restarts
@@ -128,7 +152,8 @@ pub(crate) fn tell(world: &World, counts: &Counts, sessions: usize, lasted: Dura
         println!("lapsed: {}/{}", key.0, key.1);
         tell_history(&changes, key);
     }
-    let fine = ledger.contradictions.is_empty() && lapses.is_empty() && tally.wrong.is_empty();
+    let guarded = releases == 0 && is_paired(&fleet, tally.restarts);
+    let fine = ledger.contradictions.is_empty() && lapses.is_empty() && tally.wrong.is_empty() && guarded;
     drop(ledger);
     assert!(fine, "the world was not as the ledger has it: {:#?}", tally.wrong);
 }

@@ -81,7 +81,13 @@ impl Transport for Script {
 
     async fn beat(&self, incarnation: u64) -> Result<Beaten, ClientError> {
         let returned = self.next(format!("beat {incarnation}")).await?;
-        Ok(Beaten { lease_seconds: 15, heartbeat_seconds: HEARTBEAT_SECONDS, servers: Vec::new(), returned })
+        Ok(Beaten {
+            lease_seconds: 15,
+            heartbeat_seconds: HEARTBEAT_SECONDS,
+            servers: Vec::new(),
+            returned,
+            store: None,
+        })
     }
 
     async fn leave(&self, incarnation: u64) -> Result<(), ClientError> {

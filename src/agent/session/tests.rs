@@ -18,6 +18,10 @@ struct Fake {
     beats: Mutex<Vec<Word>>,
     /// When a call was answered.
     answered: Mutex<Vec<Instant>>,
+    /// Epoch and number of each set.
+    numbers: Mutex<Vec<(String, u64)>>,
+    /// An epoch whose sets are refused, because somebody has sent a newer one.
+    overtaken: Option<&'static str>,
 }
 
 impl Fake {
@@ -53,7 +57,11 @@ fn reply<T>(body: T) -> Reply<T> {
 impl CarrySession for Arc<Fake> {
     async fn send(&self, set: &Set) -> Result<Reply<SessionStored>, ClientError> {
         let name = |member: &Member| format!("{}{}", member.id, if member.out().is_some() { "!" } else { "" });
+        self.numbers.lock().expect("no panic").push((set.epoch.clone(), set.sequence));
         self.ask(format!("set {}", set.instances.iter().map(name).collect::<Vec<_>>().join(" ")))?;
+        if self.overtaken == Some(&set.epoch) {
+            return Err(refused(Word::OutOfSync, 409, "a newer set was taken"));
+        }
         if let Some(bad) = set.instances.iter().find(|member| self.refuses.contains(&member.id.as_str())) {
             return Err(refused(Word::NameOwned, 403, &bad.id));
         }
@@ -73,7 +81,13 @@ impl CarrySession for Arc<Fake> {
         if let Some(word) = self.beats.lock().expect("no panic").pop() {
             return Err(refused(word, 409, ""));
         }
-        Ok(reply(Beaten { lease_seconds: 15, heartbeat_seconds: 5.0, servers: Vec::new(), returned: false }))
+        Ok(reply(Beaten {
+            lease_seconds: 15,
+            heartbeat_seconds: 5.0,
+            servers: Vec::new(),
+            returned: false,
+            store: None,
+        }))
     }
 
     async fn end(&self, _: &str) -> Result<(), ClientError> {
@@ -141,6 +155,30 @@ async fn a_set_is_sent_once_and_then_beaten_for() {
     running.wanted.send_modify(|wanted| wanted.end = true);
     running.task.await.expect("it ends");
     assert!(running.fake.asked().is_empty(), "and has nothing to take out");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_set_has_a_greater_number_than_the_one_before_it() {
+    let running = Running::start(Fake { refuses: vec!["c"], ..Fake::default() });
+    for ids in [&["a"][..], &["a", "b"], &["a", "b", "c", "d"]] {
+        running.want(ids);
+        running.pass(1.0).await;
+    }
+    *running.fake.away.lock().expect("no panic") = 3;
+    running.want(&["b"]);
+    running.pass(10.0).await;
+    let numbers = running.fake.numbers.lock().expect("no panic").clone();
+    assert!(numbers.len() > 6 && numbers.is_sorted_by(|(_, one), (_, next)| one < next), "{numbers:?}");
+    assert!(numbers.iter().all(|(epoch, _)| epoch == "e"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_overtaken_in_his_own_epoch_begins_another_one() {
+    let running = Running::start(Fake { overtaken: Some("e"), ..Fake::default() });
+    running.want(&["a", "b"]);
+    assert_eq!(running.pass(11.0).await, ["set a b", "set a b", "beat", "beat"]);
+    let numbers = running.fake.numbers.lock().expect("no panic").clone();
+    assert!(numbers[0].0 == "e" && numbers[1].0 != "e", "{numbers:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -62,17 +62,55 @@ pub(super) fn bring_back(
     id: &str,
     incarnation: Option<u64>,
 ) -> Result<Outcome, Refusal> {
-    let (service, before) = find(draft, caller, service, id, incarnation)?;
-    if let Some(session) = &before.session {
-        let detail = format!("{service}/{id} beats with session {session}; beat for that session");
-        return Err(Refusal::new(Word::UnknownInstance, detail));
-    }
+    let (service, before) = find_lone(draft, caller, service, id, incarnation)?;
     if !before.is_silent() {
-        draft.effects.push(Effect::Start(Subject::lone(&service, &before)));
-        return Ok(Outcome::Instance { service, instance: before, new: false, changed: false });
+        let instance = count_here(draft, &service, before);
+        return Ok(Outcome::Instance { service, instance, new: false, changed: false });
     }
     let instance = serve_again(draft, caller, &service, before);
     Ok(Outcome::Instance { service, instance, new: false, changed: true })
+}
+
+/// Makes us the server that counts the lease of a lone instance; one that is silent is brought back.
+pub(super) fn claim(
+    draft: &mut Draft,
+    caller: &Caller<'_>,
+    service: &str,
+    id: &str,
+    incarnation: Option<u64>,
+) -> Result<Outcome, Refusal> {
+    let (service, before) = find_lone(draft, caller, service, id, incarnation)?;
+    let changed = before.is_silent();
+    match changed {
+        true => serve_again(draft, caller, &service, before),
+        false => count_here(draft, &service, before),
+    };
+    Ok(Outcome::Applied { revision: draft.state.snapshot.revision, changed })
+}
+
+/// The lease of a lone instance that somebody beat for begins here, full; the row says so if another server counted it.
+pub(super) fn count_here(draft: &mut Draft, service: &Arc<str>, before: Arc<Instance>) -> Arc<Instance> {
+    let instance = draft.own_instance(service, before);
+    draft.effects.push(Effect::Start(Subject::lone(service, &instance)));
+    instance
+}
+
+/// The instance that a caller names and may write, which beats for itself.
+fn find_lone(
+    draft: &Draft,
+    caller: &Caller<'_>,
+    service: &str,
+    id: &str,
+    incarnation: Option<u64>,
+) -> Result<(Arc<str>, Arc<Instance>), Refusal> {
+    let (service, instance) = find(draft, caller, service, id, incarnation)?;
+    match &instance.session {
+        None => Ok((service, instance)),
+        Some(session) => {
+            let detail = format!("{service}/{id} beats with session {session}; beat for that session");
+            Err(Refusal::new(Word::UnknownInstance, detail))
+        }
+    }
 }
 
 /// Makes a silent instance what it is while it beats; the caller may.
@@ -84,6 +122,9 @@ pub(super) fn serve_again(
 ) -> Arc<Instance> {
     let mut after = Instance { revision: draft.next(), ..(*before).clone() };
     after.enter(before.resting(), draft.now);
+    if before.session.is_none() {
+        after.owner = draft.servers.own();
+    }
     let (transition, before, after) = (Transition::Return, Some(before), Some(after));
     let step = Step { by: &caller.by, transition, service, before, after, claim: None };
     draft.step(step).expect("the step has an instance afterwards")

@@ -66,6 +66,10 @@ pub(super) fn apply(draft: &mut Draft, view: &dyn Look, command: &Command) -> Re
         Action::HoldFleet => guard::hold_fleet(draft, &caller),
         Action::ReleaseFleet => guard::release_fleet(draft, &caller),
         Action::Return { service, id, incarnation } => instance::bring_back(draft, &caller, service, id, *incarnation),
+        Action::Claim { service, id, incarnation } => instance::claim(draft, &caller, service, id, *incarnation),
+        Action::ClaimSession { session, epoch, hash } => {
+            session::claim(draft, &caller, session, epoch, hash.as_deref())
+        }
         Action::SetSession { session, set } => session::set(draft, &caller, session, set),
         Action::ReturnSession { session } => session::bring_back(draft, &caller, session),
         Action::EndSession { session, epoch, force } => session::end(draft, &caller, session, epoch.as_deref(), *force),

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::super::draft::{Draft, Step};
-use super::super::lease::{Effect, Subject};
 use super::super::names::check_names;
 use super::Caller;
+use super::instance::count_here;
 use super::validate::Facts;
 use crate::model::label::LabelKind;
-use crate::model::{Instance, Refusal, Revision, Service, State, Transition, Word};
+use crate::model::{Instance, Refusal, Revision, ServerNumber, Service, State, Transition, Word};
 use crate::security::Want;
 
 /// An instance that somebody wants registered; labels and facts are checked.
@@ -77,6 +77,7 @@ fn build(draft: &Draft, placing: &Placing, entry: Option<&Service>, before: Opti
         lease_seconds: facts.lease_seconds,
         session: placing.session.clone(),
         epoch: facts.epoch.or_else(|| before.and_then(|before| before.epoch.clone())),
+        owner: if placing.session.is_none() { draft.servers.own() } else { ServerNumber::NONE },
         out: facts.out,
         orders: match before {
             Some(before) => before.orders.clone(),
@@ -141,9 +142,7 @@ fn beat(draft: &mut Draft, caller: &Caller<'_>, service: Arc<str>, instance: Arc
     if let Some(token) = claim {
         draft.step_service(&caller.by, Transition::Declare, &service, |row| row.owned_by = Some(token));
     }
-    if instance.session.is_none() {
-        draft.effects.push(Effect::Start(Subject::lone(&service, &instance)));
-    }
+    let instance = if instance.session.is_none() { count_here(draft, &service, instance) } else { instance };
     Placed { service, instance, new: false, changed }
 }
 

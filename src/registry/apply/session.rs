@@ -14,7 +14,7 @@ use super::place::{Placed, Placing, place};
 use super::validate::{epoch, label, lease, session_name, validate};
 use crate::model::api::{SessionInstance, SessionSet};
 use crate::model::label::LabelKind;
-use crate::model::{Instance, Refusal, Word};
+use crate::model::{Instance, Refusal, SessionRow, Word};
 use crate::security::Want;
 
 /// An instance with the service it belongs to.
@@ -26,14 +26,15 @@ const MOST_INSTANCES: usize = 1000;
 pub(super) fn set(draft: &mut Draft, caller: &Caller<'_>, session: &str, set: &SessionSet) -> Result<Outcome, Refusal> {
     let name = session_name(session)?;
     let lease_seconds = lease(set.lease_seconds)?;
+    let sequence = check_sequence(draft, &name, set)?;
     let placings = parse(draft, caller, &name, set, lease_seconds)?;
     let savepoint = draft.savepoint();
-    match replace(draft, caller, &name, &set.epoch, lease_seconds, placings) {
+    let row = draft.session_row(&name);
+    let header = Header { name: &name, epoch: &set.epoch, sequence, lease_seconds };
+    match replace(draft, caller, &header, placings) {
         Ok(placed) => {
             draft.settle();
-            let current = draft.state.sessions.get(&name).expect("the set has just been stored").clone();
-            let hash = current.hash.to_string();
-            draft.effects.push(Effect::Start(Subject::Session(current)));
+            let hash = count_here(draft, &name, row).hash.to_string();
             let instances = placed.into_iter().map(|placed| (placed.service, placed.instance)).collect();
             Ok(Outcome::Session { session: name, epoch: set.epoch.clone(), hash, lease_seconds, instances })
         }
@@ -42,6 +43,65 @@ pub(super) fn set(draft: &mut Draft, caller: &Caller<'_>, session: &str, set: &S
             Err(refusal)
         }
     }
+}
+
+/// A set that waited somewhere while a newer one of its epoch was taken comes too late. A call that is made twice carries
+/// the same number twice. What the number of the session is with this set.
+fn check_sequence(draft: &Draft, name: &str, set: &SessionSet) -> Result<u64, Refusal> {
+    let session = draft.state.sessions.get(name);
+    let taken = session.filter(|session| session.epoch.as_deref() == Some(&*set.epoch)).map(|session| session.sequence);
+    let taken = taken.unwrap_or_default();
+    match set.sequence {
+        Some(number) if number < taken => {
+            let detail = format!("set {number} of session {name} is older than set {taken}, which was taken already");
+            Err(Refusal::new(Word::OutOfSync, detail))
+        }
+        number => Ok(number.unwrap_or(taken)),
+    }
+}
+
+/// What a set says of its session.
+struct Header<'s> {
+    name: &'s Arc<str>,
+    epoch: &'s str,
+    sequence: u64,
+    lease_seconds: u32,
+}
+
+/// Makes us the server that counts the lease of a session; one that has lapsed is brought back.
+pub(super) fn claim(
+    draft: &mut Draft,
+    caller: &Caller<'_>,
+    session: &str,
+    epoch: &str,
+    hash: Option<&str>,
+) -> Result<Outcome, Refusal> {
+    let name = find(draft, session)?;
+    draft.state.change_session(&name, Session::need_hash);
+    let current = draft.state.sessions.get(&name).expect("it was found").clone();
+    let Some(known) = current.epoch.as_deref() else {
+        return Err(Refusal::new(Word::UnknownSession, format!("the set of session {name} is not known; send it")));
+    };
+    if known != epoch || hash.is_some_and(|hash| *current.hash != *hash) {
+        let detail = format!("the epoch or hash of session {name} differs from its set here; send its full set");
+        return Err(Refusal::new(Word::OutOfSync, detail));
+    }
+    if current.lapsed {
+        bring_back(draft, caller, session)?;
+    } else {
+        all_members(draft, caller, &name)?;
+        let row = draft.session_row(&name);
+        count_here(draft, &name, row);
+    }
+    Ok(Outcome::Applied { revision: draft.state.snapshot.revision, changed: current.lapsed })
+}
+
+/// The lease of a session that somebody beat for begins here, full; `row` is what others knew of it.
+fn count_here(draft: &mut Draft, name: &Arc<str>, row: Option<SessionRow>) -> Arc<Session> {
+    draft.own_session(name, row);
+    let current = draft.state.sessions.get(name).expect("it was found and nothing left it").clone();
+    draft.effects.push(Effect::Start(Subject::Session(current.clone())));
+    current
 }
 
 /// Checks everything that does not depend on what is registered.
@@ -99,17 +159,17 @@ fn parse_one(
 fn replace(
     draft: &mut Draft,
     caller: &Caller<'_>,
-    name: &Arc<str>,
-    epoch: &str,
-    lease_seconds: u32,
+    header: &Header<'_>,
     placings: Vec<Placing>,
 ) -> Result<Vec<Placed>, Refusal> {
+    let Header { name, epoch, sequence, lease_seconds } = *header;
     if !draft.state.sessions.contains(name) {
         let session = Session::new(name.clone(), lease_seconds);
         draft.state.sessions.insert(Arc::new(session));
     }
     draft.state.change_session(name, |session| {
         session.epoch = Some(epoch.into());
+        session.sequence = sequence;
         session.lease_seconds = lease_seconds;
         session.lapsed = false;
         session.need_hash();
@@ -145,8 +205,8 @@ pub(super) fn bring_back(draft: &mut Draft, caller: &Caller<'_>, session: &str) 
         instances.push((service, instance));
     }
     draft.settle();
-    let current = draft.state.sessions.get(&name).expect("it was found and nothing left it").clone();
-    draft.effects.push(Effect::Start(Subject::Session(current.clone())));
+    let row = draft.session_row(&name);
+    let current = count_here(draft, &name, row);
     Ok(Outcome::Session {
         session: name,
         epoch: current.epoch.as_deref().unwrap_or_default().to_owned(),
@@ -156,8 +216,8 @@ pub(super) fn bring_back(draft: &mut Draft, caller: &Caller<'_>, session: &str) 
     })
 }
 
-/// Takes all instances of a session out, and forgets it; below the `min` of a service only with `force`. An agent that names its epoch cannot end the session of the
-/// one that came after it.
+/// Takes all instances of a session out, and forgets it; below the `min` of a service only with `force`. An agent that
+/// names its epoch cannot end the session of the one that came after it.
 pub(super) fn end(
     draft: &mut Draft,
     caller: &Caller<'_>,

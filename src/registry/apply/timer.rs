@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::super::draft::{Author, Draft, Step};
 use super::super::guard::{Where, keeps};
 use super::super::lease::{Effect, Subject};
-use crate::model::{Instance, Revision, State, Timestamp, Transition};
+use super::super::session::Session;
+use crate::model::{Instance, Revision, ServerNumber, State, Timestamp, Transition};
 
 /// Takes the instances of a lease that ran out from the answers. What the lease stood for when it ran out may be gone
 /// by now; then nothing happens.
@@ -15,17 +16,31 @@ pub(in super::super) fn lapse(draft: &mut Draft, subject: &Subject) {
         Subject::Lone(lone) => {
             let current = draft.state.service(&lone.service).and_then(|entry| entry.instance(&lone.id));
             let same = |current: &Arc<Instance>| current.session.is_none() && current.incarnation == lone.incarnation;
-            if let Some(current) = current.filter(same) {
-                lapse_one(draft, &lone.service, current, &silent(lone.lease_seconds));
+            match current.filter(same) {
+                Some(current) if may_lapse(draft, lone.owner, current.owner) => {
+                    lapse_one(draft, &lone.service, current, &silent(lone.lease_seconds));
+                }
+                Some(current) => draft.effects.push(Effect::Start(Subject::lone(&lone.service, &current))),
+                None => {}
             }
         }
-        Subject::Session(session) => lapse_session(draft, &session.name),
+        Subject::Session(session) => lapse_session(draft, session),
     }
     draft.settle();
 }
 
-fn lapse_session(draft: &mut Draft, name: &Arc<str>) {
+/// Whether a lease that ran out here may lapse: its owner is still the same, and is us or gone. Else it is left to whoever
+/// counts it now.
+fn may_lapse(draft: &Draft, counted: ServerNumber, owner: ServerNumber) -> bool {
+    counted == owner && draft.servers.counts(owner)
+}
+
+fn lapse_session(draft: &mut Draft, out: &Session) {
+    let name = &out.name;
     let Some(session) = draft.state.sessions.get(name).cloned() else { return };
+    if !may_lapse(draft, out.owner, session.owner) {
+        return draft.effects.push(Effect::Start(Subject::Session(session)));
+    }
     if session.members.is_empty() {
         return draft.end_session(name);
     }

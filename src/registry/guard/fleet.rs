@@ -161,12 +161,17 @@ impl Fleet {
     /// Forgets the leases that were renewed or ended, once they may be most: `is_out` says which are not.
     pub(in super::super) fn sweep(&mut self, silent: usize, is_out: impl FnOnce(&mut Vec<Key>)) {
         if self.waiting.len() > 2 * silent + 1024 {
-            let mut keys: Vec<Key> = std::mem::take(&mut self.waiting).into();
-            is_out(&mut keys);
-            keys.sort_unstable();
-            keys.dedup();
-            self.waiting = keys.into();
+            self.retain_out(is_out);
         }
+    }
+
+    /// Forgets the leases that are out no more: `is_out` leaves those that are.
+    pub(in super::super) fn retain_out(&mut self, is_out: impl FnOnce(&mut Vec<Key>)) {
+        let mut keys: Vec<Key> = std::mem::take(&mut self.waiting).into();
+        is_out(&mut keys);
+        keys.sort_unstable();
+        keys.dedup();
+        self.waiting = keys.into();
     }
 
     fn open(&mut self, out: &mut VecDeque<Key>, phase: Phase) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::session::Session;
 use super::text::Text;
 use super::wheel::Links;
-use crate::model::Revision;
+use crate::model::{Revision, ServerNumber};
 
 /// Entries of a chunk.
 const CHUNK: usize = 1024;
@@ -19,11 +19,13 @@ pub(super) struct Entry {
     pub(super) lease_seconds: u32,
     /// On the lease clock, in ticks.
     pub(super) deadline: u32,
-    /// Its neighbours in the wheel; not filed: lapsed, or out and reported.
+    /// Its neighbours in the wheel, or among those that another server counts; not filed: lapsed, or out and reported.
     pub(super) links: Links,
     /// Of a lone instance: its label.
     pub(super) id: Text,
     pub(super) standing: Standing,
+    /// Who counts it.
+    pub(super) owner: ServerNumber,
     /// The deadline comes from a beat, not from our own start.
     pub(super) beaten: bool,
 }
@@ -41,6 +43,8 @@ pub(super) enum Who {
 pub(super) enum Standing {
     /// They are.
     Serving,
+    /// They are; another server counts, or did until it was gone.
+    Watched,
     /// They are, and their lapse is being committed.
     Sealed,
     /// They are not.

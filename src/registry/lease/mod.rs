@@ -25,20 +25,24 @@
 mod due;
 mod entry;
 mod index;
+mod servers;
 mod table;
 #[cfg(test)]
 mod tests;
 mod text;
+mod watched;
 mod wheel;
 
+use std::collections::BTreeMap;
 use std::hash::RandomState;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub(super) use self::servers::Servers;
 use self::table::{Name, Table};
 use super::Beaten;
 use super::session::Session;
-use crate::model::{Instance, InstanceRef, Revision};
+use crate::model::{Instance, InstanceRef, Revision, ServerNumber};
 
 /// The resolution of deadlines.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -66,6 +70,8 @@ pub(super) struct Lone {
     pub(super) incarnation: Revision,
     /// How long it may be silent.
     pub(super) lease_seconds: u32,
+    /// The server that counts its lease, where several share the registry.
+    pub(super) owner: ServerNumber,
     /// Its lease ran out, and that is committed: it is out of the answers, or held in them.
     pub(super) lapsed: bool,
 }
@@ -91,7 +97,7 @@ pub struct Silence {
     pub silent: usize,
     /// Those of them that are out.
     pub out: usize,
-    /// All that have not lapsed.
+    /// All that are counted here and have not lapsed.
     pub running: usize,
 }
 
@@ -122,6 +128,7 @@ impl Subject {
             id: instance.id.clone(),
             incarnation: instance.incarnation,
             lease_seconds: instance.lease_seconds,
+            owner: instance.owner,
             lapsed: instance.is_silent(),
         })
     }
@@ -133,6 +140,7 @@ impl Subject {
             id: instance.id.into(),
             incarnation: instance.incarnation,
             lease_seconds: instance.lease_seconds,
+            owner: instance.owner,
             lapsed: instance.state.is_silent(),
         })
     }
@@ -149,6 +157,14 @@ impl Subject {
         match self {
             Self::Lone(lone) => lone.lease_seconds,
             Self::Session(session) => session.lease_seconds,
+        }
+    }
+
+    /// Who counts it.
+    pub(super) fn owner(&self) -> ServerNumber {
+        match self {
+            Self::Lone(lone) => lone.owner,
+            Self::Session(session) => session.owner,
         }
     }
 
@@ -229,9 +245,14 @@ impl Leases {
         self.lock().beat_age(name)
     }
 
-    /// Leases that run.
+    /// Leases that run, whoever counts them.
     pub fn running(&self) -> usize {
         self.lock().running()
+    }
+
+    /// How many leases run, by the server that counts them.
+    pub(super) fn by_server(&self) -> BTreeMap<ServerNumber, usize> {
+        self.lock().by_server()
     }
 
     /// How many are silent, and of how many.
@@ -255,8 +276,8 @@ impl Leases {
 
     /// Leaves the keys of leases that are out.
     pub(super) fn retain_out(&self, keys: &mut Vec<Key>) {
-        let table = self.lock();
-        keys.retain(|key| table.is_out(*key));
+        let mut table = self.lock();
+        keys.retain(|key| table.is_due(*key));
     }
 
     /// Entries that [`Leases::turn`] has visited since the beginning: what ticks cost.
@@ -281,16 +302,16 @@ impl Leases {
 
     /// Of these, the leases that are out and not renewed, with what they stand for.
     pub(super) fn still_out(&self, keys: &[Key]) -> Vec<(Key, Subject)> {
-        let table = self.lock();
-        let out = keys.iter().filter(|key| table.is_out(**key));
-        out.filter_map(|key| Some((*key, table.subject(*key)?))).collect()
+        let mut table = self.lock();
+        let due = keys.iter().filter(|key| table.is_due(**key)).copied().collect::<Vec<Key>>();
+        due.into_iter().filter_map(|key| Some((key, table.subject(key)?))).collect()
     }
 
     /// Closes these leases because their lapse is committed next, unless some of them have been renewed: then none is
     /// closed and those are returned.
     pub(super) fn seal(&self, keys: &[Key]) -> Vec<Key> {
         let mut table = self.lock();
-        let renewed: Vec<Key> = keys.iter().filter(|key| !table.is_out(**key)).copied().collect();
+        let renewed: Vec<Key> = keys.iter().filter(|key| !table.is_due(**key)).copied().collect();
         if renewed.is_empty() {
             keys.iter().for_each(|key| table.seal(*key));
         }
@@ -315,7 +336,7 @@ impl Leases {
         for effect in effects {
             match effect {
                 Effect::Start(subject) => table.start(subject, true),
-                Effect::Replace(subject) => drop(table.replace(subject)),
+                Effect::Replace(subject) => table.replace(subject),
                 Effect::EndLone(service, id) => table.end(Name::lone(&self.hashing, &service, &id)),
                 Effect::EndSession(session) => table.end(Name::session(&self.hashing, &session)),
             }
@@ -325,8 +346,14 @@ impl Leases {
     /// Starts the lease of a lone instance, for tests and measurements; the writer starts leases by their commits.
     pub fn start(&self, service: &Arc<str>, id: &str, incarnation: Revision, lease_seconds: u32) {
         let service = service.clone();
-        let lone = Lone { service, id: id.into(), incarnation, lease_seconds, lapsed: false };
+        let owner = ServerNumber::NONE;
+        let lone = Lone { service, id: id.into(), incarnation, lease_seconds, owner, lapsed: false };
         self.lock().start(Subject::Lone(lone), true);
+    }
+
+    /// Says which servers are there. Leases of one that has gone begin here, full, and are left to it when it is back.
+    pub(super) fn set_servers(&self, servers: Servers) {
+        self.lock().set_servers(servers);
     }
 
     /// Forgets everything and starts these leases full; there are `count` of them.

@@ -13,11 +13,11 @@ const NONE: u32 = u32::MAX;
 #[derive(Default)]
 pub(super) struct Texts(Vec<Class>);
 
-/// Where a text lies. In halves, so that it takes six octets of an entry and not eight.
+/// Where a text lies. In octets, so that it takes five of an entry and not eight.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Text {
-    place: [u16; 2],
-    length: u16,
+    place: [u8; 4],
+    length: u8,
 }
 
 /// The places of one width.
@@ -32,21 +32,21 @@ struct Class {
 
 impl Text {
     /// No text; has no place.
-    pub(super) const EMPTY: Self = Self { place: [0; 2], length: 0 };
+    pub(super) const EMPTY: Self = Self { place: [0; 4], length: 0 };
 
     fn at(place: u32, length: usize) -> Self {
-        Self { place: [(place >> 16) as u16, place as u16], length: length as u16 }
+        Self { place: place.to_ne_bytes(), length: length as u8 }
     }
 
     fn place(self) -> u32 {
-        u32::from(self.place[0]) << 16 | u32::from(self.place[1])
+        u32::from_ne_bytes(self.place)
     }
 }
 
 impl Texts {
-    /// Keeps a text. What is beyond 65,535 octets is cut off; labels have 63 at most.
+    /// Keeps a text. What is beyond 255 octets is cut off; labels have 63 at most.
     pub(super) fn insert(&mut self, text: &str) -> Text {
-        let octets = &text.as_bytes()[..text.len().min(usize::from(u16::MAX))];
+        let octets = &text.as_bytes()[..text.len().min(usize::from(u8::MAX))];
         let class = class_of(octets.len());
         while self.0.len() <= class {
             self.0.push(Class::new((self.0.len() + 1) * STEP));

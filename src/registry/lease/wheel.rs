@@ -34,7 +34,9 @@ pub(super) struct Links {
 
 /// The lists, and how far they have been emptied.
 pub(super) struct Wheel {
-    heads: Box<[Links]>,
+    heads: Vec<Links>,
+    /// Heads of lists behind the slots that are used no more.
+    free: Vec<u32>,
     /// How many leases that are filed run out when.
     due: Due,
     /// The last tick whose slot was emptied.
@@ -55,7 +57,7 @@ impl Links {
 impl Wheel {
     pub(super) fn new() -> Self {
         let heads = (HEADS..HEADS + NEAR + FAR).map(|head| Links { before: head, after: head });
-        Self { heads: heads.collect(), due: Due::new(), turned: 0, visited: 0 }
+        Self { heads: heads.collect(), free: Vec::new(), due: Due::new(), turned: 0, visited: 0 }
     }
 
     /// How many of the leases that are filed have less than about three eighths of their time left at the tick `now`.
@@ -78,21 +80,59 @@ impl Wheel {
             true => due % NEAR,
             false => NEAR + due / SPAN % FAR,
         };
-        let head = HEADS + slot;
+        self.append(entries, HEADS + slot, number);
+    }
+
+    /// Takes an entry out of its list, if it is in one. Before its deadline or length changes.
+    pub(super) fn unfile(&mut self, entries: &mut Entries, number: u32) {
+        if self.detach(entries, number) {
+            let entry = entries.known(number);
+            self.due.remove(entry.lease_seconds, entry.deadline);
+        }
+    }
+
+    /// The head of a new list beside the slots.
+    pub(super) fn new_list(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            let head = HEADS + self.heads.len() as u32;
+            self.heads.push(Links { before: head, after: head });
+            head
+        })
+    }
+
+    /// Gives back the head of a list that is empty.
+    pub(super) fn free_list(&mut self, head: u32) {
+        self.free.push(head);
+    }
+
+    /// Puts an entry that is in no list behind the others of one.
+    pub(super) fn append(&mut self, entries: &mut Entries, head: u32, number: u32) {
         let last = self.links(entries, head).before;
         *self.links(entries, number) = Links { before: last, after: head };
         self.links(entries, last).after = number;
         self.links(entries, head).before = number;
     }
 
-    /// Takes an entry out of its list, if it is in one. Before its deadline or length changes.
-    pub(super) fn unfile(&mut self, entries: &mut Entries, number: u32) {
+    /// Takes an entry out of its list; says whether it was in one.
+    pub(super) fn detach(&mut self, entries: &mut Entries, number: u32) -> bool {
         let links = std::mem::replace(self.links(entries, number), Links::NONE);
         if links.is_filed() {
             self.links(entries, links.before).after = links.after;
             self.links(entries, links.after).before = links.before;
-            let entry = entries.known(number);
-            self.due.remove(entry.lease_seconds, entry.deadline);
+        }
+        links.is_filed()
+    }
+
+    /// Appends the first entries of a list, at most so many; they stay in it.
+    pub(super) fn list(&mut self, entries: &mut Entries, head: u32, most: usize, into: &mut Vec<u32>) {
+        let mut number = self.links(entries, head).after;
+        for _ in 0..most {
+            if number == head {
+                break;
+            }
+            self.visited += 1;
+            into.push(number);
+            number = self.links(entries, number).after;
         }
     }
 
@@ -107,10 +147,10 @@ impl Wheel {
         }
     }
 
-    /// Forgets what is filed and goes on at the tick `now`. The entries' links are the caller's to clear.
+    /// Forgets what is filed, the lists beside the slots too, and goes on at the tick `now`. The entries' links are the caller's to clear.
     pub(super) fn clear(&mut self, now: u32) {
-        let Self { heads, due, .. } = Self::new();
-        (self.heads, self.due, self.turned) = (heads, due, now);
+        let visited = self.visited;
+        *self = Self { turned: now, visited, ..Self::new() };
     }
 
     fn empty(&mut self, entries: &mut Entries, slot: u32, out: &mut Vec<u32>) {

@@ -48,6 +48,7 @@
 
 mod fault;
 mod file;
+mod fill;
 mod folios;
 mod journal;
 mod ledger;
@@ -57,8 +58,10 @@ mod rows;
 #[cfg(test)]
 mod tests;
 mod trees;
+mod unfinished;
 
 pub use file::FILE;
+pub use fill::EmbeddedFill;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -68,7 +71,7 @@ use std::thread::JoinHandle;
 use redb::{Database, ReadTransaction, ReadableDatabase};
 
 use super::entry::{self, RowKey};
-use super::{Batch, Load, Page, Store, StoreError};
+use super::{About, Batch, Load, LoadAll, Page, Store, StoreError};
 use crate::model::{Change, Revision, Timestamp};
 use fault::{Fault, Result as Internal, guarded};
 use file::Known;
@@ -280,6 +283,14 @@ impl Store for EmbeddedStore {
         self.shared.reading(|transaction| read::everything(transaction, into))
     }
 
+    fn read_all(&self, into: &mut dyn LoadAll) -> Result<(), StoreError> {
+        self.shared.settle()?;
+        self.shared.reading(|transaction| {
+            read::everything(transaction, into)?;
+            read::all_changes(transaction, into)
+        })
+    }
+
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
         let mut writer = self.writer();
         self.shared.check_writable()?;
@@ -348,6 +359,11 @@ impl Store for EmbeddedStore {
         let Some((last, count)) = oldest.last else { return Ok(0) };
         self.shared.ledger.forget(last);
         Ok(count)
+    }
+
+    fn about(&self) -> About {
+        let octets = file::octets(&self.shared.path).ok();
+        About { kind: "embedded", identity: self.shared.id.clone(), octets }
     }
 
     fn behind(&self) -> u64 {

@@ -21,7 +21,8 @@ const TOKEN: u8 = 3;
 const ZONE: u8 = 4;
 const CHANGE: u8 = 5;
 const RECORDS: u8 = 6;
-const MARK: u8 = 7;
+const SESSION: u8 = 7;
+const MARK: u8 = 8;
 const REMOVED: u8 = 0x80;
 
 /// Which row it is: the kinds one behind the other, each in the order of its keys.
@@ -36,6 +37,8 @@ pub(super) enum RowKey<'f> {
     Zone(&'f str),
     /// Zone and name, with their final dots.
     Records(&'f str, &'f str),
+    /// By its name.
+    Session(&'f str),
     /// By its revision.
     Change(u64),
     /// How far a copy of another store goes, in that store's words; only in a copy.
@@ -75,6 +78,7 @@ fn push_write(buffer: &mut Vec<u8>, write: &Write) -> io::Result<()> {
         Write::Records(zone, name, row) => {
             push(buffer, &RowKey::Records(&zone.to_string(), &name.to_string()), row.as_deref())
         }
+        Write::Session(name, row) => push(buffer, &RowKey::Session(name), row.as_ref()),
     }
 }
 
@@ -105,6 +109,7 @@ fn push_key(buffer: &mut Vec<u8>, key: &RowKey<'_>, removed: bool) -> io::Result
         RowKey::Token(id) => (TOKEN, [id.as_bytes(), &[]]),
         RowKey::Zone(name) => (ZONE, [name.as_bytes(), &[]]),
         RowKey::Records(zone, name) => (RECORDS, [zone.as_bytes(), name.as_bytes()]),
+        RowKey::Session(name) => (SESSION, [name.as_bytes(), &[]]),
         RowKey::Change(revision) => {
             change = revision.to_le_bytes();
             (CHANGE, [&change, &[]])
@@ -154,6 +159,7 @@ fn parse_one(octets: &[u8]) -> Option<(Entry<'_>, &[u8])> {
         TOKEN => RowKey::Token(text(first)?),
         ZONE => RowKey::Zone(text(first)?),
         RECORDS => RowKey::Records(text(first)?, text(second)?),
+        SESSION => RowKey::Session(text(first)?),
         CHANGE => RowKey::Change(u64::from_le_bytes(first.try_into().ok()?)),
         MARK => RowKey::Mark,
         _ => return None,

@@ -53,7 +53,7 @@ use std::thread::JoinHandle;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Notify;
 
-use super::{Batch, Load, News, Page, Store, StoreError};
+use super::{About, Batch, Load, News, Page, Store, StoreError};
 use crate::model::{Change, Revision, Timestamp};
 use cluster::Cluster;
 use copy::Copy;
@@ -302,6 +302,10 @@ impl Store for EtcdStore {
                 Some(News::Lost(fault.reading(&self.shared.place)))
             }
         }
+    }
+
+    fn about(&self) -> About {
+        About { kind: "etcd", identity: self.shared.state().place.identity.clone(), octets: None }
     }
 
     fn trouble(&self) -> Option<String> {

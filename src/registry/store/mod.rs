@@ -1,6 +1,7 @@
 //! The Store contract: what the single writer needs from a disk or a cluster.
 //!
-//! A store keeps rows (instances, services, tokens, zones, records from UPDATE) and the history of changes. `commit`
+//! A store keeps rows (instances, services, tokens, zones, records from UPDATE, and sessions where several servers share
+//! the registry) and the history of changes. `commit`
 //! applies one batch whole or not at all, and returns only when it is durable. A store that failed stays failed until
 //! `reopen` works; nothing of a failed batch may be visible afterwards, unless the failure left it open whether it was
 //! taken: then it is [`News`] after `reopen`, as are the batches of others. One test battery (`tests/store.rs`) runs
@@ -9,15 +10,24 @@
 //! **Several writers.** Batches of all of them have one order. A handle stands at a place in it: behind what it has read,
 //! committed, or told as news. `commit` applies to that place only: if others have committed since, it fails with
 //! [`StoreError::Conflict`], and what they committed is news. A store with one writer has no news.
+//!
+//! **Whole stores.** `read_all` gives rows and history of one revision; [`Fill`] makes a store of them where there is
+//! none, which comes to be with its last call and not before. Backups (`backup`) and moves (`whole`) are made of these.
 
+pub mod backup;
 pub mod embedded;
 mod entry;
 pub mod etcd;
+mod place;
+pub mod whole;
+
+pub use place::{Place, PlaceError};
 
 use std::sync::Arc;
 
 use crate::model::service::ServiceRow;
-use crate::model::{Change, Instance, Name, PackedInstance, Revision, Timestamp, Token, Written};
+use crate::model::{Change, Instance, Name, PackedInstance, Revision, ServerNumber, ServerRow, SessionRow};
+use crate::model::{Timestamp, Token, Written};
 
 /// One row written or removed by a batch.
 #[derive(Debug, Clone)]
@@ -39,6 +49,8 @@ pub enum Write {
     Zone(Name, ZoneRow),
     /// What UPDATE wrote at a name of a zone; `None`: nothing any more.
     Records(Name, Name, Option<Arc<Written>>),
+    /// A session; `None`: it is no more. Only where several servers share the registry.
+    Session(Arc<str>, Option<SessionRow>),
 }
 
 /// What a zone's serial depends on.
@@ -63,7 +75,7 @@ pub struct Batch {
 }
 
 /// Takes what a store holds, row by row: the revision, then services by label, instances sorted by service and id,
-/// tokens, zones and records. Nothing that it was given counts if the store fails before the end.
+/// tokens, zones, records and sessions. Nothing that it was given counts if the store fails before the end.
 pub trait Load {
     /// The last committed change.
     fn revision(&mut self, revision: Revision);
@@ -82,6 +94,38 @@ pub trait Load {
 
     /// What UPDATE wrote at a name of a zone.
     fn records(&mut self, zone: Name, name: Name, row: Written);
+
+    /// A session, where several servers share the registry.
+    fn session(&mut self, name: &str, row: SessionRow);
+}
+
+/// Takes history too: its changes in order, behind all rows, up to the revision of the rows.
+pub trait LoadAll: Load {
+    /// A change.
+    fn change(&mut self, change: Change);
+}
+
+/// Makes a store where there is none: rows and history in any number of calls, then `finish`. Nobody finds a store there
+/// before that has returned, whatever happens; what was dropped or killed without it is gone, or goes with the next one.
+pub trait Fill: Send {
+    /// Takes rows, none of which goes, and changes in order; `expected` is the change before them, 0 if there is none.
+    /// Nothing of it needs to be durable yet.
+    fn write(&mut self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// Makes what was written a store at `revision`, durably; no change is behind that. The store has an identity of its
+    /// own.
+    fn finish(self: Box<Self>, revision: Revision) -> Result<(), StoreError>;
+}
+
+/// What a store is, for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct About {
+    /// `embedded` or `etcd`.
+    pub kind: &'static str,
+    /// A random text that no other store has.
+    pub identity: String,
+    /// Octets that it takes, where it knows.
+    pub octets: Option<u64>,
 }
 
 /// Everything that a store holds, as it is.
@@ -99,6 +143,8 @@ pub struct Loaded {
     pub zones: Vec<(Name, ZoneRow)>,
     /// What UPDATE wrote, by zone and name.
     pub records: Vec<(Name, Name, Written)>,
+    /// Sessions by name.
+    pub sessions: Vec<(Arc<str>, SessionRow)>,
 }
 
 impl Load for Loaded {
@@ -124,6 +170,10 @@ impl Load for Loaded {
 
     fn records(&mut self, zone: Name, name: Name, row: Written) {
         self.records.push((zone, name, row));
+    }
+
+    fn session(&mut self, name: &str, row: SessionRow) {
+        self.sessions.push((name.into(), row));
     }
 }
 
@@ -187,6 +237,27 @@ pub enum StoreError {
         /// What it may take.
         most: usize,
     },
+    /// There is one where none may be.
+    #[error("{place} has a store already: {found}; name another place, or move that one away first")]
+    NotEmpty {
+        /// Where.
+        place: String,
+        /// What is there, in words.
+        found: String,
+    },
+    /// There is none.
+    #[error("{0} has no store")]
+    Missing(String),
+    /// History was forgotten while it was read.
+    #[error(
+        "the changes from {from} on were forgotten while they were copied, only those from {oldest} are there; try again"
+    )]
+    Forgotten {
+        /// What was to come next.
+        from: Revision,
+        /// What is there.
+        oldest: Revision,
+    },
     /// Somebody else wrote in between; nothing is wrong with the store, and what was written is news.
     #[error("the store is at revision {found}, not at {expected}")]
     Conflict {
@@ -202,6 +273,9 @@ pub enum StoreError {
 pub enum News {
     /// Somebody else committed this, right behind where this handle stood; now it stands behind it.
     Batch(Batch),
+    /// These servers are there now, ourselves among them; told once at least before anything else, and with every change.
+    /// A server that is not told of any more counts no leases.
+    Servers(Vec<ServerRow>),
     /// It cannot be followed any more, and what is known may be old, until `reopen` works.
     Lost(StoreError),
 }
@@ -216,6 +290,11 @@ pub trait Store: Send + Sync + 'static {
         let mut loaded = Loaded::default();
         self.read(&mut loaded)?;
         Ok(loaded)
+    }
+
+    /// Reads everything and history at one revision: rows, then changes, of which those behind the rows are left out.
+    fn read_all(&self, into: &mut dyn LoadAll) -> Result<(), StoreError> {
+        whole::rows_then_history(self, into)
     }
 
     /// Applies a batch whole and durably, or not at all.
@@ -243,6 +322,17 @@ pub trait Store: Send + Sync + 'static {
     /// The next news, in the order of the batches; none while a commit runs. Does not wait.
     fn news(&self) -> Option<News> {
         None
+    }
+
+    /// What it is.
+    fn about(&self) -> About {
+        About::default()
+    }
+
+    /// The number that this server has among those that share the store: leases that it counts name it. The same for as
+    /// long as the handle lives. None where there is only one.
+    fn number(&self) -> ServerNumber {
+        ServerNumber::NONE
     }
 
     /// Octets that are durable, but not yet in the form that they are read from.

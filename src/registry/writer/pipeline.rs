@@ -343,7 +343,7 @@ impl Writer {
     fn hand_over(&mut self) {
         let Some(group) = self.pipeline.waiting.take() else { return };
         let mut group = self.seal(group);
-        if group.commit.changes.is_empty() {
+        if group.commit.changes.is_empty() && group.commit.writes.is_empty() {
             self.adopt_beats(group.commit.state, group.commit.effects);
             self.out.extend(self.delayed.drain(..));
             return answer_all(group.judged);

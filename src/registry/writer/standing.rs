@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::super::draft::{Author, Timer};
 use super::super::guard::{Limits, hold_of};
+use super::super::lease::Servers;
 use super::super::load::Loader;
 use super::super::state::State;
 use super::super::{Health, StoreError};
@@ -95,6 +96,7 @@ impl Writer {
         store.read(&mut loader)?;
         let trouble = store.trouble();
         self.shared.set_store(store.clone());
+        self.shared.set_servers(Servers::unknown(store.number()));
         self.store = Some(store);
         self.adopt_loaded(loader, FIRST_RETRY, trouble);
         Ok(())

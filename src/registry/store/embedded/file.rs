@@ -2,10 +2,9 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use redb::backends::FileBackend;
 use redb::{Builder, Database, ReadableDatabase};
 
 use super::fault::{Fault, Result, guarded};
@@ -14,12 +13,11 @@ use super::journal::{self, Journal, JournalFile};
 use super::overlay::Overlay;
 use super::rows::{Meta, SCHEMA, Tables, WITH_JOURNAL};
 use super::trees;
+use super::unfinished::Unfinished;
 use crate::model::Revision;
 
 /// The file of the store in its data directory.
 pub const FILE: &str = "registry.redb";
-/// Where a new file is prepared, so that one that was not finished never has the real name.
-const UNFINISHED: &str = "registry.redb.new";
 /// Name of the file that proves that there is room again; it lives for a moment.
 const PROBE: &str = "registry.redb.room";
 /// Room that a store has to find before it takes writes again after a failed one.
@@ -82,8 +80,7 @@ pub(super) fn prepare(directory: &Path) -> std::result::Result<PathBuf, (PathBuf
         Ok(found) if found.is_file() => {}
         Ok(_) => return Err((path, Fault::Damaged("it is not a regular file".into()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let created = guarded(|| journal::check_absent(directory).and_then(|()| create(directory, &path)));
-            created.map_err(|fault| (path.clone(), fault))?;
+            guarded(|| create(directory, &path)).map_err(|fault| (path.clone(), fault))?;
         }
         Err(error) => return Err((path, error.into())),
     }
@@ -175,7 +172,7 @@ pub(super) fn close(database: Database) -> Result<()> {
     Ok(database.close()?)
 }
 
-fn builder() -> Builder {
+pub(super) fn builder() -> Builder {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
     builder
@@ -217,8 +214,14 @@ fn write_again(path: &Path) -> Result<()> {
     Ok(file.sync_all()?)
 }
 
+/// What the store takes on the disk, its journal included.
+pub(super) fn octets(path: &Path) -> io::Result<u64> {
+    let journal = journal::FILES.iter().filter_map(|name| fs::metadata(path.with_file_name(name)).ok());
+    Ok(fs::metadata(path)?.len() + journal.map(|found| found.len()).sum::<u64>())
+}
+
 /// Creates the directory, readable by its owner only, with everything above it that is missing.
-fn create_directory(directory: &Path) -> io::Result<()> {
+pub(super) fn create_directory(directory: &Path) -> io::Result<()> {
     if directory.is_dir() {
         return Ok(());
     }
@@ -236,49 +239,8 @@ pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// Creates an empty store under another name, syncs it, and gives it its name. The lock on the directory keeps a second
-/// server from doing the same at the same time.
+/// Creates an empty store, unless somebody else just did.
 fn create(directory: &Path, path: &Path) -> Result<()> {
-    let lock = File::open(directory)?;
-    lock.try_lock().map_err(|error| match error {
-        fs::TryLockError::WouldBlock => Fault::Redb(redb::Error::DatabaseAlreadyOpen),
-        fs::TryLockError::Error(error) => error.into(),
-    })?;
-    if path.exists() {
-        return Ok(());
-    }
-    let unfinished = directory.join(UNFINISHED);
-    match fs::remove_file(&unfinished) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-        _ => {}
-    }
-    let result = write_empty(&unfinished);
-    if result.is_err() {
-        let _ = fs::remove_file(&unfinished); // the next start removes it too
-    }
-    result?;
-    fs::rename(&unfinished, path)?;
-    Ok(lock.sync_all()?)
-}
-
-fn write_empty(path: &Path) -> Result<()> {
-    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
-    let database = builder().create_with_backend(FileBackend::new(file)?)?;
-    let transaction = database.begin_write()?;
-    let mut tables = Tables::open(&transaction)?;
-    tables.set_meta("schema", SCHEMA)?;
-    tables.set_meta("id", &random_id()?)?;
-    tables.set_revision(Revision(0))?;
-    tables.set_commits(0)?;
-    drop(tables);
-    transaction.commit()?;
-    database.close()?;
-    Ok(File::open(path)?.sync_all()?)
-}
-
-/// 128 random bits in hexadecimal.
-fn random_id() -> Result<String> {
-    let mut octets = [0; 16];
-    getrandom::fill(&mut octets).map_err(|error| io::Error::other(error.to_string()))?;
-    Ok(octets.iter().map(|octet| format!("{octet:02x}")).collect())
+    journal::check_absent(directory)?;
+    Unfinished::begin(directory, path)?.map_or(Ok(()), Unfinished::finish)
 }

@@ -6,9 +6,9 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use redb::{ReadTransaction, ReadableTable};
 use serde::Deserialize;
 
-use super::super::{Load, Page};
+use super::super::{Load, LoadAll, Page};
 use super::fault::{Fault, Result};
-use super::rows::{CHANGES, INSTANCES, Meta, RECORDS, SERVICES, TOKENS, ZONES, decode, undecodable};
+use super::rows::{CHANGES, INSTANCES, Meta, RECORDS, SERVICES, SESSIONS, TOKENS, ZONES, decode, undecodable};
 use crate::model::{Change, Name, Revision, RowPacker, Timestamp};
 
 /// Instances that are decoded and packed before they are handed over.
@@ -34,7 +34,20 @@ pub(super) fn everything(transaction: &ReadTransaction, into: &mut dyn Load) -> 
         let shown = || format!("zones/{}", key.value());
         into.zone(name(key.value(), shown)?, decode(value.value(), shown)?);
     }
-    records(transaction, into)
+    records(transaction, into)?;
+    sessions(transaction, into)
+}
+
+fn sessions(transaction: &ReadTransaction, into: &mut dyn Load) -> Result<()> {
+    let table = match transaction.open_table(SESSIONS) {
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(()),
+        table => table?,
+    };
+    for row in table.iter()? {
+        let (key, value) = row?;
+        into.session(key.value(), decode(value.value(), || format!("sessions/{}", key.value()))?);
+    }
+    Ok(())
 }
 
 fn records(transaction: &ReadTransaction, into: &mut dyn Load) -> Result<()> {
@@ -90,6 +103,15 @@ fn decode_instances(transaction: &ReadTransaction, to: &SyncSender<Vec<u8>>) -> 
 pub(super) fn change(transaction: &ReadTransaction, revision: Revision) -> Result<Option<Change>> {
     let found = transaction.open_table(CHANGES)?.get(revision.0)?;
     found.map(|value| decode_change(revision.0, value.value())).transpose()
+}
+
+/// Every change, oldest first.
+pub(super) fn all_changes(transaction: &ReadTransaction, into: &mut dyn LoadAll) -> Result<()> {
+    for row in transaction.open_table(CHANGES)?.iter()? {
+        let (revision, value) = row?;
+        into.change(decode_change(revision.value(), value.value())?);
+    }
+    Ok(())
 }
 
 fn decode_change(revision: u64, value: &[u8]) -> Result<Change> {

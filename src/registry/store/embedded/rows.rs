@@ -8,6 +8,7 @@
 //! | `tokens` | token id | JSON of `Token` |
 //! | `zones` | name with its final dot | JSON of `ZoneRow` |
 //! | `records` | zone and name with their final dots | JSON of `Written` |
+//! | `sessions` | session | JSON of `SessionRow` |
 //! | `changes` | revision | JSON of `Change` |
 
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
@@ -29,6 +30,8 @@ pub(super) const TOKENS: TableDefinition<&str, &[u8]> = TableDefinition::new("to
 pub(super) const ZONES: TableDefinition<&str, &[u8]> = TableDefinition::new("zones");
 /// Not there in a store that never had a record.
 pub(super) const RECORDS: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("records");
+/// Not there in a store that only one server has written to.
+pub(super) const SESSIONS: TableDefinition<&str, &[u8]> = TableDefinition::new("sessions");
 pub(super) const CHANGES: TableDefinition<u64, &[u8]> = TableDefinition::new("changes");
 
 /// Every table, open for writing in one transaction.
@@ -39,6 +42,8 @@ pub(super) struct Tables<'t> {
     tokens: Table<'t, &'static str, &'static [u8]>,
     zones: Table<'t, &'static str, &'static [u8]>,
     records: Table<'t, (&'static str, &'static str), &'static [u8]>,
+    transaction: &'t WriteTransaction,
+    sessions: Option<Table<'t, &'static str, &'static [u8]>>,
     pub(super) changes: Table<'t, u64, &'static [u8]>,
 }
 
@@ -52,6 +57,8 @@ impl<'t> Tables<'t> {
             tokens: transaction.open_table(TOKENS)?,
             zones: transaction.open_table(ZONES)?,
             records: transaction.open_table(RECORDS)?,
+            transaction,
+            sessions: None,
             changes: transaction.open_table(CHANGES)?,
         })
     }
@@ -64,12 +71,20 @@ impl<'t> Tables<'t> {
             RowKey::Token(id) => put(&mut self.tokens, id, entry.value),
             RowKey::Zone(name) => put(&mut self.zones, name, entry.value),
             RowKey::Records(zone, name) => put(&mut self.records, (zone, name), entry.value),
+            RowKey::Session(name) => put(self.sessions()?, name, entry.value),
             RowKey::Change(revision) => put(&mut self.changes, revision, entry.value),
             RowKey::Mark => {
                 let mark = std::str::from_utf8(entry.value.unwrap_or_default());
                 self.set_meta("mark", mark.map_err(|_| Fault::Damaged("its mark is no text".into()))?)
             }
         }
+    }
+
+    fn sessions(&mut self) -> Result<&mut Table<'t, &'static str, &'static [u8]>> {
+        if self.sessions.is_none() {
+            self.sessions = Some(self.transaction.open_table(SESSIONS)?);
+        }
+        Ok(self.sessions.as_mut().expect("it has just been opened"))
     }
 
     pub(super) fn set_meta(&mut self, key: &str, value: &str) -> Result<()> {

@@ -66,7 +66,7 @@ pub(super) fn apply(
 }
 
 /// Of several writes to a row the last counts.
-fn put_last(tables: &mut Tables<'_>, sorted: &[Entry<'_>]) -> Result<()> {
+pub(super) fn put_last(tables: &mut Tables<'_>, sorted: &[Entry<'_>]) -> Result<()> {
     let same = |one: &Entry<'_>, other: &Entry<'_>| one.key == other.key;
     let last = sorted.chunk_by(same).filter_map(|writes| writes.last());
     last.into_iter().try_for_each(|entry| tables.put(entry))

@@ -72,6 +72,7 @@ fn row_key<'k>(kind: &str, parts: &'k [String]) -> Option<RowKey<'k>> {
         ("services", [service]) => RowKey::Service(service),
         ("tokens", [id]) => RowKey::Token(id),
         ("zones", [name]) => RowKey::Zone(name),
+        ("sessions", [name]) => RowKey::Session(name),
         ("records", [zone, name]) => RowKey::Records(zone, name),
         _ => return None,
     })

@@ -127,6 +127,7 @@ fn take(batch: &mut Batch, Entry { key, value }: &Entry<'_>) -> std::result::Res
             let row = json.map(|json| serde_json::from_slice(json).map(Arc::new)).transpose()?;
             Write::Records(name(zone)?, name(owner)?, row)
         }
+        (RowKey::Session(name), json) => Write::Session(name.into(), json.map(serde_json::from_slice).transpose()?),
         (RowKey::Change(_), Some(json)) => {
             batch.changes.push(serde_json::from_slice(json)?);
             return Ok(());

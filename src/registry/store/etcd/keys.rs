@@ -18,7 +18,7 @@ use super::super::entry::RowKey;
 use crate::model::Revision;
 
 /// Kinds of rows.
-pub(super) const KINDS: [&str; 5] = ["instances", "services", "tokens", "zones", "records"];
+pub(super) const KINDS: [&str; 6] = ["instances", "services", "tokens", "zones", "records", "sessions"];
 
 pub(super) struct Keys {
     prefix: String,
@@ -88,6 +88,7 @@ impl Keys {
             RowKey::Token(id) => (2, &[id]),
             RowKey::Zone(name) => (3, &[name]),
             RowKey::Records(zone, name) => (4, &[zone, name]),
+            RowKey::Session(name) => (5, &[name]),
             RowKey::Change(_) | RowKey::Mark => return None,
         };
         let mut row = self.rows(KINDS[kind]);

@@ -25,6 +25,8 @@ use crate::model::Revision;
 
 /// Frames begin at multiples of this, so that writing one touches no block of another.
 pub(in super::super) const BLOCK: usize = 4096;
+/// In place of the id of a store, of entries that never stand in a journal.
+pub(in super::super) const NOBODY: &str = "00000000000000000000000000000000";
 const MAGIC: &[u8; 8] = b"zbjrnl\x01\n";
 const HEADER: usize = 80;
 /// Where the header has the id of the store.
