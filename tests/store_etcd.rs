@@ -120,7 +120,7 @@ fn await_batch(store: &dyn Store) -> Batch {
     match await_news(store, Duration::from_secs(20)) {
         Some(News::Batch(batch)) => batch,
         Some(News::Lost(error)) => panic!("lost: {error}"),
-        None => panic!("no news"),
+        other => panic!("no batch: {other:?}"),
     }
 }
 
