@@ -49,6 +49,7 @@ battery::battery! {
     a_clock_that_was_wrong_does_not_stop_pruning,
     a_clock_that_was_set_back_for_a_while_makes_nothing_before_it_old,
     opening_again_shows_the_same,
+    a_batch_of_thousands_is_one_commit,
     a_big_batch_is_one_commit,
     readers_see_whole_batches_while_the_writer_writes,
 }

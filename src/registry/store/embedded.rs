@@ -70,12 +70,14 @@ use std::thread::JoinHandle;
 
 use redb::{Database, ReadTransaction, ReadableDatabase};
 
+use super::entry::{self, RowKey};
 use super::{About, Batch, Load, LoadAll, Page, Store, StoreError};
 use crate::model::{Change, Revision, Timestamp};
 use fault::{Fault, Result as Internal, guarded};
 use file::Known;
 use journal::{Frame, frame};
 use ledger::Ledger;
+use rows::Meta;
 
 /// Octets that the buffer for frames keeps between two commits.
 const BUFFER: usize = 1 << 20;
@@ -163,12 +165,22 @@ impl Shared {
 
     /// Writes the frame of a batch into the journal, durably.
     fn append(&self, writer: &mut Writer, batch: &Batch) -> Internal<()> {
-        if batch.expected != writer.revision {
-            return Err(Fault::Conflict { expected: batch.expected, found: writer.revision });
+        self.append_frame(writer, batch.expected, |id, sequence, buffer| frame::encode(batch, id, sequence, buffer))
+    }
+
+    /// Writes a frame that `encode` makes of the store's id and the commit's number.
+    fn append_frame(
+        &self,
+        writer: &mut Writer,
+        expected: Revision,
+        encode: impl FnOnce(&str, u64, &mut Vec<u8>) -> Internal<Revision>,
+    ) -> Internal<()> {
+        if expected != writer.revision {
+            return Err(Fault::Conflict { expected, found: writer.revision });
         }
         let sequence = writer.commits + 1;
         let mut buffer = std::mem::take(&mut writer.buffer);
-        let revision = frame::encode(batch, &self.id, sequence, &mut buffer)?;
+        let revision = encode(&self.id, sequence, &mut buffer)?;
         let header = frame::Header::parse(&buffer).expect("it has just been written");
         let octets = buffer.len() as u64;
         let place = self.ledger.place(octets)?;
@@ -211,6 +223,31 @@ impl EmbeddedStore {
     /// The random id that the store got when it was created.
     pub fn id(&self) -> &str {
         &self.shared.id
+    }
+
+    /// The mark of the last [`EmbeddedStore::copy`]; empty before the first.
+    pub(super) fn mark(&self) -> Result<String, StoreError> {
+        self.shared.settle()?;
+        self.shared.reading(|transaction| Ok(Meta::read(transaction)?.mark))
+    }
+
+    /// Takes entries of another store, whole and durably, with a mark that says how far they go there.
+    pub(super) fn copy(&self, entries: &[u8], after: Revision, mark: &str) -> Result<(), StoreError> {
+        let mut writer = self.writer();
+        self.shared.check_writable()?;
+        let before = writer.revision;
+        let encode = |id: &str, sequence, buffer: &mut Vec<u8>| {
+            frame::begin(buffer);
+            buffer.extend_from_slice(entries);
+            entry::push_raw(buffer, &RowKey::Mark, mark.as_bytes())?;
+            frame::end(buffer, id, sequence, before, after);
+            Ok(after)
+        };
+        let copied = guarded(|| self.shared.append_frame(&mut writer, before, encode));
+        copied.map_err(|fault| {
+            self.shared.ledger.failed(&fault);
+            fault.writing(&self.shared.path)
+        })
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {

@@ -16,6 +16,8 @@
 
 pub mod backup;
 pub mod embedded;
+mod entry;
+pub mod etcd;
 mod place;
 pub mod whole;
 
@@ -217,6 +219,25 @@ pub enum StoreError {
         /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// It is there, but is not the registry that this server knows, or not one of ours. The last good data stay.
+    #[error("the store {path} is not followed: {detail}; if it is to be so, accept it with `zonebeat store adopt`")]
+    Strange {
+        /// Where it is.
+        path: String,
+        /// What is not as it was.
+        detail: String,
+    },
+    /// A batch is larger than the store takes. Nothing was written, and nothing is wrong with the store: the batch is to
+    /// be split, and a single command that is too large refused.
+    #[error("the store {path} takes no batch of {octets} octets, at most {most}")]
+    TooLarge {
+        /// Where it is.
+        path: String,
+        /// What the batch would take.
+        octets: usize,
+        /// What it may take.
+        most: usize,
+    },
     /// There is one where none may be.
     #[error("{place} has a store already: {found}; name another place, or move that one away first")]
     NotEmpty {
@@ -243,7 +264,7 @@ pub enum StoreError {
     Conflict {
         /// What the batch wanted.
         expected: Revision,
-        /// What is there.
+        /// What is there, as far as it is known.
         found: Revision,
     },
 }

@@ -2,7 +2,7 @@
 //!
 //! | table | key | value |
 //! | --- | --- | --- |
-//! | `meta` | `schema`, `id`, `revision`, `commits` | text |
+//! | `meta` | `schema`, `id`, `revision`, `commits`, and in a copy `mark` | text |
 //! | `instances` | service, instance | JSON of `Instance` |
 //! | `services` | service | JSON of `ServiceRow` |
 //! | `tokens` | token id | JSON of `Token` |
@@ -14,6 +14,7 @@
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 use serde::de::DeserializeOwned;
 
+use super::super::entry::{Entry, RowKey};
 use super::fault::{Fault, Result};
 use crate::model::Revision;
 
@@ -32,31 +33,6 @@ pub(super) const RECORDS: TableDefinition<(&str, &str), &[u8]> = TableDefinition
 /// Not there in a store that only one server has written to.
 pub(super) const SESSIONS: TableDefinition<&str, &[u8]> = TableDefinition::new("sessions");
 pub(super) const CHANGES: TableDefinition<u64, &[u8]> = TableDefinition::new("changes");
-
-/// Which row it is: the tables one behind the other, each in the order of its keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum RowKey<'f> {
-    /// Service and instance.
-    Instance(&'f str, &'f str),
-    Service(&'f str),
-    /// By its id.
-    Token(&'f str),
-    /// By its name, with the final dot.
-    Zone(&'f str),
-    /// Zone and name, with their final dots.
-    Records(&'f str, &'f str),
-    /// By its name.
-    Session(&'f str),
-    /// By its revision.
-    Change(u64),
-}
-
-/// A row as it is to stand; without a value it goes.
-#[derive(Debug)]
-pub(super) struct Entry<'f> {
-    pub(super) key: RowKey<'f>,
-    pub(super) value: Option<&'f [u8]>,
-}
 
 /// Every table, open for writing in one transaction.
 pub(super) struct Tables<'t> {
@@ -97,6 +73,10 @@ impl<'t> Tables<'t> {
             RowKey::Records(zone, name) => put(&mut self.records, (zone, name), entry.value),
             RowKey::Session(name) => put(self.sessions()?, name, entry.value),
             RowKey::Change(revision) => put(&mut self.changes, revision, entry.value),
+            RowKey::Mark => {
+                let mark = std::str::from_utf8(entry.value.unwrap_or_default());
+                self.set_meta("mark", mark.map_err(|_| Fault::Damaged("its mark is no text".into()))?)
+            }
         }
     }
 
@@ -147,6 +127,8 @@ pub(super) struct Meta {
     pub(super) commits: u64,
     /// Whether a journal stands beside the file.
     pub(super) has_journal: bool,
+    /// How far a copy of another store goes; empty in what is none.
+    pub(super) mark: String,
 }
 
 impl Meta {
@@ -169,6 +151,7 @@ impl Meta {
             revision: Revision(number(&table, "revision")?),
             commits: number(&table, "commits")?,
             has_journal: schema == WITH_JOURNAL,
+            mark: table.get("mark")?.map(|mark| mark.value().to_owned()).unwrap_or_default(),
         })
     }
 }

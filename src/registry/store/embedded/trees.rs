@@ -10,11 +10,12 @@ use std::thread::JoinHandle;
 
 use redb::{Database, ReadableDatabase, ReadableTable};
 
+use super::super::entry::{Entry, RowKey};
 use super::Shared;
 use super::fault::Result;
 use super::journal::frame::entries;
 use super::journal::{Frame, JournalFile};
-use super::rows::{Entry, RowKey, Tables};
+use super::rows::Tables;
 
 /// Starts the thread; it ends when the store closes.
 pub(super) fn start(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
