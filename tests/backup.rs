@@ -1,6 +1,6 @@
-//! Backups as operators take them: from a server that runs and changes, out of a data directory, into a store again; with
-//! damage, kills and connections that break. `story` has the real server and dig, `broken` what goes wrong, `status` the page
-//! that says how a server is.
+//! Backups as operators take them: from a server that runs and changes, out of a data directory, into a store again;
+//! with damage, kills and connections that break. `story` has the real server and dig, `broken` what goes wrong,
+//! `status` the page that says how a server is.
 
 #![allow(clippy::unwrap_used, unreachable_pub)] // a test may panic; `pub` is what the tests may use
 #![allow(clippy::disallowed_methods)] // real processes live in real time
@@ -48,7 +48,8 @@ fn names(directory: &Path) -> Vec<String> {
     names
 }
 
-/// A backup without its first line, which has the identity of the store, and without the last one, which has a hash of it.
+/// A backup without its first line, which has the identity of the store, and without the last one, which has a hash of
+/// it.
 fn rows(backup: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(backup).unwrap();
     let lines: Vec<String> = text.lines().map(str::to_owned).collect();

@@ -13,9 +13,9 @@
 //!                  check: verdicts --------+  +-------- socket: reports of services
 //! ```
 //!
-//! `sources` has folder and containers together, `supervise` owns all of its tasks, `kept` is what outlives it, `status`
-//! describes it, `config` is its file, `run` puts a command beside it, `children` keeps our
-//! secrets from what both start. The commands of `cli` are built from these.
+//! `sources` has folder and containers together, `supervise` owns all of its tasks, `kept` is what outlives it,
+//! `status` describes it, `config` is its file, `run` puts a command beside it, `children` keeps our secrets from what
+//! both start. The commands of `cli` are built from these.
 
 pub mod beat;
 pub mod check;

@@ -4,8 +4,8 @@
 //! that comes after its lease ran out asks the writer to bring back what it beats for; and where several servers share
 //! the registry, one that another of them counts asks the writer to count it here.
 //!
-//! A server that is cut off from the others takes beats as ever and says `store: away`: it lapses nothing, but the others
-//! may, so clients should beat to one of them.
+//! A server that is cut off from the others takes beats as ever and says `store: away`: it lapses nothing, but the
+//! others may, so clients should beat to one of them.
 
 use std::sync::Arc;
 

@@ -140,9 +140,9 @@ enum Word {
 
 /// Check files of services, and the agent's configuration
 ///
-/// Says what is wrong with file, line and column, and fails (1) then, whatever it is. A file with the keys of the agent's
-/// configuration is that, and so is one named agent.toml whose keys do not tell; of a folder, every *.toml file is one
-/// service.
+/// Says what is wrong with file, line and column, and fails (1) then, whatever it is. A file with the keys of the
+/// agent's configuration is that, and so is one named agent.toml whose keys do not tell; of a folder, every *.toml file
+/// is one service.
 #[derive(Debug, Args)]
 #[command(after_help = examples![
     "zonebeat agent check /etc/zonebeat/services.d",

@@ -21,10 +21,10 @@ use crate::server::log;
 ///
 /// Starts the command, registers it when its checks pass, and passes signals on. A failing check takes it out of the
 /// answers and keeps its lease. On SIGTERM or SIGINT it leaves the answers first; when every cache has forgotten it,
-/// which takes the longest TTL that the server gave out, the command gets the signal; a second one reaches it at once. A
-/// command that ends is deregistered at once. Without any server the command runs on. Exits with the code of the
-/// command, or with 128 and the number of the signal that killed it. What happens is logged to standard error: lines for
-/// people, or with --json an object each. The command does not get ZONEBEAT_TOKEN.
+/// which takes the longest TTL that the server gave out, the command gets the signal; a second one reaches it at once.
+/// A command that ends is deregistered at once. Without any server the command runs on. Exits with the code of the
+/// command, or with 128 and the number of the signal that killed it. What happens is logged to standard error: lines
+/// for people, or with --json an object each. The command does not get ZONEBEAT_TOKEN.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = examples![
     "zonebeat run --service search --port 8080 --check http:/health -- ./search --listen :8080",

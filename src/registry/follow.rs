@@ -2,8 +2,8 @@
 //!
 //! No rule is asked again: whoever committed has judged. Rows go into the state as a [`Loader`](super::load::Loader)
 //! would put them there, so a server that follows has what one has that loads. What else has to be known comes from the
-//! difference between before and after (leases, timers, sessions) and from the changes (which names are touched, who was
-//! heard, the fleet's hold).
+//! difference between before and after (leases, timers, sessions) and from the changes (which names are touched, who
+//! was heard, the fleet's hold).
 //!
 //! **Sessions.** Their epoch is in no row of theirs, but every instance has it. Where it is another one than is known
 //! here, the session is unknown again: its next beat here has the agent send its set, which changes nothing.

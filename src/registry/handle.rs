@@ -255,8 +255,8 @@ impl Registry {
         (**self.shared.health.load()).clone()
     }
 
-    /// Whether this server is cut off from the registry that it shares with others: it takes beats, and whoever can should
-    /// beat to one that is not. Never where it is the only one.
+    /// Whether this server is cut off from the registry that it shares with others: it takes beats, and whoever can
+    /// should beat to one that is not. Never where it is the only one.
     pub fn is_cut_off(&self) -> bool {
         !self.shared.servers().own().is_none() && !self.shared.health.load().writable
     }

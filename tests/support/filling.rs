@@ -1,6 +1,6 @@
 //! What every store must do when it comes to be by filling, and when everything of it is read: stories against the
-//! contract, as those of `battery`. Each gets a function that opens the store of a place, which makes an empty one where
-//! there is none, and one that begins to fill the place, which has no store yet.
+//! contract, as those of `battery`. Each gets a function that opens the store of a place, which makes an empty one
+//! where there is none, and one that begins to fill the place, which has no store yet.
 
 use std::sync::Arc;
 

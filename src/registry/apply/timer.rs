@@ -29,8 +29,8 @@ pub(in super::super) fn lapse(draft: &mut Draft, subject: &Subject) {
     draft.settle();
 }
 
-/// Whether a lease that ran out here may lapse: its owner is still the same, and is us or gone. Else it is left to whoever
-/// counts it now.
+/// Whether a lease that ran out here may lapse: its owner is still the same, and is us or gone. Else it is left to
+/// whoever counts it now.
 fn may_lapse(draft: &Draft, counted: ServerNumber, owner: ServerNumber) -> bool {
     counted == owner && draft.servers.counts(owner)
 }

@@ -13,9 +13,9 @@
 //! lease once more. When an operator releases it. After its time: then those that are still silent lapse evenly over
 //! another time. After the last two it does not begin again before fewer were silent once.
 //!
-//! **Several servers.** The hold is a change like others, so all of them know it. One that did not begin it holds its own
-//! leases as well and leaves the end to the one that did; if that does not come (after the time of the hold and of its
-//! end), it ends it like its own.
+//! **Several servers.** The hold is a change like others, so all of them know it. One that did not begin it holds its
+//! own leases as well and leaves the end to the one that did; if that does not come (after the time of the hold and of
+//! its end), it ends it like its own.
 //!
 //! **Holds of services** do not end while it holds, nor until a lease later: the network is to blame, not the
 //! instances.
@@ -175,8 +175,8 @@ impl Fleet {
         }
     }
 
-    /// Another server holds them no more, because few of its own are silent now. What followed it gets a full lease once
-    /// more (these are returned); what this server holds by itself is judged anew.
+    /// Another server holds them no more, because few of its own are silent now. What followed it gets a full lease
+    /// once more (these are returned); what this server holds by itself is judged anew.
     pub(in super::super) fn rearm(&mut self, now: Duration, out: &mut VecDeque<Key>) -> Vec<Key> {
         match self.phase {
             Phase::Following(_) => {

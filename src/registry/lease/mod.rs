@@ -18,11 +18,11 @@
 //! the last tick, at most 500 ms. A tick that comes late (a stall, SIGSTOP, a slow disk) so moves every deadline by
 //! the lateness: nobody lapses because *we* did not listen.
 //!
-//! **Several servers** (`servers`, `watched`). Each lease has an owner, the server that counts it. What another one that is
-//! there counts stands in lists of its own, never runs out, and is not counted among the silent. When that server vanishes
-//! all of it begins a full lease at that moment, and is left to it again when it is back, without a visit. A beat for what
-//! another server owns, there or not, is answered with [`Beaten::Elsewhere`]: the edge claims it, so that all hear of it. An
-//! only server owns everything.
+//! **Several servers** (`servers`, `watched`). Each lease has an owner, the server that counts it. What another one
+//! that is there counts stands in lists of its own, never runs out, and is not counted among the silent. When that
+//! server vanishes all of it begins a full lease at that moment, and is left to it again when it is back, without a
+//! visit. A beat for what another server owns, there or not, is answered with [`Beaten::Elsewhere`]: the edge claims
+//! it, so that all hear of it. An only server owns everything.
 //!
 //! **Who changes it.** Edges beat, the writer does everything else; both hold the one mutex for a moment. A lease that
 //! ran out is reported to the writer once. Until the lapse is sealed, right before its commit, a beat

@@ -147,7 +147,8 @@ impl Wheel {
         }
     }
 
-    /// Forgets what is filed, the lists beside the slots too, and goes on at the tick `now`. The entries' links are the caller's to clear.
+    /// Forgets what is filed, the lists beside the slots too, and goes on at the tick `now`. The entries' links are the
+    /// caller's to clear.
     pub(super) fn clear(&mut self, now: u32) {
         let visited = self.visited;
         *self = Self { turned: now, visited, ..Self::new() };

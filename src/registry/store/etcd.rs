@@ -3,8 +3,8 @@
 //! **What etcd holds.** Each batch is a frame (`frame`) with the next number; `head` says which is the last. What the
 //! frames come to stands in rows beside them, which one server, the leader, brings up to date (`fold`). Keys: `keys`.
 //!
-//! **What a handle holds.** Its place in the order and the frames ahead of it (`state`); a client for each member of etcd
-//! (`cluster`); a copy in the data directory, an embedded store that has the same frames (`copy`). Nothing of the
+//! **What a handle holds.** Its place in the order and the frames ahead of it (`state`); a client for each member of
+//! etcd (`cluster`); a copy in the data directory, an embedded store that has the same frames (`copy`). Nothing of the
 //! registry itself: a handle costs what waits to be told, at most 16 MiB.
 //!
 //! **Who changes it.** Any server, by `commit` alone: a transaction that compares the head, so that every batch is
@@ -22,8 +22,8 @@
 //! follow. [`EtcdStore::adopt`] forgets what is known, so that the next start takes what is there. The hash cannot tell
 //! that etcd lost what it never showed to this handle.
 //!
-//! **Crashes.** A commit is one transaction of etcd: whole or not at all. The copy is as after some frame. A leader that
-//! stops leaves rows that are newer than it has said, which is harmless.
+//! **Crashes.** A commit is one transaction of etcd: whole or not at all. The copy is as after some frame. A leader
+//! that stops leaves rows that are newer than it has said, which is harmless.
 //!
 //! **Limits.** A frame has 1 MiB; a batch that makes a larger one is refused before anything is sent. Commits of all
 //! servers go one behind the other, a round trip of etcd each.

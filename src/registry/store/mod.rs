@@ -1,11 +1,10 @@
 //! The Store contract: what the single writer needs from a disk or a cluster.
 //!
-//! A store keeps rows (instances, services, tokens, zones, records from UPDATE, and sessions where several servers share
-//! the registry) and the history of changes. `commit`
-//! applies one batch whole or not at all, and returns only when it is durable. A store that failed stays failed until
-//! `reopen` works; nothing of a failed batch may be visible afterwards, unless the failure left it open whether it was
-//! taken: then it is [`News`] after `reopen`, as are the batches of others. One test battery (`tests/store.rs`) runs
-//! against every backend.
+//! A store keeps rows (instances, services, tokens, zones, records from UPDATE, and sessions where several servers
+//! share the registry) and the history of changes. `commit` applies one batch whole or not at all, and returns only
+//! when it is durable. A store that failed stays failed until `reopen` works; nothing of a failed batch may be visible
+//! afterwards, unless the failure left it open whether it was taken: then it is [`News`] after `reopen`, as are the
+//! batches of others. One test battery (`tests/store.rs`) runs against every backend.
 //!
 //! **Several writers.** Batches of all of them have one order. A handle stands at a place in it: behind what it has
 //! read, committed, or told as news. `commit` applies to that place only: if others have committed since, it fails with
@@ -227,8 +226,8 @@ pub enum StoreError {
         /// What is not as it was.
         detail: String,
     },
-    /// A batch is larger than the store takes. Nothing was written, and nothing is wrong with the store: the batch is to
-    /// be split, and a single command that is too large refused.
+    /// A batch is larger than the store takes. Nothing was written, and nothing is wrong with the store: the batch is
+    /// to be split, and a single command that is too large refused.
     #[error("the store {path} takes no batch of {octets} octets, at most {most}")]
     TooLarge {
         /// Where it is.
@@ -274,8 +273,8 @@ pub enum StoreError {
 pub enum News {
     /// Somebody else committed this, right behind where this handle stood; now it stands behind it.
     Batch(Batch),
-    /// These servers are there now, ourselves among them; told once at least before anything else, and with every change.
-    /// A server that is not told of any more counts no leases.
+    /// These servers are there now, ourselves among them; told once at least before anything else, and with every
+    /// change. A server that is not told of any more counts no leases.
     Servers(Vec<ServerRow>),
     /// It cannot be followed any more, and what is known may be old, until `reopen` works.
     Lost(StoreError),

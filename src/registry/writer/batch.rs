@@ -47,8 +47,8 @@ impl Writer {
     /// Commits the hashes of static records where they differ from what the store has, and publishes what the
     /// publisher has compiled. If the store does not take it, nothing is published and the caller has to clean up.
     ///
-    /// Where another server was first, what it committed is followed, and they are compared again. Several servers whose
-    /// zone files differ each say so once, when they have read them, and never because of one another.
+    /// Where another server was first, what it committed is followed, and they are compared again. Several servers
+    /// whose zone files differ each say so once, when they have read them, and never because of one another.
     pub(super) fn commit_statics(&mut self, bases: Vec<(Name, String)>, by: &Author) -> Result<(), StoreError> {
         self.put_aside();
         for _ in 0..MOST_RACES {

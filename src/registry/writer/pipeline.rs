@@ -13,8 +13,8 @@
 //! views are dropped, and every command is run again on the committed state without the store (beats are
 //! taken, changes are refused).
 //!
-//! **Conflict.** If others were first, neither group has happened, and their commands are judged again behind what those
-//! committed (`news`), before all others.
+//! **Conflict.** If others were first, neither group has happened, and their commands are judged again behind what
+//! those committed (`news`), before all others.
 //!
 //! **Lapses** join the waiting group as commands do. Leases that something under way is about wait until that is done,
 //! because it may renew them. The others are sealed when their group goes to the store; if one of them has been renewed

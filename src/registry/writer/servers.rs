@@ -1,8 +1,8 @@
 //! The writer hears which servers share the registry.
 //!
-//! Their leases are not counted here while they are there, and run in full from the moment that they are gone. Nothing is
-//! committed: the first lapse, or the first claim, says who is faster. Until the store has said who is there, everybody
-//! is.
+//! Their leases are not counted here while they are there, and run in full from the moment that they are gone. Nothing
+//! is committed: the first lapse, or the first claim, says who is faster. Until the store has said who is there,
+//! everybody is.
 
 use super::super::lease::{Key, Servers};
 use super::Writer;

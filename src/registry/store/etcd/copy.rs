@@ -1,11 +1,11 @@
 //! The copy: an embedded store in the data directory that has every frame up to its mark.
 //!
-//! Rows are read from it, and never from etcd row by row, unless the frames that it lacks are many or no longer kept: then
-//! it is made anew, without history, from the rows and the frames behind them, all as they were at one revision of etcd (`fill`). A thread
-//! brings it up to date once per interval, many frames in one commit, so that a start reads few of them and a start
-//! without etcd finds everything but the last moment. The mark is in the same commit as what it speaks of: the cluster,
-//! and the place in the order of batches. Frames fit only behind the chain of the mark, so the copy never becomes a
-//! mixture of two registries.
+//! Rows are read from it, and never from etcd row by row, unless the frames that it lacks are many or no longer kept:
+//! then it is made anew, without history, from the rows and the frames behind them, all as they were at one revision of
+//! etcd (`fill`). A thread brings it up to date once per interval, many frames in one commit, so that a start reads few
+//! of them and a start without etcd finds everything but the last moment. The mark is in the same commit as what it
+//! speaks of: the cluster, and the place in the order of batches. Frames fit only behind the chain of the mark, so the
+//! copy never becomes a mixture of two registries.
 //!
 //! A copy that was being made anew when its server stopped has no mark that reads, and is made again.
 

@@ -1,11 +1,11 @@
 //! The leader: one server brings frames into rows.
 //!
 //! Its key is under a lease of its own, so another one takes over when it has gone. Every transaction compares that the
-//! key is still the one that it has made: a leader that was frozen writes nothing when it wakes up. It also compares that
-//! `folded` is what the group began with: a transaction that was held up on its way, and was sent again meanwhile, must
-//! not bring a row back to what it was groups ago. Frames are taken in
-//! groups, the last write of each row; rows go first, then `folded` says how far they go. So a row may be newer than
-//! `folded`, never older, whatever is interrupted. Keys per second are bounded, because etcd has others to serve.
+//! key is still the one that it has made: a leader that was frozen writes nothing when it wakes up. It also compares
+//! that `folded` is what the group began with: a transaction that was held up on its way, and was sent again meanwhile,
+//! must not bring a row back to what it was groups ago. Frames are taken in groups, the last write of each row; rows go
+//! first, then `folded` says how far they go. So a row may be newer than `folded`, never older, whatever is
+//! interrupted. Keys per second are bounded, because etcd has others to serve.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -2,8 +2,8 @@
 //!
 //! Frames are in the order of their numbers and of their revisions, and the key of each has both, so the frame that has
 //! a change is found by halving the numbers, without reading one. A frame may have a thousand changes, so forgetting is
-//! a key of its own, `pruned`; frames that are forgotten altogether are removed when their rows are written, but for the
-//! last [`KEPT`], from which servers that were away for a moment go on.
+//! a key of its own, `pruned`; frames that are forgotten altogether are removed when their rows are written, but for
+//! the last [`KEPT`], from which servers that were away for a moment go on.
 
 use etcd_client::{Compare, CompareOp, DeleteOptions, GetOptions, Txn, TxnOp};
 

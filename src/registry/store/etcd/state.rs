@@ -1,8 +1,8 @@
 //! Where a handle stands, and what it knows of that lies ahead.
 //!
 //! The watch, the transactions that were refused, and `reopen` put frames here, in any order and more than once; `news`
-//! takes them out in the order of their numbers, so that each is told once and none is left out. Frames of a handle's own
-//! commits come from the watch too: `commit` moves the place behind them, which drops them. While a commit runs, or
+//! takes them out in the order of their numbers, so that each is told once and none is left out. Frames of a handle's
+//! own commits come from the watch too: `commit` moves the place behind them, which drops them. While a commit runs, or
 //! after one of which nobody knows whether it was taken, nothing is told.
 
 use std::collections::BTreeMap;
