@@ -116,7 +116,7 @@ fn instance() -> Instance {
         lease_seconds: 15,
         session: Some("host-17".into()),
         epoch: Some("boot-1".into()),
-        owner: Default::default(),
+        owner: zonebeat::model::ServerNumber(2),
         out: Some("GET /health answered 503".into()),
         orders: Some(Box::new(Orders { drained: Some(mark()), weight: Some(set_weight()) })),
         incarnation: Revision(7),

@@ -240,7 +240,7 @@ fn names_are_explained_over_every_transport_to_those_who_are_listed() {
             [(tls, vec!["+tls"]), (https, vec!["+https"]), (https, vec!["+https", "+https-get"]), (quic, vec!["+quic"])]
         {
             let said = kdig(address, &[&args[..], &["search._explain.sd.example.org", "TXT"]].concat());
-            assert_eq!(said.contains("1 of 1 instances of search"), is_told, "{args:?}: {said}");
+            assert_eq!(said.contains("1 of 1 instance of search"), is_told, "{args:?}: {said}");
             assert_eq!(said.contains("status: NXDOMAIN"), !is_told, "{args:?}: {said}");
         }
     }

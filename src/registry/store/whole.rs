@@ -25,7 +25,6 @@ pub struct Counts {
     /// Names that UPDATE wrote records at.
     pub records: u64,
     /// Sessions, where several servers share the registry.
-    #[serde(default)]
     pub sessions: u64,
     /// Changes of history.
     pub changes: u64,
