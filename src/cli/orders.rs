@@ -7,8 +7,9 @@ use clap::Args;
 use super::connection::ConnectionArgs;
 use super::output::print;
 use super::{Failure, examples, values};
-use crate::agent::Reply;
-use crate::model::api::{Order, Ordered, SiteOrdered, WeightOrder};
+use crate::agent::{Client, ClientError, Reply};
+use crate::model::State;
+use crate::model::api::{InstanceInfo, Order, Ordered, SiteOrdered, WeightOrder};
 
 /// Take an instance, or all of a site, out of the answers until it is undrained
 ///
@@ -138,11 +139,30 @@ pub async fn drain(args: &DrainArgs) -> Result<(), Failure> {
     print(if args.connection.json { &json } else { &text })?;
     if let Some(seconds) = safe.filter(|seconds| args.wait && *seconds > 0) {
         tokio::time::sleep(Duration::from_secs(seconds.into())).await;
+        if let Ok(Err((service, id))) = args.which.either() {
+            check_still_out(&client, service, id).await?;
+        }
         if !args.connection.json {
             print("every cache has forgotten it: safe to stop")?;
         }
     }
     Ok(())
+}
+
+/// Fails if an instance has come back to the answers while somebody waited for caches to forget it. One that is
+/// registered no more is out of them, too.
+async fn check_still_out(client: &Client, service: &str, id: &str) -> Result<(), Failure> {
+    let InstanceInfo { state, .. } = match client.instance(service, id).await {
+        Ok(found) => found.body,
+        Err(ClientError::Refused(refused)) if refused.status == 404 => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    if state == *State::Drained.as_str() {
+        return Ok(());
+    }
+    let detail =
+        format!("{service}/{id} is {state}: it was undrained meanwhile, and is not safe to stop; drain it again");
+    Err(Failure::Failed(detail))
 }
 
 /// Undrains.
@@ -187,7 +207,7 @@ fn of_instance(ordered: &Ordered) -> String {
     let Ordered { service, id, state, revision, .. } = ordered;
     let what = format!("{service}/{id} is {state} (revision {revision})");
     // Who is silent or checks out may be gone, and who is taken back is not to be stopped.
-    match ordered.safe_seconds.filter(|_| *state == *crate::model::State::Drained.as_str()) {
+    match ordered.safe_seconds.filter(|_| *state == *State::Drained.as_str()) {
         None => what,
         Some(0) => format!("{what}; safe to stop"),
         Some(seconds) => format!("{what}; safe to stop in {seconds} s"),

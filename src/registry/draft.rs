@@ -532,6 +532,7 @@ fn explain_empty(service: &mut Service, before: Option<&Instance>, reason: impl 
 
 fn empty_reason(service: &str, id: &str, after: Option<&Instance>, now: Timestamp, by: &Author) -> String {
     let what = match after.map(|after| after.state) {
+        Some(Liveness::Lapsed) if by.reason.is_empty() => format!("lapsed at {now}, when it was released"),
         Some(Liveness::Lapsed) => format!("lapsed at {now}, {}", by.reason),
         Some(Liveness::Drained) if by.reason.is_empty() => format!("was drained at {now}"),
         Some(Liveness::Drained) => format!("was drained at {now}: {}", by.reason),

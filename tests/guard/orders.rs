@@ -71,6 +71,16 @@ fn waiting_ends_when_every_cache_has_forgotten_it() {
     assert!(began.elapsed().as_secs() >= 2);
     let again = run(&server, &["drain", "search", "a1", "--wait"]);
     assert!(again.contains("; safe to stop\n"), "it is safe already: {again}");
+    run(&server, &["undrain", "search", "a1"]);
+    let waited = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| server.client(&["drain", "search", "a1", "--wait"]));
+        super::support::eventually("it is drained", || server.dig_short(&[SRV, "SRV"]).is_empty());
+        run(&server, &["undrain", "search", "a1"]);
+        waiting.join().expect("it ends")
+    });
+    let told = String::from_utf8_lossy(&waited.stderr);
+    assert_eq!(waited.status.code(), Some(1), "{told}");
+    assert!(told.contains("search/a1 is serving") && told.contains("not safe to stop"), "{told}");
 }
 
 #[test]
