@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test setup lint deny advisories doc tests absence instructions differential world fuzz bench bench-quick fmt clean
+.PHONY: help run test setup lint deny advisories doc tests absence etcd instructions differential world fuzz bench bench-quick fmt clean
 
 # Seconds that `make fuzz` gives each target; `make test` takes FUZZ_TEST of them.
 SECONDS := 30
@@ -66,6 +66,10 @@ tests: ## the tests alone; prints their total
 absence: ## everybody is gone for ten minutes and comes back, with the default settings: 22 minutes
 	@scripts/packages.sh test
 	cargo test --locked --test time -- --ignored --nocapture
+
+etcd: ## the etcd store while its members are killed, frozen, emptied and put back
+	@scripts/packages.sh test
+	cargo test --locked --test store_etcd -- --ignored
 
 instructions: ## instructions per query, compared with benches/instructions.txt
 	@scripts/packages.sh test

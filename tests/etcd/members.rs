@@ -32,6 +32,7 @@ fn open_error(place: &Place, server: &str) -> StoreError {
 }
 
 #[test]
+#[ignore = "members fail, and how long etcd takes then is not bounded yet: `make etcd`"]
 fn each_member_may_be_killed_in_turn() {
     let mut cluster = Etcd::start(3);
     let place = Place::of(&cluster);
@@ -68,6 +69,7 @@ fn each_member_may_be_killed_in_turn() {
 }
 
 #[test]
+#[ignore = "members fail, and how long etcd takes then is not bounded yet: `make etcd`"]
 fn a_frozen_member_holds_neither_commits_nor_news() {
     let cluster = Etcd::start(3);
     let place = Place::of(&cluster);
@@ -101,6 +103,7 @@ fn a_frozen_member_holds_neither_commits_nor_news() {
 }
 
 #[test]
+#[ignore = "members fail, and how long etcd takes then is not bounded yet: `make etcd`"]
 fn without_a_quorum_nothing_is_written_and_nothing_is_lost() {
     let mut cluster = Etcd::start(3);
     let place = Place::of(&cluster);
@@ -134,6 +137,7 @@ fn without_a_quorum_nothing_is_written_and_nothing_is_lost() {
 }
 
 #[test]
+#[ignore = "members fail, and how long etcd takes then is not bounded yet: `make etcd`"]
 fn a_commit_in_doubt_is_news_if_it_was_taken() {
     let cluster = Etcd::start(1);
     let place = Place::of(&cluster);
@@ -176,6 +180,7 @@ fn fill_patiently(store: &EtcdStore, from: u64, to: u64) {
 }
 
 #[test]
+#[ignore = "members fail, and how long etcd takes then is not bounded yet: `make etcd`"]
 fn a_server_that_was_cut_off_while_etcd_was_compacted_catches_up() {
     let cluster = Etcd::start(3);
     let place = Place::of(&cluster);
@@ -243,6 +248,7 @@ fn begun(place: &Place) -> (Arc<EtcdStore>, String) {
 }
 
 #[test]
+#[ignore = "members fail, and how long etcd takes then is not bounded yet: `make etcd`"]
 fn an_emptied_etcd_is_not_followed_until_it_is_adopted() {
     let mut cluster = Etcd::start(1);
     let place = Place::of(&cluster);
@@ -262,6 +268,7 @@ fn an_emptied_etcd_is_not_followed_until_it_is_adopted() {
 }
 
 #[test]
+#[ignore = "members fail, and how long etcd takes then is not bounded yet: `make etcd`"]
 fn keys_that_were_removed_are_not_followed() {
     let cluster = Etcd::start(1);
     let place = Place::of(&cluster);
@@ -271,6 +278,7 @@ fn keys_that_were_removed_are_not_followed() {
 }
 
 #[test]
+#[ignore = "members fail, and how long etcd takes then is not bounded yet: `make etcd`"]
 fn another_registry_in_the_same_place_is_not_followed() {
     let cluster = Etcd::start(1);
     let place = Place::of(&cluster);
@@ -285,6 +293,7 @@ fn another_registry_in_the_same_place_is_not_followed() {
 }
 
 #[test]
+#[ignore = "members fail, and how long etcd takes then is not bounded yet: `make etcd`"]
 fn an_older_backup_is_not_followed() {
     let mut cluster = Etcd::start(1);
     let place = Place::of(&cluster);
@@ -301,6 +310,7 @@ fn an_older_backup_is_not_followed() {
 }
 
 #[test]
+#[ignore = "members fail, and how long etcd takes then is not bounded yet: `make etcd`"]
 fn a_server_starts_from_its_copy_while_etcd_is_away() {
     let mut cluster = Etcd::start(1);
     let place = Place::of(&cluster);
@@ -323,6 +333,7 @@ fn a_server_starts_from_its_copy_while_etcd_is_away() {
 }
 
 #[test]
+#[ignore = "members fail, and how long etcd takes then is not bounded yet: `make etcd`"]
 fn an_endpoint_that_is_none_is_named() {
     let cluster = Etcd::start(1);
     let mut place = Place::of(&cluster);

@@ -44,6 +44,7 @@ fn frames(place: &Place) -> [String; 2] {
 }
 
 #[test]
+#[ignore = "members fail, and how long etcd takes then is not bounded yet: `make etcd`"]
 fn a_server_without_a_copy_reads_rows_and_the_frames_behind_them() {
     let cluster = Etcd::start(1);
     let place = Place::of(&cluster);
@@ -71,6 +72,7 @@ fn a_server_without_a_copy_reads_rows_and_the_frames_behind_them() {
 }
 
 #[test]
+#[ignore = "members fail, and how long etcd takes then is not bounded yet: `make etcd`"]
 fn another_server_leads_when_the_leader_is_gone() {
     let cluster = Etcd::start(1);
     let place = Place::of(&cluster);
@@ -88,6 +90,7 @@ fn another_server_leads_when_the_leader_is_gone() {
 }
 
 #[test]
+#[ignore = "members fail, and how long etcd takes then is not bounded yet: `make etcd`"]
 fn a_server_that_missed_frames_which_are_gone_says_so_and_starts_anew() {
     let mut cluster = Etcd::start(1);
     let place = Place::of(&cluster);
@@ -117,6 +120,7 @@ fn a_server_that_missed_frames_which_are_gone_says_so_and_starts_anew() {
 }
 
 #[test]
+#[ignore = "members fail, and how long etcd takes then is not bounded yet: `make etcd`"]
 fn a_copy_that_was_being_made_is_made_again_and_a_lost_one_too() {
     let cluster = Etcd::start(1);
     let place = Place::of(&cluster);
@@ -129,6 +133,7 @@ fn a_copy_that_was_being_made_is_made_again_and_a_lost_one_too() {
 }
 
 #[test]
+#[ignore = "members fail, and how long etcd takes then is not bounded yet: `make etcd`"]
 fn a_copy_follows_by_itself() {
     let mut cluster = Etcd::start(1);
     let place = Place::of(&cluster);
