@@ -231,9 +231,15 @@ impl Drop for EtcdStore {
 impl Store for EtcdStore {
     fn read(&self, into: &mut dyn Load) -> std::result::Result<(), StoreError> {
         let mut copy = self.copy();
-        let fault = match self.has_trouble() {
-            true => Ok(()),
-            false => copy.catch_up(&self.shared, self.handle(), true),
+        let trouble = {
+            let state = self.shared.state();
+            state.trouble().map(|trouble| (trouble.clone(), state.place.number))
+        };
+        let fault = match trouble {
+            // Who stands behind more than the copy has must not be shown an older registry.
+            Some((trouble, number)) if copy.mark().head.number < number => Err(trouble),
+            Some(_) => Ok(()),
+            None => copy.catch_up(&self.shared, self.handle(), true),
         };
         fault.and_then(|()| copy.read(into)).map_err(|fault| fault.reading(&self.shared.place))?;
         self.shared.state().move_to(copy.mark().head.clone());
