@@ -5,6 +5,7 @@ use clap::Args;
 use super::connection::ConnectionArgs;
 use super::output::{print, printable, table};
 use super::{Failure, examples};
+use crate::agent::ClientError;
 use crate::model::explanation::{Explained, Explanation, RefusedAttempt};
 
 /// Explain an answer: which instances a name was considered for, which are in, and what keeps the others out
@@ -30,11 +31,19 @@ pub struct ExplainArgs {
 
 /// Prints the explanation.
 pub async fn run(args: &ExplainArgs) -> Result<(), Failure> {
-    let reply = args.connection.client()?.explain(&args.name, args.rtype.as_deref()).await?;
+    let reply = args.connection.client()?.explain(&args.name, args.rtype.as_deref()).await.map_err(failure)?;
     if args.connection.json {
         return Ok(print(&reply.text)?);
     }
     Ok(print(&page(&reply.body))?)
+}
+
+/// What is no name or no type is wrong usage, as where a command can tell by itself.
+fn failure(error: ClientError) -> Failure {
+    match error {
+        ClientError::Refused(refused) if refused.status == 400 => Failure::Usage(refused.to_string()),
+        other => other.into(),
+    }
 }
 
 fn page(explanation: &Explanation) -> String {

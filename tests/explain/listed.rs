@@ -311,3 +311,14 @@ fn a_name_of_nobody_is_refused_once() {
                     REFUSED, 0 records (the name is in none of this server's zones)\n";
     assert_eq!(page, expected);
 }
+
+#[test]
+fn what_is_no_name_or_type_is_wrong_usage() {
+    let server = start();
+    for args in [["explain", "search.sd.example.org", "FOO"], ["explain", "bad..name", "A"]] {
+        let refused = server.client(&args);
+        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(2), "{args:?}: {told}");
+        assert!(told.contains(args[1]) || told.contains("FOO"), "{told}");
+    }
+}

@@ -136,4 +136,9 @@ fn a_hold_and_its_end_are_live_events() {
     run(&server, &["release", "search", "a1", "--reason", "its host is gone"]);
     let released = next("release");
     assert!(released.contains("its host is gone"), "{released}");
+    put(&server, "search", "a1", json!({"lease_seconds": 2}));
+    next("hold");
+    run(&server, &["release", "search", "a1"]);
+    let why = server.dig(&[SRV, "SRV"]);
+    assert!(why.contains("when it was released") && !why.contains(", )"), "a release may have no reason: {why}");
 }
