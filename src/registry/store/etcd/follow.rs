@@ -39,7 +39,7 @@ pub(super) async fn follow(shared: Arc<Shared>) {
                 shared.fail(fault);
             }
             let pause = shared.options.timings.canary / 4;
-            let _ = timeout(pause, shared.again.notified()).await; // either
+            let _ = timeout(pause, shared.again.notified()).await; // by either it is watched again
         }
     };
     tokio::join!(canary, watch);
@@ -170,7 +170,7 @@ async fn put(shared: &Shared, found: super::state::Found) {
         if waiting.is_some() {
             shared.tell();
             // The time-out is for a notice that came just before.
-            let _ = timeout(shared.options.timings.canary, shared.room.notified()).await;
+            let _ = timeout(shared.options.timings.canary, shared.room.notified()).await; // there is room, or it is looked at again
         }
     }
 }
