@@ -170,7 +170,7 @@ async fn put(shared: &Shared, found: super::state::Found) {
         if waiting.is_some() {
             shared.tell();
             // The time-out is for a notice that came just before.
-            let _ = timeout(shared.options.timings.canary, shared.room.notified()).await; // there is room, or it is looked at again
+            let _ = timeout(shared.options.timings.canary, shared.room.notified()).await;
         }
     }
 }
