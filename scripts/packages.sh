@@ -123,8 +123,9 @@ if [ -d /run/systemd/system ]; then
 fi
 
 for entry in "${wanted[@]}"; do
-    if ! command -v "${entry%%:*}" >/dev/null; then
-        echo "the package ${entry#*:} is installed, but ${entry%%:*} is still missing" >&2
+    program="${entry%%:*}"
+    if ! { [ -e "$program" ] || command -v "$program" >/dev/null; }; then
+        echo "the package ${entry#*:} is installed, but $program is still missing" >&2
         exit 1
     fi
 done
